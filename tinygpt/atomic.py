@@ -1,0 +1,154 @@
+"""Files and folders that appear whole or not at all.
+
+Everything is written under a temporary name in the folder of its target, forced to the disk, and
+renamed over the target. A reader sees the old content or the new, never a half; a killed process
+leaves only a temporary, whose name starts with "." so that whoever lists a folder passes over it.
+"""
+
+import errno
+import json
+import os
+import re
+import secrets
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+_TEMPORARY = re.compile(r"\..+\.[0-9a-f]{8}\.tmp", re.DOTALL)
+_NO_FOLDER_SYNC = (errno.EINVAL, errno.ENOTSUP)
+
+
+def write_bytes(path: str | os.PathLike[str], data: bytes, *, durable: bool = True) -> None:
+    """Replace the file `path` by one that holds `data`.
+
+    With `durable` the file and its folder are forced to the disk before and after the rename, so
+    that a power cut leaves the old file or the new one. Without, the replacement is as atomic for
+    readers but may be lost by a power cut: for what is written every few seconds and matters only
+    while it is fresh. Raises OSError, and leaves `path` as it was, if the disk is full or the
+    folder is missing.
+    """
+    target = Path(path)
+    temporary = _temporary_beside(target)
+    try:
+        # Mode 666 less the umask, unlike tempfile's 600: others on a shared disk may read a run.
+        with open(temporary, "xb") as file:
+            file.write(data)
+            file.flush()
+            if durable:
+                os.fsync(file.fileno())
+        os.replace(temporary, target)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
+    if durable:
+        _sync_folder(target.parent)
+
+
+def write_text(path: str | os.PathLike[str], text: str, *, durable: bool = True) -> None:
+    """Replace the file `path` by `text` in UTF-8, newlines as they are; see `write_bytes`."""
+    write_bytes(path, text.encode("utf-8"), durable=durable)
+
+
+def write_json(path: str | os.PathLike[str], obj: object, *, durable: bool = True) -> None:
+    """Replace the file `path` by `obj` as indented strict JSON (ASCII); see `write_bytes`.
+
+    Raises ValueError on NaN and infinities, TypeError on what JSON cannot hold; `path` is then
+    untouched.
+    """
+    text = json.dumps(obj, indent=2, allow_nan=False)
+    write_text(path, text + "\n", durable=durable)
+
+
+@contextmanager
+def directory(target: str | os.PathLike[str]) -> Iterator[Path]:
+    """Yield an empty temporary folder that becomes `target`, whole, when the block ends without an
+    exception.
+
+    Every file in it, every folder in it and the parent are forced to the disk. Parents of `target`
+    are made. An existing `target` is replaced: for the instant between two renames neither is
+    there. After an exception, an interrupt included, the temporary folder is removed and `target`
+    is as it was.
+    """
+    final = Path(target)
+    final.parent.mkdir(parents=True, exist_ok=True)
+    temporary = _temporary_beside(final)
+    temporary.mkdir()
+    try:
+        yield temporary
+        _sync_tree(temporary)
+        _move_over(temporary, final)
+    except BaseException:
+        shutil.rmtree(temporary, ignore_errors=True)
+        raise
+    _sync_folder(final.parent)
+
+
+def remove_leftovers(folder: str | os.PathLike[str]) -> list[Path]:
+    """Delete the temporaries that a killed process left directly in `folder`; the paths deleted,
+    sorted.
+
+    Only for the one who owns the folder (holds the run's lock): another's temporary in use would be
+    deleted too. A missing folder has no leftovers.
+    """
+    try:
+        entries = sorted(Path(folder).iterdir())
+    except FileNotFoundError:
+        return []
+    leftovers = [entry for entry in entries if _TEMPORARY.fullmatch(entry.name)]
+    for leftover in leftovers:
+        _remove(leftover)
+    return leftovers
+
+
+def _temporary_beside(target: Path) -> Path:
+    # 48 characters are at most 192 bytes of UTF-8: the whole stays under the 255 of common file
+    # systems.
+    return target.parent / f".{target.name[:48]}.{secrets.token_hex(4)}.tmp"
+
+
+def _move_over(source: Path, target: Path) -> None:
+    """Rename the folder `source` to `target`; what was there is set aside first, and put back if
+    that fails."""
+    if not target.exists():
+        os.rename(source, target)
+        return
+    aside = _temporary_beside(target)
+    os.rename(target, aside)
+    try:
+        os.rename(source, target)
+    except BaseException:
+        os.rename(aside, target)
+        raise
+    _remove(aside)
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        with suppress(OSError):
+            path.unlink()
+
+
+def _sync_tree(root: Path) -> None:
+    for folder, _, files in os.walk(root):
+        for name in files:
+            _sync(Path(folder, name))
+        _sync_folder(Path(folder))
+
+
+def _sync_folder(folder: Path) -> None:
+    try:
+        _sync(folder)
+    except OSError as error:  # some network file systems have no fsync of folders
+        if error.errno not in _NO_FOLDER_SYNC:
+            raise
+
+
+def _sync(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

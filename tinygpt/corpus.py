@@ -1,0 +1,338 @@
+"""Find a corpus: the exact tinyshakespeare, its offline stand-in, or any UTF-8 text file.
+
+With nothing named, the first of these that can be had: tinyshakespeare from the user's cache, from
+a file of those bytes in the current folder, from a download whose sha256 is checked; else the
+stand-in of `tinygpt.standin`, under its own name and with the reason. Text is never changed:
+newlines stay as they are, and so does a byte-order mark, a character (U+FEFF) like any other, so
+that `Corpus.text` and `Corpus.sha256` are of the same bytes.
+"""
+
+from __future__ import annotations
+
+import difflib
+import hashlib
+import os
+import queue
+import threading
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+from tinygpt import standin
+from tinygpt.errors import CorpusError
+
+TINYSHAKESPEARE = "tinyshakespeare"
+TINYSHAKESPEARE_URL = (
+    "https://raw.githubusercontent.com/karpathy/char-rnn/master/data/tinyshakespeare/input.txt"
+)
+TINYSHAKESPEARE_SHA256 = "86c4e6aa9db7c042ec79f339dcb96d42b0075e16b8fc2e86bf0ca57e2dc565ed"
+KNOWN = (TINYSHAKESPEARE, standin.NAME)
+TRAIN_SHARE = 0.9
+"""Share of the characters, from the first, to train on; the rest is for validation."""
+
+_FILE = "tinyshakespeare.txt"
+_LONGEST_DOWNLOAD = 24
+"""Time-outs that a whole download may take: two minutes at five seconds."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Corpus:
+    """A text to train on, and where it is from."""
+
+    name: str
+    """tinyshakespeare, shakespeare-standin, or the file's name."""
+    text: str
+    """The characters, with newlines as they are in the file."""
+    sha256: str
+    """Of the UTF-8 bytes as read, in hexadecimal."""
+    source: str
+    """One line: which corpus this is, and why this one."""
+
+
+def find_corpus(
+    data: str = "auto",
+    *,
+    progress: object | bool = False,
+    timeout: float = 5.0,
+    cache: Path | None = None,
+    url: str = TINYSHAKESPEARE_URL,
+) -> Corpus:
+    """The corpus that `data` names.
+
+    Args:
+        data: ``auto`` (tinyshakespeare, else the stand-in), ``tinyshakespeare``,
+            ``shakespeare-standin``, or a path (``./auto`` for a file of that name).
+        progress: pooch's progress object (``total``, ``update``, ``reset``, ``close``), called
+            from another thread; a bool draws nothing, as the core does not print.
+        timeout: seconds without a byte (looking up the host included) that end a download.
+        cache: folder of the download; by default $TINYGPT_CACHE, else the user's cache folder.
+        url: where tinyshakespeare is downloaded from.
+
+    Raises:
+        CorpusError: the corpus cannot be had or read; says what was tried.
+    """
+    if data == standin.NAME:
+        return _standin("asked for")
+    if data not in ("auto", TINYSHAKESPEARE):
+        return read_text(data)
+    try:
+        return _tinyshakespeare(_Download(url, progress, timeout), cache or cache_folder())
+    except CorpusError as error:
+        if data == TINYSHAKESPEARE:
+            msg = f"--data {TINYSHAKESPEARE} cannot be had ({error}): {_remedy()}"
+            raise CorpusError(msg) from error
+        return _fall_back(str(error))
+
+
+def read_text(path: str | Path) -> Corpus:
+    """Any UTF-8 text file as a corpus, unchanged.
+
+    Raises:
+        CorpusError: the file is missing, unreadable, empty, binary (holds a NUL) or not UTF-8.
+    """
+    raw = _read_bytes(str(path))
+    if not raw:
+        msg = f"--data {path} is empty: name a text file to train on"
+        raise CorpusError(msg)
+    if (nul := raw.find(0)) >= 0:
+        msg = f"--data {path} is a binary file (NUL at byte {nul:,}): name a UTF-8 text file"
+        raise CorpusError(msg)
+    try:
+        text = raw.decode()
+    except UnicodeDecodeError as error:
+        msg = (
+            f"--data {path} is not UTF-8 text (invalid byte 0x{raw[error.start]:02x} "
+            f"at byte {error.start:,}): save it as UTF-8"
+        )
+        raise CorpusError(msg) from error
+    return Corpus(
+        name=Path(path).expanduser().name, text=text, sha256=_sha256(raw), source=f"file {path}"
+    )
+
+
+def split(text: str) -> tuple[str, str]:
+    """Training and validation text: the first 90 % of the characters, and the rest."""
+    n = int(TRAIN_SHARE * len(text))
+    return text[:n], text[n:]
+
+
+def check_length(text: str, context: int) -> None:
+    """Check that both splits hold a window: `context` characters and the one to predict.
+
+    Raises:
+        CorpusError: one is shorter; says what length or context would be right.
+    """
+    window = context + 1
+    names = ("training", "validation")
+    sizes = [len(part) for part in split(text)]
+    size, name = min(zip(sizes, names, strict=True))
+    if size >= window:
+        return
+    shorter = f" or --gpt.context {size - 1}" if size > 2 else ""
+    msg = (
+        f"the corpus has {len(text):,} characters, which leaves {size:,} for the {name} split, "
+        f"and a window of --gpt.context {context} takes {window:,}: "
+        f"use a text of at least {_shortest(window):,} characters{shorter}"
+    )
+    raise CorpusError(msg)
+
+
+def cache_folder() -> Path:
+    """Where the download is kept: $TINYGPT_CACHE, else the user's cache folder."""
+    if folder := os.environ.get("TINYGPT_CACHE"):
+        return Path(folder).expanduser()
+    import pooch  # type: ignore[import-untyped]  # noqa: PLC0415 - 0.1 s to import
+
+    return Path(pooch.os_cache("tinygpt-tui"))
+
+
+def _shortest(window: int) -> int:
+    """Characters whose tenth, rounded up, is a window."""
+    return 10 * (window - 1) + 1
+
+
+def _sha256(raw: bytes) -> str:
+    return hashlib.sha256(raw).hexdigest()
+
+
+def _remedy() -> str:
+    return "name a text file with --data PATH, or pip install 'tinygpt-tui[offline]'"
+
+
+def _read_bytes(name: str) -> bytes:
+    """A named file's bytes, or an error that says what is there instead."""
+    try:
+        return Path(name).expanduser().read_bytes()
+    except FileNotFoundError as error:
+        near = difflib.get_close_matches(name, ("auto", *KNOWN), n=1)
+        right = f"did you mean {near[0]}?" if near else f"name a text file, {' or '.join(KNOWN)}"
+        msg = f"--data {name} does not exist: {right}"
+        raise CorpusError(msg) from error
+    except IsADirectoryError as error:
+        msg = f"--data {name} is a folder: name a text file in it"
+        raise CorpusError(msg) from error
+    except PermissionError as error:
+        msg = f"--data {name} may not be read: give yourself permission, or name another file"
+        raise CorpusError(msg) from error
+    except (OSError, RuntimeError, ValueError) as error:  # a device, ~nobody, NUL in a name
+        msg = f"--data {name} cannot be read ({error}): name a UTF-8 text file"
+        raise CorpusError(msg) from error
+
+
+def _standin(reason: str) -> Corpus:
+    text = standin.build()
+    return Corpus(
+        name=standin.NAME,
+        text=text,
+        sha256=_sha256(text.encode()),
+        source=f"{standin.NAME}: {reason}; its losses do not compare with {TINYSHAKESPEARE}'s",
+    )
+
+
+def _fall_back(reason: str) -> Corpus:
+    """The stand-in for `auto`, with why tinyshakespeare is not to be had."""
+    try:
+        return _standin(reason)
+    except CorpusError as error:
+        msg = f"no corpus: {TINYSHAKESPEARE} cannot be had ({reason}), and {error}; {_remedy()}"
+        raise CorpusError(msg) from error
+
+
+def _tinyshakespeare(download: _Download, cache: Path) -> Corpus:
+    """The exact tinyshakespeare: cached, lying in the current folder, or downloaded.
+
+    Raises:
+        CorpusError: none of them; its message is the list of reasons.
+    """
+    cached = cache / _FILE
+    tried = []
+    for path, source in (
+        (cached, "cached download"),
+        (Path(_FILE), f"./{_FILE}"),
+        (Path("data", _FILE), f"./data/{_FILE}"),
+    ):
+        try:
+            return _exact(path.read_bytes(), source)
+        except OSError:
+            continue
+        except CorpusError as error:
+            tried.append(str(error))
+    try:
+        return _exact(download.fetch(cached).read_bytes(), "downloaded")
+    except (OSError, CorpusError) as error:
+        tried.append(str(error))
+    raise CorpusError("; ".join(tried))
+
+
+def _exact(raw: bytes, source: str) -> Corpus:
+    if (sha256 := _sha256(raw)) != TINYSHAKESPEARE_SHA256:
+        msg = f"{source}: other bytes than {TINYSHAKESPEARE}'s"
+        raise CorpusError(msg)
+    return Corpus(
+        name=TINYSHAKESPEARE,
+        text=raw.decode(),
+        sha256=sha256,
+        source=f"{TINYSHAKESPEARE} ({source})",
+    )
+
+
+class _Download:
+    """A download that gives up after `timeout` seconds without a byte.
+
+    A time-out of the HTTP client does not cover the look-up of the host's name, which can hang for
+    a minute on a machine without network; so the transfer runs in a daemon thread that is left
+    behind once it stays silent. pooch calls this object as its progress bar.
+    """
+
+    def __init__(self, url: str, progress: object | bool, timeout: float) -> None:  # noqa: FBT001
+        self.url = url
+        self.timeout = timeout
+        self.bar = None if isinstance(progress, bool) else progress
+        self.heard = time.monotonic()
+        self.left = False
+
+    def fetch(self, target: Path) -> Path:
+        """Download to `target`, which appears whole, with its sha256 checked, or not at all.
+
+        Raises:
+            CorpusError: one line that says why not.
+        """
+        import pooch  # noqa: F401, PLC0415 - imported before the clock starts
+
+        outcome: queue.SimpleQueue[Exception | None] = queue.SimpleQueue()
+        self.heard = time.monotonic()
+        last = self.heard + _LONGEST_DOWNLOAD * self.timeout
+        threading.Thread(target=self._work, args=(target, outcome), daemon=True).start()
+        while (wait := min(self.heard + self.timeout, last) - time.monotonic()) > 0:
+            try:
+                error = outcome.get(timeout=wait)
+            except queue.Empty:
+                continue
+            if error is None:
+                return target
+            raise CorpusError(self._reason(error)) from error
+        self.left = True
+        raise CorpusError(self._reason(TimeoutError()))
+
+    def _work(self, target: Path, outcome: queue.SimpleQueue[Exception | None]) -> None:
+        import pooch  # noqa: PLC0415
+
+        pooch.get_logger().setLevel("ERROR")
+        downloader = pooch.HTTPDownloader(progressbar=self, timeout=self.timeout)
+        try:
+            pooch.retrieve(
+                self.url,
+                known_hash=f"sha256:{TINYSHAKESPEARE_SHA256}",
+                fname=target.name,
+                path=target.parent,
+                downloader=downloader,
+            )
+        except Exception as error:  # noqa: BLE001 - handed to the thread that waits
+            outcome.put(error)
+        else:
+            outcome.put(None)
+
+    def _reason(self, error: Exception) -> str:
+        """Why the download failed, in a few words instead of the client's nested report."""
+        import requests  # noqa: PLC0415 - what pooch downloads with
+
+        if isinstance(error, requests.HTTPError) and error.response is not None:
+            return f"download: {self.url} answered {error.response.status_code}"
+        if isinstance(error, TimeoutError | requests.Timeout):
+            return f"no network (no answer within {self.timeout:g} s)"
+        if isinstance(error, requests.ConnectionError):
+            return f"no network ({self.url} cannot be reached)"
+        if isinstance(error, ValueError) and "hash" in str(error):
+            return f"download: {self.url} has other bytes than {TINYSHAKESPEARE}'s"
+        if isinstance(error, OSError) and error.strerror:
+            return f"download: the cache cannot be written ({error.strerror}), set TINYGPT_CACHE"
+        return f"download: {error}"
+
+    @property
+    def total(self) -> int:
+        """Bytes to come, as announced; pooch sets it."""
+        return int(getattr(self.bar, "total", 0))
+
+    @total.setter
+    def total(self, value: int) -> None:
+        if self.bar is not None:
+            self.bar.total = value  # type: ignore[attr-defined]
+
+    def update(self, size: int) -> None:
+        """Note that `size` more bytes are here; end the transfer if nobody waits for it."""
+        self.heard = time.monotonic()
+        if self.left:
+            raise TimeoutError
+        self._tell("update", size)
+
+    def reset(self) -> None:
+        """Pooch starts the bar again, to fill it exactly."""
+        self._tell("reset")
+
+    def close(self) -> None:
+        """All bytes are here."""
+        self._tell("close")
+
+    def _tell(self, method: str, *args: int) -> None:
+        if self.bar is not None:
+            getattr(self.bar, method)(*args)

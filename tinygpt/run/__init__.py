@@ -1,0 +1,121 @@
+"""The run directory: all that passes between training and interface, and the one place that knows
+it.
+
+The one place that knows its layout. The trainer holds a `RunWriter` and a `Control`; the interface
+reads with `MetricsReader` and `read_state`, and asks by `request`. Files are written by one process
+and read by any number, on this machine or over a shared disk.
+"""
+
+from tinygpt.run.control import (
+    Control,
+    Request,
+    request,
+)
+from tinygpt.run.layout import (
+    CONTROL,
+    LOCK,
+    LOG,
+    METRICS,
+    RUN_TOML,
+    STATUS,
+    TOKENIZER,
+    VARIANTS,
+    checkpoint_dir,
+    is_run,
+    new_run_name,
+    parse_step,
+    read_config,
+    step_name,
+    validate_run_name,
+)
+from tinygpt.run.lines import (
+    parse_record,
+    to_json,
+)
+from tinygpt.run.listing import (
+    RunInfo,
+    list_runs,
+    live_run,
+    newest_run,
+)
+from tinygpt.run.reader import (
+    MetricsReader,
+)
+from tinygpt.run.records import (
+    SCHEMA_VERSION,
+    CheckpointRecord,
+    EndRecord,
+    EndState,
+    EvalRecord,
+    ModelRecord,
+    Record,
+    ResumeRecord,
+    RoutingRecord,
+    SampleRecord,
+    StartRecord,
+    TrainRecord,
+    drop_rewound,
+)
+from tinygpt.run.status import (
+    HEARTBEAT_OVERDUE,
+    RunState,
+    State,
+    Status,
+    StatusState,
+    read_state,
+    read_status,
+)
+from tinygpt.run.writer import (
+    HEARTBEAT_EVERY,
+    RunWriter,
+)
+
+__all__ = [
+    "CONTROL",
+    "HEARTBEAT_EVERY",
+    "HEARTBEAT_OVERDUE",
+    "LOCK",
+    "LOG",
+    "METRICS",
+    "RUN_TOML",
+    "SCHEMA_VERSION",
+    "STATUS",
+    "TOKENIZER",
+    "VARIANTS",
+    "CheckpointRecord",
+    "Control",
+    "EndRecord",
+    "EndState",
+    "EvalRecord",
+    "MetricsReader",
+    "ModelRecord",
+    "Record",
+    "Request",
+    "ResumeRecord",
+    "RoutingRecord",
+    "RunInfo",
+    "RunState",
+    "RunWriter",
+    "SampleRecord",
+    "StartRecord",
+    "State",
+    "Status",
+    "StatusState",
+    "TrainRecord",
+    "checkpoint_dir",
+    "drop_rewound",
+    "is_run",
+    "list_runs",
+    "live_run",
+    "new_run_name",
+    "newest_run",
+    "parse_record",
+    "parse_step",
+    "read_config",
+    "read_state",
+    "read_status",
+    "request",
+    "step_name",
+    "to_json",
+    "validate_run_name",
+]

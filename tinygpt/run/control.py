@@ -1,0 +1,89 @@
+"""Requests to a training process: files in control/, which work on a shared disk and from another
+machine.
+
+`pause` holds for as long as the file is there; `stop` and `checkpoint` are consumed by the trainer.
+"""
+
+import os
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+from typing import Literal, TypeAlias, get_args
+
+from tinygpt.errors import RunError
+from tinygpt.run.layout import CONTROL, StrPath
+
+Request: TypeAlias = Literal["pause", "resume", "stop", "checkpoint"]
+
+_FILES = frozenset({"pause", "stop", "checkpoint"})
+
+
+def request(path: StrPath, name: Request) -> None:
+    """Ask the trainer of the run directory `path` for something; "resume" takes a pause back.
+
+    Asking twice is asking once. Raises RunError for another name, or if control/ cannot be written.
+    """
+    if name not in get_args(Request):
+        raise RunError(f"cannot ask a run to {name!r}: one of {', '.join(get_args(Request))}")
+    folder = Path(path, CONTROL)
+    try:
+        if name == "resume":
+            (folder / "pause").unlink(missing_ok=True)
+        else:
+            folder.mkdir(exist_ok=True)
+            (folder / name).touch()
+    except OSError as error:
+        raise RunError(f"cannot ask for {name} in {folder}: {error.strerror}") from error
+
+
+class Control:
+    """The trainer's side. `every` in seconds of `clock`: how often the folder is looked at, at
+    most."""
+
+    def __init__(
+        self, path: StrPath, clock: Callable[[], float] = time.monotonic, every: float = 0.2
+    ) -> None:
+        self._folder = Path(path, CONTROL)
+        self._clock = clock
+        self._every = every
+        self._looked: float | None = None
+        self._pending: frozenset[str] = frozenset()
+
+    def poll(self) -> set[str]:
+        """The requests that stand: of "pause", "stop" and "checkpoint". Cheap enough for every
+        step.
+
+        A disk that does not answer for a moment changes nothing: the last answer stands.
+        """
+        now = self._clock()
+        if self._looked is None or now - self._looked >= self._every:
+            self._looked = now
+            self._look()
+        return set(self._pending)
+
+    def acknowledge(self, name: str) -> None:
+        """Consume a "stop" or "checkpoint" request, before acting on it. A pause stands until it is
+        taken back."""
+        if name == "pause":
+            return
+        self._remove(name)
+
+    def clear(self) -> None:
+        """Forget every request, pauses too: what was asked of a process that is gone."""
+        for name in _FILES:
+            self._remove(name)
+
+    def _look(self) -> None:
+        try:
+            with os.scandir(self._folder) as entries:
+                self._pending = _FILES.intersection(entry.name for entry in entries)
+        except FileNotFoundError:
+            self._pending = frozenset()
+        except OSError:
+            pass
+
+    def _remove(self, name: str) -> None:
+        self._pending -= {name}
+        with suppress(OSError):
+            (self._folder / name).unlink()

@@ -1,0 +1,102 @@
+"""Which runs there are in a folder."""
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from tinygpt.errors import RunError
+from tinygpt.run.layout import RUN_TOML, StrPath, is_run, read_config
+from tinygpt.run.reader import first_record
+from tinygpt.run.records import StartRecord
+from tinygpt.run.status import RunState, read_state
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunInfo:
+    """A run in a list. `created` in unix seconds; `corpus` is its name, None if that is not
+    known."""
+
+    name: str
+    path: Path
+    state: RunState
+    created: float
+    corpus: str | None
+
+
+def list_runs(out: StrPath, now: float | None = None) -> list[RunInfo]:
+    """The runs in the folder `out`, newest first; those that cannot be read too, with the reason in
+    their state.
+
+    Folders that hold no file of a run, and names that start with ".", are passed over. A missing
+    `out` has no runs. Raises RunError if `out` cannot be listed.
+    """
+    folder = Path(out)
+    try:
+        paths = [path for path in folder.iterdir() if not path.name.startswith(".")]
+    except FileNotFoundError:
+        return []
+    except OSError as error:
+        raise RunError(f"cannot list the runs in {folder}: {error.strerror}") from error
+    runs = [_info(path, now) for path in paths if path.is_dir() and _may_be_run(path)]
+    return sorted(runs, key=lambda run: (-run.created, run.name))
+
+
+def newest_run(out: StrPath, now: float | None = None) -> RunInfo | None:
+    """The run in `out` that was created last, of those that can be read."""
+    return next((run for run in list_runs(out, now) if run.state.state != "unreadable"), None)
+
+
+def live_run(out: StrPath, now: float | None = None) -> RunInfo | None:
+    """The run in `out` that is being trained: live before paused before stalled, then the
+    newest."""
+    runs = list_runs(out, now)
+    for state in ("live", "paused", "stalled"):
+        for run in runs:
+            if run.state.state == state:
+                return run
+    return None
+
+
+def _may_be_run(path: Path) -> bool:
+    try:
+        return is_run(path)
+    except OSError:  # no permission to look inside: listed, and unreadable
+        return True
+
+
+def _info(path: Path, now: float | None) -> RunInfo:
+    state = read_state(path, now)
+    config: dict[str, Any] = {}
+    try:
+        config = read_config(path)
+    except RunError as error:
+        if state.state != "new":
+            state = replace(state, state="unreadable", reason=str(error))
+    start = first_record(path)
+    return RunInfo(
+        name=path.name,
+        path=path,
+        state=state,
+        created=_created(path, start),
+        corpus=_corpus(config, start),
+    )
+
+
+def _created(path: Path, start: StartRecord | None) -> float:
+    """Time of the first record; before there is one, of run.toml, which is written once, or of the
+    folder."""
+    if start is not None:
+        return start.time
+    for file in (path / RUN_TOML, path):
+        try:
+            return file.stat().st_mtime
+        except OSError:
+            continue
+    return 0.0
+
+
+def _corpus(config: dict[str, Any], start: StartRecord | None) -> str | None:
+    for corpus in (config.get("corpus"), start.corpus if start else None):
+        if isinstance(corpus, dict) and isinstance(corpus.get("name"), str):
+            return str(corpus["name"])
+    return None

@@ -1,0 +1,187 @@
+"""The records of metrics.jsonl: one strict JSON object a line, `kind` and `time` first.
+
+Losses are in nats a token, `time` in unix seconds, `step` in optimizer steps, `tokens` in training
+tokens seen so far. `model` is the variant, "dense" or "moe".
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar, Literal, TypeAlias
+
+SCHEMA_VERSION = 1
+"""Version of the records. Raised only when an old reader would misread a new file, not when keys
+are added."""
+
+Variant: TypeAlias = str
+"""Name of a model variant: "dense" or "moe"."""
+
+EndState: TypeAlias = Literal["done", "stopped", "failed"]
+Mappings: TypeAlias = Mapping[str, Mapping[str, Any]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StartRecord:
+    """First line of a run: what is trained, on what, where.
+
+    `corpus` holds name, sha256 and chars; `models` maps a variant to its params_total and
+    params_active; `steps` is the number planned, None when only time or a target ends the run;
+    `context` and `batch_tokens` in tokens.
+    """
+
+    kind: ClassVar[str] = "start"
+    time: float
+    schema_version: int = SCHEMA_VERSION
+    run: str
+    corpus: Mapping[str, Any]
+    models: Mappings
+    device: str
+    versions: Mapping[str, Any]
+    steps: int | None = None
+    context: int
+    batch_tokens: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrainRecord:
+    """One training step of one model; `train_seconds` counts training alone, without evaluation and
+    sampling."""
+
+    kind: ClassVar[str] = "train"
+    time: float
+    model: Variant
+    step: int
+    tokens: int
+    epoch: float
+    loss: float
+    lr: float
+    grad_norm: float
+    tokens_per_second: float
+    train_seconds: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EvalRecord:
+    """One evaluation; a loss is stated with its `context` in tokens. `wall_seconds` counts
+    everything."""
+
+    kind: ClassVar[str] = "eval"
+    time: float
+    model: Variant
+    step: int
+    tokens: int
+    epoch: float
+    val_loss: float
+    train_loss: float
+    perplexity: float
+    bits_per_char: float
+    best_val_loss: float
+    best_step: int
+    train_seconds: float
+    wall_seconds: float
+    context: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SampleRecord:
+    """A continuation of `prompt`; `text` is without the prompt."""
+
+    kind: ClassVar[str] = "sample"
+    time: float
+    model: Variant
+    step: int
+    tokens: int
+    prompt: str
+    seed: int
+    text: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RoutingRecord:
+    """Where the router sends tokens, layer by layer: `load[layer][expert]` is a share of the
+    tokens.
+
+    `entropy` of the load in nats, `worst_over_mean` the worst load over the mean load, `mean_top1`
+    the mean probability of the selected expert, `dead` the number of experts that read nothing; one
+    number a layer each.
+    """
+
+    kind: ClassVar[str] = "routing"
+    time: float
+    model: Variant
+    step: int
+    tokens: int
+    load: list[list[float]]
+    entropy: list[float]
+    worst_over_mean: list[float]
+    mean_top1: list[float]
+    dead: list[int]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CheckpointRecord:
+    """A checkpoint that lies whole on the disk; `path` is relative to the run directory."""
+
+    kind: ClassVar[str] = "checkpoint"
+    time: float
+    model: Variant
+    step: int
+    tokens: int
+    path: str
+    val_loss: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ResumeRecord:
+    """Training goes on; `models` maps each variant to the step that it was resumed from. See
+    `drop_rewound`."""
+
+    kind: ClassVar[str] = "resume"
+    time: float
+    step: int
+    models: Mapping[str, int]
+    note: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EndRecord:
+    """Last line of a session; `models` maps a variant to its step, tokens and whatever else sums it
+    up.
+
+    `models` is free-form: a string "NaN", "Infinity" or "-Infinity" anywhere in it reads back as a
+    float.
+    """
+
+    kind: ClassVar[str] = "end"
+    time: float
+    state: EndState
+    reason: str
+    error: str | None = None
+    models: Mappings
+
+
+ModelRecord: TypeAlias = TrainRecord | EvalRecord | SampleRecord | RoutingRecord | CheckpointRecord
+Record: TypeAlias = StartRecord | ModelRecord | ResumeRecord | EndRecord
+
+
+def drop_rewound(records: Iterable[Record]) -> list[Record]:
+    """The records without those that a later `resume` superseded, in order.
+
+    Rule: a `resume` with `models[m] == s` takes back every earlier record of model `m` with step >
+    `s`, because the resumed training writes these steps again. Records of variants that it does not
+    name, and records without a model (start, resume, end), stay.
+    """
+    kept: list[Record] = []
+    last_valid: dict[str, float] = {}
+    for record in reversed(list(records)):
+        if isinstance(record, ResumeRecord):
+            for model, step in record.models.items():
+                last_valid[model] = min(step, last_valid.get(model, math.inf))
+        if isinstance(record, StartRecord | ResumeRecord | EndRecord) or (
+            record.step <= last_valid.get(record.model, math.inf)
+        ):
+            kept.append(record)
+    kept.reverse()
+    return kept

@@ -1,0 +1,176 @@
+"""status.json, and what it says about a run: is it training, did it end, was it killed."""
+
+import json
+import os
+import socket
+import time
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Literal, TypeAlias, cast, get_args
+
+from tinygpt import atomic
+from tinygpt.errors import RunError
+from tinygpt.run.layout import STATUS, StrPath
+from tinygpt.run.reader import last_end
+
+StatusState: TypeAlias = Literal["starting", "running", "paused", "done", "stopped", "failed"]
+State: TypeAlias = Literal[
+    "new", "live", "paused", "stalled", "done", "stopped", "failed", "killed", "unreadable"
+]
+
+HEARTBEAT_OVERDUE = 30.0
+"""Seconds without a heartbeat after which a run counts as stalled."""
+
+# The start of a process, as psutil derives it from the boot time, moves by a second or two when the
+# clock is set; no system hands a pid out again that soon.
+_SAME_START = 5.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Status:
+    """What status.json holds. `heartbeat` and `process_started` in unix seconds, `step` in
+    optimizer steps.
+
+    `process_started` tells the training process from a later one with the same pid.
+    """
+
+    state: StatusState
+    pid: int
+    host: str
+    process_started: float
+    step: int
+    heartbeat: float
+    error: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunState:
+    """What a run is doing, in one word, and why that is known, in a few. `heartbeat_age` in
+    seconds."""
+
+    state: State
+    reason: str
+    status: Status | None = None
+    heartbeat_age: float | None = None
+
+    @property
+    def active(self) -> bool:
+        """Whether a training process has, or may have, this run in its hands."""
+        return self.state in ("live", "paused", "stalled")
+
+
+def write_status(path: StrPath, status: Status, *, durable: bool = True) -> None:
+    """Replace the status.json of the run directory `path`. Raises OSError."""
+    atomic.write_json(Path(path, STATUS), asdict(status), durable=durable)
+
+
+def read_status(path: StrPath) -> Status | None:
+    """The status.json of the run directory `path`, None if there is none. Unknown keys are ignored.
+
+    Raises RunError, which names the file, if it cannot be read or lacks something.
+    """
+    file = Path(path, STATUS)
+    try:
+        return _parse(json.loads(file.read_text(encoding="utf-8")))
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise RunError(f"cannot read {file}: {error.strerror}") from error
+    except (ValueError, TypeError, KeyError, OverflowError, RecursionError) as error:
+        raise RunError(f"{file} is not the status of a run: {error}") from error
+
+
+def read_state(path: StrPath, now: float | None = None) -> RunState:
+    """What the run directory `path` is doing at `now` (unix seconds; None is the present). Never
+    raises.
+
+    - new: made, but no training process has reported yet
+    - live, paused: the process is there (same host) or its heartbeat is fresh (another host)
+    - stalled: the heartbeat is overdue, and the process is alive or cannot be seen from this host
+    - done, stopped, failed: as it said itself
+    - killed: it said running, on this host, and its process is gone
+    - unreadable: no such folder, or a status.json that makes no sense
+    """
+    try:
+        status = read_status(path)
+    except RunError as error:
+        return RunState(state="unreadable", reason=str(error))
+    if status is None:
+        if not Path(path).is_dir():
+            return RunState(state="unreadable", reason=f"{os.fspath(path)} is not a folder")
+        return RunState(state="new", reason="no training process has reported yet")
+    age = max(0.0, (time.time() if now is None else now) - status.heartbeat)
+    state, reason = _judge(path, status, age)
+    return RunState(state=state, reason=reason, status=status, heartbeat_age=age)
+
+
+def this_host() -> str:
+    """Name of this machine, as it stands in status.json and in the lock."""
+    return socket.gethostname()
+
+
+def process_start(pid: int) -> float | None:
+    """Start of the process `pid` of this host in unix seconds, None if it is gone.
+
+    A zombie is gone: a killed trainer stays one until the interface that started it has waited for
+    it.
+    """
+    import psutil  # type: ignore[import-untyped,unused-ignore]  # 15 ms, and most readers need none
+
+    try:
+        process = psutil.Process(pid)
+        gone = process.status() == psutil.STATUS_ZOMBIE
+        return None if gone else float(process.create_time())
+    except psutil.NoSuchProcess:
+        return None
+    except psutil.AccessDenied as error:
+        raise PermissionError(f"process {pid} belongs to somebody else") from error
+
+
+def _judge(path: StrPath, status: Status, age: float) -> tuple[State, str]:
+    if status.state in ("done", "stopped", "failed"):
+        return cast(State, status.state), status.error or f"{status.state} at step {status.step}"
+    if status.host == this_host() and not _alive(status):
+        return _judge_gone(path, status)
+    who = f"process {status.pid} on {status.host}"
+    if age > HEARTBEAT_OVERDUE:
+        return "stalled", f"no heartbeat from {who} for {age:.0f} s"
+    return "paused" if status.state == "paused" else "live", f"{who} is {status.state}"
+
+
+def _judge_gone(path: StrPath, status: Status) -> tuple[State, str]:
+    """The process is gone: killed, unless it wrote its `end` and only the last status is
+    missing."""
+    end = last_end(path)
+    if end is not None and end.time >= status.process_started - _SAME_START:
+        return end.state, end.error or end.reason
+    return "killed", f"process {status.pid} is gone without an end, last seen at step {status.step}"
+
+
+def _alive(status: Status) -> bool:
+    try:
+        started = process_start(status.pid)
+    except PermissionError:  # it is there; only the heartbeat can tell more
+        return True
+    return started is not None and abs(started - status.process_started) <= _SAME_START
+
+
+def _parse(data: Any) -> Status:
+    if data["state"] not in get_args(StatusState):
+        raise ValueError(f"state {data['state']!r} is unknown")
+    for key in ("pid", "step"):
+        if type(data[key]) is not int:
+            raise TypeError(f"{key} is not a whole number")
+    if data["pid"] <= 0:
+        raise ValueError(f"pid {data['pid']} is no process")
+    if not isinstance(data["host"], str) or not isinstance(data.get("error"), str | None):
+        raise TypeError("host and error are text")
+    return Status(
+        state=data["state"],
+        pid=data["pid"],
+        host=data["host"],
+        process_started=float(data["process_started"]),
+        step=data["step"],
+        heartbeat=float(data["heartbeat"]),
+        error=data.get("error"),
+    )
