@@ -84,6 +84,15 @@ def directory(target: str | os.PathLike[str]) -> Iterator[Path]:
     _sync_folder(final.parent)
 
 
+def remove_directory(folder: str | os.PathLike[str]) -> None:
+    """Delete a folder so that a reader finds it whole or not at all. What the disk refuses to delete
+    stays behind as a leftover."""
+    hidden = _temporary_beside(Path(folder))
+    with suppress(OSError):
+        os.rename(folder, hidden)
+        _remove(hidden)
+
+
 def remove_leftovers(folder: str | os.PathLike[str]) -> list[Path]:
     """Delete the temporaries that a killed process left directly in `folder`; the paths deleted,
     sorted.

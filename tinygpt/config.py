@@ -163,7 +163,7 @@ class TrainConfig(_Checked):
     )
     film: int = setting(20, "checkpoints a variant that are kept, log-spaced, as a film", low=0)
     eval_train_windows: int = setting(256, "fixed windows of the train split evaluated", low=1)
-    sample_prompt: str = setting("\n", "prompt of the sample that each evaluation writes")
+    sample_prompt: str = setting("", "prompt of each evaluation's sample (empty: a new line)")
     sample_tokens: int = setting(200, "tokens of that sample (0: none)", low=0)
     compile: bool = setting(True, "torch.compile on CUDA")
     threads: int = setting(0, "CPU threads (0: PyTorch's choice)", low=0)

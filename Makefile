@@ -1,0 +1,58 @@
+# Every target makes its own environment, .venv, on first use.
+#     make train ARGS="--preset micro --steps 500"
+PYTHON ?= python3
+ARGS ?=
+
+VENV := .venv
+BIN := $(VENV)/bin
+LOCKED := $(VENV)/.locked
+READY := $(VENV)/.ready
+
+.DEFAULT_GOAL := help
+.PHONY: help run train test check format bench wheel clean
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+run: $(READY) ## open the app (until it is built: train without it); options in ARGS
+	$(BIN)/tinygpt-tui --train-only $(ARGS)
+
+train: $(READY) ## train both models in this terminal; options in ARGS
+	$(BIN)/tinygpt-tui --train-only $(ARGS)
+
+test: $(READY) ## run the tests; options of pytest in ARGS
+	$(BIN)/python -m pytest $(ARGS)
+
+check: $(READY) ## lint, formatting, types, direction of imports
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+format: $(READY) ## format the code and mend what the linter can
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+bench: $(READY) ## run every script in benchmarks/
+	@set -e; none=1; for script in benchmarks/*.py; do \
+		test -e "$$script" || continue; none=; \
+		echo "$$script"; $(BIN)/python "$$script" $(ARGS); \
+	done; test -z "$$none" || echo "There are no benchmarks yet: benchmarks/ has no script."
+
+wheel: $(READY) ## build the wheel into dist/
+	$(BIN)/python -m build --wheel --no-isolation
+
+clean: ## remove the environment, builds and caches; runs in checkpoints/ stay
+	rm -rf $(VENV) build dist *.egg-info
+	rm -rf .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# Two stamps, so that an edit of pyproject.toml does not download torch again.
+$(LOCKED): requirements.lock
+	$(PYTHON) -m venv --clear $(VENV)
+	$(BIN)/python -m pip install --disable-pip-version-check --quiet -r requirements.lock
+	touch $@
+
+$(READY): $(LOCKED) pyproject.toml
+	$(BIN)/python -m pip install --disable-pip-version-check --quiet --no-deps --no-build-isolation -e .
+	touch $@

@@ -1,0 +1,83 @@
+"""Which way imports point, and what stays unloaded: read from sys.modules of a fresh process."""
+
+import ast
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+HEAVY = ("torch", "textual", "rich", "plotext")
+TINY = (
+    *("--preset", "micro", "--model", "both", "--steps", "2", "--device", "cpu"),
+    *("--gpt.layers", "1", "--gpt.heads", "1", "--gpt.width", "4", "--gpt.context", "5"),
+    *("--train.batch", "3"),
+)
+HELP_LIMIT = 3.0
+"""Seconds for --help, ten times what is promised: a slow machine passes, one that loads torch
+hardly does."""
+
+# The marker parts what the program prints from what is loaded when it ends.
+_MARKER = "-- loaded --"
+_EPILOGUE = f"""
+finally:
+    print({_MARKER!r}, *(name for name in {HEAVY!r} if name in sys.modules))
+"""
+
+
+def run(body: str, *arguments: str) -> tuple[str, set[str]]:
+    """What a program that exits with 0 printed, and which of HEAVY it had loaded in the end."""
+    script = f"import sys\ntry:\n    {body}{_EPILOGUE}"
+    done = subprocess.run(
+        [sys.executable, "-c", script, *arguments],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=100,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    printed, _, loaded = done.stdout.rpartition(_MARKER)
+    return printed, set(loaded.split())
+
+
+def test_import_tinygpt_is_light() -> None:
+    _, loaded = run("import tinygpt")
+    assert loaded == set()
+
+
+def test_help_is_light_and_quick() -> None:
+    start = time.monotonic()
+    printed, loaded = run(
+        "import tinygpt_tui.cli; sys.exit(tinygpt_tui.cli.main(sys.argv[1:]))", "--help"
+    )
+    assert time.monotonic() - start < HELP_LIMIT
+    assert "usage: tinygpt-tui" in printed.lower()
+    assert "--train-only" in printed
+    assert not loaded & {"torch", "textual", "plotext"}
+
+
+def test_training_loads_no_interface(tmp_path: Path) -> None:
+    data = tmp_path / "corpus.txt"
+    data.write_text("ROMEO:\nHe jests at scars that never felt a wound.\n\n" * 7)
+    _, loaded = run(
+        "import trainer; sys.exit(trainer.main(sys.argv[1:]))",
+        *TINY,
+        *("--data", str(data), "--out", str(tmp_path / "runs")),
+    )
+    assert "torch" in loaded
+    assert not loaded & {"textual", "plotext"}
+
+
+@pytest.mark.parametrize("banned", ["tinygpt_tui", "textual", "plotext"])
+def test_trainer_never_imports(banned: str) -> None:
+    """In no function either. import-linter reads packages alone, and trainer is a module."""
+    names = set()
+    for node in ast.walk(ast.parse((ROOT / "trainer.py").read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            names |= {alias.name.partition(".")[0] for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            names.add((node.module or "").partition(".")[0])
+    assert banned not in names

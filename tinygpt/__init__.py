@@ -1,0 +1,66 @@
+"""Small GPTs from scratch, Dense and MoE: train them, sample from them, look inside.
+
+Names are imported when first used, so that ``import tinygpt`` costs nothing: torch takes a second.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING
+
+__version__ = "0.1.0"
+
+if TYPE_CHECKING:
+    from tinygpt.checkpoint import Checkpoint, load
+    from tinygpt.config import ModelConfig, MoEConfig, RunConfig
+    from tinygpt.decoding import SamplingParams, TokenEvent, filter_logits, generate, stream
+    from tinygpt.errors import TinyGPTError
+    from tinygpt.inspection import Inspection, inspect_tokens
+    from tinygpt.model import GPT
+    from tinygpt.tokenizer import CharTokenizer
+
+_HOME = {
+    "Checkpoint": "checkpoint",
+    "load": "checkpoint",
+    "ModelConfig": "config",
+    "MoEConfig": "config",
+    "RunConfig": "config",
+    "SamplingParams": "decoding",
+    "TokenEvent": "decoding",
+    "filter_logits": "decoding",
+    "generate": "decoding",
+    "stream": "decoding",
+    "TinyGPTError": "errors",
+    "Inspection": "inspection",
+    "inspect_tokens": "inspection",
+    "GPT": "model",
+    "CharTokenizer": "tokenizer",
+}
+
+__all__ = [
+    "GPT",
+    "CharTokenizer",
+    "Checkpoint",
+    "Inspection",
+    "MoEConfig",
+    "ModelConfig",
+    "RunConfig",
+    "SamplingParams",
+    "TinyGPTError",
+    "TokenEvent",
+    "filter_logits",
+    "generate",
+    "inspect_tokens",
+    "load",
+    "stream",
+]
+
+
+def __getattr__(name: str) -> object:
+    if name not in _HOME:
+        raise AttributeError(f"module 'tinygpt' has no attribute {name!r}")
+    return getattr(importlib.import_module(f"tinygpt.{_HOME[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *_HOME])

@@ -1,0 +1,282 @@
+"""Checkpoints: save, load, list, prune. Each is a folder that appears whole; none can execute.
+
+``<run>/<variant>/step-00000500/`` holds ``model.safetensors`` (the weights), ``training.safetensors``
+(the optimizers' state, kept for the newest few only) and ``meta.json``, which names the size and
+the sha256 of both and comes with everything else that a resume needs.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+import math
+from collections.abc import Iterable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import safetensors
+import safetensors.torch
+from torch import Tensor
+
+from tinygpt import atomic
+from tinygpt.config import ModelConfig, MoEConfig
+from tinygpt.errors import CheckpointError, TinyGPTError
+from tinygpt.model import GPT
+from tinygpt.run.layout import TOKENIZER, VARIANTS, StrPath, checkpoint_dir, parse_step
+from tinygpt.tokenizer import CharTokenizer, load_tokenizer
+
+FORMAT = 1
+META = "meta.json"
+WEIGHTS = "model.safetensors"
+TRAINING = "training.safetensors"
+RESUMABLE = 3
+"""Newest checkpoints of a variant that keep their training state: the one to resume, and two before."""
+
+
+@dataclass(frozen=True, slots=True)
+class Checkpoint:
+    """A model as it was at one step of a run."""
+
+    model: GPT
+    tokenizer: CharTokenizer
+    variant: str
+    step: int
+    val_loss: float | None
+    """Nats a token over the validation split; None if it was not evaluated by then."""
+    path: Path
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """Everything of one variant at one step: what a checkpoint holds."""
+
+    variant: str
+    step: int
+    tokens: int
+    val_loss: float | None
+    config: ModelConfig
+    weights: Mapping[str, Tensor]
+    training: Mapping[str, Tensor]
+    progress: Mapping[str, Any]
+    """JSON values that training goes on from: best loss, seconds, and so on."""
+
+
+def save(run: StrPath, snapshot: Snapshot) -> Path:
+    """Write a checkpoint, whole and forced to the disk, and return its folder.
+
+    Raises:
+        CheckpointError: the disk refused; nothing is left of it then.
+    """
+    target = checkpoint_dir(run, snapshot.variant, snapshot.step)
+    try:
+        with atomic.directory(target) as folder:
+            files = {}
+            for name, tensors in ((WEIGHTS, snapshot.weights), (TRAINING, snapshot.training)):
+                data = safetensors.torch.save({k: _plain(t) for k, t in tensors.items()})
+                (folder / name).write_bytes(data)
+                files[name] = {"bytes": len(data), "sha256": hashlib.sha256(data).hexdigest()}
+            meta = {
+                "format": FORMAT,
+                "variant": snapshot.variant,
+                "step": snapshot.step,
+                "tokens": snapshot.tokens,
+                "val_loss": snapshot.val_loss,
+                "model": dataclasses.asdict(snapshot.config),
+                "progress": dict(snapshot.progress),
+                "files": files,
+            }
+            (folder / META).write_text(json.dumps(meta, indent=1, allow_nan=False) + "\n")
+    except OSError as error:
+        raise CheckpointError(f"cannot write the checkpoint {target}: {error.strerror}") from error
+    return target
+
+
+def restore(path: StrPath) -> Snapshot:
+    """Read a checkpoint whole, to train on from it, every byte checked.
+
+    Raises:
+        CheckpointError: it is torn, changed, of a newer version, or its training state was pruned.
+    """
+    folder, meta = Path(path), _meta(Path(path))
+    return Snapshot(
+        variant=meta["variant"],
+        step=meta["step"],
+        tokens=meta["tokens"],
+        val_loss=meta["val_loss"],
+        config=_model_config(meta["model"], folder),
+        weights=_tensors(folder, WEIGHTS, meta),
+        training=_tensors(folder, TRAINING, meta),
+        progress=meta["progress"],
+    )
+
+
+def load(path: StrPath, device: str = "cpu") -> Checkpoint:
+    """A model to use, from a run, variant or step directory.
+
+    Of a variant the newest checkpoint; of a run with both variants, the one whose newest checkpoint
+    has the lower validation loss.
+
+    Raises:
+        CheckpointError: nothing there, or it is torn, changed, or of a newer version.
+    """
+    folder = _choose(Path(path))
+    meta = _meta(folder)
+    config = _model_config(meta["model"], folder)
+    weights = _tensors(folder, WEIGHTS, meta)
+    model = GPT(config)
+    try:
+        model.load_state_dict(weights)
+    except RuntimeError as error:
+        raise CheckpointError(
+            f"{folder / WEIGHTS} does not fit the model in {META}: {str(error).splitlines()[-1].strip()}"
+        ) from error
+    tokenizer = load_tokenizer(folder.parent.parent / TOKENIZER)
+    if tokenizer.vocab_size != config.vocab_size:
+        raise CheckpointError(
+            f"{folder} has {config.vocab_size} tokens, and the run's {TOKENIZER} {tokenizer.vocab_size}"
+        )
+    model.to(device).eval()
+    return Checkpoint(model, tokenizer, meta["variant"], meta["step"], meta["val_loss"], folder)
+
+
+def list_steps(run: StrPath, variant: str) -> list[int]:
+    """The steps of a variant's checkpoints, ascending; empty without any."""
+    try:
+        names = [entry.name for entry in Path(run, variant).iterdir()]
+    except OSError:
+        return []
+    return sorted(step for name in names if (step := parse_step(name)) is not None)
+
+
+def newest_resumable(run: StrPath, variant: str) -> tuple[Snapshot, list[str]]:
+    """The newest whole checkpoint of a variant, and a sentence for each newer one passed over.
+
+    Raises:
+        CheckpointError: there is none; it says what is wrong with each.
+    """
+    problems: list[str] = []
+    for step in reversed(list_steps(run, variant)):
+        try:
+            return restore(checkpoint_dir(run, variant, step)), problems
+        except CheckpointError as error:
+            problems.append(str(error))
+    why = f": {'; '.join(problems)}" if problems else ""
+    raise CheckpointError(f"{Path(run, variant)} has no checkpoint to resume from{why}")
+
+
+def prune(run: StrPath, variant: str, film: int, best: int | None) -> list[int]:
+    """Keep the newest, the best, and a log-spaced film; of the older ones the weights alone.
+
+    Returns the steps that were deleted. A disk that refuses is left for the next time.
+    """
+    steps = list_steps(run, variant)
+    dropped = thin_out(steps, film, [] if best is None else [best])
+    for step in dropped:
+        atomic.remove_directory(checkpoint_dir(run, variant, step))
+    for step in [s for s in steps if s not in dropped][:-RESUMABLE]:
+        with suppress(OSError):
+            (checkpoint_dir(run, variant, step) / TRAINING).unlink(missing_ok=True)
+    return dropped
+
+
+def thin_out(steps: Iterable[int], film: int, always: Iterable[int] = ()) -> list[int]:
+    """Which steps to drop so that `film` of them stay, evenly spaced in the logarithm of the step.
+
+    The first and the newest stay, and those in `always`, which do not count. Dropping one by one as
+    the steps come gives nearly the spacing that knowing the end would give.
+    """
+    kept, fixed = sorted(set(steps)), set(always)
+    dropped = []
+    while len([s for s in kept if s not in fixed]) > max(film, 1):
+        inner = [i for i in range(1, len(kept) - 1) if kept[i] not in fixed]
+        if not inner:
+            break
+        closest = min(inner, key=lambda i: math.log((kept[i + 1] + 1) / (kept[i - 1] + 1)))
+        dropped.append(kept.pop(closest))
+    return sorted(dropped)
+
+
+def film_due(step: int, film: int, horizon: int = 1_000_000) -> bool:
+    """Whether `step` opens a new frame of the film: its place on a log scale passed a grid line.
+
+    Twice as many frames as are kept, up to `horizon` steps, so that `thin_out` has a choice.
+    """
+    if step == 0 or film == 0:
+        return step == 0
+    scale = 2 * film / math.log(horizon)
+    return math.floor(scale * math.log(step)) > math.floor(scale * math.log(max(step - 1, 0.5)))
+
+
+def _choose(path: Path) -> Path:
+    """The step directory that a run, variant or step directory stands for."""
+    if (path / META).is_file() or parse_step(path.name) is not None:
+        return path
+    if steps := list_steps(path.parent, path.name):
+        return checkpoint_dir(path.parent, path.name, steps[-1])
+    found = [
+        checkpoint_dir(path, variant, steps[-1])
+        for variant in VARIANTS
+        if (steps := list_steps(path, variant))
+    ]
+    if not found:
+        what = "has no checkpoint yet" if path.is_dir() else "does not exist"
+        raise CheckpointError(f"{path} {what}: name a run, a variant or a step directory of one")
+    return min(found, key=lambda folder: _loss_or_inf(folder) if len(found) > 1 else 0.0)
+
+
+def _loss_or_inf(folder: Path) -> float:
+    loss = _meta(folder)["val_loss"]
+    return math.inf if loss is None else float(loss)
+
+
+_REQUIRED = {"variant": str, "step": int, "tokens": int, "model": dict, "progress": dict, "files": dict}
+
+
+def _meta(folder: Path) -> dict[str, Any]:
+    file = folder / META
+    try:
+        meta = json.loads(file.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise CheckpointError(f"cannot read {file}: {error.strerror}") from error
+    except (ValueError, RecursionError) as error:
+        raise CheckpointError(f"{file} is not JSON in UTF-8: {error}") from error
+    if not isinstance(meta, dict) or not isinstance(meta.get("format"), int):
+        raise CheckpointError(f"{file} is not the description of a checkpoint")
+    if meta["format"] > FORMAT:
+        raise CheckpointError(f"{file} was written by a newer version: upgrade tinygpt-tui to read it")
+    for key, kind in _REQUIRED.items():
+        if not isinstance(meta.get(key), kind) or isinstance(meta[key], bool):
+            raise CheckpointError(f"{file} has no valid {key!r}")
+    if not isinstance(meta.setdefault("val_loss", None), int | float | None):
+        raise CheckpointError(f"{file} has no valid 'val_loss'")
+    return meta
+
+
+def _model_config(values: Mapping[str, Any], folder: Path) -> ModelConfig:
+    try:
+        moe = values.get("moe")
+        return ModelConfig(**{**values, "moe": MoEConfig(**moe) if moe else None})
+    except (TypeError, TinyGPTError) as error:
+        raise CheckpointError(f"{folder / META} has no valid model: {error}") from error
+
+
+def _tensors(folder: Path, name: str, meta: Mapping[str, Any]) -> dict[str, Tensor]:
+    """The tensors of one file, after its size and sha256 were found right."""
+    file, said = folder / name, meta["files"].get(name)
+    try:
+        data = file.read_bytes()
+    except OSError as error:
+        raise CheckpointError(f"cannot read {file}: {error.strerror}") from error
+    if not isinstance(said, dict) or said.get("sha256") != hashlib.sha256(data).hexdigest():
+        raise CheckpointError(f"{file} is not what was written: its sha256 is not the one in {META}")
+    try:
+        return dict(safetensors.torch.load(data))
+    except safetensors.SafetensorError as error:
+        raise CheckpointError(f"{file} is not a safetensors file: {error}") from error
+
+
+def _plain(tensor: Tensor) -> Tensor:
+    return tensor.detach().cpu().contiguous()

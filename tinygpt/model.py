@@ -1,0 +1,303 @@
+"""A decoder Transformer for one text: characters in, logits of the next character out.
+
+Reads top to bottom like the computation: embed, then a block a layer (attention, feed-forward or
+experts, each behind a norm and added to the residual stream), a last norm, the head. Chosen for
+learning fast at this size, measured in docs/benchmarks.md: rotary positions (RoFormer,
+arXiv:2104.09864), normalised queries and keys (arXiv:2010.04245), an untied head, output
+projections that start at zero, no biases.
+
+Letters: B batch, T time (new tokens), S time (all keys), D width, H heads, K head width, V vocabulary,
+L layers, C context.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from tinygpt.config import ModelConfig
+from tinygpt.errors import TinyGPTError
+from tinygpt.moe import MoE, Routing
+
+
+@dataclass(frozen=True, slots=True)
+class Trace:
+    """What a forward pass returns to whoever wants to look inside."""
+
+    logits: Tensor
+    """(B, T, V)"""
+    routing: list[Routing]
+    """One a layer, tokens flattened to B x T; empty for Dense."""
+    attention: list[Tensor]
+    """(B, H, T, S) weights, one a layer; empty unless the explicit path was asked for."""
+
+
+class GPT(nn.Module):
+    """Dense, or with ``config.moe`` a mixture of experts. The weights are drawn from torch's generator."""
+
+    def __init__(self, config: ModelConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.embed = nn.Embedding(config.vocab_size, config.width)
+        self.blocks = nn.ModuleList(Block(config) for _ in range(config.layers))
+        self.norm = Norm(config.width)
+        self.head = nn.Parameter(torch.empty(config.vocab_size, config.width))
+        self.rotary = Rotary(config.head_width, config.context, config.rope_base)
+        self.dropout = nn.Dropout(config.dropout)
+        self._start()
+
+    def forward(self, ids: Tensor) -> Tensor:
+        """ids (B, T) int64 -> logits (B, T, V).
+
+        Raises:
+            TinyGPTError: more tokens than the context.
+        """
+        return self.run(ids).logits
+
+    def run(self, ids: Tensor, cache: Cache | None = None, *, explicit: bool = False) -> Trace:
+        """ids (B, T) int64 -> logits, with the routing, and with `explicit` the attention weights.
+
+        With a `cache`, `ids` continue the tokens that it holds. Its logits are those of one pass
+        over all of them while they fit the context; see `Cache` for what happens after.
+        """
+        if ids.shape[1] > self.config.context:
+            raise TinyGPTError(
+                f"{ids.shape[1]} tokens are more than the model's context of {self.config.context}: "
+                "give it the last ones"
+            )
+        turn = self.rotary(cache.position if cache else 0, ids.shape[1])
+        x = self.dropout(self.embed(ids))
+        attention, routing = [], []
+        for index, block in enumerate(self.blocks):
+            x, weights, decision = block(x, turn, cache.layers[index] if cache else None, explicit)
+            attention += [weights] if weights is not None else []
+            routing += [decision] if decision is not None else []
+        if cache:
+            cache.position += ids.shape[1]
+        return Trace(F.linear(self.norm(x), self.head), routing, attention)
+
+    def parameter_counts(self) -> tuple[int, int]:
+        """(total, active for one token); routers' selection biases are not learned and not counted."""
+        total = sum(parameter.numel() for parameter in self.parameters())
+        moe = self.config.moe
+        if moe is None:
+            return total, total
+        experts = sum(b.feed.up.numel() + b.feed.down.numel() for b in self.blocks)
+        return total, total - experts + experts * moe.top_k // moe.experts
+
+    @torch.no_grad()
+    def _start(self) -> None:
+        """Draw the weights: each block starts as the identity, since its output projections are 0."""
+        for name, parameter in self.named_parameters():
+            kind = name.rpartition(".")[2]
+            if kind in ("out", "down"):
+                nn.init.zeros_(parameter)
+            elif name == "embed.weight":
+                nn.init.normal_(parameter, std=1.0)
+            elif name == "head":
+                nn.init.normal_(parameter, std=0.02)  # near-uniform first predictions
+            elif "norm" not in name:
+                nn.init.normal_(parameter, std=0.5 * parameter.shape[-1] ** -0.5)
+
+
+@contextmanager
+def evaluating(model: nn.Module) -> Iterator[None]:
+    """Without dropout inside the block; the model's mode is as it was afterwards."""
+    training = model.training
+    if training:
+        model.eval()
+    try:
+        yield
+    finally:
+        if training:
+            model.train()
+
+
+class Block(nn.Module):
+    """Attention, then feed-forward or experts, each behind a norm and added to the residual stream."""
+
+    def __init__(self, config: ModelConfig) -> None:
+        super().__init__()
+        self.norm_attention = Norm(config.width)
+        self.attention = Attention(config)
+        self.norm_feed = Norm(config.width)
+        self.feed: FeedForward | MoE = MoE(config) if config.moe else FeedForward(config)
+        self.dropout = nn.Dropout(config.dropout)
+
+    def forward(
+        self, x: Tensor, turn: Tensor, cache: LayerCache | None, explicit: bool
+    ) -> tuple[Tensor, Tensor | None, Routing | None]:
+        y, weights = self.attention(self.norm_attention(x), turn, cache, explicit)
+        x = x + self.dropout(y)
+        y, routing = self.feed(self.norm_feed(x))
+        return x + self.dropout(y), weights, routing
+
+
+class Norm(nn.Module):
+    """Layer norm with a gain and no bias: one kernel on every device, unlike RMS norm on a CPU."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.ones(width))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return F.layer_norm(x, x.shape[-1:], self.weight)
+
+
+class FeedForward(nn.Module):
+    """The dense block: up to the hidden channels, GELU, down again."""
+
+    def __init__(self, config: ModelConfig) -> None:
+        super().__init__()
+        self.up = nn.Parameter(torch.empty(config.active_hidden, config.width))
+        self.down = nn.Parameter(torch.empty(config.width, config.active_hidden))
+
+    def forward(self, x: Tensor) -> tuple[Tensor, None]:
+        return F.linear(F.gelu(F.linear(x, self.up)), self.down), None
+
+
+class Attention(nn.Module):
+    """Causal self-attention with rotary positions and normalised queries and keys."""
+
+    def __init__(self, config: ModelConfig) -> None:
+        super().__init__()
+        self.heads, self.head_width = config.heads, config.head_width
+        self.window = config.context
+        width = config.width
+        self.query_key = nn.Parameter(torch.empty(2, width, width))
+        self.value = nn.Parameter(torch.empty(width, width))
+        self.out = nn.Parameter(torch.empty(width, width))
+
+    def forward(
+        self, x: Tensor, turn: Tensor, cache: LayerCache | None, explicit: bool
+    ) -> tuple[Tensor, Tensor | None]:
+        """(B, T, D) -> (B, T, D), and the weights (B, H, T, S) if they are wanted."""
+        # Queries and keys are normalised and turned together; apart from the values, so that
+        # neither needs a copy.
+        qk = F.linear(x, self.query_key.flatten(0, 1))
+        qk = qk.unflatten(-1, (2, self.heads, self.head_width))
+        qk = rotate(F.layer_norm(qk, qk.shape[-1:]), turn)
+        query, key = qk.transpose(1, 3).unbind(2)  # (B, H, T, K) each
+        value = F.linear(x, self.value).unflatten(-1, (self.heads, -1)).transpose(1, 2)
+        if cache:
+            key, value = cache.extend(key, value)
+        if explicit:
+            weights = attention_weights(query, key, self.window)
+            y = weights.to(value.dtype) @ value
+        else:
+            weights, y = None, fused_attention(query, key, value, self.window)
+        return F.linear(y.transpose(1, 2).flatten(-2), self.out), weights
+
+
+def attention_weights(query: Tensor, key: Tensor, window: int) -> Tensor:
+    """Causal attention, spelled out: (B, H, T, K), (B, H, S, K) -> (B, H, T, S) fp32, rows sum to 1."""
+    scores = (query.float() @ key.float().transpose(-2, -1)) / math.sqrt(query.shape[-1])
+    return scores.masked_fill(~visible(query, key, window), -math.inf).softmax(-1)
+
+
+def fused_attention(query: Tensor, key: Tensor, value: Tensor, window: int) -> Tensor:
+    """`attention_weights` @ value in one kernel, without the weights ever being in memory."""
+    new, total = query.shape[-2], key.shape[-2]
+    if total <= window and (new == total or new == 1):
+        return F.scaled_dot_product_attention(query, key, value, is_causal=new > 1)
+    mask = visible(query, key, window)
+    return F.scaled_dot_product_attention(query, key, value, attn_mask=mask)
+
+
+def visible(query: Tensor, key: Tensor, window: int) -> Tensor:
+    """(T, S) bool: which keys each query may see: its own and the `window` - 1 before.
+
+    The T queries are the last of the S positions.
+    """
+    new, total = query.shape[-2], key.shape[-2]
+    own = total - new
+    mask = torch.ones(new, total, dtype=torch.bool, device=query.device)
+    return mask.tril(own).triu(own - window + 1)
+
+
+class Rotary(nn.Module):
+    """A table of rotations, a row a position; it grows when a text goes on past its end."""
+
+    table: Tensor
+
+    def __init__(self, head_width: int, context: int, base: float) -> None:
+        super().__init__()
+        self.head_width, self.base = head_width, base
+        self.register_buffer("table", self._rows(context), persistent=False)
+
+    def forward(self, start: int, count: int) -> Tensor:
+        """(T, K/2, 2): cosine and sine of each pair of channels at positions start, start+1, …"""
+        if start + count > len(self.table):
+            with torch.inference_mode(False):  # or training could not use the table afterwards
+                self.table = self._rows(2 * (start + count)).to(self.table)
+        return self.table[start : start + count]
+
+    def _rows(self, count: int) -> Tensor:
+        # In fp64: at position 100,000 an fp32 angle would be off by a hundredth.
+        pairs = torch.arange(self.head_width // 2, dtype=torch.float64)
+        angle = torch.outer(torch.arange(count), self.base ** (-2 * pairs / self.head_width))
+        return torch.stack((angle.cos(), angle.sin()), -1).float()
+
+
+def rotate(x: Tensor, turn: Tensor) -> Tensor:
+    """Turn neighbouring channels of x (B, T, 2, H, K) as pairs by `turn` (T, K/2, 2)."""
+    turn = turn[:, None, None]
+    if x.device.type == "cpu" and x.dtype == torch.float32:
+        # One product of complex numbers, a third of the time of the four real ones.
+        pairs = torch.view_as_complex(x.unflatten(-1, (-1, 2)))
+        return torch.view_as_real(pairs * torch.view_as_complex(turn)).flatten(-2)
+    cos, sin = turn.to(x.dtype).unbind(-1)
+    even, odd = x.unflatten(-1, (-1, 2)).unbind(-1)
+    return torch.stack((even * cos - odd * sin, even * sin + odd * cos), -1).flatten(-2)
+
+
+class Cache:
+    """Keys and values of the tokens so far, so that a new one costs one position's work.
+
+    Within the context, decoding with a cache gives the logits of a full pass. Past it, the last C
+    tokens' keys and values are kept (a sliding window): each layer's query sees C positions, at
+    their right distances thanks to rotary positions; through the layers below, these still carry
+    what older tokens told them, so the model sees a little further than its context, where a full
+    pass over the last C tokens would forget them at once.
+    """
+
+    def __init__(self, config: ModelConfig, batch: int = 1) -> None:
+        self.batch = batch
+        self.position = 0
+        """Tokens seen so far: the position of the next one."""
+        self.layers = [LayerCache(config) for _ in range(config.layers)]
+
+
+class LayerCache:
+    """One layer's window of keys and values, in a buffer of twice its length.
+
+    New entries go behind the last; when the buffer is full, the window moves to its front. So the
+    window is always in one piece, and moving it costs one copy in C tokens.
+    """
+
+    def __init__(self, config: ModelConfig) -> None:
+        self.window = config.context
+        self._end = 0
+        self._buffer: Tensor | None = None  # (2, B, H, 2C, K)
+
+    def extend(self, key: Tensor, value: Tensor) -> tuple[Tensor, Tensor]:
+        """Add (B, H, T, K) keys and values; all that one of these T may see, (B, H, S, K) each."""
+        batch, heads, new, width = key.shape
+        if self._buffer is None:
+            self._buffer = key.new_empty(2, batch, heads, 2 * self.window, width)
+        if self._end + new > self._buffer.shape[3]:
+            kept = self._buffer[:, :, :, self._end - self.window : self._end].clone()
+            self._buffer[:, :, :, : self.window] = kept
+            self._end = self.window
+        self._buffer[0, :, :, self._end : self._end + new] = key
+        self._buffer[1, :, :, self._end : self._end + new] = value
+        self._end += new
+        start = max(0, self._end - self.window - new + 1)
+        keys, values = self._buffer[:, :, :, start : self._end]
+        return keys, values

@@ -1,0 +1,237 @@
+"""Mixture of experts: a router sends each token to its top-k experts; every decision is returned, never hooked.
+
+The layer is dropless and exact: tokens are sorted by expert once, each expert computes one product
+over its own, the results are put back and scaled by the router's probability (Switch Transformer,
+arXiv:2101.03961). That scale is what teaches the router: without it, or with top-1 weights
+renormalised to the constant 1, its gradient is zero and the routing stays random for ever.
+
+Letters: N tokens, D width, E experts, K experts a token, F channels inside an expert.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from tinygpt.config import ModelConfig
+
+
+@dataclass(frozen=True, slots=True)
+class Routing:
+    """What one router decided for N tokens."""
+
+    logits: Tensor
+    """(N, E) fp32"""
+    probabilities: Tensor
+    """(N, E) softmax over all experts, fp32"""
+    choice: Tensor
+    """(N, K) experts selected, int64"""
+    weight: Tensor
+    """(N, K) probability of each selected expert, not renormalised, fp32"""
+
+    def load(self) -> Tensor:
+        """(E,) tokens sent to each expert; differs from the probabilities' mean. Sums to N x K."""
+        return torch.zeros_like(self.logits[0]).scatter_add_(
+            0, self.choice.flatten(), torch.ones_like(self.weight).flatten()
+        )
+
+
+class Router(nn.Module):
+    """Scores every expert for every token, in fp32 whatever the model computes in.
+
+    `bias` steers the selection alone, never the weight: the loss-free balancing of DeepSeek
+    (arXiv:2408.15664). It is zero, and stays so, unless `rebalance` is called.
+    """
+
+    bias: Tensor
+
+    def __init__(self, width: int, experts: int, top_k: int) -> None:
+        super().__init__()
+        self.top_k = top_k
+        self.gate = nn.Parameter(torch.empty(experts, width))
+        self.register_buffer("bias", torch.zeros(experts))
+
+    def forward(self, x: Tensor) -> Routing:
+        """(N, D) -> the decision for each token."""
+        with torch.autocast(x.device.type, enabled=False):
+            logits = F.linear(x.float(), self.gate)
+            probabilities = logits.softmax(-1)
+        choice = (probabilities + self.bias).topk(self.top_k, -1).indices
+        return Routing(logits, probabilities, choice, probabilities.gather(-1, choice))
+
+    @torch.no_grad()
+    def rebalance(self, load: Tensor, rate: float) -> None:
+        """Make experts under the mean load (E,) likelier to be selected by `rate`, the others less."""
+        self.bias += rate * torch.sign(load.mean() - load)
+
+
+class MoE(nn.Module):
+    """A feed-forward block made of experts: x -> sum over its top-k of probability x expert(x)."""
+
+    def __init__(self, config: ModelConfig) -> None:
+        super().__init__()
+        assert config.moe is not None
+        experts, hidden = config.moe.experts, config.expert_hidden
+        self.router = Router(config.width, experts, config.moe.top_k)
+        self.up = nn.Parameter(torch.empty(experts, hidden, config.width))
+        self.down = nn.Parameter(torch.empty(experts, config.width, hidden))
+
+    def forward(self, x: Tensor) -> tuple[Tensor, Routing]:
+        """(..., D) -> (..., D), and the routing of the N tokens in their order."""
+        tokens = x.reshape(-1, x.shape[-1])
+        routing = self.router(tokens)
+        k = self.router.top_k
+        counts = routing.load().long()
+        order = routing.choice.flatten().argsort(stable=True)  # (N K,) by expert, then by position
+        inverse = torch.empty_like(order).scatter_(0, order, _arange_like(order))
+        repeated = tokens if k == 1 else tokens.repeat_interleave(k, 0)
+        y = self.experts(_permute(repeated, order, inverse), counts)
+        y = _permute(y, inverse, order).unflatten(0, (-1, k))
+        y = (y * routing.weight.to(y.dtype).unsqueeze(-1)).sum(1) if k > 1 else (
+            y.squeeze(1) * routing.weight.to(y.dtype)
+        )
+        return y.view_as(x), routing
+
+    def experts(self, x: Tensor, counts: Tensor) -> Tensor:
+        """(N, D) sorted by expert, (E,) how many each expert reads -> (N, D)."""
+        return grouped_linear(F.gelu(grouped_linear(x, self.up, counts)), self.down, counts)
+
+
+def grouped_linear(x: Tensor, weight: Tensor, counts: Tensor) -> Tensor:
+    """One linear map a group: rows of (N, I), sorted by group, times (G, O, I) -> (N, O).
+
+    `counts` (G,) holds the rows of each group and sums to N. On CUDA in bf16 this is one grouped
+    product, which needs no host sync; elsewhere a product a group.
+    """
+    if x.device.type == "cuda" and x.dtype == torch.bfloat16 and _aligned(weight):
+        ends = counts.cumsum(0, dtype=torch.int32)
+        product: Tensor = F.grouped_mm(x, weight.to(x.dtype).transpose(-2, -1), offs=ends)
+        return product
+    result: Tensor = _GroupedLinear.apply(x, weight.to(x.dtype), counts.tolist())
+    return result
+
+
+def balance_loss(routing: Routing) -> Tensor:
+    """The auxiliary loss of Switch: E x sum of (share of tokens x mean probability); 1 at uniform.
+
+    Only the probabilities carry a gradient. The share counts every selection, so that it sums to
+    one for any top-k.
+    """
+    share = routing.load() / routing.choice.numel()
+    return len(share) * (share * routing.probabilities.mean(0)).sum()
+
+
+def z_loss(routing: Routing) -> Tensor:
+    """The router z-loss of ST-MoE (arXiv:2202.08906): mean squared log-partition of the logits."""
+    return routing.logits.logsumexp(-1).square().mean()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RoutingStatistics:
+    """How the tokens of a text spread over the experts, a number a layer."""
+
+    load: list[list[float]]
+    """Share of the selections, layer by expert; a layer sums to 1."""
+    entropy: list[float]
+    """Of the load, in nats: log E when uniform, 0 when one expert reads everything."""
+    worst_over_mean: list[float]
+    """Largest load over the mean load: 1 when uniform, E at worst."""
+    mean_top1: list[float]
+    """Mean probability of the likeliest selected expert: how sure the router is."""
+    dead: list[int]
+    """Experts that read nothing."""
+
+
+class RoutingTally:
+    """Adds up the routing of many batches."""
+
+    def __init__(self) -> None:
+        self._loads: list[Tensor] = []
+        self._top1: list[Tensor] = []
+        self._tokens = 0
+
+    def __bool__(self) -> bool:
+        return self._tokens > 0
+
+    def add(self, layers: list[Routing]) -> None:
+        """Count the routing of one batch, a `Routing` a layer."""
+        loads = [routing.load().double() for routing in layers]
+        top1 = [routing.weight.amax(-1).sum(dtype=torch.float64) for routing in layers]
+        self._loads = [a + b for a, b in zip(self._loads, loads, strict=True)] if self._loads else loads
+        self._top1 = [a + b for a, b in zip(self._top1, top1, strict=True)] if self._top1 else top1
+        self._tokens += len(layers[0].choice)
+
+    def statistics(self) -> RoutingStatistics:
+        """Of everything added so far."""
+        shares = [(load / load.sum()).tolist() for load in self._loads]
+        return RoutingStatistics(
+            load=shares,
+            entropy=[-sum(p * math.log(p) for p in share if p > 0) for share in shares],
+            worst_over_mean=[max(share) * len(share) for share in shares],
+            mean_top1=[top1.item() / self._tokens for top1 in self._top1],
+            dead=[share.count(0.0) for share in shares],
+        )
+
+
+class _GroupedLinear(torch.autograd.Function):
+    """`grouped_linear` as a loop over groups that writes into one result: no split, cat or stack."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, weight: Tensor, counts: list[int]) -> Tensor:
+        ctx.save_for_backward(x, weight)
+        ctx.counts = counts
+        y = x.new_empty(len(x), weight.shape[1])
+        for rows, out, matrix in zip(x.split(counts), y.split(counts), weight, strict=True):
+            torch.mm(rows, matrix.t(), out=out)
+        return y
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, Tensor, None]:
+        x, weight = ctx.saved_tensors
+        grad = grads[0].contiguous()
+        grad_x, grad_weight = torch.empty_like(x), torch.empty_like(weight)
+        groups = zip(
+            x.split(ctx.counts),
+            grad.split(ctx.counts),
+            grad_x.split(ctx.counts),
+            weight,
+            grad_weight,
+            strict=True,
+        )
+        for rows, grad_rows, grad_out, matrix, grad_matrix in groups:
+            torch.mm(grad_rows, matrix, out=grad_out)
+            torch.mm(grad_rows.t(), rows, out=grad_matrix)
+        return grad_x, grad_weight, None
+
+
+class _Permute(torch.autograd.Function):
+    """Rows in another order. The gradient is a gather too, where indexing's own would scatter-add."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, order: Tensor, inverse: Tensor) -> Tensor:
+        ctx.save_for_backward(order, inverse)
+        return x.index_select(0, order)
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, None, None]:
+        _, inverse = ctx.saved_tensors
+        return grads[0].index_select(0, inverse), None, None
+
+
+def _permute(x: Tensor, order: Tensor, inverse: Tensor) -> Tensor:
+    result: Tensor = _Permute.apply(x, order, inverse)
+    return result
+
+
+def _arange_like(x: Tensor) -> Tensor:
+    return torch.arange(len(x), device=x.device)
+
+
+def _aligned(weight: Tensor) -> bool:
+    """grouped_mm takes rows of whole 16-byte words only."""
+    return hasattr(F, "grouped_mm") and not any(size % 8 for size in weight.shape[1:])

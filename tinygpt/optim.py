@@ -1,0 +1,172 @@
+"""Optimizers and schedule: Muon for the matrices inside the blocks, AdamW for everything else.
+
+Muon (Keller Jordan, kellerjordan.github.io/posts/muon) replaces the gradient's momentum by the
+nearest orthogonal matrix, so that every direction learns at the same speed. Its cost is in that
+step, a Newton-Schulz iteration; here it runs once for all matrices of one shape, and on the small
+square of each.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Any, overload
+
+import torch
+from torch import Tensor, nn
+
+from tinygpt.config import OptimConfig
+
+COEFFICIENTS = (3.4445, -4.7750, 2.0315)
+"""Jordan's quintic: drives singular values in (0, 1] into about 0.7 to 1.2 within five rounds."""
+ROUNDS = 5
+
+
+def schedule(fraction: float, warmup: float, config: OptimConfig) -> float:
+    """Learning rate as a share of its peak: linear warm-up, constant, linear decay.
+
+    Args:
+        fraction: of the run that is done, 0 to 1, by steps or by time.
+        warmup: share of the warm-up that is done, 1 once it is over.
+        config: its `decay` is the share of the run that decays, to `final`.
+    """
+    left = (1 - fraction) / config.decay if config.decay else 1.0
+    decay = config.final + (1 - config.final) * min(1.0, left)
+    return min(1.0, warmup) * decay
+
+
+def split_parameters(model: nn.Module) -> tuple[list[nn.Parameter], list[nn.Parameter]]:
+    """(matrices inside the blocks, everything else: embeddings, head, routers' gates, norms).
+
+    A gate is a matrix too, but its rows are E class vectors: like the head's, they want AdamW.
+    """
+    matrices, others = [], []
+    for name, parameter in model.named_parameters():
+        inner = name.startswith("blocks.") and parameter.ndim >= 2 and not name.endswith("gate")
+        (matrices if inner else others).append(parameter)
+    return matrices, others
+
+
+def make_optimizers(model: nn.Module, config: OptimConfig) -> list[torch.optim.Optimizer]:
+    """The optimizers of a model; each group carries its peak learning rate as ``peak``."""
+    matrices, others = split_parameters(model)
+    decayed = [p for p in others if p.ndim >= 2]
+    plain = [p for p in others if p.ndim < 2]
+    optimizers: list[torch.optim.Optimizer] = []
+    if config.optimizer == "muon":
+        optimizers.append(
+            Muon(
+                matrices,
+                lr=config.matrix_learning_rate,
+                momentum=config.momentum,
+                weight_decay=config.weight_decay,
+            )
+        )
+    else:
+        decayed = matrices + decayed
+    optimizers.append(
+        torch.optim.AdamW(
+            [
+                {"params": decayed, "weight_decay": config.weight_decay},
+                {"params": plain, "weight_decay": 0.0},
+            ],
+            lr=config.learning_rate,
+            betas=(config.beta1, config.beta2),
+            fused=True,
+        )
+    )
+    for optimizer in optimizers:
+        for group in optimizer.param_groups:
+            group["peak"] = group["lr"]
+    return optimizers
+
+
+def set_learning_rate(optimizers: Iterable[torch.optim.Optimizer], share: float) -> None:
+    """Set every group's learning rate to `share` of its peak."""
+    for optimizer in optimizers:
+        for group in optimizer.param_groups:
+            group["lr"] = group["peak"] * share
+
+
+class Muon(torch.optim.Optimizer):
+    """Momentum, made orthogonal. Parameters are (…, O, I): leading axes are that many matrices.
+
+    The update of a matrix is scaled by sqrt(max(1, O / I)), as in Jordan's reference, so that one
+    learning rate fits every shape. Weight decay is decoupled.
+    """
+
+    def __init__(
+        self,
+        params: Iterable[nn.Parameter],
+        *,
+        lr: float = 0.02,
+        momentum: float = 0.95,
+        weight_decay: float = 0.0,
+    ) -> None:
+        super().__init__(params, {"lr": lr, "momentum": momentum, "weight_decay": weight_decay})
+
+    @overload
+    def step(self, closure: None = None) -> None: ...
+    @overload
+    def step(self, closure: Callable[[], float]) -> float: ...
+    @torch.no_grad()
+    def step(self, closure: Callable[[], float] | None = None) -> float | None:
+        """Update every parameter that has a gradient; `closure` is not supported."""
+        assert closure is None
+        for group in self.param_groups:
+            for parameters in _by_shape(p for p in group["params"] if p.grad is not None):
+                self._update(parameters, group)
+        return None
+
+    def _update(self, parameters: list[nn.Parameter], group: dict[str, Any]) -> None:
+        gradients = [p.grad for p in parameters if p.grad is not None]
+        momenta = [self._momentum(p) for p in parameters]
+        torch._foreach_lerp_(momenta, gradients, 1 - group["momentum"])
+        nesterov = torch._foreach_lerp(gradients, momenta, group["momentum"])
+        rows, columns = parameters[0].shape[-2:]
+        direction = orthogonalize(torch.cat([m.reshape(-1, rows, columns) for m in nesterov]))
+        steps = direction.split([p.numel() // (rows * columns) for p in parameters])
+        size = group["lr"] * max(1.0, rows / columns) ** 0.5
+        torch._foreach_mul_(parameters, 1 - group["lr"] * group["weight_decay"])
+        torch._foreach_add_(
+            parameters, [s.view_as(p) for s, p in zip(steps, parameters, strict=True)], alpha=-size
+        )
+
+    def _momentum(self, parameter: nn.Parameter) -> Tensor:
+        state = self.state[parameter]
+        if "momentum" not in state:
+            state["momentum"] = torch.zeros_like(parameter)
+        momentum: Tensor = state["momentum"]
+        return momentum
+
+
+def orthogonalize(matrices: Tensor, rounds: int = ROUNDS) -> Tensor:
+    """The nearest orthogonal matrix of each of (N, O, I), roughly: singular values near 1.
+
+    The usual iteration X <- (a + b X Xt + c (X Xt)^2) X multiplies the full matrix in each round.
+    Every round is a polynomial in G = X Xt, and polynomials in one matrix commute, so it is enough
+    to iterate on G, which is square in the shorter side, to collect the product Q of the rounds,
+    and to apply that to X once. For a 4:1 matrix that is half of the arithmetic.
+    """
+    wide = matrices.shape[-2] <= matrices.shape[-1]
+    x = matrices if wide else matrices.mT
+    x = x / (x.norm(dim=(-2, -1), keepdim=True) + 1e-7)
+    gram = x @ x.mT
+    a, b, c = COEFFICIENTS
+    total: Tensor | None = None
+    for left in reversed(range(rounds)):
+        turn = torch.baddbmm(gram, gram, gram, beta=b, alpha=c)
+        turn.diagonal(dim1=-2, dim2=-1).add_(a)
+        total = turn if total is None else torch.bmm(total, turn)
+        if left:
+            gram = torch.bmm(turn, torch.bmm(gram, turn))
+    assert total is not None
+    x = torch.bmm(total, x)
+    return x if wide else x.mT
+
+
+def _by_shape(parameters: Iterable[nn.Parameter]) -> list[list[nn.Parameter]]:
+    """Parameters grouped by the shape of their matrices, in a fixed order."""
+    groups: dict[tuple[int, ...], list[nn.Parameter]] = {}
+    for parameter in parameters:
+        groups.setdefault(tuple(parameter.shape[-2:]), []).append(parameter)
+    return list(groups.values())

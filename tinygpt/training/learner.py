@@ -1,0 +1,242 @@
+"""One variant while it learns: its model, its optimizers, and what is known of its progress."""
+
+from __future__ import annotations
+
+import math
+import time
+import warnings
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from tinygpt.checkpoint import Snapshot
+from tinygpt.config import VARIANTS, RunConfig
+from tinygpt.errors import CheckpointError
+from tinygpt.model import GPT, Trace
+from tinygpt.moe import Routing, balance_loss, z_loss
+from tinygpt.optim import make_optimizers, schedule, set_learning_rate
+
+
+@dataclass(slots=True)
+class Progress:
+    """What a resume takes up again, and the closing table shows."""
+
+    step: int = 0
+    tokens: int = 0
+    train_seconds: float = 0.0
+    """In this variant's own steps alone: no evaluation, no sampling, not the other variant."""
+    wall_seconds: float = 0.0
+    """Of the whole run until now, over all its sessions."""
+    val_loss: float | None = None
+    train_loss: float | None = None
+    best_val_loss: float | None = None
+    best_step: int | None = None
+    seconds_to_target: float | None = None
+    """Training seconds when the target loss was first found reached."""
+
+
+@dataclass(frozen=True, slots=True)
+class StepResult:
+    """One optimizer step; on CUDA, tensors that nobody has waited for yet."""
+
+    loss: Tensor
+    """Language-model loss of the batch, nats a token."""
+    grad_norm: Tensor
+    """Of all parameters together, before clipping."""
+    learning_rate: float
+    """Of the matrices (of everything, with AdamW alone)."""
+
+
+class Learner:
+    """Trains one variant of a run, a step at a time."""
+
+    def __init__(self, variant: str, config: RunConfig, vocab_size: int, device: str) -> None:
+        self.variant, self.config, self.device = variant, config, device
+        with torch.random.fork_rng():
+            torch.manual_seed(config.seed)
+            self.model = GPT(config.model_config(variant, vocab_size)).to(device)
+        self.optimizers = make_optimizers(self.model, config.optim)
+        self.progress = Progress()
+        self.failure: str | None = None
+        """One sentence, once it cannot go on."""
+        compiled = device == "cuda" and config.train.compile
+        self.forward: Callable[[Tensor], Trace] = (
+            CompiledOrEager(self.model) if compiled else self.model.run
+        )
+        self._stopwatch = Stopwatch(device)
+
+    def train(self, batches: list[Tensor], fraction: float) -> StepResult:
+        """One optimizer step on its micro-batches (B, T + 1); `fraction` of the run is done."""
+        optim, moe = self.config.optim, self.model.config.moe
+        step = self.progress.step
+        rate = schedule(fraction, (step + 1) / max(1, optim.warmup), optim)
+        set_learning_rate(self.optimizers, rate)
+        loss = torch.zeros((), device=self.device)
+        loads: list[Tensor] = []
+        with self._stopwatch:
+            self._seed_dropout(step)
+            for batch in batches:
+                part, routing = self._loss(batch)
+                loss += part.detach() / len(batches)
+                (self._with_balance(part, routing) / len(batches)).backward()  # type: ignore[no-untyped-call]
+                if moe and moe.bias_rate:
+                    loads = _add([r.load() for r in routing], loads)
+            grad_norm = torch.nn.utils.clip_grad_norm_(
+                self.model.parameters(), optim.clip or math.inf
+            )
+            for optimizer in self.optimizers:
+                optimizer.step()
+                optimizer.zero_grad(set_to_none=True)
+            if moe and moe.bias_rate:
+                for block, load in zip(self.model.blocks, loads, strict=True):
+                    block.feed.router.rebalance(load, moe.bias_rate)
+        self.progress.step += 1
+        self.progress.tokens += self.config.batch_tokens
+        return StepResult(loss, grad_norm, self.optimizers[0].param_groups[0]["lr"])
+
+    def read_clock(self) -> None:
+        """Bring ``progress.train_seconds`` up to date; on CUDA this waits for the device."""
+        self.progress.train_seconds += self._stopwatch.read()
+
+    def precision(self) -> AbstractContextManager[Any]:
+        """bf16 arithmetic on CUDA, over fp32 weights; fp32 elsewhere."""
+        if self.device == "cuda":
+            return torch.autocast("cuda", dtype=torch.bfloat16)
+        return nullcontext()
+
+    def run(self, ids: Tensor) -> Trace:
+        """A forward pass in the precision of training."""
+        with self.precision():
+            return self.forward(ids)
+
+    def snapshot(self) -> Snapshot:
+        """Everything that a checkpoint holds. The tensors are the live ones: save before stepping."""
+        return Snapshot(
+            variant=self.variant,
+            step=self.progress.step,
+            tokens=self.progress.tokens,
+            val_loss=self.progress.val_loss,
+            config=self.model.config,
+            weights=self.model.state_dict(),
+            training=self._optimizer_state(),
+            progress=asdict(self.progress),
+        )
+
+    def restore(self, snapshot: Snapshot) -> None:
+        """Go on from a checkpoint, exactly.
+
+        Raises:
+            CheckpointError: it was made for another model or optimizer.
+        """
+        where = f"the {self.variant} checkpoint of step {snapshot.step}"
+        if snapshot.config != self.model.config:
+            raise CheckpointError(f"{where} was made for another model than run.toml describes")
+        try:
+            self.model.load_state_dict(dict(snapshot.weights))
+            self._load_optimizer_state(dict(snapshot.training))
+            self.progress = Progress(**snapshot.progress)
+        except (RuntimeError, KeyError, TypeError, ValueError) as error:
+            raise CheckpointError(f"{where} does not fit the run: {error}") from error
+
+    def _loss(self, batch: Tensor) -> tuple[Tensor, list[Routing]]:
+        trace = self.run(batch[:, :-1])
+        logits = trace.logits.flatten(0, 1).float()
+        return F.cross_entropy(logits, batch[:, 1:].flatten()), trace.routing
+
+    def _with_balance(self, loss: Tensor, routing: list[Routing]) -> Tensor:
+        moe = self.model.config.moe
+        if moe and moe.aux_loss:
+            loss = loss + moe.aux_loss * torch.stack([balance_loss(r) for r in routing]).sum()
+        if moe and moe.z_loss:
+            loss = loss + moe.z_loss * torch.stack([z_loss(r) for r in routing]).sum()
+        return loss
+
+    def _seed_dropout(self, step: int) -> None:
+        """The masks depend on (seed, step, variant) alone, like the batches."""
+        if self.model.config.dropout:
+            mixed = (self.config.seed * 1_000_003 + step) * 2 + VARIANTS.index(self.variant)
+            torch.manual_seed(mixed % 2**63)
+
+    def _optimizer_state(self) -> dict[str, Tensor]:
+        """Every optimizer's tensors under flat names: "muon.3.momentum"."""
+        flat = {}
+        for optimizer in self.optimizers:
+            name = type(optimizer).__name__.lower()
+            for index, state in optimizer.state_dict()["state"].items():
+                flat.update({f"{name}.{index}.{key}": value for key, value in state.items()})
+        return flat
+
+    def _load_optimizer_state(self, flat: dict[str, Tensor]) -> None:
+        for optimizer in self.optimizers:
+            name = type(optimizer).__name__.lower()
+            whole = optimizer.state_dict()
+            whole["state"] = state = {}
+            for path in [path for path in flat if path.startswith(name + ".")]:
+                _, index, key = path.split(".")
+                state.setdefault(int(index), {})[key] = flat.pop(path)
+            optimizer.load_state_dict(whole)
+        if flat:
+            raise ValueError(f"unknown optimizer state {min(flat)}")
+
+
+class CompiledOrEager:
+    """`model.run`, compiled; if that fails, eager ever after, with one warning."""
+
+    def __init__(self, model: GPT) -> None:
+        self._model = model
+        self._run: Callable[[Tensor], Trace] = torch.compile(model.run)
+        self._proven = False
+
+    def __call__(self, ids: Tensor) -> Trace:
+        if self._proven:
+            return self._run(ids)
+        try:
+            trace = self._run(ids)
+        except Exception as error:  # noqa: BLE001 - whatever a compiler raises, eager still works
+            reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+            warnings.warn(f"torch.compile failed, training goes on without ({reason})", stacklevel=2)
+            self._run = self._model.run
+            trace = self._run(ids)
+        self._proven = True
+        return trace
+
+
+class Stopwatch:
+    """Adds up the time of its with-blocks, in seconds; on CUDA by events, which do not wait."""
+
+    def __init__(self, device: str) -> None:
+        self._cuda = device == "cuda"
+        self._seconds = 0.0
+        self._started = 0.0
+        self._events: list[tuple[torch.cuda.Event, torch.cuda.Event]] = []
+
+    def __enter__(self) -> None:
+        if self._cuda:
+            pair = torch.cuda.Event(enable_timing=True), torch.cuda.Event(enable_timing=True)
+            self._events.append(pair)
+            pair[0].record()
+        self._started = time.perf_counter()
+
+    def __exit__(self, *_: object) -> None:
+        if self._cuda:
+            self._events[-1][1].record()
+        else:
+            self._seconds += time.perf_counter() - self._started
+
+    def read(self) -> float:
+        """Seconds since the last reading."""
+        seconds, self._seconds = self._seconds, 0.0
+        for begin, end in self._events:
+            end.synchronize()
+            seconds += begin.elapsed_time(end) / 1000
+        self._events.clear()
+        return seconds
+
+
+def _add(new: list[Tensor], old: list[Tensor]) -> list[Tensor]:
+    return [a + b for a, b in zip(new, old, strict=True)] if old else new
