@@ -116,8 +116,8 @@ def restore(path: StrPath) -> Snapshot:
 def load(path: StrPath, device: str = "cpu") -> Checkpoint:
     """A model to use, from a run, variant or step directory.
 
-    Of a variant the newest checkpoint; of a run with both variants, the one whose newest checkpoint
-    has the lower validation loss.
+    Of a variant the newest checkpoint; of a run with both variants, the one whose last validation
+    loss is lower.
 
     Raises:
         CheckpointError: nothing there, or it is torn, changed, or of a newer version.
@@ -224,12 +224,13 @@ def _choose(path: Path) -> Path:
     if not found:
         what = "has no checkpoint yet" if path.is_dir() else "does not exist"
         raise CheckpointError(f"{path} {what}: name a run, a variant or a step directory of one")
-    return min(found, key=lambda folder: _loss_or_inf(folder) if len(found) > 1 else 0.0)
+    return min(found, key=_last_loss) if len(found) > 1 else found[0]
 
 
-def _loss_or_inf(folder: Path) -> float:
-    loss = _meta(folder)["val_loss"]
-    return math.inf if loss is None else float(loss)
+def _last_loss(folder: Path) -> float:
+    """The validation loss of the last evaluation until then; infinite before the first."""
+    loss = _meta(folder)["progress"].get("val_loss")
+    return float(loss) if isinstance(loss, int | float) else math.inf
 
 
 _REQUIRED = {"variant": str, "step": int, "tokens": int, "model": dict, "progress": dict, "files": dict}

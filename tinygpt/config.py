@@ -284,8 +284,11 @@ def flatten(config: Any, prefix: str = "") -> dict[str, Scalar]:
     return flat
 
 
-def build(values: Mapping[str, object]) -> RunConfig:
+def build(values: Mapping[str, object], *, preset_applies: bool = True) -> RunConfig:
     """A configuration from dotted names: the preset first, then what `values` says.
+
+    Minutes without steps replace the preset's steps. A configuration that was stored whole is read
+    back with `preset_applies` false.
 
     Raises:
         ConfigError: an unknown name (the nearest valid one is offered), a wrong type, a value out of range.
@@ -297,7 +300,9 @@ def build(values: Mapping[str, object]) -> RunConfig:
     preset = str(values.get("preset", "nano"))
     if preset not in PRESETS:
         raise ConfigError(f"--preset {preset!r} is not one of {', '.join(PRESETS)}{_nearest(preset, PRESETS)}")
-    merged: dict[str, object] = {**PRESETS[preset], **values}
+    merged: dict[str, object] = {**(PRESETS[preset] if preset_applies else {}), **values}
+    if "minutes" in values and "steps" not in values:
+        merged.pop("steps", None)
     return _build_group(RunConfig, "", merged)
 
 

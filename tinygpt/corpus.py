@@ -35,7 +35,7 @@ _LONGEST_DOWNLOAD = 24
 """Time-outs that a whole download may take: two minutes at five seconds."""
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True)
 class Corpus:
     """A text to train on, and where it is from."""
 
@@ -105,9 +105,10 @@ def read_text(path: str | Path) -> Corpus:
             f"at byte {error.start:,}): save it as UTF-8"
         )
         raise CorpusError(msg) from error
-    return Corpus(
-        name=Path(path).expanduser().name, text=text, sha256=_sha256(raw), source=f"file {path}"
-    )
+    sha256 = _sha256(raw)
+    if sha256 == TINYSHAKESPEARE_SHA256:
+        return Corpus(TINYSHAKESPEARE, text, sha256, f"{TINYSHAKESPEARE} (file {path})")
+    return Corpus(Path(path).expanduser().name, text, sha256, f"file {path}")
 
 
 def split(text: str) -> tuple[str, str]:

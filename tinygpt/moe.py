@@ -91,11 +91,8 @@ class MoE(nn.Module):
         inverse = torch.empty_like(order).scatter_(0, order, _arange_like(order))
         repeated = tokens if k == 1 else tokens.repeat_interleave(k, 0)
         y = self.experts(_permute(repeated, order, inverse), counts)
-        y = _permute(y, inverse, order).unflatten(0, (-1, k))
-        y = (y * routing.weight.to(y.dtype).unsqueeze(-1)).sum(1) if k > 1 else (
-            y.squeeze(1) * routing.weight.to(y.dtype)
-        )
-        return y.view_as(x), routing
+        y = _permute(y, inverse, order).unflatten(0, (-1, k)) * routing.weight.to(y.dtype)[..., None]
+        return (y.squeeze(1) if k == 1 else y.sum(1)).view_as(x), routing
 
     def experts(self, x: Tensor, counts: Tensor) -> Tensor:
         """(N, D) sorted by expert, (E,) how many each expert reads -> (N, D)."""
@@ -160,10 +157,12 @@ class RoutingTally:
 
     def add(self, layers: list[Routing]) -> None:
         """Count the routing of one batch, a `Routing` a layer."""
-        loads = [routing.load().double() for routing in layers]
-        top1 = [routing.weight.amax(-1).sum(dtype=torch.float64) for routing in layers]
-        self._loads = [a + b for a, b in zip(self._loads, loads, strict=True)] if self._loads else loads
-        self._top1 = [a + b for a, b in zip(self._top1, top1, strict=True)] if self._top1 else top1
+        loads = [routing.load().cpu().double() for routing in layers]
+        top1 = [routing.weight.amax(-1).cpu().double().sum() for routing in layers]
+        if self:
+            loads = [a + b for a, b in zip(self._loads, loads, strict=True)]
+            top1 = [a + b for a, b in zip(self._top1, top1, strict=True)]
+        self._loads, self._top1 = loads, top1
         self._tokens += len(layers[0].choice)
 
     def statistics(self) -> RoutingStatistics:

@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from tinygpt.model import GPT, Trace, evaluating
+from tinygpt.model import GPT, evaluating
 from tinygpt.moe import RoutingStatistics, RoutingTally
 
 TOKENS = 4096
 """Tokens a batch: few enough to stay in a CPU's cache, enough to keep its cores busy."""
-
-Forward = Callable[[Tensor], Trace]
-
 
 @dataclass(frozen=True, slots=True)
 class Evaluation:
@@ -44,21 +40,17 @@ def spread(tokens: Tensor, context: int, count: int) -> list[Tensor]:
 
 
 @torch.no_grad()
-def evaluate(model: GPT, parts: list[Tensor], forward: Forward | None = None) -> Evaluation:
-    """The mean loss over windows (W, T + 1) of any lengths, without dropout.
-
-    `forward` computes in place of `model.run`: the same model under autocast, or compiled.
-    """
-    forward = forward or model.run
+def evaluate(model: GPT, parts: list[Tensor]) -> Evaluation:
+    """The mean loss over windows (W, T + 1) of any lengths, without dropout."""
     total, count = torch.zeros((), dtype=torch.float64), 0
     tally = RoutingTally()
     with evaluating(model):
         for part in parts:
             for batch in part.split(max(1, TOKENS // part.shape[1])):
-                trace = forward(batch[:, :-1])
+                trace = model.run(batch[:, :-1])
                 targets = batch[:, 1:].flatten()
                 logits = trace.logits.flatten(0, 1).float()
-                total += F.cross_entropy(logits, targets, reduction="sum").double().cpu()
+                total += F.cross_entropy(logits, targets, reduction="sum").cpu().double()
                 count += len(targets)
                 if trace.routing:
                     tally.add(trace.routing)

@@ -32,6 +32,8 @@ class Progress:
     """In this variant's own steps alone: no evaluation, no sampling, not the other variant."""
     wall_seconds: float = 0.0
     """Of the whole run until now, over all its sessions."""
+    evaluated_step: int | None = None
+    """Of the last evaluation, which found the two losses."""
     val_loss: float | None = None
     train_loss: float | None = None
     best_val_loss: float | None = None
@@ -69,6 +71,20 @@ class Learner:
             CompiledOrEager(self.model) if compiled else self.model.run
         )
         self._stopwatch = Stopwatch(device)
+
+    @property
+    def val_loss(self) -> float | None:
+        """Validation loss of the model as it is now; None if it has learned since it was evaluated."""
+        current = self.progress.evaluated_step == self.progress.step
+        return self.progress.val_loss if current else None
+
+    @property
+    def over(self) -> bool:
+        """Whether it has taken all its steps, reached its target, or failed."""
+        steps, target, loss = self.config.steps, self.config.target_loss, self.progress.val_loss
+        taken = steps is not None and self.progress.step >= steps
+        reached = target is not None and loss is not None and loss <= target
+        return bool(self.failure) or taken or reached
 
     def train(self, batches: list[Tensor], fraction: float) -> StepResult:
         """One optimizer step on its micro-batches (B, T + 1); `fraction` of the run is done."""
@@ -120,7 +136,7 @@ class Learner:
             variant=self.variant,
             step=self.progress.step,
             tokens=self.progress.tokens,
-            val_loss=self.progress.val_loss,
+            val_loss=self.val_loss,
             config=self.model.config,
             weights=self.model.state_dict(),
             training=self._optimizer_state(),

@@ -1,0 +1,287 @@
+"""Prepare a run to be trained: a new one, or one that was interrupted."""
+
+from __future__ import annotations
+
+import os
+import platform
+import sys
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from tinygpt.checkpoint import newest_resumable
+from tinygpt.config import RunConfig, build, dotted_fields, flag, flatten, from_tables, unflatten
+from tinygpt.corpus import KNOWN, Corpus, check_length, find_corpus, split
+from tinygpt.errors import CheckpointError, ConfigError, RunError, TinyGPTError
+from tinygpt.run import (
+    ResumeRecord,
+    RunWriter,
+    StartRecord,
+    checkpoint_dir,
+    read_config,
+    validate_run_name,
+)
+from tinygpt.run.layout import TOKENIZER
+from tinygpt.tokenizer import CharTokenizer, load_tokenizer
+from tinygpt.training.batches import Batches
+from tinygpt.training.evaluation import spread, windows
+from tinygpt.training.learner import Learner
+
+MAY_CHANGE = frozenset(
+    {"steps", "minutes", "target_loss", "device", "train.threads", "train.compile"}
+)
+"""What a resumed run may be told anew: where it ends, and what it computes on."""
+
+
+@dataclass(frozen=True, slots=True)
+class Session:
+    """All that the loop needs. Close `writer` when done; it holds the run's lock."""
+
+    config: RunConfig
+    corpus: Corpus
+    tokenizer: CharTokenizer
+    learners: list[Learner]
+    writer: RunWriter
+    batches: Batches
+    validation: list[Tensor]
+    """Windows of the whole validation split."""
+    train_sample: list[Tensor]
+    """Fixed windows of the training split, evaluated beside it."""
+    device: str
+    notes: list[str] = field(default_factory=list)
+    """Sentences for the user: what a resume passed over."""
+
+    @property
+    def path(self) -> Path:
+        """The run directory."""
+        return self.writer.path
+
+
+def begin(config: RunConfig, corpus: Corpus, out: str, name: str, argv: list[str]) -> Session:
+    """Make a new run directory, and all that is in memory.
+
+    Raises:
+        TinyGPTError: whatever a user can have asked wrongly; no directory is made before that is
+            known to be right.
+    """
+    validate_run_name(name)
+    check_length(corpus.text, config.gpt.context)
+    tokenizer = CharTokenizer.train(corpus.text)
+    _check_prompt(config, tokenizer)
+    device = choose_device(config)
+    learners = [Learner(v, config, tokenizer.vocab_size, device) for v in config.variants]
+    described = describe(config, corpus, argv)
+    writer = RunWriter.create(Path(out, name), described, tokenizer.to_json())
+    session = _session(config, corpus, tokenizer, learners, writer, device, [])
+    writer.append(
+        StartRecord(
+            time=time.time(),
+            run=name,
+            corpus=described["corpus"],
+            models={v.variant: _counts(v) for v in learners},
+            device=device_name(device),
+            versions=described["versions"],
+            steps=config.steps,
+            context=config.gpt.context,
+            batch_tokens=config.batch_tokens,
+        )
+    )
+    return session
+
+
+def resume(path: Path, asked: Mapping[str, object]) -> Session:
+    """Take a run up again from the newest whole checkpoint of each variant.
+
+    `asked` holds dotted names of the configuration that were named on this command line: where the
+    run ends may be told anew, the rest has to be what run.toml says.
+
+    Raises:
+        TinyGPTError: there is nothing to resume, another trainer has it, the configuration or the
+            corpus is another one.
+    """
+    stored = read_config(path)
+    config = resumed_config(stored, asked, path)
+    corpus = _same_corpus(stored, config, path)
+    tokenizer = load_tokenizer(path / TOKENIZER)
+    device = choose_device(config)
+    # Read before the run is opened: where nothing can be resumed, its state stays as it was.
+    learners, notes = _restored(config, path, tokenizer, device)
+    models = {v.variant: v.progress.step for v in learners}
+    if all(v.over for v in learners):
+        steps = max(models.values())
+        raise RunError(f"{path} is done at step {steps}: name a later end, as --steps {2 * steps}")
+    writer = RunWriter.open(path, step=min(models.values()))
+    try:
+        session = _session(config, corpus, tokenizer, learners, writer, device, notes)
+        writer.append(
+            ResumeRecord(
+                time=time.time(),
+                step=min(models.values()),
+                models=models,
+                note="; ".join(notes) or None,
+            )
+        )
+    except BaseException:
+        writer.close()
+        raise
+    return session
+
+
+def resumed_config(
+    stored: Mapping[str, Any], asked: Mapping[str, object], path: Path
+) -> RunConfig:
+    """The configuration of run.toml with what may change on a resume.
+
+    Raises:
+        ConfigError: `asked` differs in anything else; it names the flag and both values.
+    """
+    known = dict(dotted_fields())
+    kept = {name: value for name, value in from_tables(stored).items() if name in known}
+    if asked.keys() & {"steps", "minutes"}:  # a new end replaces the old one
+        kept = {name: value for name, value in kept.items() if name not in ("steps", "minutes")}
+    new = {name: value for name, value in asked.items() if name in MAY_CHANGE}
+    config = build({**kept, **new}, preset_applies=False)
+    was = flatten(config)
+    now = flatten(build({**kept, **asked}, preset_applies=False))
+    for name in asked:
+        if name not in MAY_CHANGE and now.get(name) != was.get(name):
+            raise ConfigError(
+                f"{flag(name)} is {now.get(name)!r}, and {path} was begun with {was.get(name)!r}: "
+                "leave it out to resume, or start a new run"
+            )
+    return config
+
+
+def describe(config: RunConfig, corpus: Corpus, argv: list[str]) -> dict[str, Any]:
+    """What run.toml holds."""
+    return {
+        **unflatten(flatten(config)),
+        "corpus": {
+            "name": corpus.name,
+            "sha256": corpus.sha256,
+            "chars": len(corpus.text),
+            "source": corpus.source,
+        },
+        "versions": versions(),
+        "argv": argv,
+        "begun": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
+    }
+
+
+def versions() -> dict[str, str]:
+    """Of what decides the numbers."""
+    try:
+        own = metadata.version("tinygpt-tui")
+    except metadata.PackageNotFoundError:  # run from a checkout that is not installed
+        own = "unknown"
+    return {"tinygpt-tui": own, "torch": torch.__version__, "python": platform.python_version()}
+
+
+def choose_device(config: RunConfig) -> str:
+    """The device to compute on, with threads and precision set for it.
+
+    Raises:
+        ConfigError: the one that was named is not there.
+    """
+    available = {
+        "cuda": torch.cuda.is_available(),
+        "mps": torch.backends.mps.is_available(),
+        "cpu": True,
+    }
+    device = config.device
+    if device == "auto":
+        return next(name for name, there in available.items() if there)
+    if not available[device]:
+        raise ConfigError(
+            f"--device {device} is not available here: use --device "
+            + " or ".join(name for name, there in available.items() if there)
+        )
+    return device
+
+
+def device_name(device: str) -> str:
+    """A device for people: its kind, and which."""
+    if device == "cuda":
+        return f"cuda ({torch.cuda.get_device_name()})"
+    threads = torch.get_num_threads()
+    return f"cpu ({threads} thread{'s' if threads > 1 else ''})" if device == "cpu" else device
+
+
+def _session(
+    config: RunConfig,
+    corpus: Corpus,
+    tokenizer: CharTokenizer,
+    learners: list[Learner],
+    writer: RunWriter,
+    device: str,
+    notes: list[str],
+) -> Session:
+    context = config.gpt.context
+    train, validation = (torch.tensor(tokenizer.encode(t), device=device) for t in split(corpus.text))
+    return Session(
+        config=config,
+        corpus=corpus,
+        tokenizer=tokenizer,
+        learners=learners,
+        writer=writer,
+        batches=Batches(train, config.train.batch, context, config.train.accumulate, config.seed),
+        validation=windows(validation, context),
+        train_sample=spread(train, context, config.train.eval_train_windows),
+        device=device,
+        notes=notes,
+    )
+
+
+def _restored(
+    config: RunConfig, path: Path, tokenizer: CharTokenizer, device: str
+) -> tuple[list[Learner], list[str]]:
+    """Each variant at its newest whole checkpoint, and what was passed over for that."""
+    learners, notes = [], []
+    for variant in config.variants:
+        try:
+            snapshot, problems = newest_resumable(path, variant)
+        except CheckpointError as error:
+            raise RunError(f"there is nothing to resume in {path}: {error}") from error
+        learner = Learner(variant, config, tokenizer.vocab_size, device)
+        learner.restore(snapshot)
+        folder = checkpoint_dir(path, variant, snapshot.step)
+        notes += [f"{problem}; resuming from {folder.name} instead" for problem in problems]
+        learners.append(learner)
+    return learners, notes
+
+
+def _same_corpus(stored: Mapping[str, Any], config: RunConfig, path: Path) -> Corpus:
+    """The corpus that the run was begun with, found again and compared."""
+    said = stored.get("corpus")
+    said = said if isinstance(said, Mapping) else {}
+    name = said.get("name")
+    corpus = find_corpus(name if config.data == "auto" and name in KNOWN else config.data)
+    if corpus.sha256 != said.get("sha256"):
+        raise RunError(
+            f"the corpus of {path} has changed: {corpus.source} has the sha256 "
+            f"{corpus.sha256[:12]}…, and the run was begun with {str(said.get('sha256'))[:12]}…"
+        )
+    return corpus
+
+
+def _check_prompt(config: RunConfig, tokenizer: CharTokenizer) -> None:
+    try:
+        tokenizer.encode(config.train.sample_prompt)
+    except TinyGPTError as error:
+        raise ConfigError(f"--train.sample-prompt cannot be read: {error}") from error
+
+
+def _counts(learner: Learner) -> dict[str, int]:
+    total, active = learner.model.parameter_counts()
+    return {"params_total": total, "params_active": active}
+
+
+def command_line() -> list[str]:
+    """This process's arguments, for run.toml."""
+    return [os.path.basename(sys.argv[0]), *sys.argv[1:]]

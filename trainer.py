@@ -1,0 +1,477 @@
+"""Train without the interface: the command line, the progress on stderr, the closing table.
+
+``python trainer.py …`` and ``tinygpt-tui --train-only …`` are this module; what is learned is
+`tinygpt.training`'s. Options are made from the configuration's dataclasses, so that a new field is
+a new flag. torch and rich are imported once they are needed: ``--help`` is to answer at once.
+"""
+
+from __future__ import annotations
+
+import argparse
+import difflib
+import json
+import os
+import signal
+import sys
+import tomllib
+import warnings
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack, suppress
+from pathlib import Path
+from types import FrameType
+from typing import TYPE_CHECKING, Any, NoReturn, TextIO, TypeAlias
+
+from tinygpt import config as configuration
+from tinygpt.errors import ConfigError, RunError, TinyGPTError
+
+if TYPE_CHECKING:
+    from tinygpt.corpus import Corpus
+    from tinygpt.run import Record
+    from tinygpt.training import Outcome, Session
+    from tinygpt.training.report import Report
+
+DONE, FAILED, USAGE = 0, 1, 2
+
+
+class Parser(argparse.ArgumentParser):
+    """argparse, with errors of one sentence that offer the nearest flag."""
+
+    def error(self, message: str) -> NoReturn:
+        """Exit with 2 and one line."""
+        unknown = message.removeprefix("unrecognized arguments: ")
+        if unknown != message:
+            word = next(w for w in unknown.split() if w.startswith("-") or len(unknown.split()) == 1)
+            flags = [flag for action in self._actions for flag in action.option_strings]
+            near = difflib.get_close_matches(word.split("=")[0], flags, 1)
+            hint = f"did you mean {near[0]}?" if near else "--help lists what there is"
+            message = f"{word} is not an option: {hint}"
+        self.exit(USAGE, f"{self.prog}: {message}\n")
+
+
+GROUPS = {
+    "": "the run",
+    "gpt": "the model (--gpt.*)",
+    "moe": "the experts (--moe.*)",
+    "optim": "the optimizer (--optim.*)",
+    "train": "batches, evaluation, checkpoints (--train.*)",
+}
+
+
+def make_parser(prog: str, description: str) -> Parser:
+    """The options of a training; whatever is not named is absent from the result."""
+    parser = Parser(
+        prog=prog,
+        usage="%(prog)s [options]",
+        description=description,
+        allow_abbrev=False,
+        argument_default=argparse.SUPPRESS,
+        formatter_class=lambda prog: argparse.HelpFormatter(prog, max_help_position=34, width=100),
+    )
+    groups = {key: parser.add_argument_group(title) for key, title in GROUPS.items()}
+    run = groups[""]
+    run.add_argument("--name", metavar="NAME", help="name of a new run, or of the one to resume")
+    run.add_argument("--out", metavar="DIR", default="checkpoints", help="where runs live")
+    run.add_argument("--config", metavar="FILE", help="a TOML file of settings; flags go first")
+    run.add_argument("--resume", action="store_true", help="go on with --name, or the newest run")
+    run.add_argument("--json", action="store_true", help="end stdout with one JSON object")
+    for name, field in configuration.dotted_fields():
+        group, _, _ = name.rpartition(".")
+        options = configuration.choices(field)
+        if name == "preset":
+            options = ["auto", *options]
+        groups[group].add_argument(
+            configuration.flag(name),
+            dest=name,
+            metavar="|".join(options) or _METAVARS.get(str(field.type), "VALUE"),
+            help=f"{field.metadata['help']}{_default(name, field.default)}".replace("%", "%%"),
+        )
+    return parser
+
+
+_METAVARS = {"int": "N", "float": "X", "bool": "true|false", "str": "TEXT"} | {
+    "int | None": "N",
+    "float | None": "X",
+}
+
+
+def _default(name: str, default: object) -> str:
+    """The default as the help shows it. A preset may set another."""
+    if name == "preset":
+        return " (auto: nano without a GPU, baby with one)"
+    if default is None or default == "":
+        return ""
+    if isinstance(default, bool):
+        return f" ({str(default).lower()})"
+    return f" ({default})"
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """``python trainer.py``; the exit status."""
+    parser = make_parser("trainer.py", "Train small GPTs, Dense and MoE, from the command line.")
+    return command(parser.parse_args(argv))
+
+
+def command(options: argparse.Namespace) -> int:
+    """Train as the parsed options say; the exit status. Every user's mistake is one line on stderr."""
+    interrupts = Interrupts()
+    try:
+        with interrupts, ExitStack() as stack:
+            session = prepare(options)
+            stack.callback(session.writer.close)
+            return _train(session, interrupts, as_json=hasattr(options, "json"))
+    except TinyGPTError as error:
+        sys.stderr.write(f"{error}\n")
+        return FAILED if interrupts.training else USAGE
+    except KeyboardInterrupt:
+        where = "; the last checkpoint stands" if interrupts.training else " before training began"
+        sys.stderr.write(f"interrupted{where}\n")
+        return 128 + signal.SIGINT
+
+
+def prepare(options: argparse.Namespace) -> Session:
+    """A session from the options: settings are checked before torch is imported."""
+    asked = settings(options)
+    if hasattr(options, "resume"):
+        return _resume(options, asked)
+    preset_was_left = asked.get("preset", "auto") == "auto"
+    config = configuration.build({**asked, "preset": "nano"} if preset_was_left else asked)
+    import torch  # noqa: PLC0415 - a second and a half
+
+    if preset_was_left and torch.cuda.is_available() and config.device in ("auto", "cuda"):
+        config = configuration.build({**asked, "preset": "baby"})
+    _set_up(torch, config)
+    from tinygpt.run import new_run_name  # noqa: PLC0415
+    from tinygpt.training import begin  # noqa: PLC0415
+
+    name = getattr(options, "name", None) or new_run_name(options.out, config.preset)
+    corpus = _find_corpus(config.data)
+    session = begin(config, corpus, options.out, name, [os.path.basename(sys.argv[0]), *sys.argv[1:]])
+    _say(f"corpus: {corpus.source}")
+    return session
+
+
+def settings(options: argparse.Namespace) -> dict[str, object]:
+    """Dotted names and values of the config file, then of the flags.
+
+    Raises:
+        ConfigError: the file cannot be read, or names what there is not.
+    """
+    known = dict(configuration.dotted_fields())
+    values: dict[str, object] = {}
+    if path := getattr(options, "config", None):
+        values = configuration.from_tables(_read_toml(path))
+        for name in values:
+            if name not in known:
+                near = difflib.get_close_matches(name, known, 1)
+                hint = f"did you mean {near[0]!r}?" if near else "--help lists the settings"
+                raise ConfigError(f"--config {path}: there is no setting {name!r}; {hint}")
+    values.update({name: value for name, value in vars(options).items() if name in known})
+    return values
+
+
+def _read_toml(path: str) -> Mapping[str, Any]:
+    try:
+        with open(path, "rb") as file:
+            return tomllib.load(file)
+    except OSError as error:
+        raise ConfigError(f"--config {path} cannot be read: {error.strerror}") from error
+    except ValueError as error:
+        raise ConfigError(f"--config {path} is not valid TOML: {error}") from error
+
+
+def _resume(options: argparse.Namespace, asked: dict[str, object]) -> Session:
+    from tinygpt.run import newest_run, validate_run_name  # noqa: PLC0415
+
+    if asked.get("preset") == "auto":
+        del asked["preset"]
+    if name := getattr(options, "name", None):
+        path = Path(options.out, validate_run_name(name))
+        if not path.is_dir():
+            raise RunError(f"--resume: there is no run {name!r} in {options.out}")
+    else:
+        newest = newest_run(options.out)
+        if newest is None:
+            raise RunError(f"--resume: there is no run in {options.out}; leave it out to start one")
+        path = newest.path
+    import torch  # noqa: PLC0415
+
+    from tinygpt.training import resume  # noqa: PLC0415
+    from tinygpt.training.session import resumed_config  # noqa: PLC0415
+    from tinygpt.run import read_config  # noqa: PLC0415
+
+    _set_up(torch, resumed_config(read_config(path), asked, path))
+    session = resume(path, asked)
+    for note in session.notes:
+        _say(f"warning: {note}")
+    steps = ", ".join(f"{v.variant} from step {v.progress.step:,}" for v in session.learners)
+    _say(f"resuming {path}: {steps}")
+    return session
+
+
+def _set_up(torch: Any, config: configuration.RunConfig) -> None:
+    if config.train.threads:
+        torch.set_num_threads(config.train.threads)
+
+
+def _find_corpus(data: str) -> Corpus:
+    from tinygpt.corpus import find_corpus  # noqa: PLC0415
+
+    if not sys.stderr.isatty():
+        return find_corpus(data)
+    with DownloadBar() as bar:
+        return find_corpus(data, progress=bar)
+
+
+def _train(session: Session, interrupts: Interrupts, *, as_json: bool) -> int:
+    """Run the loop under a display, then say how it ended."""
+    from tinygpt.training import Loop  # noqa: PLC0415
+    from tinygpt.training.report import Report  # noqa: PLC0415
+
+    _say(_opening(session))
+    report = Report(session.config, {v.variant: v.progress.step for v in session.learners})
+    display: Display = Bars(report) if sys.stderr.isatty() else Lines(report)
+    log = Log(session.path)
+    interrupts.training = True
+    with display, log, warnings.catch_warnings():
+        warnings.showwarning = lambda message, *_: display.say(f"warning: {message}")
+
+        def observe(record: Record) -> None:
+            if line := report.add(record):
+                log.say(line)
+                display.line(line)
+            display.refresh()
+
+        outcome = Loop(session, observe=observe, interrupted=interrupts.ask).run()
+        for text in (outcome.trace, f"{outcome.state}: {outcome.reason}"):
+            log.say(text or "")
+    return _close(session, outcome, interrupts, as_json=as_json)
+
+
+def _opening(session: Session) -> str:
+    sizes = []
+    for learner in session.learners:
+        total, active = learner.model.parameter_counts()
+        spared = f" ({active:,} active)" if active < total else ""
+        sizes.append(f"{learner.variant} {total:,} parameters{spared}")
+    return f"{', '.join(sizes)}; on {session.device}; run {session.path}"
+
+
+def _close(session: Session, outcome: Outcome, interrupts: Interrupts, *, as_json: bool) -> int:
+    """The closing table, the object of --json, and the exit status."""
+    _print_table(outcome, sys.stderr if as_json else sys.stdout)
+    if as_json:
+        corpus = session.corpus
+        result = {
+            "run": str(session.path),
+            "corpus": {"name": corpus.name, "sha256": corpus.sha256, "chars": len(corpus.text)},
+            "models": outcome.models,
+        }
+        sys.stdout.write(json.dumps(result, allow_nan=False) + "\n")
+    if outcome.state == "failed":
+        seen = f"; the traceback is in {session.path / 'train.log'}" if outcome.trace else ""
+        _say(f"failed: {outcome.error}{seen}")
+        return FAILED
+    if outcome.state == "stopped":
+        resume = f"--resume --name {session.path.name} --out {session.path.parent}"
+        _say(f"stopped ({outcome.reason}), checkpoints are saved: go on with {resume}")
+        return 128 + interrupts.signal if interrupts.signal else DONE
+    return DONE
+
+
+def _print_table(outcome: Outcome, file: TextIO) -> None:
+    from rich.console import Console  # noqa: PLC0415
+    from rich.table import Table  # noqa: PLC0415
+
+    from tinygpt.training.report import comparison  # noqa: PLC0415
+
+    heading, *rows = comparison(outcome.models)
+    table = Table(box=None, pad_edge=False, padding=(0, 2))
+    table.add_column(heading[0])
+    for title in heading[1:]:
+        table.add_column(title, justify="right")
+    for row in rows:
+        table.add_row(*row)
+    Console(file=file).print(table)
+
+
+class Interrupts:
+    """SIGINT and SIGTERM ask the loop to stop after its step; a second SIGINT ends at once."""
+
+    def __init__(self) -> None:
+        self.signal = 0
+        self.training = False
+        self._previous: dict[int, Any] = {}
+
+    def __enter__(self) -> None:
+        for number in (signal.SIGINT, signal.SIGTERM):
+            self._previous[number] = signal.signal(number, self._note)
+
+    def __exit__(self, *_: object) -> None:
+        for number, handler in self._previous.items():
+            signal.signal(number, handler)
+
+    def ask(self) -> str | None:
+        """The signal's name, once one came."""
+        return signal.Signals(self.signal).name if self.signal else None
+
+    def _note(self, number: int, frame: FrameType | None) -> None:
+        if not self.training or (self.signal and number == signal.SIGINT):
+            raise KeyboardInterrupt
+        self.signal = number
+
+
+class Log:
+    """train.log: the lines of a headless training, unless stderr goes there already."""
+
+    def __init__(self, run: Path) -> None:
+        self._path = run / "train.log"
+        self._file: TextIO | None = None
+
+    def __enter__(self) -> None:
+        with suppress(OSError):
+            if self._path.exists() and os.path.samestat(os.stat(self._path), os.fstat(2)):
+                return
+        self._file = open(self._path, "a", encoding="utf-8", buffering=1)  # noqa: SIM115
+
+    def __exit__(self, *_: object) -> None:
+        if self._file:
+            self._file.close()
+
+    def say(self, line: str) -> None:
+        """Add a line, if there is something to say and the disk takes it."""
+        if self._file and line:
+            with suppress(OSError):
+                self._file.write(line.rstrip() + "\n")
+
+
+class Lines:
+    """Progress in a pipe: plain lines."""
+
+    def __init__(self, report: Report) -> None:
+        pass
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, *_: object) -> None:
+        pass
+
+    def say(self, text: str) -> None:
+        """A message beside the progress."""
+        _say(text)
+
+    def line(self, text: str) -> None:
+        """A line of the report."""
+        _say(text)
+
+    def refresh(self) -> None:
+        """Nothing to redraw."""
+
+
+class Bars:
+    """Progress on a terminal: a bar a variant, redrawn in place four times a second."""
+
+    def __init__(self, report: Report) -> None:
+        from rich.console import Console  # noqa: PLC0415
+        from rich.progress import BarColumn, Progress, TextColumn  # noqa: PLC0415
+
+        self._report = report
+        total = report.config.steps
+        self._progress = Progress(
+            TextColumn("{task.description:<5}"),
+            BarColumn(bar_width=None),
+            TextColumn("{task.fields[text]}"),
+            console=Console(stderr=True),
+            refresh_per_second=4,
+            expand=True,
+        )
+        self._tasks = {
+            variant: self._progress.add_task(variant, total=total, completed=latest.step, text="")
+            for variant, latest in report.latest.items()
+        }
+
+    def __enter__(self) -> None:
+        self._progress.start()
+
+    def __exit__(self, *_: object) -> None:
+        self._progress.stop()
+
+    def say(self, text: str) -> None:
+        """A message above the bars."""
+        self._progress.console.print(text, markup=False, highlight=False)
+
+    def line(self, text: str) -> None:
+        """The bars show what a line would say."""
+
+    def refresh(self) -> None:
+        """Hand the newest numbers to the bars; their own thread draws them."""
+        from tinygpt.training.report import duration  # noqa: PLC0415
+
+        left = self._report.seconds_left()
+        until = "" if left is None else f"{duration(left)} left"
+        for variant, task in self._tasks.items():
+            latest = self._report.latest[variant]
+            parts = [
+                f"step {latest.step:,}",
+                f"loss {latest.loss:.3f}" if latest.loss is not None else "",
+                f"val {latest.val_loss:.4f}" if latest.val_loss is not None else "",
+                f"ppl {latest.perplexity:.2f}" if latest.perplexity is not None else "",
+                f"{latest.tokens_per_second:,.0f} tok/s" if latest.tokens_per_second else "",
+                until,
+            ]
+            text = "  ".join(part for part in parts if part)
+            self._progress.update(task, completed=latest.step, text=text)
+
+
+Display: TypeAlias = Lines | Bars
+
+
+class DownloadBar:
+    """pooch's progress object, drawn by rich once there is something to draw."""
+
+    def __init__(self) -> None:
+        self._total = 0
+        self._stack = ExitStack()
+        self._update: Any = None
+
+    def __enter__(self) -> DownloadBar:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stack.close()
+
+    @property
+    def total(self) -> int:
+        """Bytes to come."""
+        return self._total
+
+    @total.setter
+    def total(self, value: int) -> None:
+        from rich.console import Console  # noqa: PLC0415
+        from rich.progress import DownloadColumn, Progress  # noqa: PLC0415
+
+        self._total = value
+        columns = (*Progress.get_default_columns(), DownloadColumn())
+        bar = self._stack.enter_context(Progress(*columns, console=Console(stderr=True)))
+        task = bar.add_task("tinyshakespeare", total=value)
+        self._update = lambda size: bar.update(task, advance=size)
+
+    def update(self, size: int) -> None:
+        """`size` more bytes are here."""
+        if self._update:
+            self._update(size)
+
+    def reset(self) -> None:
+        """Pooch starts over to fill the bar; ours is full."""
+
+    def close(self) -> None:
+        """All bytes are here."""
+
+
+def _say(text: str) -> None:
+    sys.stderr.write(text + "\n")
+    sys.stderr.flush()
+
+
+if __name__ == "__main__":
+    sys.exit(main())
