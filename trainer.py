@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING, Any, NoReturn, TextIO, TypeAlias
 
 from tinygpt import config as configuration
 from tinygpt.errors import ConfigError, RunError, TinyGPTError
+from tinygpt.fields import choices, flag, kind_of, nearest
 
 if TYPE_CHECKING:
     from tinygpt.corpus import Corpus
@@ -40,7 +41,9 @@ class Parser(argparse.ArgumentParser):
         """Exit with 2 and one line."""
         unknown = message.removeprefix("unrecognized arguments: ")
         if unknown != message:
-            word = next(w for w in unknown.split() if w.startswith("-") or len(unknown.split()) == 1)
+            word = next(
+                w for w in unknown.split() if w.startswith("-") or len(unknown.split()) == 1
+            )
             flags = [flag for action in self._actions for flag in action.option_strings]
             near = difflib.get_close_matches(word.split("=")[0], flags, 1)
             hint = f"did you mean {near[0]}?" if near else "--help lists what there is"
@@ -76,22 +79,19 @@ def make_parser(prog: str, description: str) -> Parser:
     run.add_argument("--json", action="store_true", help="end stdout with one JSON object")
     for name, field in configuration.dotted_fields():
         group, _, _ = name.rpartition(".")
-        options = configuration.choices(field)
+        options = choices(field)
         if name == "preset":
             options = ["auto", *options]
         groups[group].add_argument(
-            configuration.flag(name),
+            flag(name),
             dest=name,
-            metavar="|".join(options) or _METAVARS.get(str(field.type), "VALUE"),
+            metavar="|".join(options) or _METAVARS[kind_of(field)],
             help=f"{field.metadata['help']}{_default(name, field.default)}".replace("%", "%%"),
         )
     return parser
 
 
-_METAVARS = {"int": "N", "float": "X", "bool": "true|false", "str": "TEXT"} | {
-    "int | None": "N",
-    "float | None": "X",
-}
+_METAVARS = {int: "N", float: "X", bool: "true|false", str: "TEXT"}
 
 
 def _default(name: str, default: object) -> str:
@@ -112,7 +112,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def command(options: argparse.Namespace) -> int:
-    """Train as the parsed options say; the exit status. Every user's mistake is one line on stderr."""
+    """Train as the parsed options say; the exit status. A user's mistake is one line on stderr."""
     interrupts = Interrupts()
     try:
         with interrupts, ExitStack() as stack:
@@ -145,7 +145,9 @@ def prepare(options: argparse.Namespace) -> Session:
 
     name = getattr(options, "name", None) or new_run_name(options.out, config.preset)
     corpus = _find_corpus(config.data)
-    session = begin(config, corpus, options.out, name, [os.path.basename(sys.argv[0]), *sys.argv[1:]])
+    session = begin(
+        config, corpus, options.out, name, [os.path.basename(sys.argv[0]), *sys.argv[1:]]
+    )
     _say(f"corpus: {corpus.source}")
     return session
 
@@ -162,9 +164,8 @@ def settings(options: argparse.Namespace) -> dict[str, object]:
         values = configuration.from_tables(_read_toml(path))
         for name in values:
             if name not in known:
-                near = difflib.get_close_matches(name, known, 1)
-                hint = f"did you mean {near[0]!r}?" if near else "--help lists the settings"
-                raise ConfigError(f"--config {path}: there is no setting {name!r}; {hint}")
+                hint = nearest(name, known) or "; --help lists the settings"
+                raise ConfigError(f"--config {path}: there is no setting {name!r}{hint}")
     values.update({name: value for name, value in vars(options).items() if name in known})
     return values
 
@@ -195,9 +196,9 @@ def _resume(options: argparse.Namespace, asked: dict[str, object]) -> Session:
         path = newest.path
     import torch  # noqa: PLC0415
 
+    from tinygpt.run import read_config  # noqa: PLC0415
     from tinygpt.training import resume  # noqa: PLC0415
     from tinygpt.training.session import resumed_config  # noqa: PLC0415
-    from tinygpt.run import read_config  # noqa: PLC0415
 
     _set_up(torch, resumed_config(read_config(path), asked, path))
     session = resume(path, asked)
@@ -314,7 +315,7 @@ class Interrupts:
         """The signal's name, once one came."""
         return signal.Signals(self.signal).name if self.signal else None
 
-    def _note(self, number: int, frame: FrameType | None) -> None:
+    def _note(self, number: int, _: FrameType | None) -> None:
         if not self.training or (self.signal and number == signal.SIGINT):
             raise KeyboardInterrupt
         self.signal = number
@@ -331,7 +332,7 @@ class Log:
         with suppress(OSError):
             if self._path.exists() and os.path.samestat(os.stat(self._path), os.fstat(2)):
                 return
-        self._file = open(self._path, "a", encoding="utf-8", buffering=1)  # noqa: SIM115
+        self._file = open(self._path, "a", encoding="utf-8", buffering=1)
 
     def __exit__(self, *_: object) -> None:
         if self._file:

@@ -85,8 +85,10 @@ def directory(target: str | os.PathLike[str]) -> Iterator[Path]:
 
 
 def remove_directory(folder: str | os.PathLike[str]) -> None:
-    """Delete a folder so that a reader finds it whole or not at all. What the disk refuses to delete
-    stays behind as a leftover."""
+    """Delete a folder so that a reader finds it whole or not at all.
+
+    What the disk refuses to delete stays behind as a leftover.
+    """
     hidden = _temporary_beside(Path(folder))
     with suppress(OSError):
         os.rename(folder, hidden)

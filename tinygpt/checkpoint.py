@@ -1,8 +1,8 @@
 """Checkpoints: save, load, list, prune. Each is a folder that appears whole; none can execute.
 
-``<run>/<variant>/step-00000500/`` holds ``model.safetensors`` (the weights), ``training.safetensors``
-(the optimizers' state, kept for the newest few only) and ``meta.json``, which names the size and
-the sha256 of both and comes with everything else that a resume needs.
+``<run>/<variant>/step-00000500/`` holds ``model.safetensors`` (the weights),
+``training.safetensors`` (the optimizers' state, kept for the newest few only) and ``meta.json``,
+which names the size and the sha256 of both and has everything else that a resume needs.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ META = "meta.json"
 WEIGHTS = "model.safetensors"
 TRAINING = "training.safetensors"
 RESUMABLE = 3
-"""Newest checkpoints of a variant that keep their training state: the one to resume, and two before."""
+"""Newest checkpoints of a variant that keep their training state: one to resume, two in reserve."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,12 +131,13 @@ def load(path: StrPath, device: str = "cpu") -> Checkpoint:
         model.load_state_dict(weights)
     except RuntimeError as error:
         raise CheckpointError(
-            f"{folder / WEIGHTS} does not fit the model in {META}: {str(error).splitlines()[-1].strip()}"
+            f"{folder / WEIGHTS} does not fit the model in {META}: {_last_line(error)}"
         ) from error
     tokenizer = load_tokenizer(folder.parent.parent / TOKENIZER)
     if tokenizer.vocab_size != config.vocab_size:
         raise CheckpointError(
-            f"{folder} has {config.vocab_size} tokens, and the run's {TOKENIZER} {tokenizer.vocab_size}"
+            f"{folder} has {config.vocab_size} tokens, "
+            f"and the run's {TOKENIZER} {tokenizer.vocab_size}"
         )
     model.to(device).eval()
     return Checkpoint(model, tokenizer, meta["variant"], meta["step"], meta["val_loss"], folder)
@@ -233,7 +234,14 @@ def _last_loss(folder: Path) -> float:
     return float(loss) if isinstance(loss, int | float) else math.inf
 
 
-_REQUIRED = {"variant": str, "step": int, "tokens": int, "model": dict, "progress": dict, "files": dict}
+_REQUIRED = {
+    "variant": str,
+    "step": int,
+    "tokens": int,
+    "model": dict,
+    "progress": dict,
+    "files": dict,
+}
 
 
 def _meta(folder: Path) -> dict[str, Any]:
@@ -247,7 +255,9 @@ def _meta(folder: Path) -> dict[str, Any]:
     if not isinstance(meta, dict) or not isinstance(meta.get("format"), int):
         raise CheckpointError(f"{file} is not the description of a checkpoint")
     if meta["format"] > FORMAT:
-        raise CheckpointError(f"{file} was written by a newer version: upgrade tinygpt-tui to read it")
+        raise CheckpointError(
+            f"{file} was written by a newer version: upgrade tinygpt-tui to read it"
+        )
     for key, kind in _REQUIRED.items():
         if not isinstance(meta.get(key), kind) or isinstance(meta[key], bool):
             raise CheckpointError(f"{file} has no valid {key!r}")
@@ -272,7 +282,9 @@ def _tensors(folder: Path, name: str, meta: Mapping[str, Any]) -> dict[str, Tens
     except OSError as error:
         raise CheckpointError(f"cannot read {file}: {error.strerror}") from error
     if not isinstance(said, dict) or said.get("sha256") != hashlib.sha256(data).hexdigest():
-        raise CheckpointError(f"{file} is not what was written: its sha256 is not the one in {META}")
+        raise CheckpointError(
+            f"{file} is not what was written: its sha256 is not the one in {META}"
+        )
     try:
         return dict(safetensors.torch.load(data))
     except safetensors.SafetensorError as error:
@@ -281,3 +293,7 @@ def _tensors(folder: Path, name: str, meta: Mapping[str, Any]) -> dict[str, Tens
 
 def _plain(tensor: Tensor) -> Tensor:
     return tensor.detach().cpu().contiguous()
+
+
+def _last_line(error: Exception) -> str:
+    return str(error).strip().splitlines()[-1].strip()

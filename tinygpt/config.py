@@ -1,40 +1,24 @@
-"""What can be asked for: frozen dataclasses with units, presets, and the way to and from TOML and flags.
+"""What can be asked for: frozen dataclasses with units, presets, and the way to and from TOML.
 
-Every field has one dotted name (``optim.learning_rate``), the same in ``run.toml``, in a ``--config`` file, on the
-command line (``--optim.learning-rate``) and in error messages. A field's help and its range stand beside it; the
-command line and the new-run form are made from them.
+Every field has one dotted name (``optim.learning_rate``), the same in ``run.toml``, in a
+``--config`` file, on the command line (``--optim.learning-rate``) and in error messages. A field's
+help and its range stand beside it; the command line and the new-run form are made from them.
 """
 
-from __future__ import annotations
-
+# No postponed annotations here: `tinygpt.fields` reads the types of the fields.
 import dataclasses
-import difflib
 import math
-import types
 import typing
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias
 
 from tinygpt.errors import ConfigError
+from tinygpt.fields import convert, nearest, setting
 
 VARIANTS = ("dense", "moe")
 
 Scalar: TypeAlias = str | int | float | bool
-
-
-def setting(
-    default: Any,
-    text: str,
-    *,
-    low: float | None = None,
-    high: float | None = None,
-    above: float | None = None,
-    below: float | None = None,
-) -> Any:
-    """A field with its help and its range (`low` and `high` belong to it, `above` and `below` do not)."""
-    limits = {"low": low, "high": high, "above": above, "below": below}
-    return dataclasses.field(default=default, metadata={"help": text, **limits})
 
 
 class _Checked:
@@ -96,7 +80,7 @@ class ModelConfig(_Checked):
         if self.head_width % 2:
             raise ConfigError(
                 f"gpt.width / gpt.heads is {self.head_width}, but rotary positions turn channels "
-                f"in pairs: make it even, for example --gpt.width {self.heads * (self.head_width + 1)}"
+                f"in pairs: make it even, as --gpt.width {self.heads * (self.head_width + 1)}"
             )
         if self.moe and self.active_hidden % self.moe.top_k:
             raise ConfigError(
@@ -147,7 +131,9 @@ class OptimConfig(_Checked):
     clip: float = setting(1.0, "largest norm of the gradient (0: no clipping)", low=0.0)
     warmup: int = setting(20, "optimizer steps of linear warm-up", low=0)
     decay: float = setting(0.6, "share of the run that decays linearly at its end", low=0, high=1)
-    final: float = setting(0.02, "learning rate at the very end, as a share of its peak", low=0, high=1)
+    final: float = setting(
+        0.02, "learning rate at the very end, as a share of its peak", low=0, high=1
+    )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -214,7 +200,7 @@ class RunConfig(_Checked):
 
 # The reason stands beside each number that differs from the default.
 PRESETS: dict[str, dict[str, Scalar]] = {
-    # The scale of the assignment this grew from; batch and steps chosen so that a laptop trains it in minutes.
+    # The scale of the assignment this grew from; a laptop trains it in minutes.
     "micro": {
         "gpt.layers": 2,
         "gpt.heads": 4,
@@ -254,7 +240,9 @@ PRESETS: dict[str, dict[str, Scalar]] = {
 }
 
 
-def dotted_fields(cls: type = RunConfig, prefix: str = "") -> Iterator[tuple[str, dataclasses.Field[Any]]]:
+def dotted_fields(
+    cls: type = RunConfig, prefix: str = ""
+) -> Iterator[tuple[str, dataclasses.Field[Any]]]:
     """Every setting of a configuration as (dotted name, field), top level first."""
     groups = []
     for field in dataclasses.fields(cls):
@@ -264,11 +252,6 @@ def dotted_fields(cls: type = RunConfig, prefix: str = "") -> Iterator[tuple[str
             groups.append((prefix + field.name + ".", field.default_factory))
     for name, group in groups:
         yield from dotted_fields(typing.cast(type, group), name)
-
-
-def flag(name: str) -> str:
-    """``optim.learning_rate`` as ``--optim.learning-rate``."""
-    return "--" + name.replace("_", "-")
 
 
 def flatten(config: Any, prefix: str = "") -> dict[str, Scalar]:
@@ -291,19 +274,22 @@ def build(values: Mapping[str, object], *, preset_applies: bool = True) -> RunCo
     back with `preset_applies` false.
 
     Raises:
-        ConfigError: an unknown name (the nearest valid one is offered), a wrong type, a value out of range.
+        ConfigError: an unknown name (the nearest valid one is offered), a wrong type or value.
     """
     known = dict(dotted_fields())
     for name in values:
         if name not in known:
-            raise ConfigError(f"unknown key {name!r}{_nearest(name, known)}")
+            raise ConfigError(f"unknown key {name!r}{nearest(name, known)}")
     preset = str(values.get("preset", "nano"))
     if preset not in PRESETS:
-        raise ConfigError(f"--preset {preset!r} is not one of {', '.join(PRESETS)}{_nearest(preset, PRESETS)}")
+        raise ConfigError(
+            f"--preset {preset!r} is not one of {', '.join(PRESETS)}{nearest(preset, PRESETS)}"
+        )
     merged: dict[str, object] = {**(PRESETS[preset] if preset_applies else {}), **values}
     if "minutes" in values and "steps" not in values:
         merged.pop("steps", None)
-    return _build_group(RunConfig, "", merged)
+    config: RunConfig = _build_group(RunConfig, "", merged)
+    return config
 
 
 def _build_group(cls: type, prefix: str, values: Mapping[str, object]) -> Any:
@@ -314,7 +300,9 @@ def _build_group(cls: type, prefix: str, values: Mapping[str, object]) -> Any:
             if name in values:
                 arguments[field.name] = convert(field, values[name], name)
         elif field.default_factory is not dataclasses.MISSING:
-            arguments[field.name] = _build_group(typing.cast(type, field.default_factory), name + ".", values)
+            arguments[field.name] = _build_group(
+                typing.cast(type, field.default_factory), name + ".", values
+            )
     return cls(**arguments)
 
 
@@ -336,88 +324,3 @@ def from_tables(tables: Mapping[str, Any]) -> dict[str, object]:
         else:
             flat[key] = value
     return flat
-
-
-def convert(field: dataclasses.Field[Any], value: object, name: str) -> Any:
-    """`value`, a string of the command line or a value of TOML, as the type of `field`, its range checked.
-
-    Raises:
-        ConfigError: it names the flag, the value and what would be right.
-    """
-    kinds = _kinds(field)
-    if value is None and type(None) in kinds:
-        return None
-    choices = [kind for kind in kinds if isinstance(kind, str)]
-    if choices:
-        if value not in choices:
-            hint = _nearest(str(value), choices)
-            raise ConfigError(f"{flag(name)} {value!r} is not one of {', '.join(choices)}{hint}")
-        return value
-    kind = next(kind for kind in kinds if kind is not type(None))
-    return _in_range(field, _typed(typing.cast(type, kind), value, name), name)
-
-
-_EXPECTED = {int: "a whole number", float: "a number", bool: "true or false", str: "text"}
-_BOOLS = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
-
-
-def _typed(kind: type, value: object, name: str) -> Any:
-    if kind is bool and isinstance(value, str) and value.lower() in _BOOLS:
-        return _BOOLS[value.lower()]
-    number = isinstance(value, int | float) and not isinstance(value, bool)
-    if isinstance(value, kind) and (number or kind in (bool, str)):
-        return value
-    if kind in (int, float) and (number or isinstance(value, str)):
-        try:
-            parsed = float(typing.cast(Any, value)) if kind is float else _whole(value)
-        except (ValueError, OverflowError):
-            parsed = math.nan
-        if math.isfinite(parsed):
-            return parsed
-    raise ConfigError(f"{flag(name)} {value!r} is not {_EXPECTED[kind]}")
-
-
-def _whole(value: object) -> int:
-    if isinstance(value, str):
-        return int(value)
-    raise ValueError
-
-
-def _in_range(field: dataclasses.Field[Any], value: Any, name: str) -> Any:
-    limits = field.metadata
-    for key, says, holds in (
-        ("low", "at least", lambda limit: value >= limit),
-        ("high", "at most", lambda limit: value <= limit),
-        ("above", "more than", lambda limit: value > limit),
-        ("below", "less than", lambda limit: value < limit),
-    ):
-        if limits[key] is not None and not holds(limits[key]):
-            raise ConfigError(f"{flag(name)} {value} is out of range: it has to be {says} {limits[key]:g}")
-    return value
-
-
-def _kinds(field: dataclasses.Field[Any]) -> list[object]:
-    """The types (or the strings of a Literal) that a field takes."""
-    hint = typing.get_type_hints(_owner(field))[field.name]
-    if typing.get_origin(hint) is Literal:
-        return list(typing.get_args(hint))
-    if isinstance(hint, types.UnionType):
-        return list(typing.get_args(hint))
-    return [hint]
-
-
-def choices(field: dataclasses.Field[Any]) -> list[str]:
-    """The values that a field of fixed choices takes; empty for any other."""
-    return [kind for kind in _kinds(field) if isinstance(kind, str)]
-
-
-def _owner(field: dataclasses.Field[Any]) -> type:
-    return next(cls for cls in _GROUPS if field in dataclasses.fields(cls))
-
-
-_GROUPS = (RunConfig, ModelConfig, MoEConfig, OptimConfig, TrainConfig)
-
-
-def _nearest(word: str, candidates: Any) -> str:
-    near = difflib.get_close_matches(word, list(candidates), 1)
-    return f"; did you mean {near[0]!r}?" if near else ""

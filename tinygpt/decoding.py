@@ -44,7 +44,9 @@ class SamplingParams:
     """Texts that end the continuation; they stay part of it."""
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "stop", (self.stop,) if isinstance(self.stop, str) else tuple(self.stop))
+        object.__setattr__(
+            self, "stop", (self.stop,) if isinstance(self.stop, str) else tuple(self.stop)
+        )
         for name, holds, right in (
             ("temperature", 0 <= self.temperature < math.inf, "0 (greedy) or more"),
             ("top_k", self.top_k >= 0, "0 (all) or more"),
@@ -77,7 +79,9 @@ class TokenEvent:
     """(V,) probabilities that it was drawn from."""
 
 
-def filter_logits(logits: Tensor, params: SamplingParams, context_ids: Sequence[int] = ()) -> Tensor:
+def filter_logits(
+    logits: Tensor, params: SamplingParams, context_ids: Sequence[int] = ()
+) -> Tensor:
     """The logits (V,) after penalty, temperature and filters: removed entries are -inf.
 
     Greedy, and temperature 0, keep the likeliest token alone. `context_ids` are the tokens so far,
@@ -176,7 +180,11 @@ def _stream(
     for _ in range(params.max_new_tokens):
         logits = _next_logits(model, new, cache)
         filtered = filter_logits(logits, params, ids).softmax(-1)
-        token = int(filtered.argmax() if params.deterministic else filtered.multinomial(1, generator=generator))
+        token = int(
+            filtered.argmax()
+            if params.deterministic
+            else filtered.multinomial(1, generator=generator)
+        )
         text = tokenizer.decode([token])
         ids.append(token)
         made += text
@@ -204,7 +212,7 @@ def _greedy(logits: Tensor) -> Tensor:
 
 
 def _beginning(tokenizer: Tokenizer) -> int:
-    """The token that an empty prompt starts from: a line's beginning, where the vocabulary has one."""
+    """The token that an empty prompt starts from: a newline, where the vocabulary has one."""
     try:
         return tokenizer.encode("\n")[0]
     except TinyGPTError:

@@ -1,4 +1,4 @@
-"""What a user can cause. Each message is one sentence that names the flag, file or key and what would be right."""
+"""What a user can cause: each message names the flag, file or key, and what would be right."""
 
 
 class TinyGPTError(ValueError):

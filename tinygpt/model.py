@@ -6,8 +6,8 @@ learning fast at this size, measured in docs/benchmarks.md: rotary positions (Ro
 arXiv:2104.09864), normalised queries and keys (arXiv:2010.04245), an untied head, output
 projections that start at zero, no biases.
 
-Letters: B batch, T time (new tokens), S time (all keys), D width, H heads, K head width, V vocabulary,
-L layers, C context.
+Letters: B batch, T time (new tokens), S time (all keys), D width, H heads, K head width,
+V vocabulary, L layers, C context.
 """
 
 from __future__ import annotations
@@ -39,13 +39,13 @@ class Trace:
 
 
 class GPT(nn.Module):
-    """Dense, or with ``config.moe`` a mixture of experts. The weights are drawn from torch's generator."""
+    """Dense, or with ``config.moe`` a mixture of experts. Weights come from torch's generator."""
 
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
         self.config = config
         self.embed = nn.Embedding(config.vocab_size, config.width)
-        self.blocks = nn.ModuleList(Block(config) for _ in range(config.layers))
+        self.blocks = Blocks(Block(config) for _ in range(config.layers))
         self.norm = Norm(config.width)
         self.head = nn.Parameter(torch.empty(config.vocab_size, config.width))
         self.rotary = Rotary(config.head_width, config.context, config.rope_base)
@@ -68,14 +68,15 @@ class GPT(nn.Module):
         """
         if ids.shape[1] > self.config.context:
             raise TinyGPTError(
-                f"{ids.shape[1]} tokens are more than the model's context of {self.config.context}: "
-                "give it the last ones"
+                f"{ids.shape[1]} tokens are more than the model's context of "
+                f"{self.config.context}: give it the last ones"
             )
         turn = self.rotary(cache.position if cache else 0, ids.shape[1])
         x = self.dropout(self.embed(ids))
         attention, routing = [], []
         for index, block in enumerate(self.blocks):
-            x, weights, decision = block(x, turn, cache.layers[index] if cache else None, explicit)
+            layer_cache = cache.layers[index] if cache else None
+            x, weights, decision = block(x, turn, layer_cache, explicit=explicit)
             attention += [weights] if weights is not None else []
             routing += [decision] if decision is not None else []
         if cache:
@@ -83,7 +84,7 @@ class GPT(nn.Module):
         return Trace(F.linear(self.norm(x), self.head), routing, attention)
 
     def parameter_counts(self) -> tuple[int, int]:
-        """(total, active for one token); routers' selection biases are not learned and not counted."""
+        """(total, active for one token); selection biases are not learned, and not counted."""
         total = sum(parameter.numel() for parameter in self.parameters())
         moe = self.config.moe
         if moe is None:
@@ -91,9 +92,15 @@ class GPT(nn.Module):
         experts = sum(b.feed.up.numel() + b.feed.down.numel() for b in self.blocks)
         return total, total - experts + experts * moe.top_k // moe.experts
 
+    def rebalance(self, loads: list[Tensor], rate: float) -> None:
+        """Move every router's selection bias; `loads` (E,) a layer are what they sent where."""
+        for block, load in zip(self.blocks, loads, strict=True):
+            assert isinstance(block.feed, MoE)
+            block.feed.router.rebalance(load, rate)
+
     @torch.no_grad()
     def _start(self) -> None:
-        """Draw the weights: each block starts as the identity, since its output projections are 0."""
+        """Draw the weights: each block starts as the identity, its output projections being 0."""
         for name, parameter in self.named_parameters():
             kind = name.rpartition(".")[2]
             if kind in ("out", "down"):
@@ -120,7 +127,7 @@ def evaluating(model: nn.Module) -> Iterator[None]:
 
 
 class Block(nn.Module):
-    """Attention, then feed-forward or experts, each behind a norm and added to the residual stream."""
+    """Attention, then feed-forward or experts, each behind a norm and added to the stream."""
 
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
@@ -131,12 +138,21 @@ class Block(nn.Module):
         self.dropout = nn.Dropout(config.dropout)
 
     def forward(
-        self, x: Tensor, turn: Tensor, cache: LayerCache | None, explicit: bool
+        self, x: Tensor, turn: Tensor, cache: LayerCache | None, *, explicit: bool
     ) -> tuple[Tensor, Tensor | None, Routing | None]:
-        y, weights = self.attention(self.norm_attention(x), turn, cache, explicit)
+        """(B, T, D) -> (B, T, D), the attention weights if wanted, the routing if there is one."""
+        y, weights = self.attention(self.norm_attention(x), turn, cache, explicit=explicit)
         x = x + self.dropout(y)
         y, routing = self.feed(self.norm_feed(x))
         return x + self.dropout(y), weights, routing
+
+
+class Blocks(nn.ModuleList):
+    """The blocks in their order; a list that knows what it holds."""
+
+    def __iter__(self) -> Iterator[Block]:  # type: ignore[override]
+        """From the first layer to the last."""
+        return super().__iter__()
 
 
 class Norm(nn.Module):
@@ -147,6 +163,7 @@ class Norm(nn.Module):
         self.weight = nn.Parameter(torch.ones(width))
 
     def forward(self, x: Tensor) -> Tensor:
+        """(..., D) -> (..., D)."""
         return F.layer_norm(x, x.shape[-1:], self.weight)
 
 
@@ -159,6 +176,7 @@ class FeedForward(nn.Module):
         self.down = nn.Parameter(torch.empty(config.width, config.active_hidden))
 
     def forward(self, x: Tensor) -> tuple[Tensor, None]:
+        """(..., D) -> (..., D), and no routing."""
         return F.linear(F.gelu(F.linear(x, self.up)), self.down), None
 
 
@@ -175,7 +193,7 @@ class Attention(nn.Module):
         self.out = nn.Parameter(torch.empty(width, width))
 
     def forward(
-        self, x: Tensor, turn: Tensor, cache: LayerCache | None, explicit: bool
+        self, x: Tensor, turn: Tensor, cache: LayerCache | None, *, explicit: bool
     ) -> tuple[Tensor, Tensor | None]:
         """(B, T, D) -> (B, T, D), and the weights (B, H, T, S) if they are wanted."""
         # Queries and keys are normalised and turned together; apart from the values, so that
@@ -196,7 +214,10 @@ class Attention(nn.Module):
 
 
 def attention_weights(query: Tensor, key: Tensor, window: int) -> Tensor:
-    """Causal attention, spelled out: (B, H, T, K), (B, H, S, K) -> (B, H, T, S) fp32, rows sum to 1."""
+    """Causal attention, spelled out: (B, H, T, K), (B, H, S, K) -> (B, H, T, S) fp32.
+
+    Rows sum to 1.
+    """
     scores = (query.float() @ key.float().transpose(-2, -1)) / math.sqrt(query.shape[-1])
     return scores.masked_fill(~visible(query, key, window), -math.inf).softmax(-1)
 
@@ -204,7 +225,7 @@ def attention_weights(query: Tensor, key: Tensor, window: int) -> Tensor:
 def fused_attention(query: Tensor, key: Tensor, value: Tensor, window: int) -> Tensor:
     """`attention_weights` @ value in one kernel, without the weights ever being in memory."""
     new, total = query.shape[-2], key.shape[-2]
-    if total <= window and (new == total or new == 1):
+    if total <= window and new in (1, total):
         return F.scaled_dot_product_attention(query, key, value, is_causal=new > 1)
     mask = visible(query, key, window)
     return F.scaled_dot_product_attention(query, key, value, attn_mask=mask)
@@ -232,7 +253,7 @@ class Rotary(nn.Module):
         self.register_buffer("table", self._rows(context), persistent=False)
 
     def forward(self, start: int, count: int) -> Tensor:
-        """(T, K/2, 2): cosine and sine of each pair of channels at positions start, start+1, …"""
+        """(T, K/2, 2): cosine and sine of each pair of channels at positions `start` and on."""
         if start + count > len(self.table):
             with torch.inference_mode(False):  # or training could not use the table afterwards
                 self.table = self._rows(2 * (start + count)).to(self.table)

@@ -1,4 +1,4 @@
-"""Mixture of experts: a router sends each token to its top-k experts; every decision is returned, never hooked.
+"""Mixture of experts: a router sends each token to its top-k experts, and returns what it decided.
 
 The layer is dropless and exact: tokens are sorted by expert once, each expert computes one product
 over its own, the results are put back and scaled by the router's probability (Switch Transformer,
@@ -66,7 +66,7 @@ class Router(nn.Module):
 
     @torch.no_grad()
     def rebalance(self, load: Tensor, rate: float) -> None:
-        """Make experts under the mean load (E,) likelier to be selected by `rate`, the others less."""
+        """Make experts under the mean load (E,) likelier to be selected by `rate`, others less."""
         self.bias += rate * torch.sign(load.mean() - load)
 
 
@@ -91,7 +91,10 @@ class MoE(nn.Module):
         inverse = torch.empty_like(order).scatter_(0, order, _arange_like(order))
         repeated = tokens if k == 1 else tokens.repeat_interleave(k, 0)
         y = self.experts(_permute(repeated, order, inverse), counts)
-        y = _permute(y, inverse, order).unflatten(0, (-1, k)) * routing.weight.to(y.dtype)[..., None]
+        y = (
+            _permute(y, inverse, order).unflatten(0, (-1, k))
+            * routing.weight.to(y.dtype)[..., None]
+        )
         return (y.squeeze(1) if k == 1 else y.sum(1)).view_as(x), routing
 
     def experts(self, x: Tensor, counts: Tensor) -> Tensor:
@@ -109,7 +112,9 @@ def grouped_linear(x: Tensor, weight: Tensor, counts: Tensor) -> Tensor:
         ends = counts.cumsum(0, dtype=torch.int32)
         product: Tensor = F.grouped_mm(x, weight.to(x.dtype).transpose(-2, -1), offs=ends)
         return product
-    result: Tensor = _GroupedLinear.apply(x, weight.to(x.dtype), counts.tolist())
+    result: Tensor = _GroupedLinear.apply(  # type: ignore[no-untyped-call]
+        x, weight.to(x.dtype), counts.tolist()
+    )
     return result
 
 
@@ -178,7 +183,7 @@ class RoutingTally:
 
 
 class _GroupedLinear(torch.autograd.Function):
-    """`grouped_linear` as a loop over groups that writes into one result: no split, cat or stack."""
+    """A loop over groups that writes into one result: no split, cat or stack."""
 
     @staticmethod
     def forward(ctx: Any, x: Tensor, weight: Tensor, counts: list[int]) -> Tensor:
@@ -209,7 +214,7 @@ class _GroupedLinear(torch.autograd.Function):
 
 
 class _Permute(torch.autograd.Function):
-    """Rows in another order. The gradient is a gather too, where indexing's own would scatter-add."""
+    """Rows in another order. Its gradient is a gather too; that of indexing would scatter-add."""
 
     @staticmethod
     def forward(ctx: Any, x: Tensor, order: Tensor, inverse: Tensor) -> Tensor:
@@ -223,7 +228,7 @@ class _Permute(torch.autograd.Function):
 
 
 def _permute(x: Tensor, order: Tensor, inverse: Tensor) -> Tensor:
-    result: Tensor = _Permute.apply(x, order, inverse)
+    result: Tensor = _Permute.apply(x, order, inverse)  # type: ignore[no-untyped-call]
     return result
 
 

@@ -39,7 +39,8 @@ def split_parameters(model: nn.Module) -> tuple[list[nn.Parameter], list[nn.Para
 
     A gate is a matrix too, but its rows are E class vectors: like the head's, they want AdamW.
     """
-    matrices, others = [], []
+    matrices: list[nn.Parameter] = []
+    others: list[nn.Parameter] = []
     for name, parameter in model.named_parameters():
         inner = name.startswith("blocks.") and parameter.ndim >= 2 and not name.endswith("gate")
         (matrices if inner else others).append(parameter)
@@ -117,7 +118,7 @@ class Muon(torch.optim.Optimizer):
                 self._update(parameters, group)
         return None
 
-    def _update(self, parameters: list[nn.Parameter], group: dict[str, Any]) -> None:
+    def _update(self, parameters: list[Tensor], group: dict[str, Any]) -> None:
         gradients = [p.grad for p in parameters if p.grad is not None]
         momenta = [self._momentum(p) for p in parameters]
         torch._foreach_lerp_(momenta, gradients, 1 - group["momentum"])
@@ -131,7 +132,7 @@ class Muon(torch.optim.Optimizer):
             parameters, [s.view_as(p) for s, p in zip(steps, parameters, strict=True)], alpha=-size
         )
 
-    def _momentum(self, parameter: nn.Parameter) -> Tensor:
+    def _momentum(self, parameter: Tensor) -> Tensor:
         state = self.state[parameter]
         if "momentum" not in state:
             state["momentum"] = torch.zeros_like(parameter)
@@ -164,9 +165,9 @@ def orthogonalize(matrices: Tensor, rounds: int = ROUNDS) -> Tensor:
     return x if wide else x.mT
 
 
-def _by_shape(parameters: Iterable[nn.Parameter]) -> list[list[nn.Parameter]]:
+def _by_shape(parameters: Iterable[Tensor]) -> list[list[Tensor]]:
     """Parameters grouped by the shape of their matrices, in a fixed order."""
-    groups: dict[tuple[int, ...], list[nn.Parameter]] = {}
+    groups: dict[tuple[int, ...], list[Tensor]] = {}
     for parameter in parameters:
         groups.setdefault(tuple(parameter.shape[-2:]), []).append(parameter)
     return list(groups.values())

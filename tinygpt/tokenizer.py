@@ -1,4 +1,4 @@
-"""From text to ids and back: one protocol, JSON on disk. Characters now; BPE fits the same protocol."""
+"""From text to ids and back: one protocol, JSON on disk."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class CharTokenizer:
     """One id a character; the vocabulary is sorted by code point."""
 
     def __init__(self, characters: Sequence[str]) -> None:
-        """Raises TokenizerError unless `characters` are single, distinct, sorted, and at least one."""
+        """Raises TokenizerError unless `characters` are single, distinct, sorted, at least one."""
         if not characters:
             raise TokenizerError("the vocabulary is empty: it takes at least one character")
         if any(not isinstance(c, str) or len(c) != 1 for c in characters):
@@ -82,13 +82,13 @@ class CharTokenizer:
     def _unknown(self, text: str) -> str:
         position = next(i for i, character in enumerate(text) if character not in self._ids)
         return (
-            f"the model does not know {describe(text[position])} at position {position} of the text; "
-            f"it knows {summarize(self.characters)}"
+            f"the model does not know {describe(text[position])} at position {position} of the "
+            f"text; it knows {summarize(self.characters)}"
         )
 
 
 def check_id(index: int, size: int) -> int:
-    """The id itself. Raises TokenizerError unless it lies in 0 to `size` - 1: no negative indexing."""
+    """The id itself; TokenizerError unless it lies in 0 to `size` - 1: no negative indexing."""
     if not 0 <= index < size:
         raise TokenizerError(f"id {index} is outside the vocabulary of 0 to {size - 1}")
     return index
@@ -117,7 +117,7 @@ def summarize(characters: Sequence[str], limit: int = 100) -> str:
 
 
 def ascii_safe(character: str) -> str:
-    """A character in quotes, escaped where a terminal could take it for a command or show nothing."""
+    """A character in quotes, escaped where a terminal would obey it or show nothing."""
     return repr(character) if character.isprintable() else ascii(character)
 
 
@@ -132,7 +132,9 @@ def load_tokenizer(path: str | Path) -> CharTokenizer:
     except OSError as error:
         raise TokenizerError(f"cannot read the tokenizer {path}: {error.strerror}") from error
     except (ValueError, RecursionError) as error:
-        raise TokenizerError(f"{path} is not a tokenizer: it is not JSON in UTF-8 ({error})") from error
+        raise TokenizerError(
+            f"{path} is not a tokenizer: it is not JSON in UTF-8 ({error})"
+        ) from error
     try:
         return _from_data(data)
     except TokenizerError as error:

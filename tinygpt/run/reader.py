@@ -51,13 +51,13 @@ class MetricsReader:
             with open(self.path, "rb") as file:
                 return self._read(file, limit)
         except FileNotFoundError:
-            self._restart_if(self.offset > 0)
+            self._restart_if(replaced=self.offset > 0)
             return []
         except OSError as error:
             raise RunError(f"cannot read {self.path}: {error.strerror}") from error
 
     def _read(self, file: BinaryIO, limit: int | None) -> list[Record]:
-        self._restart_if(self._marks(file) != (self._head, self._tail))
+        self._restart_if(replaced=self._marks(file) != (self._head, self._tail))
         file.seek(self.offset)
         records: list[Record] = []
         if limit is None or limit > 0:
@@ -99,7 +99,7 @@ class MetricsReader:
         file.seek(self.offset - size)
         return head, file.read(size)
 
-    def _restart_if(self, replaced: bool) -> None:
+    def _restart_if(self, *, replaced: bool) -> None:
         if replaced:
             self._start_over()
             self.restarted = True

@@ -115,7 +115,7 @@ def process_start(pid: int) -> float | None:
     A zombie is gone: a killed trainer stays one until the interface that started it has waited for
     it.
     """
-    import psutil  # type: ignore[import-untyped,unused-ignore]  # 15 ms, and most readers need none
+    import psutil  # type: ignore[import-untyped,unused-ignore]  # noqa: PLC0415 - 15 ms
 
     try:
         process = psutil.Process(pid)

@@ -14,6 +14,7 @@ from tinygpt.moe import RoutingStatistics, RoutingTally
 TOKENS = 4096
 """Tokens a batch: few enough to stay in a CPU's cache, enough to keep its cores busy."""
 
+
 @dataclass(frozen=True, slots=True)
 class Evaluation:
     """What one pass found."""

@@ -74,7 +74,7 @@ class Learner:
 
     @property
     def val_loss(self) -> float | None:
-        """Validation loss of the model as it is now; None if it has learned since it was evaluated."""
+        """Validation loss of the model as it is; None if it has learned since its evaluation."""
         current = self.progress.evaluated_step == self.progress.step
         return self.progress.val_loss if current else None
 
@@ -99,7 +99,7 @@ class Learner:
             for batch in batches:
                 part, routing = self._loss(batch)
                 loss += part.detach() / len(batches)
-                (self._with_balance(part, routing) / len(batches)).backward()  # type: ignore[no-untyped-call]
+                (self._with_balance(part, routing) / len(batches)).backward()
                 if moe and moe.bias_rate:
                     loads = _add([r.load() for r in routing], loads)
             grad_norm = torch.nn.utils.clip_grad_norm_(
@@ -109,8 +109,7 @@ class Learner:
                 optimizer.step()
                 optimizer.zero_grad(set_to_none=True)
             if moe and moe.bias_rate:
-                for block, load in zip(self.model.blocks, loads, strict=True):
-                    block.feed.router.rebalance(load, moe.bias_rate)
+                self.model.rebalance(loads, moe.bias_rate)
         self.progress.step += 1
         self.progress.tokens += self.config.batch_tokens
         return StepResult(loss, grad_norm, self.optimizers[0].param_groups[0]["lr"])
@@ -131,7 +130,7 @@ class Learner:
             return self.forward(ids)
 
     def snapshot(self) -> Snapshot:
-        """Everything that a checkpoint holds. The tensors are the live ones: save before stepping."""
+        """Everything that a checkpoint holds. Tensors are the live ones: save before stepping."""
         return Snapshot(
             variant=self.variant,
             step=self.progress.step,
@@ -191,7 +190,8 @@ class Learner:
         for optimizer in self.optimizers:
             name = type(optimizer).__name__.lower()
             whole = optimizer.state_dict()
-            whole["state"] = state = {}
+            state: dict[int, dict[str, Tensor]] = {}
+            whole["state"] = state
             for path in [path for path in flat if path.startswith(name + ".")]:
                 _, index, key = path.split(".")
                 state.setdefault(int(index), {})[key] = flat.pop(path)
@@ -209,13 +209,16 @@ class CompiledOrEager:
         self._proven = False
 
     def __call__(self, ids: Tensor) -> Trace:
+        """`model.run(ids)`."""
         if self._proven:
             return self._run(ids)
         try:
             trace = self._run(ids)
         except Exception as error:  # noqa: BLE001 - whatever a compiler raises, eager still works
             reason = (str(error).strip() or type(error).__name__).splitlines()[0]
-            warnings.warn(f"torch.compile failed, training goes on without ({reason})", stacklevel=2)
+            warnings.warn(
+                f"torch.compile failed, training goes on without ({reason})", stacklevel=2
+            )
             self._run = self._model.run
             trace = self._run(ids)
         self._proven = True

@@ -62,7 +62,7 @@ class Loop:
         self,
         session: Session,
         *,
-        observe: Callable[[Record], None] = lambda record: None,
+        observe: Callable[[Record], None] = lambda _: None,
         interrupted: Callable[[], str | None] = lambda: None,
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
@@ -73,7 +73,9 @@ class Loop:
         self._train_tokens = len(session.batches.tokens)
         self._began = time.monotonic()
         self._wall_before = max(v.progress.wall_seconds for v in self.learners)
-        self._logged = {v.variant: (v.progress.step, v.progress.train_seconds) for v in self.learners}
+        self._logged = {
+            v.variant: (v.progress.step, v.progress.train_seconds) for v in self.learners
+        }
         self._saved = {v.variant: v.progress.step for v in self.learners if v.progress.step}
         self._routing: dict[str, list[list[float]]] = {}
         self._waited = 0.0
@@ -362,7 +364,7 @@ class Loop:
         """One variant's numbers, as ``--json`` prints them."""
         progress = learner.progress
         total, active = learner.model.parameter_counts()
-        summary = {
+        summary: dict[str, Any] = {
             "step": progress.step,
             "tokens": progress.tokens,
             "train_seconds": progress.train_seconds,

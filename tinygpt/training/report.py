@@ -1,4 +1,4 @@
-"""The headless progress as plain values and text: a fold of records, which prints nothing itself."""
+"""The headless progress as values and text: a fold of records, which prints nothing itself."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class Report:
         self._first = dict(steps)
         self._clock = clock
         self._began = clock()
-        self._spoke = {variant: self._began for variant in steps}
+        self._spoke = dict.fromkeys(steps, self._began)
 
     def add(self, record: Record) -> str | None:
         """Take a record in; the line that it is worth, if any."""
@@ -82,6 +82,16 @@ class Report:
         return f"{variant:<5} step {latest.step:,}{total}  {numbers}{speed}{until}"
 
 
+def duration(seconds: float) -> str:
+    """Seconds as a person says them: 42 s, 3:07 min, 2:05 h."""
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole} s"
+    if whole < 3600:
+        return f"{whole // 60}:{whole % 60:02d} min"
+    return f"{whole // 3600}:{whole % 3600 // 60:02d} h"
+
+
 ROWS: tuple[tuple[str, str, Callable[[Any], str]], ...] = (
     ("validation loss", "val_loss", lambda x: f"{x:.4f}"),
     ("best validation loss", "best_val_loss", lambda x: f"{x:.4f}"),
@@ -90,7 +100,7 @@ ROWS: tuple[tuple[str, str, Callable[[Any], str]], ...] = (
     ("tokens", "tokens", lambda x: f"{x:,}"),
     ("parameters", "params_total", lambda x: f"{x:,}"),
     ("active parameters", "params_active", lambda x: f"{x:,}"),
-    ("training time", "train_seconds", lambda x: duration(x)),
+    ("training time", "train_seconds", duration),
     ("tokens a second", "tokens_per_second", lambda x: f"{x:,.0f}"),
 )
 
@@ -107,16 +117,6 @@ def comparison(models: Mapping[str, Mapping[str, Any]]) -> list[list[str]]:
             row.append(f"{values[1] - values[0]:+.4f}" if comparable else "")  # type: ignore[operator]
         rows.append(row)
     return rows
-
-
-def duration(seconds: float) -> str:
-    """Seconds as a person says them: 42 s, 3:07 min, 2:05 h."""
-    whole = round(seconds)
-    if whole < 60:
-        return f"{whole} s"
-    if whole < 3600:
-        return f"{whole // 60}:{whole % 60:02d} min"
-    return f"{whole // 3600}:{whole % 3600 // 60:02d} h"
 
 
 def _smooth(old: float | None, new: float) -> float:

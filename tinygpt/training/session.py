@@ -16,9 +16,10 @@ import torch
 from torch import Tensor
 
 from tinygpt.checkpoint import newest_resumable
-from tinygpt.config import RunConfig, build, dotted_fields, flag, flatten, from_tables, unflatten
+from tinygpt.config import RunConfig, build, dotted_fields, flatten, from_tables, unflatten
 from tinygpt.corpus import KNOWN, Corpus, check_length, find_corpus, split
 from tinygpt.errors import CheckpointError, ConfigError, RunError, TinyGPTError
+from tinygpt.fields import flag
 from tinygpt.run import (
     ResumeRecord,
     RunWriter,
@@ -78,7 +79,15 @@ def begin(config: RunConfig, corpus: Corpus, out: str, name: str, argv: list[str
     learners = [Learner(v, config, tokenizer.vocab_size, device) for v in config.variants]
     described = describe(config, corpus, argv)
     writer = RunWriter.create(Path(out, name), described, tokenizer.to_json())
-    session = _session(config, corpus, tokenizer, learners, writer, device, [])
+    session = _session(
+        writer,
+        config,
+        corpus=corpus,
+        tokenizer=tokenizer,
+        learners=learners,
+        device=device,
+        notes=[],
+    )
     writer.append(
         StartRecord(
             time=time.time(),
@@ -118,7 +127,15 @@ def resume(path: Path, asked: Mapping[str, object]) -> Session:
         raise RunError(f"{path} is done at step {steps}: name a later end, as --steps {2 * steps}")
     writer = RunWriter.open(path, step=min(models.values()))
     try:
-        session = _session(config, corpus, tokenizer, learners, writer, device, notes)
+        session = _session(
+            writer,
+            config,
+            corpus=corpus,
+            tokenizer=tokenizer,
+            learners=learners,
+            device=device,
+            notes=notes,
+        )
         writer.append(
             ResumeRecord(
                 time=time.time(),
@@ -133,9 +150,7 @@ def resume(path: Path, asked: Mapping[str, object]) -> Session:
     return session
 
 
-def resumed_config(
-    stored: Mapping[str, Any], asked: Mapping[str, object], path: Path
-) -> RunConfig:
+def resumed_config(stored: Mapping[str, Any], asked: Mapping[str, object], path: Path) -> RunConfig:
     """The configuration of run.toml with what may change on a resume.
 
     Raises:
@@ -214,16 +229,19 @@ def device_name(device: str) -> str:
 
 
 def _session(
+    writer: RunWriter,
     config: RunConfig,
+    *,
     corpus: Corpus,
     tokenizer: CharTokenizer,
     learners: list[Learner],
-    writer: RunWriter,
     device: str,
     notes: list[str],
 ) -> Session:
     context = config.gpt.context
-    train, validation = (torch.tensor(tokenizer.encode(t), device=device) for t in split(corpus.text))
+    train, validation = (
+        torch.tensor(tokenizer.encode(t), device=device) for t in split(corpus.text)
+    )
     return Session(
         config=config,
         corpus=corpus,

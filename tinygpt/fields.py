@@ -1,0 +1,113 @@
+"""One setting of a configuration: its type, range and help, and reading it from text or TOML."""
+
+import dataclasses
+import difflib
+import math
+import operator
+import types
+import typing
+from collections.abc import Iterable
+from typing import Any, Literal
+
+from tinygpt.errors import ConfigError
+
+
+def setting(
+    default: Any,
+    text: str,
+    *,
+    low: float | None = None,
+    high: float | None = None,
+    above: float | None = None,
+    below: float | None = None,
+) -> Any:
+    """A field with its help and its range: `low` and `high` belong to it, `above`, `below` do not."""
+    limits = {"low": low, "high": high, "above": above, "below": below}
+    return dataclasses.field(default=default, metadata={"help": text, **limits})
+
+
+def flag(name: str) -> str:
+    """``optim.learning_rate`` as ``--optim.learning-rate``."""
+    return "--" + name.replace("_", "-")
+
+
+def convert(field: dataclasses.Field[Any], value: object, name: str) -> Any:
+    """`value`, text of the command line or a value of TOML, as `field` takes it, its range checked.
+
+    Raises:
+        ConfigError: it names the flag, the value and what would be right.
+    """
+    if value is None and type(None) in _kinds(field):
+        return None
+    if allowed := choices(field):
+        if value not in allowed:
+            hint = nearest(str(value), allowed)
+            raise ConfigError(f"{flag(name)} {value!r} is not one of {', '.join(allowed)}{hint}")
+        return value
+    return _in_range(field, _typed(kind_of(field), value, name), name)
+
+
+_EXPECTED = {int: "a whole number", float: "a number", bool: "true or false", str: "text"}
+_BOOLS = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
+
+
+def _typed(kind: type, value: object, name: str) -> Any:
+    if kind is bool and isinstance(value, str) and value.lower() in _BOOLS:
+        return _BOOLS[value.lower()]
+    number = isinstance(value, int | float) and not isinstance(value, bool)
+    if isinstance(value, kind) and kind in (bool, str):
+        return value
+    if kind in (int, float) and (number or isinstance(value, str)):
+        try:
+            parsed = float(typing.cast(Any, value)) if kind is float else _whole(value)
+        except (ValueError, OverflowError):
+            parsed = math.nan
+        if math.isfinite(parsed):
+            return parsed
+    raise ConfigError(f"{flag(name)} {value!r} is not {_EXPECTED[kind]}")
+
+
+def _whole(value: object) -> int:
+    """`value` as an int; ValueError for 2.5, and for 2.0 too: TOML tells them apart."""
+    if isinstance(value, str | int):
+        return int(value)
+    raise ValueError
+
+
+def _in_range(field: dataclasses.Field[Any], value: Any, name: str) -> Any:
+    limits = field.metadata
+    for key, says, holds in (
+        ("low", "at least", operator.ge),
+        ("high", "at most", operator.le),
+        ("above", "more than", operator.gt),
+        ("below", "less than", operator.lt),
+    ):
+        if limits[key] is not None and not holds(value, limits[key]):
+            raise ConfigError(
+                f"{flag(name)} {value} is out of range: it has to be {says} {limits[key]:g}"
+            )
+    return value
+
+
+def choices(field: dataclasses.Field[Any]) -> list[str]:
+    """The values that a field of fixed choices takes; empty for any other."""
+    return [kind for kind in _kinds(field) if isinstance(kind, str)]
+
+
+def kind_of(field: dataclasses.Field[Any]) -> type:
+    """int, float, bool or str: what a value of the field is, beside None."""
+    kinds = [kind for kind in _kinds(field) if kind is not type(None)]
+    return str if isinstance(kinds[0], str) else typing.cast(type, kinds[0])
+
+
+def nearest(word: str, candidates: Iterable[str]) -> str:
+    """The end of an error message: which candidate was probably meant; empty if none is near."""
+    near = difflib.get_close_matches(word, list(candidates), 1)
+    return f"; did you mean {near[0]!r}?" if near else ""
+
+
+def _kinds(field: dataclasses.Field[Any]) -> list[object]:
+    """The types (or the strings of a Literal) that a field takes."""
+    if typing.get_origin(field.type) is Literal or isinstance(field.type, types.UnionType):
+        return list(typing.get_args(field.type))
+    return [field.type]
