@@ -18,12 +18,16 @@ from tinygpt.model import GPT, Cache, evaluating
 from tinygpt.tokenizer import Tokenizer
 
 
+COLDEST = 1e-5
+"""Temperature under which sampling is greedy."""
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class SamplingParams:
     """How the next token is chosen. The defaults sample from the model's own distribution."""
 
     temperature: float = 1.0
-    """Divides the logits; 0 is greedy."""
+    """Divides the logits; below 0.00001, where fp32 would overflow, it is greedy."""
     top_k: int = 0
     """Keep the k likeliest tokens, and those tied with the last of them; 0 keeps all."""
     top_p: float = 1.0
@@ -64,7 +68,7 @@ class SamplingParams:
     @property
     def deterministic(self) -> bool:
         """Whether the likeliest token is always taken."""
-        return self.greedy or self.temperature == 0
+        return self.greedy or self.temperature < COLDEST
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +88,7 @@ def filter_logits(
 ) -> Tensor:
     """The logits (V,) after penalty, temperature and filters: removed entries are -inf.
 
-    Greedy, and temperature 0, keep the likeliest token alone. `context_ids` are the tokens so far,
+    Greedy, and a temperature of 0, keep the likeliest token alone. `context_ids` are the tokens so far,
     which the repetition penalty looks at. At least one token always stays.
     """
     if params.deterministic:

@@ -21,7 +21,7 @@ def setting(
     above: float | None = None,
     below: float | None = None,
 ) -> Any:
-    """A field with its help and its range: `low` and `high` belong to it, `above`, `below` do not."""
+    """A field with its help and its range: from `low` to `high`, or strictly `above`, `below`."""
     limits = {"low": low, "high": high, "above": above, "below": below}
     return dataclasses.field(default=default, metadata={"help": text, **limits})
 

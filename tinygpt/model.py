@@ -150,9 +150,9 @@ class Block(nn.Module):
 class Blocks(nn.ModuleList):
     """The blocks in their order; a list that knows what it holds."""
 
-    def __iter__(self) -> Iterator[Block]:  # type: ignore[override]
+    def __iter__(self) -> Iterator[Block]:
         """From the first layer to the last."""
-        return super().__iter__()
+        return iter(self._modules.values())  # type: ignore[arg-type]
 
 
 class Norm(nn.Module):

@@ -1,0 +1,121 @@
+"""Settings: ranges, presets, dotted names, and the way to TOML and back."""
+
+import dataclasses
+import tomllib
+
+import pytest
+import tomli_w
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tinygpt.config import (
+    PRESETS,
+    ModelConfig,
+    MoEConfig,
+    OptimConfig,
+    RunConfig,
+    build,
+    dotted_fields,
+    flatten,
+    from_tables,
+    unflatten,
+)
+from tinygpt.errors import ConfigError
+from tinygpt.fields import choices, flag, kind_of
+
+
+@pytest.mark.parametrize("preset", PRESETS)
+def test_presets_build_and_survive_toml(preset: str) -> None:
+    config = build({"preset": preset})
+    text = tomli_w.dumps(unflatten(flatten(config)))
+    assert build(from_tables(tomllib.loads(text)), preset_applies=False) == config
+
+
+def test_a_value_named_goes_before_the_preset() -> None:
+    config = build({"preset": "micro", "gpt.layers": "3", "optim.learning_rate": "0.5"})
+    assert (config.gpt.layers, config.gpt.width, config.optim.learning_rate) == (3, 64, 0.5)
+
+
+def test_minutes_replace_the_steps_of_the_preset() -> None:
+    assert build({"minutes": 2}).steps is None
+    assert build({"minutes": 2, "steps": 7}).steps == 7
+    assert build({"target_loss": 2}).steps == PRESETS["nano"]["steps"]
+
+
+def test_dotted_names_are_unique_and_have_help() -> None:
+    fields = dict(dotted_fields())
+    assert len(fields) == len(list(dotted_fields()))
+    assert all(field.metadata["help"] for field in fields.values())
+    assert {"steps", "gpt.layers", "moe.top_k", "optim.clip", "train.batch"} <= fields.keys()
+    assert flag("moe.top_k") == "--moe.top-k"
+
+
+@pytest.mark.parametrize(
+    ("values", "says"),
+    [
+        ({"gpt.layers": "0"}, "--gpt.layers 0 is out of range: it has to be at least 1"),
+        ({"gpt.layers": "2.5"}, "--gpt.layers '2.5' is not a whole number"),
+        ({"gpt.layers": 2.0}, "--gpt.layers 2.0 is not a whole number"),
+        ({"gpt.layers": True}, "is not a whole number"),
+        ({"gpt.dropout": 1}, "has to be less than 1"),
+        ({"gpt.dropout": "nan"}, "--gpt.dropout 'nan' is not a number"),
+        ({"minutes": float("inf")}, "--minutes inf is not a number"),
+        ({"minutes": 0}, "has to be more than 0"),
+        ({"train.compile": "maybe"}, "--train.compile 'maybe' is not true or false"),
+        ({"data": 3}, "--data 3 is not text"),
+        ({"model": "mo"}, "--model 'mo' is not one of both, dense, moe; did you mean 'moe'?"),
+        ({"preset": "nan"}, "did you mean 'nano'?"),
+        ({"gpt.layer": 3}, "unknown key 'gpt.layer'; did you mean 'gpt.layers'?"),
+        ({"gpt.width": 130}, "--gpt.width 132"),
+        ({"gpt.width": 12, "gpt.heads": 4}, "--gpt.width 16"),
+        ({"moe.top_k": 5}, "there are only 4 experts"),
+        ({"moe.top_k": 3}, "does not divide among moe.top_k 3"),
+        ({"tokenizer": "bpe"}, "--tokenizer char"),
+    ],
+)
+def test_what_is_wrong_is_named(values: dict[str, object], says: str) -> None:
+    with pytest.raises(ConfigError, match=".") as caught:
+        build(values)
+    assert says in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_checks_hold_for_the_dataclasses_themselves() -> None:
+    with pytest.raises(ConfigError, match="at least 1"):
+        ModelConfig(layers=0)
+    with pytest.raises(ConfigError, match="less than 1"):
+        OptimConfig(momentum=1.0)
+
+
+def test_dense_and_moe_have_the_same_active_parameters_but_for_the_gates() -> None:
+    for moe in (MoEConfig(), MoEConfig(experts=7, top_k=2), MoEConfig(experts=1)):
+        dense, sparse = ModelConfig(), ModelConfig(moe=moe)
+        gates = sparse.layers * moe.experts * sparse.width
+        assert sparse.parameters()[1] - dense.parameters()[1] == gates
+
+
+_VALUES = {
+    int: st.integers(),
+    float: st.floats(),
+    bool: st.booleans(),
+    str: st.text(),
+}
+
+
+@given(st.data())
+def test_any_value_is_taken_or_refused_in_one_sentence(data: st.DataObject) -> None:
+    name, field = data.draw(st.sampled_from(list(dotted_fields())))
+    fitting = st.sampled_from(choices(field)) if choices(field) else _VALUES[kind_of(field)]
+    value = data.draw(st.one_of(fitting, st.text(), st.integers(), st.floats(), st.booleans()))
+    try:
+        config = build({name: value})
+    except ConfigError as error:
+        assert "\n" not in str(error).replace(repr(value), "").replace(str(value), "")
+        return
+    found = flatten(config)[name]
+    assert type(found) is kind_of(field)
+
+
+def test_configurations_are_frozen() -> None:
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        RunConfig().seed = 3  # type: ignore[misc]

@@ -1,0 +1,163 @@
+"""The Transformer: shapes, causality, positions, and two paths to one answer."""
+
+import math
+
+import pytest
+import torch
+from torch import Tensor
+
+from tests.conftest import tiny
+from tinygpt.config import ModelConfig, MoEConfig
+from tinygpt.errors import TinyGPTError
+from tinygpt.inspection import inspect_tokens
+from tinygpt.model import GPT, Cache, LayerCache, attention_weights, fused_attention, rotate
+
+MOES = pytest.mark.parametrize("moe", [None, MoEConfig(), MoEConfig(experts=5, top_k=2)])
+
+
+def ids(batch: int = 2, time: int = 11, seed: int = 5) -> Tensor:
+    return torch.randint(13, (batch, time), generator=torch.Generator().manual_seed(seed))
+
+
+@MOES
+def test_shapes_and_counts(moe: MoEConfig | None) -> None:
+    model = tiny(moe=moe)
+    assert model(ids(2, 7)).shape == (2, 7, 13)
+    assert model.parameter_counts() == model.config.parameters()
+
+
+def test_counts_by_hand() -> None:
+    """2 layers, width 4, vocabulary 5: attention 4 x 16, feed-forward 2 x 4 x 16, two norms."""
+    dense = GPT(ModelConfig(layers=2, heads=2, width=4, vocab_size=5, context=3))
+    assert dense.parameter_counts() == (2 * (64 + 128 + 8) + 2 * 20 + 4,) * 2
+    moe = GPT(dense.config.__class__(layers=2, heads=2, width=4, vocab_size=5, moe=MoEConfig()))
+    assert moe.parameter_counts() == (
+        2 * (64 + 4 * 128 + 16 + 8) + 2 * 20 + 4,
+        2 * (64 + 128 + 16 + 8) + 2 * 20 + 4,
+    )
+
+
+@MOES
+def test_a_token_changes_nothing_before_it(moe: MoEConfig | None) -> None:
+    model, x = tiny(moe=moe).eval(), ids()
+    y = x.clone()
+    y[:, 6] = (y[:, 6] + 1) % 13
+    before, after = model(x), model(y)
+    torch.testing.assert_close(before[:, :6], after[:, :6], atol=1e-6, rtol=0)
+    assert ((before[:, 6:] - after[:, 6:]).abs().amax(-1) > 1e-4).all()
+
+
+@MOES
+def test_explicit_attention_equals_fused(moe: MoEConfig | None) -> None:
+    model, x = tiny(moe=moe).eval(), ids()
+    trace = model.run(x, explicit=True)
+    torch.testing.assert_close(trace.logits, model(x), atol=1e-5, rtol=0)
+    assert [w.shape for w in trace.attention] == [(2, 2, 11, 11)] * 3
+    for weights in trace.attention:
+        torch.testing.assert_close(weights.sum(-1), torch.ones(2, 2, 11))
+        assert not weights.triu(1).any()
+
+
+@MOES
+def test_cached_equals_uncached(moe: MoEConfig | None) -> None:
+    model, x = tiny(moe=moe).eval(), ids()
+    cache = Cache(model.config)
+    pieces = [model.run(part, cache).logits for part in x.split([3, 1, 2, 1, 4], dim=1)]
+    torch.testing.assert_close(torch.cat(pieces, 1), model(x), atol=1e-5, rtol=0)
+
+
+def test_past_the_context_the_window_slides() -> None:
+    """One layer sees exactly the last 11 tokens, wherever they lie, at any speed of arrival."""
+    model = tiny(layers=1).eval()
+    text = ids(1, 40)
+    one, many = Cache(model.config), Cache(model.config)
+    single = torch.cat([model.run(text[:, i : i + 1], one).logits for i in range(40)], 1)
+    chunks = torch.cat([model.run(part, many).logits for part in text.split(7, dim=1)], 1)
+    torch.testing.assert_close(single, chunks, atol=1e-5, rtol=0)
+    for end in (11, 23, 40):
+        full = model(text[:, end - 11 : end])
+        torch.testing.assert_close(single[:, end - 1], full[:, -1], atol=1e-5, rtol=0)
+
+
+def test_layer_cache_keeps_the_window_in_order() -> None:
+    cache = LayerCache(ModelConfig(context=5))
+    seen: list[float] = []
+    for size in (3, 1, 5, 1, 1, 4, 2, 1, 1, 1, 5):
+        new = torch.arange(len(seen), len(seen) + size).float()
+        seen += new.tolist()
+        keys, values = cache.extend(new.view(1, 1, -1, 1), -new.view(1, 1, -1, 1))
+        wanted = seen[-(5 + size - 1) :]
+        assert keys.flatten().tolist() == wanted
+        assert values.flatten().tolist() == [-v for v in wanted]
+
+
+def test_rotation_depends_on_the_distance_alone() -> None:
+    model = tiny()
+    query, key = torch.randn(2, 1, 1, 1, 1, 6).unbind(0)
+    near = rotate(query, model.rotary(3, 1)) * rotate(key, model.rotary(1, 1))
+    far = rotate(query, model.rotary(1003, 1)) * rotate(key, model.rotary(1001, 1))
+    torch.testing.assert_close(near.sum(), far.sum(), atol=1e-4, rtol=1e-4)
+
+
+def test_rotation_by_complex_and_by_real_numbers() -> None:
+    x, turn = torch.randn(2, 7, 2, 3, 6), tiny().rotary(4, 7)
+    real = rotate(x.double(), turn).float()
+    torch.testing.assert_close(rotate(x, turn), real, atol=1e-6, rtol=1e-6)
+
+
+def test_attention_weights_against_a_loop() -> None:
+    query, key = torch.randn(1, 2, 3, 6), torch.randn(1, 2, 7, 6)
+    weights = attention_weights(query, key, window=4)
+    for head in range(2):
+        for t in range(3):
+            own = t + 4
+            keys = range(own - 3, own + 1)
+            scores = [float(query[0, head, t] @ key[0, head, s]) / math.sqrt(6) for s in keys]
+            total = sum(math.exp(s) for s in scores)
+            wanted = [0.0] * 7
+            for s, score in zip(keys, scores, strict=True):
+                wanted[s] = math.exp(score) / total
+            torch.testing.assert_close(weights[0, head, t], torch.tensor(wanted))
+    value = torch.randn(1, 2, 7, 6)
+    torch.testing.assert_close(fused_attention(query, key, value, 4), weights @ value)
+
+
+def test_too_many_tokens() -> None:
+    with pytest.raises(TinyGPTError, match="12 tokens are more than the model's context of 11"):
+        tiny()(ids(1, 12))
+
+
+def test_untrained_model_knows_nothing() -> None:
+    model = GPT(ModelConfig(vocab_size=13, layers=2))
+    assert model(ids()).softmax(-1).log().std() < 0.3
+
+
+def test_dropout_only_while_training() -> None:
+    model = tiny(dropout=0.5)
+    assert not torch.equal(model(ids()), model(ids()))
+    model.eval()
+    assert torch.equal(model(ids()), model(ids()))
+
+
+@MOES
+def test_inspection(moe: MoEConfig | None) -> None:
+    model, x = tiny(moe=moe), ids(1, 7)[0]
+    found = inspect_tokens(model, x)
+    assert model.training
+    assert found.attention.shape == (3, 2, 7, 7)
+    torch.testing.assert_close(found.logits, model.eval()(x[None])[0], atol=1e-5, rtol=0)
+    if moe is None:
+        assert found.router is None
+        assert found.choice is None
+    else:
+        assert found.router is not None
+        assert found.choice is not None
+        assert found.router.shape == (3, 7, moe.experts)
+        assert found.choice.shape == (3, 7, moe.top_k)
+        assert torch.equal(found.router.topk(moe.top_k).indices, found.choice)
+
+
+@pytest.mark.parametrize("wrong", [[], [1] * 12])
+def test_inspection_of_too_little_or_too_much(wrong: list[int]) -> None:
+    with pytest.raises(TinyGPTError):
+        inspect_tokens(tiny(), wrong)
