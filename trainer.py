@@ -19,7 +19,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import ExitStack, suppress
 from pathlib import Path
 from types import FrameType
-from typing import TYPE_CHECKING, Any, NoReturn, TextIO, TypeAlias
+from typing import TYPE_CHECKING, Any, NoReturn, TextIO, TypeAlias, cast
 
 from tinygpt import config as configuration
 from tinygpt.errors import ConfigError, RunError, TinyGPTError
@@ -267,7 +267,9 @@ def _close(session: Session, outcome: Outcome, interrupts: Interrupts, *, as_jso
             "corpus": {"name": corpus.name, "sha256": corpus.sha256, "chars": len(corpus.text)},
             "models": outcome.models,
         }
-        sys.stdout.write(json.dumps(result, allow_nan=False) + "\n")
+        out = Unbreakable(sys.stdout)
+        out.write(json.dumps(result, allow_nan=False) + "\n")
+        out.flush()
     if outcome.state == "failed":
         seen = f"; the traceback is in {session.path / 'train.log'}" if outcome.trace else ""
         _say(f"failed: {outcome.error}{seen}")
@@ -292,11 +294,14 @@ def _print_table(outcome: Outcome, file: TextIO) -> None:
         table.add_column(title, justify="right")
     for row in rows:
         table.add_row(*row)
-    Console(file=file).print(table)
+    Console(file=cast("TextIO", Unbreakable(file))).print(table)
 
 
 class Interrupts:
-    """SIGINT and SIGTERM ask the loop to stop after its step; a second SIGINT ends at once."""
+    """Signals ask the loop to stop after its step; a second SIGINT ends at once.
+
+    SIGHUP too, the terminal's last word, unless it is ignored as under nohup.
+    """
 
     def __init__(self) -> None:
         self.signal = 0
@@ -304,7 +309,9 @@ class Interrupts:
         self._previous: dict[int, Any] = {}
 
     def __enter__(self) -> None:
-        for number in (signal.SIGINT, signal.SIGTERM):
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            if signal.getsignal(number) == signal.SIG_IGN:
+                continue
             self._previous[number] = signal.signal(number, self._note)
 
     def __exit__(self, *_: object) -> None:
@@ -382,7 +389,7 @@ class Bars:
             TextColumn("{task.description:<5}"),
             BarColumn(bar_width=None),
             TextColumn("{task.fields[text]}"),
-            console=Console(stderr=True),
+            console=Console(file=_stderr()),
             refresh_per_second=4,
             expand=True,
         )
@@ -453,7 +460,7 @@ class DownloadBar:
 
         self._total = value
         columns = (*Progress.get_default_columns(), DownloadColumn())
-        bar = self._stack.enter_context(Progress(*columns, console=Console(stderr=True)))
+        bar = self._stack.enter_context(Progress(*columns, console=Console(file=_stderr())))
         task = bar.add_task("tinyshakespeare", total=value)
         self._update = lambda size: bar.update(task, advance=size)
 
@@ -469,9 +476,34 @@ class DownloadBar:
         """All bytes are here."""
 
 
+class Unbreakable:
+    """A stream whose reader may go away: what it cannot take is dropped, and training goes on."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+
+    def write(self, text: str) -> int:
+        """As much as the stream takes."""
+        with suppress(OSError):
+            self._stream.write(text)
+        return len(text)
+
+    def flush(self) -> None:
+        """As far as the stream goes."""
+        with suppress(OSError):
+            self._stream.flush()
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
+
+
 def _say(text: str) -> None:
-    sys.stderr.write(text + "\n")
-    sys.stderr.flush()
+    _stderr().write(text + "\n")
+    _stderr().flush()
+
+
+def _stderr() -> TextIO:
+    return cast("TextIO", Unbreakable(sys.stderr))
 
 
 if __name__ == "__main__":

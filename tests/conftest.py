@@ -1,16 +1,18 @@
 """What several tests share: a tiny corpus and tiny models, of sizes that are distinct primes."""
 
-import os
 from pathlib import Path
 
+import hypothesis
 import pytest
 import torch
 
 from tinygpt.config import ModelConfig, MoEConfig
 from tinygpt.model import GPT
 
-# Set before anything computes: results are compared bit for bit, between processes too.
-os.environ.setdefault("OMP_NUM_THREADS", "2")
+torch.set_num_threads(1)  # a second one costs such small models more than it gives
+
+hypothesis.settings.register_profile("tests", deadline=None)  # a busy machine is not a bug
+hypothesis.settings.load_profile("tests")
 
 TEXT = (
     "ROMEO:\nBut, soft! what light through yonder window breaks?\n"
@@ -22,7 +24,12 @@ TEXT = (
 def tiny(*, moe: MoEConfig | None = None, seed: int = 0, **changes: int | float) -> GPT:
     """A model of 3 layers, 2 heads of 6, a context of 11 and 13 tokens, with every weight drawn."""
     shape: dict[str, int | float] = {
-        **{"layers": 3, "heads": 2, "width": 12, "context": 11, "vocab_size": 13, "hidden": 34},
+        "layers": 3,
+        "heads": 2,
+        "width": 12,
+        "context": 11,
+        "vocab_size": 13,
+        "hidden": 34,
         **changes,
     }
     with torch.random.fork_rng():

@@ -206,7 +206,7 @@ def test_training_goes_on_between_two_tokens() -> None:
     model(torch.zeros(1, 11, dtype=torch.int64)).sum().backward()
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(st.text(st.sampled_from("\n abcdefghijk"), max_size=30), st.integers(0, 2**31))
 def test_distributions_of_a_stream(prompt: str, seed: int) -> None:
     params = SamplingParams(top_k=5, temperature=0.7, seed=seed, max_new_tokens=5)

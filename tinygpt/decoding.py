@@ -17,7 +17,6 @@ from tinygpt.errors import ConfigError, TinyGPTError
 from tinygpt.model import GPT, Cache, evaluating
 from tinygpt.tokenizer import Tokenizer
 
-
 COLDEST = 1e-5
 """Temperature under which sampling is greedy."""
 
@@ -88,8 +87,8 @@ def filter_logits(
 ) -> Tensor:
     """The logits (V,) after penalty, temperature and filters: removed entries are -inf.
 
-    Greedy, and a temperature of 0, keep the likeliest token alone. `context_ids` are the tokens so far,
-    which the repetition penalty looks at. At least one token always stays.
+    Greedy, and a temperature of 0, keep the likeliest token alone. `context_ids` are the tokens so
+    far, which the repetition penalty looks at. At least one token always stays.
     """
     if params.deterministic:
         return _greedy(logits)

@@ -165,6 +165,7 @@ class Loop:
         for what, value in (("loss", loss), ("norm of the gradient", norm)):
             if not math.isfinite(value):
                 self._fail(learner, f"the {what} is {value}")
+                break
 
     def _fail(self, learner: Learner, what: str) -> None:
         """One variant cannot go on; the other may."""
