@@ -483,15 +483,26 @@ class Unbreakable:
         self._stream = stream
 
     def write(self, text: str) -> int:
-        """As much as the stream takes."""
-        with suppress(OSError):
+        """Write, or give the stream up."""
+        try:
             self._stream.write(text)
+        except OSError:
+            self._give_up()
         return len(text)
 
     def flush(self) -> None:
-        """As far as the stream goes."""
-        with suppress(OSError):
+        """Flush, or give the stream up."""
+        try:
             self._stream.flush()
+        except OSError:
+            self._give_up()
+
+    def _give_up(self) -> None:
+        """Send it to nowhere from now on, or what it still holds would fail when Python exits."""
+        with suppress(OSError, ValueError):
+            nowhere = os.open(os.devnull, os.O_WRONLY)
+            os.dup2(nowhere, self._stream.fileno())
+            os.close(nowhere)
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._stream, name)

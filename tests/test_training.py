@@ -73,7 +73,10 @@ def stop_at(step: int, made: Any) -> Callable[[], str | None]:
 
 
 def exact(run: Path) -> list[Record]:
-    """The records of the models without what differs between any two runs: times and paths."""
+    """Each model's records in order, without what differs between any two runs: times and paths.
+
+    Model by model, since one that was taken back further catches up alone.
+    """
     clear = {"time": 0.0, "tokens_per_second": 0.0, "train_seconds": 0.0, "wall_seconds": 0.0}
     result: list[Record] = []
     for record in records(run):
@@ -81,7 +84,7 @@ def exact(run: Path) -> list[Record]:
             known = {field.name for field in dataclasses.fields(record)}
             changes: dict[str, Any] = {k: v for k, v in clear.items() if k in known}
             result.append(dataclasses.replace(record, **changes))
-    return result
+    return sorted(result, key=lambda record: getattr(record, "model", ""))
 
 
 def test_a_whole_run(tmp_path: Path) -> None:
