@@ -10,7 +10,9 @@ from __future__ import annotations
 import argparse
 import difflib
 import json
+import math
 import os
+import shutil
 import signal
 import sys
 import tomllib
@@ -125,7 +127,7 @@ def command(options: argparse.Namespace) -> int:
     except KeyboardInterrupt:
         where = "; the last checkpoint stands" if interrupts.training else " before training began"
         sys.stderr.write(f"interrupted{where}\n")
-        return 128 + signal.SIGINT
+        return 128 + (interrupts.signal or signal.SIGINT)
 
 
 def prepare(options: argparse.Namespace) -> Session:
@@ -143,7 +145,9 @@ def prepare(options: argparse.Namespace) -> Session:
     from tinygpt.run import new_run_name  # noqa: PLC0415
     from tinygpt.training import begin  # noqa: PLC0415
 
-    name = getattr(options, "name", None) or new_run_name(options.out, config.preset)
+    name = getattr(options, "name", None)
+    if name is None:
+        name = new_run_name(options.out, config.preset)
     corpus = _find_corpus(config.data)
     session = begin(
         config, corpus, options.out, name, [os.path.basename(sys.argv[0]), *sys.argv[1:]]
@@ -185,9 +189,9 @@ def _resume(options: argparse.Namespace, asked: dict[str, object]) -> Session:
 
     if asked.get("preset") == "auto":
         del asked["preset"]
-    if name := getattr(options, "name", None):
+    if (name := getattr(options, "name", None)) is not None:
         path = Path(options.out, validate_run_name(name))
-        if not path.is_dir():
+        if not os.path.isdir(path):
             raise RunError(f"--resume: there is no run {name!r} in {options.out}")
     else:
         newest = newest_run(options.out)
@@ -196,11 +200,10 @@ def _resume(options: argparse.Namespace, asked: dict[str, object]) -> Session:
         path = newest.path
     import torch  # noqa: PLC0415
 
-    from tinygpt.run import read_config  # noqa: PLC0415
     from tinygpt.training import resume  # noqa: PLC0415
-    from tinygpt.training.session import resumed_config  # noqa: PLC0415
+    from tinygpt.training.session import resumed_config, stored_settings  # noqa: PLC0415
 
-    _set_up(torch, resumed_config(read_config(path), asked, path))
+    _set_up(torch, resumed_config(stored_settings(path), asked, path))
     session = resume(path, asked)
     for note in session.notes:
         _say(f"warning: {note}")
@@ -229,7 +232,7 @@ def _train(session: Session, interrupts: Interrupts, *, as_json: bool) -> int:
     from tinygpt.training.report import Report  # noqa: PLC0415
 
     _say(_opening(session))
-    report = Report(session.config, {v.variant: v.progress.step for v in session.learners})
+    report = Report(session.config, {v.variant: v.progress for v in session.learners})
     display: Display = Bars(report) if sys.stderr.isatty() else Lines(report)
     log = Log(session.path)
     interrupts.training = True
@@ -265,7 +268,7 @@ def _close(session: Session, outcome: Outcome, interrupts: Interrupts, *, as_jso
         result = {
             "run": str(session.path),
             "corpus": {"name": corpus.name, "sha256": corpus.sha256, "chars": len(corpus.text)},
-            "models": outcome.models,
+            "models": _finite(outcome.models),
         }
         out = Unbreakable(sys.stdout)
         out.write(json.dumps(result, allow_nan=False) + "\n")
@@ -279,6 +282,15 @@ def _close(session: Session, outcome: Outcome, interrupts: Interrupts, *, as_jso
         _say(f"stopped ({outcome.reason}), checkpoints are saved: go on with {resume}")
         return 128 + interrupts.signal if interrupts.signal else DONE
     return DONE
+
+
+def _finite(value: Any) -> Any:
+    """What JSON can hold: infinities and NaN, of a loss that diverged, become null."""
+    if isinstance(value, Mapping):
+        return {key: _finite(inner) for key, inner in value.items()}
+    if isinstance(value, list):
+        return [_finite(inner) for inner in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def _print_table(outcome: Outcome, file: TextIO) -> None:
@@ -323,9 +335,9 @@ class Interrupts:
         return signal.Signals(self.signal).name if self.signal else None
 
     def _note(self, number: int, _: FrameType | None) -> None:
-        if not self.training or (self.signal and number == signal.SIGINT):
+        again, self.signal = bool(self.signal), number
+        if not self.training or (again and number == signal.SIGINT):
             raise KeyboardInterrupt
-        self.signal = number
 
 
 class Log:
@@ -382,14 +394,17 @@ class Bars:
     def __init__(self, report: Report) -> None:
         from rich.console import Console  # noqa: PLC0415
         from rich.progress import BarColumn, Progress, TextColumn  # noqa: PLC0415
+        from rich.table import Column  # noqa: PLC0415
 
         self._report = report
+        self._width = max(40, shutil.get_terminal_size().columns)
         total = report.config.steps
         self._progress = Progress(
             TextColumn("{task.description:<5}"),
-            BarColumn(bar_width=None),
+            BarColumn(bar_width=None, table_column=Column(min_width=8, ratio=1)),
             TextColumn("{task.fields[text]}"),
-            console=Console(file=_stderr()),
+            # Room for the ^C that a terminal echoes, which would wrap and leave a line behind.
+            console=Console(file=_stderr(), width=self._width - 2),
             refresh_per_second=4,
             expand=True,
         )
@@ -417,13 +432,14 @@ class Bars:
 
         left = self._report.seconds_left()
         until = "" if left is None else f"{duration(left)} left"
+        wide = self._width >= 100
         for variant, task in self._tasks.items():
             latest = self._report.latest[variant]
             parts = [
                 f"step {latest.step:,}",
                 f"loss {latest.loss:.3f}" if latest.loss is not None else "",
                 f"val {latest.val_loss:.4f}" if latest.val_loss is not None else "",
-                f"ppl {latest.perplexity:.2f}" if latest.perplexity is not None else "",
+                f"ppl {latest.perplexity:.2f}" if wide and latest.perplexity is not None else "",
                 f"{latest.tokens_per_second:,.0f} tok/s" if latest.tokens_per_second else "",
                 until,
             ]

@@ -123,6 +123,8 @@ def test_trainer_is_a_script_too(corpus_file: Path, tmp_path: Path) -> None:
         (("--stepz", "3"), "--stepz is not an option: did you mean --steps?"),
         (("--steps", "three"), "--steps 'three' is not a whole number"),
         (("--steps",), "argument --steps: expected one argument"),
+        (("--steps", "1" + "0" * 400), "is not a whole number"),
+        (("--gpt.width", "10000000", "--data", "corpus.txt"), "does not fit the memory"),
         (("--preset", "nanoo"), "did you mean 'nano'?"),
         (("--data", "missing.txt"), "--data missing.txt does not exist"),
         (("--device", "cuda", "--data", "corpus.txt"), "--device cuda is not available here"),
@@ -263,6 +265,15 @@ def test_the_disk_that_refuses_is_named(corpus_file: Path, tmp_path: Path) -> No
     assert done.returncode == 2
     assert "runs" in done.stderr
     assert len(done.stderr.strip().splitlines()) == 1
+
+
+def test_a_loss_that_explodes_leaves_valid_json(corpus_file: Path, tmp_path: Path) -> None:
+    arguments = ("--data", str(corpus_file), *SHAPE, "--steps", "3", "--json")
+    done = run(tmp_path, *arguments, "--optim.learning-rate", "3000", "--optim.warmup", "0")
+    assert done.returncode in (0, 1)
+    models = json.loads(done.stdout.splitlines()[-1])["models"]
+    assert models["dense"]["perplexity"] is None
+    assert "Traceback" not in done.stderr
 
 
 def test_closing_table() -> None:

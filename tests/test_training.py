@@ -366,6 +366,137 @@ def test_evaluation_predicts_every_token_but_the_first_once() -> None:
     assert evaluate(model, parts).loss == pytest.approx(sum(losses) / 37, abs=1e-6)
 
 
+def randomized(**changes: object) -> Learner:
+    """A learner whose every weight is drawn: an untrained one would hide faults."""
+    learner = Learner("moe", build({**SHAPE, "gpt.dropout": 0.0, **changes}), 13, "cpu")
+    generator = torch.Generator().manual_seed(3)
+    with torch.no_grad():
+        for parameter in learner.model.parameters():
+            parameter.normal_(std=0.5, generator=generator)
+    return learner
+
+
+BATCHES = [torch.randint(13, (5, 8), generator=torch.Generator().manual_seed(i)) for i in range(2)]
+
+
+def test_the_next_token_is_what_is_learned() -> None:
+    learner = randomized()
+    losses = []
+    with torch.no_grad():
+        for batch in BATCHES:
+            for text in batch:
+                log_p = learner.model(text[None, :-1])[0].log_softmax(-1)
+                losses += [-log_p[t, text[t + 1]].item() for t in range(7)]
+    result = learner.train(BATCHES, 0.0)
+    assert result.loss.item() == pytest.approx(sum(losses) / len(losses), abs=1e-5)
+
+
+def test_gradients_are_clipped_to_the_norm() -> None:
+    changes = {"optim.optimizer": "adamw", "optim.weight_decay": 0.0, "optim.warmup": 0}
+    moved = []
+    for clip in (0.0, 1e-12):
+        learner = randomized(**changes, **{"optim.clip": clip})
+        before = learner.model.head.detach().clone()
+        result = learner.train(BATCHES, 0.0)
+        assert result.grad_norm > 0.01
+        moved.append((learner.model.head - before).abs().max().item())
+    assert moved[1] < 0.5 * moved[0]  # AdamW divides by the gradient plus 1e-8
+
+
+def test_balance_losses_reach_the_gates() -> None:
+    gates = []
+    for changes in ({}, {"moe.aux_loss": 100.0}, {"moe.aux_loss": 0.0, "moe.z_loss": 100.0}):
+        learner = randomized(**changes)
+        learner.train(BATCHES, 0.0)
+        gates.append(learner.model.state_dict()["blocks.0.feed.router.gate"].clone())
+    assert not torch.equal(gates[0], gates[1])
+    assert not torch.equal(gates[0], gates[2])
+
+
+def test_learning_rate_follows_the_schedule(tmp_path: Path) -> None:
+    train(session(tmp_path, optim__warmup=4, optim__decay=0.5, optim__final=0.1))
+    rates = [r.lr for r in records(tmp_path / "run") if isinstance(r, TrainRecord)]
+    dense = rates[::2]
+    assert dense[0] == pytest.approx(0.02 / 4)
+    assert dense[5] == pytest.approx(0.02)
+    assert dense[12] == pytest.approx(0.02 * (0.1 + 0.9 * (1 - 12 / 13) / 0.5))
+
+
+def test_the_best_checkpoint_stays(tmp_path: Path) -> None:
+    """With a film of one, only the best protects itself, once the loss has become worse."""
+    made = session(tmp_path, train__film=1, train__checkpoint_every=0, optim__decay=0.0, steps=60)
+    dense = made.learners[0]
+
+    def spoil(record: Record) -> None:
+        if isinstance(record, EvalRecord) and record.model == "dense" and record.step == 30:
+            with torch.no_grad():
+                dense.model.head.mul_(50)
+            for group in (g for o in dense.optimizers for g in o.param_groups):
+                group["peak"] = 0.0
+
+    assert train(made, observe=spoil).state == "done"
+    best = dense.progress.best_step
+    assert best is not None
+    assert best <= 30
+    assert best in checkpoint.list_steps(tmp_path / "run", "dense")
+
+
+def test_no_poisoned_checkpoint_between_two_looks_at_the_loss(tmp_path: Path) -> None:
+    made = session(tmp_path, train__log_every=1000, train__eval_every=1000, steps=1000)
+    dense = made.learners[0]
+
+    def poison() -> str | None:
+        if dense.progress.step == 9:
+            with torch.no_grad():
+                dense.model.head.fill_(math.nan)
+        return "SIGTERM" if dense.progress.step == 11 else None
+
+    outcome = train(made, interrupted=poison)
+    assert outcome.state == "failed"
+    assert outcome.error is not None
+    assert "a weight is not finite" in outcome.error
+    assert all(p.isfinite().all() for p in load(tmp_path / "run" / "dense").model.parameters())
+
+
+def test_a_new_end_holds_for_later_resumes_too(tmp_path: Path) -> None:
+    train(session(tmp_path))
+    run = tmp_path / "run"
+    again = resume(run, {"steps": "23"})
+    train(again, interrupted=stop_at(17, again))
+    assert train(resume(run, {})).reason == "all 23 steps are taken"
+
+
+def test_a_torn_checkpoint_does_not_stay(tmp_path: Path) -> None:
+    made = session(tmp_path)
+    train(made, interrupted=stop_at(9, made))
+    run = tmp_path / "run"
+    (run / "moe" / "step-00000009" / "model.safetensors").write_bytes(b"")
+    resume(run, {}).writer.close()
+    assert load(run / "moe").step == 8
+
+
+def test_ends_that_were_reached_are_named(tmp_path: Path) -> None:
+    train(session(tmp_path, target_loss=100.0))
+    run = tmp_path / "run"
+    with pytest.raises(
+        RunError, match=r"has reached --target-loss 100 at step 6: name a lower one"
+    ):
+        resume(run, {"steps": "60"})
+    with pytest.raises(RunError, match=r"has used its .* minutes"):
+        resume(run, {"minutes": "0.0001"})
+    outcome = train(resume(run, {"target_loss": "0.1"}))
+    assert outcome.models["dense"]["seconds_to_target"] is None
+
+
+def test_the_corpus_may_have_moved(tmp_path: Path) -> None:
+    made = session(tmp_path)
+    train(made, interrupted=stop_at(3, made))
+    moved = (tmp_path / "corpus.txt").rename(tmp_path / "moved.txt")
+    with pytest.raises(CorpusError, match="does not exist"):
+        resume(tmp_path / "run", {})
+    resume(tmp_path / "run", {"data": str(moved)}).writer.close()
+
+
 def test_evaluation_leaves_the_model_training() -> None:
     model = tiny(dropout=0.5).train()
     parts = windows(torch.arange(13), 11)

@@ -122,7 +122,7 @@ def load(path: StrPath, device: str = "cpu") -> Checkpoint:
     Raises:
         CheckpointError: nothing there, or it is torn, changed, or of a newer version.
     """
-    folder = _choose(Path(path))
+    folder = _choose(Path(path).absolute())
     meta = _meta(folder)
     config = _model_config(meta["model"], folder)
     weights = _tensors(folder, WEIGHTS, meta)

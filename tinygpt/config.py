@@ -152,7 +152,7 @@ class TrainConfig(_Checked):
     sample_prompt: str = setting("", "prompt of each evaluation's sample (empty: a new line)")
     sample_tokens: int = setting(200, "tokens of that sample (0: none)", low=0)
     compile: bool = setting(True, "torch.compile on CUDA")
-    threads: int = setting(0, "CPU threads (0: PyTorch's choice)", low=0)
+    threads: int = setting(0, "CPU threads (0: PyTorch's choice)", low=0, high=1024)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -38,7 +38,7 @@ class SamplingParams:
     repetition_penalty: float = 1.0
     """Divides positive logits of tokens seen, multiplies negative ones (CTRL, arXiv:1909.05858)."""
     greedy: bool = False
-    """Take the likeliest token, the first of equals, and ignore temperature and filters."""
+    """Take the likeliest token after the penalty, the first of equals; nothing else applies."""
     seed: int | None = None
     """Same seed, same text on the same device; None draws a new one."""
     max_new_tokens: int = 200
@@ -87,13 +87,13 @@ def filter_logits(
 ) -> Tensor:
     """The logits (V,) after penalty, temperature and filters: removed entries are -inf.
 
-    Greedy, and a temperature of 0, keep the likeliest token alone. `context_ids` are the tokens so
-    far, which the repetition penalty looks at. At least one token always stays.
+    Greedy, and a temperature of 0, keep the likeliest token alone, after the penalty. `context_ids`
+    are the tokens so far, which the penalty looks at. At least one token always stays.
     """
-    if params.deterministic:
-        return _greedy(logits)
     if params.repetition_penalty != 1.0 and len(context_ids):
         logits = penalize_repetition(logits, params.repetition_penalty, context_ids)
+    if params.deterministic:
+        return _greedy(logits)
     logits = logits / params.temperature
     if 0 < params.top_k < logits.numel():
         logits = keep_only(logits, logits >= logits.topk(params.top_k).values[-1])

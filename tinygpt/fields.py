@@ -60,10 +60,10 @@ def _typed(kind: type, value: object, name: str) -> Any:
     if kind in (int, float) and (number or isinstance(value, str)):
         try:
             parsed = float(typing.cast(Any, value)) if kind is float else _whole(value)
-        except (ValueError, OverflowError):
-            parsed = math.nan
-        if math.isfinite(parsed):
-            return parsed
+            if math.isfinite(parsed):
+                return parsed
+        except (ValueError, OverflowError):  # 400 digits are no float, and no step either
+            pass
     raise ConfigError(f"{flag(name)} {value!r} is not {_EXPECTED[kind]}")
 
 

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 
 import trainer
+from tinygpt.fields import flag
 
 
 def make_parser() -> argparse.ArgumentParser:
@@ -30,5 +33,33 @@ def main(argv: Sequence[str] | None = None) -> int:
         if options.run is not None:
             parser.error(f"--train-only takes no RUN: name a new run by --name {options.run}")
         return trainer.command(options)
-    sys.stderr.write("the interface is not built yet: use --train-only to train without it\n")
-    return trainer.USAGE
+    return open_app(parser, options)
+
+
+def open_app(parser: argparse.ArgumentParser, options: argparse.Namespace) -> int:
+    """Run the interface; the exit status."""
+    own = {"run", "out", "ascii", "no_mouse"}
+    if settings := sorted(vars(options).keys() - own):
+        parser.error(f"{flag(settings[0])} is for --train-only; in the interface, n asks for it")
+    run = find_run(options.run, options.out) if options.run is not None else None
+    if options.run is not None and run is None:
+        parser.error(f"there is no run {options.run!r}, neither as a path nor in {options.out}")
+    if not (sys.stdin.isatty() and sys.stdout.isatty()):
+        parser.error("the interface needs a terminal: use --train-only to train without one")
+    ascii_only = hasattr(options, "ascii") or os.environ.get("TERM") in ("linux", "dumb")
+    from tinygpt_tui.app import LabApp
+
+    app = LabApp(Path(options.out), run, ascii=ascii_only)
+    app.run(mouse=not hasattr(options, "no_mouse"))
+    return app.return_code or 0
+
+
+def find_run(name: str, out: str) -> Path | None:
+    """A run by its path or by its name in `out`; a variant or step directory stands for its run."""
+    from tinygpt.run import is_run
+
+    for path in (Path(name), Path(out, name)):
+        for folder in (path, *path.absolute().parents[:2]):
+            if is_run(folder):
+                return folder
+    return None

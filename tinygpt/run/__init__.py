@@ -6,6 +6,10 @@ reads with `MetricsReader` and `read_state`, and asks by `request`. Files are wr
 and read by any number, on this machine or over a shared disk.
 """
 
+from tinygpt.run.columns import (
+    Item,
+    TrainColumns,
+)
 from tinygpt.run.control import (
     Control,
     Request,
@@ -87,6 +91,7 @@ __all__ = [
     "EndRecord",
     "EndState",
     "EvalRecord",
+    "Item",
     "MetricsReader",
     "ModelRecord",
     "Record",
@@ -101,6 +106,7 @@ __all__ = [
     "State",
     "Status",
     "StatusState",
+    "TrainColumns",
     "TrainRecord",
     "checkpoint_dir",
     "drop_rewound",

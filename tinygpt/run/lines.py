@@ -177,6 +177,7 @@ _CONVERT: dict[str, Callable[[Any], Any]] = {
     "list[list[float]]": _list(_list(_float)),
     "Mapping[str, int]": _mapping(_int),
     "Mapping[str, Any]": _mapping(lambda value: value),
+    "Mapping[str, Any] | None": _or_none(_mapping(lambda value: value)),
     "Mappings": _mapping(_mapping(_free)),
 }
 

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from tinygpt.errors import RunError
+from tinygpt.run.columns import Item, UndecodableError, decode, group
 from tinygpt.run.layout import METRICS, StrPath
 from tinygpt.run.lines import parse_record
 from tinygpt.run.records import EndRecord, Record, StartRecord
@@ -14,6 +15,7 @@ from tinygpt.run.records import EndRecord, Record, StartRecord
 LONGEST_LINE = 1 << 20
 _MARK = 64  # bytes compared at both ends of what was read, to notice that the file was replaced
 _TAIL = 1 << 16
+_SLOW_LINES = 10_000  # read at a time where something is damaged
 
 
 class MetricsReader:
@@ -55,6 +57,45 @@ class MetricsReader:
             return []
         except OSError as error:
             raise RunError(f"cannot read {self.path}: {error.strerror}") from error
+
+    def read_bulk(self, size: int = 1 << 23) -> list[Item]:
+        """Like `read`, train records as columns: about `size` bytes of them at a time.
+
+        Half a second for a million records, where `read` takes eight. Reading on until [] comes
+        has read everything.
+        """
+        self.restarted = False
+        try:
+            with open(self.path, "rb") as file:
+                return self._read_bulk(file, size)
+        except FileNotFoundError:
+            self._restart_if(replaced=self.offset > 0)
+            return []
+        except OSError as error:
+            raise RunError(f"cannot read {self.path}: {error.strerror}") from error
+
+    def behind(self) -> bool:
+        """Whether the file goes on where reading stopped."""
+        try:
+            return self.path.stat().st_size > self.offset
+        except OSError:
+            return False
+
+    def _read_bulk(self, file: BinaryIO, size: int) -> list[Item]:
+        self._restart_if(replaced=self._marks(file) != (self._head, self._tail))
+        file.seek(self.offset)
+        data = file.read(max(size, LONGEST_LINE))
+        data = data[: data.rfind(b"\n") + 1]
+        try:
+            if self._overlong or not data:
+                raise UndecodableError
+            items, unknown = decode(data)
+        except UndecodableError:
+            return group(self._read(file, _SLOW_LINES))
+        self.offset += len(data)
+        self.unknown += unknown
+        self._head, self._tail = self._marks(file)
+        return items
 
     def _read(self, file: BinaryIO, limit: int | None) -> list[Record]:
         self._restart_if(replaced=self._marks(file) != (self._head, self._tail))

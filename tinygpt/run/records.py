@@ -136,13 +136,17 @@ class CheckpointRecord:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ResumeRecord:
     """Training goes on; `models` maps each variant to the step that it was resumed from. See
-    `drop_rewound`."""
+    `drop_rewound`.
+
+    `ends` holds where the run ends from now on: steps, minutes and target_loss, as far as given.
+    """
 
     kind: ClassVar[str] = "resume"
     time: float
     step: int
     models: Mapping[str, int]
     note: str | None = None
+    ends: Mapping[str, Any] | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

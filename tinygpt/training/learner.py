@@ -40,6 +40,8 @@ class Progress:
     best_step: int | None = None
     seconds_to_target: float | None = None
     """Training seconds when the target loss was first found reached."""
+    expert_load: list[list[float]] | None = None
+    """Layer by expert, at the last evaluation; None for Dense."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,10 +83,20 @@ class Learner:
     @property
     def over(self) -> bool:
         """Whether it has taken all its steps, reached its target, or failed."""
-        steps, target, loss = self.config.steps, self.config.target_loss, self.progress.val_loss
+        steps = self.config.steps
         taken = steps is not None and self.progress.step >= steps
-        reached = target is not None and loss is not None and loss <= target
-        return bool(self.failure) or taken or reached
+        return bool(self.failure) or taken or self.on_target
+
+    @property
+    def on_target(self) -> bool:
+        """Whether its last evaluation reached the target loss."""
+        target, loss = self.config.target_loss, self.progress.val_loss
+        return target is not None and loss is not None and loss <= target
+
+    @property
+    def sound(self) -> bool:
+        """Whether every weight is a finite number."""
+        return all(bool(parameter.isfinite().all()) for parameter in self.model.parameters())
 
     def train(self, batches: list[Tensor], fraction: float) -> StepResult:
         """One optimizer step on its micro-batches (B, T + 1); `fraction` of the run is done."""

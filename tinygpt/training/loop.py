@@ -77,7 +77,6 @@ class Loop:
             v.variant: (v.progress.step, v.progress.train_seconds) for v in self.learners
         }
         self._saved = {v.variant: v.progress.step for v in self.learners if v.progress.step}
-        self._routing: dict[str, list[list[float]]] = {}
         self._waited = 0.0
         self._time_over = self._time_fraction() >= 1
 
@@ -90,7 +89,7 @@ class Loop:
         error: str | None = None
         trace: str | None = None
         try:
-            self.writer.status("running", self.step)
+            self._status("running", self.step)
             self._save_untrained()
             stopped = self._train()
             if stopped:
@@ -174,7 +173,12 @@ class Loop:
         if saved is not None:
             kept = f"the last good checkpoint is {checkpoint_dir('', learner.variant, saved)}"
         learner.failure = f"{learner.variant} failed at step {step}: {what}; {kept}"
-        self.writer.status("running", step, learner.failure)
+        self._status("running", step)
+
+    def _status(self, state: Literal["running", "paused"], step: int) -> None:
+        """Say how the run is, with what failed already."""
+        failures = "; ".join(v.failure for v in self.learners if v.failure)
+        self.writer.status(state, step, failures or None)
 
     def _evaluate(self, learner: Learner) -> bool:
         """Evaluate, and write what was found; whether it is the best so far."""
@@ -190,7 +194,7 @@ class Loop:
         improved = progress.best_val_loss is None or found.loss < progress.best_val_loss
         if improved:
             progress.best_val_loss, progress.best_step = found.loss, progress.step
-        if self._on_target(learner) and progress.seconds_to_target is None:
+        if learner.on_target and progress.seconds_to_target is None:
             progress.seconds_to_target = progress.train_seconds
         progress.wall_seconds = self.wall_seconds
         self._write_evaluation(learner, found)
@@ -221,7 +225,7 @@ class Loop:
             )
         )
         if found.routing:
-            self._routing[variant] = found.routing.load
+            progress.expert_load = found.routing.load
             self._write(
                 RoutingRecord(
                     time=now,
@@ -258,8 +262,14 @@ class Loop:
         )
 
     def _save(self, learner: Learner) -> None:
-        """Write a checkpoint, then say so, then thin out the older ones."""
+        """Write a checkpoint, then say so, then thin out the older ones.
+
+        Losses are looked at every `log_every` steps; what is saved has to be sound at any.
+        """
         progress, variant = learner.progress, learner.variant
+        if not learner.sound:
+            self._fail(learner, "a weight is not finite")
+            return
         learner.read_clock()
         progress.wall_seconds = self.wall_seconds
         path = checkpoint.save(self.session.path, learner.snapshot())
@@ -303,13 +313,13 @@ class Loop:
                 break
             if paused is None:
                 paused = time.monotonic()
-                self.writer.status("paused", step)
+                self._status("paused", step)
             self._sleep(PAUSE_POLL)
             self.writer.heartbeat(step)
         if paused is not None:
             self._waited += time.monotonic() - paused
             if not stop:
-                self.writer.status("running", step)
+                self._status("running", step)
         return stop
 
     def _fraction(self, step: int) -> float:
@@ -321,10 +331,6 @@ class Loop:
 
     def _going(self) -> list[Learner]:
         return [] if self._time_over else [v for v in self.learners if not v.over]
-
-    def _on_target(self, learner: Learner) -> bool:
-        target, loss = self.config.target_loss, learner.progress.val_loss
-        return target is not None and loss is not None and loss <= target
 
     def _epoch(self, learner: Learner) -> float:
         return learner.progress.tokens / self._train_tokens
@@ -355,7 +361,7 @@ class Loop:
         return outcome
 
     def _why_done(self) -> str:
-        if self.config.target_loss and all(self._on_target(v) for v in self.learners):
+        if self.config.target_loss and all(v.on_target for v in self.learners):
             return f"reached the target loss of {self.config.target_loss:g}"
         if self._time_fraction() >= 1:
             return f"{self.config.minutes:g} minutes are over"
@@ -379,7 +385,7 @@ class Loop:
             "seconds_to_target": progress.seconds_to_target,
         }
         if learner.model.config.moe:
-            summary["expert_load"] = self._routing.get(learner.variant)
+            summary["expert_load"] = progress.expert_load
         return summary
 
 

@@ -9,6 +9,7 @@ from typing import Any
 
 from tinygpt.config import RunConfig
 from tinygpt.run import EvalRecord, Record, TrainRecord
+from tinygpt.training.learner import Progress
 
 QUIET_SECONDS = 30.0
 """A line at least this often, also between two evaluations."""
@@ -31,16 +32,17 @@ class Report:
     def __init__(
         self,
         config: RunConfig,
-        steps: Mapping[str, int],
+        progress: Mapping[str, Progress],
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """`steps` are those that the variants start from."""
+        """`progress` is what the variants start from."""
         self.config = config
-        self.latest = {variant: Latest(step=step) for variant, step in steps.items()}
-        self._first = dict(steps)
+        self.latest = {name: Latest(step=known.step) for name, known in progress.items()}
+        self._first = {name: known.step for name, known in progress.items()}
+        self._spent = max(known.wall_seconds for known in progress.values())
         self._clock = clock
         self._began = clock()
-        self._spoke = dict.fromkeys(steps, self._began)
+        self._spoke = dict.fromkeys(progress, self._began)
 
     def add(self, record: Record) -> str | None:
         """Take a record in; the line that it is worth, if any."""
@@ -65,10 +67,15 @@ class Report:
         elapsed = self._clock() - self._began
         ends = []
         if self.config.minutes:
-            ends.append(60 * self.config.minutes - elapsed)
+            ends.append(60 * self.config.minutes - self._spent - elapsed)
         taken = sum(v.step - self._first[name] for name, v in self.latest.items())
         if self.config.steps and taken:
-            left = sum(max(0, self.config.steps - v.step) for v in self.latest.values())
+            newest = max(v.step for v in self.latest.values())
+            # One that stands still, on target or failed, takes no more.
+            going = [
+                v for v in self.latest.values() if newest - v.step <= self.config.train.log_every
+            ]
+            left = sum(max(0, self.config.steps - v.step) for v in going)
             ends.append(elapsed / taken * left)
         return max(0.0, min(ends)) if ends else None
 

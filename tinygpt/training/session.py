@@ -15,12 +15,14 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from tinygpt.checkpoint import newest_resumable
+from tinygpt import atomic
+from tinygpt.checkpoint import list_steps, newest_resumable
 from tinygpt.config import RunConfig, build, dotted_fields, flatten, from_tables, unflatten
 from tinygpt.corpus import KNOWN, Corpus, check_length, find_corpus, split
 from tinygpt.errors import CheckpointError, ConfigError, RunError, TinyGPTError
 from tinygpt.fields import flag
 from tinygpt.run import (
+    MetricsReader,
     ResumeRecord,
     RunWriter,
     StartRecord,
@@ -34,10 +36,11 @@ from tinygpt.training.batches import Batches
 from tinygpt.training.evaluation import spread, windows
 from tinygpt.training.learner import Learner
 
-MAY_CHANGE = frozenset(
-    {"steps", "minutes", "target_loss", "device", "train.threads", "train.compile"}
-)
-"""What a resumed run may be told anew: where it ends, and what it computes on."""
+ENDS = ("steps", "minutes", "target_loss")
+"""Settings that say where a run ends; a resume may replace them, for itself and those after it."""
+MAY_CHANGE = frozenset({*ENDS, "data", "device", "train.threads", "train.compile"})
+"""What a resumed run may be told anew. Where the corpus lies, but not what it is: its sha256 has to
+be the same."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,31 +79,35 @@ def begin(config: RunConfig, corpus: Corpus, out: str, name: str, argv: list[str
     tokenizer = CharTokenizer.train(corpus.text)
     _check_prompt(config, tokenizer)
     device = choose_device(config)
-    learners = [Learner(v, config, tokenizer.vocab_size, device) for v in config.variants]
+    learners = [_learner(v, config, tokenizer, device) for v in config.variants]
     described = describe(config, corpus, argv)
     writer = RunWriter.create(Path(out, name), described, tokenizer.to_json())
-    session = _session(
-        writer,
-        config,
-        corpus=corpus,
-        tokenizer=tokenizer,
-        learners=learners,
-        device=device,
-        notes=[],
-    )
-    writer.append(
-        StartRecord(
-            time=time.time(),
-            run=name,
-            corpus=described["corpus"],
-            models={v.variant: _counts(v) for v in learners},
-            device=device_name(device),
-            versions=described["versions"],
-            steps=config.steps,
-            context=config.gpt.context,
-            batch_tokens=config.batch_tokens,
+    try:
+        session = _session(
+            writer,
+            config,
+            corpus=corpus,
+            tokenizer=tokenizer,
+            learners=learners,
+            device=device,
+            notes=[],
         )
-    )
+        writer.append(
+            StartRecord(
+                time=time.time(),
+                run=name,
+                corpus=described["corpus"],
+                models={v.variant: _counts(v) for v in learners},
+                device=device_name(device),
+                versions=described["versions"],
+                steps=config.steps,
+                context=config.gpt.context,
+                batch_tokens=config.batch_tokens,
+            )
+        )
+    except BaseException:
+        writer.close()
+        raise
     return session
 
 
@@ -114,7 +121,7 @@ def resume(path: Path, asked: Mapping[str, object]) -> Session:
         TinyGPTError: there is nothing to resume, another trainer has it, the configuration or the
             corpus is another one.
     """
-    stored = read_config(path)
+    stored = stored_settings(path)
     config = resumed_config(stored, asked, path)
     corpus = _same_corpus(stored, config, path)
     tokenizer = load_tokenizer(path / TOKENIZER)
@@ -122,11 +129,10 @@ def resume(path: Path, asked: Mapping[str, object]) -> Session:
     # Read before the run is opened: where nothing can be resumed, its state stays as it was.
     learners, notes = _restored(config, path, tokenizer, device)
     models = {v.variant: v.progress.step for v in learners}
-    if all(v.over for v in learners):
-        steps = max(models.values())
-        raise RunError(f"{path} is done at step {steps}: name a later end, as --steps {2 * steps}")
+    _refuse_done(config, learners, path)
     writer = RunWriter.open(path, step=min(models.values()))
     try:
+        _remove_later(path, models)
         session = _session(
             writer,
             config,
@@ -142,6 +148,7 @@ def resume(path: Path, asked: Mapping[str, object]) -> Session:
                 step=min(models.values()),
                 models=models,
                 note="; ".join(notes) or None,
+                ends={name: end for name in ENDS if (end := getattr(config, name)) is not None},
             )
         )
     except BaseException:
@@ -150,8 +157,23 @@ def resume(path: Path, asked: Mapping[str, object]) -> Session:
     return session
 
 
+def stored_settings(path: Path) -> dict[str, Any]:
+    """run.toml, with the ends that the last resume was given.
+
+    Raises:
+        RunError: run.toml cannot be read.
+    """
+    stored, reader = read_config(path), MetricsReader(path)
+    while items := reader.read_bulk():
+        for item in items:
+            if isinstance(item, ResumeRecord) and item.ends is not None:
+                stored = {name: value for name, value in stored.items() if name not in ENDS}
+                stored.update({name: item.ends[name] for name in ENDS if name in item.ends})
+    return stored
+
+
 def resumed_config(stored: Mapping[str, Any], asked: Mapping[str, object], path: Path) -> RunConfig:
-    """The configuration of run.toml with what may change on a resume.
+    """The stored configuration with what may change on a resume.
 
     Raises:
         ConfigError: `asked` differs in anything else; it names the flag and both values.
@@ -176,17 +198,22 @@ def resumed_config(stored: Mapping[str, Any], asked: Mapping[str, object], path:
 def describe(config: RunConfig, corpus: Corpus, argv: list[str]) -> dict[str, Any]:
     """What run.toml holds."""
     return {
-        **unflatten(flatten(config)),
+        **unflatten({name: _writable(value) for name, value in flatten(config).items()}),
         "corpus": {
-            "name": corpus.name,
+            "name": _writable(corpus.name),
             "sha256": corpus.sha256,
             "chars": len(corpus.text),
-            "source": corpus.source,
+            "source": _writable(corpus.source),
         },
         "versions": versions(),
-        "argv": argv,
+        "argv": [_writable(argument) for argument in argv],
         "begun": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
     }
+
+
+def _writable(value: Any) -> Any:
+    """Text that UTF-8 can hold: the bytes of a strange file name become escapes."""
+    return value.encode(errors="backslashreplace").decode() if isinstance(value, str) else value
 
 
 def versions() -> dict[str, str]:
@@ -266,12 +293,48 @@ def _restored(
             snapshot, problems = newest_resumable(path, variant)
         except CheckpointError as error:
             raise RunError(f"there is nothing to resume in {path}: {error}") from error
-        learner = Learner(variant, config, tokenizer.vocab_size, device)
+        learner = _learner(variant, config, tokenizer, device)
         learner.restore(snapshot)
+        if not learner.on_target:  # of this session's target, which may be lower than the last
+            learner.progress.seconds_to_target = None
         folder = checkpoint_dir(path, variant, snapshot.step)
         notes += [f"{problem}; resuming from {folder.name} instead" for problem in problems]
         learners.append(learner)
     return learners, notes
+
+
+def _learner(variant: str, config: RunConfig, tokenizer: CharTokenizer, device: str) -> Learner:
+    try:
+        return Learner(variant, config, tokenizer.vocab_size, device)
+    except (RuntimeError, MemoryError) as error:
+        total, _ = config.model_config(variant, tokenizer.vocab_size).parameters()
+        raise ConfigError(
+            f"a {variant} model of {total:,} parameters does not fit the memory here: "
+            "choose a smaller --gpt.width or --gpt.layers"
+        ) from error
+
+
+def _refuse_done(config: RunConfig, learners: list[Learner], path: Path) -> None:
+    """A run whose end is behind it needs a later one."""
+    step = max(v.progress.step for v in learners)
+    spent = max(v.progress.wall_seconds for v in learners) / 60
+    if config.minutes and spent >= config.minutes:
+        raise RunError(f"{path} has used its {config.minutes:g} minutes: name more --minutes")
+    if not all(v.over for v in learners):
+        return
+    if config.steps is not None and step >= config.steps:
+        raise RunError(f"{path} is done at step {step}: name a later end, as --steps {2 * step}")
+    raise RunError(
+        f"{path} has reached --target-loss {config.target_loss:g} at step {step}: name a lower one"
+    )
+
+
+def _remove_later(path: Path, models: Mapping[str, int]) -> None:
+    """Delete checkpoints past the resumed steps: torn ones, or what will be trained again."""
+    for variant, step in models.items():
+        for later in list_steps(path, variant):
+            if later > step:
+                atomic.remove_directory(checkpoint_dir(path, variant, later))
 
 
 def _same_corpus(stored: Mapping[str, Any], config: RunConfig, path: Path) -> Corpus:

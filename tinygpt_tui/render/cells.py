@@ -1,4 +1,4 @@
-"""A row of cells: spans of text, each with the name of a style. What all render functions return."""
+"""A row of cells: spans of text, each with a style's name. What all render functions return."""
 
 from __future__ import annotations
 

@@ -1,0 +1,158 @@
+"""Everything that the records of a run have said so far: a pure fold, which knows no file or screen."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import TypeAlias
+
+import numpy as np
+
+from tinygpt.run import (
+    CheckpointRecord,
+    EndRecord,
+    EvalRecord,
+    Item,
+    ResumeRecord,
+    RoutingRecord,
+    SampleRecord,
+    StartRecord,
+    TrainColumns,
+    TrainRecord,
+)
+
+Floats: TypeAlias = "np.ndarray[tuple[int], np.dtype[np.float64]]"
+
+
+class Column:
+    """Numbers that are added at the end, and sometimes taken back: an array with room to grow."""
+
+    def __init__(self) -> None:
+        self._data = np.empty(1024)
+        self._size = 0
+
+    def extend(self, values: Floats) -> None:
+        """Add values at the end."""
+        wanted = self._size + len(values)
+        if wanted > len(self._data):
+            self._data = np.resize(self._data, max(wanted, 2 * len(self._data)))
+        self._data[self._size : wanted] = values
+        self._size = wanted
+
+    def cut(self, size: int) -> None:
+        """Keep the first `size` values."""
+        self._size = size
+
+    @property
+    def values(self) -> Floats:
+        """All of them; a view, to be read at once."""
+        return self._data[: self._size]
+
+
+@dataclass
+class VariantHistory:
+    """One variant: its train curve in columns, its evaluations, and the newest of everything."""
+
+    step: Column = field(default_factory=Column)
+    loss: Column = field(default_factory=Column)
+    seconds: Column = field(default_factory=Column)
+    """Training seconds of this variant at each step."""
+    loss_sum: Column = field(default_factory=Column)
+    """Running sum of the finite losses: moving averages of any window, at once."""
+    loss_count: Column = field(default_factory=Column)
+    evaluations: list[EvalRecord] = field(default_factory=list)
+    routing: RoutingRecord | None = None
+    sample: SampleRecord | None = None
+    checkpoint: CheckpointRecord | None = None
+    last: TrainRecord | None = None
+    tokens_per_second: float | None = None
+    """Smoothed over the newest records."""
+
+    def add(self, train: TrainColumns) -> None:
+        """Continue the train curve."""
+        finite = np.isfinite(train.loss)
+        sums, counts = self.loss_sum.values, self.loss_count.values
+        total = float(sums[-1]) if len(sums) else 0.0
+        count = float(counts[-1]) if len(counts) else 0.0
+        self.step.extend(train.step)
+        self.loss.extend(train.loss)
+        self.seconds.extend(train.train_seconds)
+        self.loss_sum.extend(total + np.cumsum(np.where(finite, train.loss, 0.0)))
+        self.loss_count.extend(count + np.cumsum(finite))
+        self.last = train.last
+        self._measure_speed()
+
+    def rewind(self, step: int) -> None:
+        """Forget what came after `step`: a resume trains these steps again."""
+        size = int(np.searchsorted(self.step.values, step, side="right"))
+        for column in (self.step, self.loss, self.seconds, self.loss_sum, self.loss_count):
+            column.cut(size)
+        self.evaluations = [r for r in self.evaluations if r.step <= step]
+        if self.sample and self.sample.step > step:
+            self.sample = None
+        if self.routing and self.routing.step > step:
+            self.routing = None
+
+    @property
+    def evaluated(self) -> EvalRecord | None:
+        """The newest evaluation."""
+        return self.evaluations[-1] if self.evaluations else None
+
+    def _measure_speed(self) -> None:
+        """Over the newest 50 records or so: one step alone is noise."""
+        steps, seconds = self.step.values[-50:], self.seconds.values[-50:]
+        if self.last is None or not self.last.step or len(steps) < 2:
+            return
+        took = float(seconds[-1] - seconds[0])
+        if took > 0:
+            per_step = self.last.tokens / self.last.step
+            self.tokens_per_second = float(steps[-1] - steps[0]) * per_step / took
+
+
+class History:
+    """A run as its records tell it. `version` grows with every change."""
+
+    def __init__(self) -> None:
+        self.version = 0
+        self.start: StartRecord | None = None
+        self.end: EndRecord | None = None
+        self.resumed: ResumeRecord | None = None
+        self.variants: dict[str, VariantHistory] = {}
+
+    def add(self, items: Iterable[Item]) -> None:
+        """Take in what was read, in its order."""
+        for item in items:
+            self._add(item)
+            self.version += 1
+
+    def _add(self, item: Item) -> None:
+        match item:
+            case StartRecord():
+                self.start = item
+                self.variants = {name: VariantHistory() for name in item.models}
+            case EndRecord():
+                self.end = item
+            case ResumeRecord():
+                self.resumed, self.end = item, None
+                for name, step in item.models.items():
+                    self._variant(name).rewind(step)
+            case TrainColumns():
+                self._variant(item.model).add(item)
+            case EvalRecord():
+                self._variant(item.model).evaluations.append(item)
+            case SampleRecord():
+                self._variant(item.model).sample = item
+            case RoutingRecord():
+                self._variant(item.model).routing = item
+            case CheckpointRecord():
+                self._variant(item.model).checkpoint = item
+            case _:
+                pass  # a lone train record: bulk reading groups them all
+
+    def _variant(self, name: str) -> VariantHistory:
+        return self.variants.setdefault(name, VariantHistory())
+
+    @property
+    def step(self) -> int:
+        """The newest step of any variant."""
+        return max((v.last.step for v in self.variants.values() if v.last), default=0)

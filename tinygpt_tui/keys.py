@@ -1,0 +1,111 @@
+"""The one table of keys: bindings, footer, help screen and command palette are all made from it."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from textual.binding import Binding
+
+
+class Key(NamedTuple):
+    """A key, or several for one action."""
+
+    keys: str
+    """As textual names them, comma-separated."""
+    action: str
+    label: str
+    """In the footer; a word."""
+    help: str
+    """In the help screen and the command palette; a sentence without its full stop."""
+    shown: str = ""
+    """How the keys are written; the first key's name if empty."""
+    footer: bool = False
+    needs: str = ""
+    """What has to be there: "run", "live", "paused", "resumable"; empty for always."""
+
+    @property
+    def text(self) -> str:
+        """The keys as a person reads them."""
+        return self.shown or self.keys.split(",")[0]
+
+
+RUN = (
+    Key(
+        "space",
+        "pause",
+        "pause",
+        "Pause the training, or go on",
+        "space",
+        footer=True,
+        needs="live",
+    ),
+    Key(
+        "s",
+        "stop",
+        "stop",
+        "Stop the training after a checkpoint (asks)",
+        footer=True,
+        needs="live",
+    ),
+    Key("k", "checkpoint", "checkpoint", "Write a checkpoint now", needs="live"),
+    Key("u", "resume", "resume", "Resume a run that was stopped or killed", needs="resumable"),
+    Key("n", "new_run", "new", "Start a new run: a form", footer=True),
+    Key("r", "runs", "runs", "All runs: open, overlay, rename, delete, resume", footer=True),
+)
+CHARTS = (
+    Key("x", "cycle_x", "x axis", "X in steps, epochs, tokens or training time", footer=True),
+    Key("l", "toggle_log", "log", "Y linear or logarithmic", footer=True),
+    Key(
+        "c",
+        "cycle_chart",
+        "charts",
+        "Both charts, the loss alone, the perplexity alone",
+        footer=True,
+    ),
+    Key(
+        "plus,equals_sign", "zoom(1)", "zoom in", "Zoom in, around the crosshair or the newest", "+"
+    ),
+    Key("minus", "zoom(-1)", "zoom out", "Zoom out", "-"),
+    Key("left", "move(-1)", "left", "Pan to the left; with the crosshair on, move it", "←"),
+    Key("right", "move(1)", "right", "Pan to the right; with the crosshair on, move it", "→"),
+    Key("shift+left", "move(-10)", "far left", "The same, ten times as far", "shift ←"),
+    Key("shift+right", "move(10)", "far right", "The same, ten times as far", "shift →"),
+    Key("0,f", "follow", "follow", "Show the whole run and follow the newest", "0"),
+    Key("v", "crosshair", "crosshair", "A crosshair that reads the exact values", footer=True),
+    Key("comma", "smooth(-1)", "rougher", "Smooth the train curve less", ","),
+    Key("full_stop", "smooth(1)", "smoother", "Smooth the train curve more", "."),
+    Key("d", "toggle_curve('dense')", "dense", "Show or hide Dense"),
+    Key("m", "toggle_curve('moe')", "moe", "Show or hide MoE"),
+    Key("t", "toggle_curve('train')", "train", "Show or hide the train curves"),
+    Key("e", "toggle_curve('val')", "val", "Show or hide the validation curves"),
+    Key("o", "clear_overlays", "overlays", "Take the overlaid runs off the charts"),
+)
+GENERAL = (
+    Key("1", "tab('train')", "train", "The Train tab"),
+    Key("2", "tab('generate')", "generate", "The Generate tab"),
+    Key("3", "tab('attention')", "attention", "The Attention tab"),
+    Key("4", "tab('experts')", "experts", "The Experts tab"),
+    Key("tab", "next_tab(1)", "next tab", "The next tab", "Tab"),
+    Key("shift+tab", "next_tab(-1)", "previous tab", "The previous tab", "shift Tab"),
+    Key("ctrl+t", "toggle_theme", "theme", "Light or dark", "ctrl+t"),
+    Key("ctrl+p", "command_palette", "commands", "The command palette", "ctrl+p"),
+    Key("question_mark", "help", "help", "This help", "?", footer=True),
+    Key("q", "leave", "quit", "Leave; a live run asks what is to become of it", footer=True),
+)
+GROUPS = {"The run": RUN, "Charts": CHARTS, "Everywhere": GENERAL}
+
+
+def bindings(*groups: tuple[Key, ...]) -> list[Binding]:
+    """The table as textual wants it."""
+    return [
+        Binding(
+            key.keys,
+            key.action,
+            key.label,
+            key_display=key.text,
+            priority=key.keys in ("tab", "shift+tab"),
+            show=False,
+        )
+        for group in groups
+        for key in group
+    ]

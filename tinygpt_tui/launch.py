@@ -1,0 +1,204 @@
+"""Start a training as a process of its own, which outlives the app, its terminal and a hang-up.
+
+The child gets a session of its own (no terminal's signals reach it), ignores SIGHUP, reads nothing
+and writes to its run's train.log. It gives way to the interface by priority: `nohup` and `nice`
+exec one another, so both are in force before Python starts, and nothing has to run between fork and
+exec, where a program with threads must not.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from tinygpt.errors import RunError, TinyGPTError
+from tinygpt.run import LOCK, LOG, read_status, validate_run_name
+from tinygpt_tui.render.cells import safe
+
+NICENESS = 10
+"""Half-way down: a key is answered at once, and other people's jobs still do not starve it."""
+
+_ROOT = Path(__file__).resolve().parent.parent
+_TAIL = 1 << 14
+
+
+@dataclass
+class _Child:
+    process: subprocess.Popen[bytes]
+    run: Path
+    log_begin: int
+    """Bytes of train.log that were there before."""
+    is_new: bool
+    """The run's folder was made for this child."""
+    failure: str | None = None
+
+
+# Children belong to the process, as its pids do: whoever asks, from whichever thread, means these.
+_CHILDREN: dict[int, _Child] = {}
+
+
+def start_training(arguments: Sequence[str], out: Path, name: str) -> int:
+    """Train a new run `name` in `out` with the options `arguments`; the pid of the process.
+
+    Raises:
+        RunError: the name cannot be, or is taken; the folder or the process cannot be made.
+    """
+    run = out / validate_run_name(name)
+    if run.exists() and any(entry.name != LOG for entry in run.iterdir()):
+        raise RunError(f"{run} is there already: choose another --name")
+    said = _without(arguments, "--name", "--out")
+    options = [*said, "--name", name, "--out", str(out), *_spare_threads(said)]
+    return _start(options, run, is_new=not run.exists())
+
+
+def resume_training(run: Path, extra: Sequence[str] = ()) -> int:
+    """Go on with `run`; `extra` may name a later end, as ``--steps 4000``. The pid of the process.
+
+    Raises:
+        RunError: there is no such run, or the process cannot be made.
+    """
+    if not run.is_dir():
+        raise RunError(f"{run} cannot be resumed: there is no such run")
+    options = ["--resume", "--name", run.name, "--out", str(run.parent), *_spare_threads(extra)]
+    return _start([*options, *extra], run, is_new=False)
+
+
+def poll_children() -> dict[int, int]:
+    """Exit statuses of the children that have ended, by pid.
+
+    Call it now and then: a child that nobody waits for stays a zombie until the app ends.
+    """
+    polled = {pid: child.process.poll() for pid, child in list(_CHILDREN.items())}
+    return {pid: status for pid, status in polled.items() if status is not None}
+
+
+def early_failure(pid: int) -> str | None:
+    """Why the child `pid` ended before it reported anything; None if it did report, or still may.
+
+    A new run's folder that holds its log alone is removed then: its name is free again.
+    """
+    child = _CHILDREN.get(pid)
+    if child is None or child.process.poll() in (None, 0) or _reported(child):
+        return None
+    if child.failure is None:
+        child.failure = _last_words(child)
+        if child.is_new:
+            _remove_stub(child.run)
+    return child.failure
+
+
+def _start(options: Sequence[str], run: Path, *, is_new: bool) -> int:
+    # -P: a trainer.py in the user's folder is not ours.
+    command = [*_gently(), sys.executable, "-P", "-m", "tinygpt_tui", "--train-only", *options]
+    try:
+        run.mkdir(parents=True, exist_ok=True)
+        with open(run / LOG, "ab") as log:
+            begin = os.fstat(log.fileno()).st_size
+            process = subprocess.Popen(
+                command,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                env=_environment(),
+                start_new_session=True,
+            )
+    except OSError as error:
+        if is_new:
+            _remove_stub(run)
+        where = error.filename or run
+        raise RunError(f"the training cannot be started: {where}: {error.strerror}") from error
+    _CHILDREN[process.pid] = _Child(process, run, begin, is_new)
+    return process.pid
+
+
+def _gently() -> list[str]:
+    """Ignore SIGHUP, and give way. POSIX has both commands; without them it trains all the same."""
+    tools = (("nohup",), ("nice", "-n", str(NICENESS)))
+    return [word for tool in tools if shutil.which(tool[0]) for word in tool]
+
+
+def _environment() -> dict[str, str]:
+    """This process's own, with the folder that this package was imported from on the path."""
+    others = os.environ.get("PYTHONPATH")
+    return {
+        **os.environ,
+        "PYTHONPATH": os.pathsep.join([str(_ROOT), *([others] if others else [])]),
+    }
+
+
+def _spare_threads(said: Sequence[str]) -> list[str]:
+    """Leave a core to the interface, where one can be spared.
+
+    Torch takes a thread for each physical core. Where cores have two threads, their second ones
+    stay free as it is; on one or two cores a thread less would halve the speed, and the priority
+    alone has to do (and does: the kernel lets a woken interface in at once).
+    """
+    import psutil  # type: ignore[import-untyped,unused-ignore]  # noqa: PLC0415 - 15 ms
+
+    usable = _usable_cpus()
+    named = any(word.split("=")[0] == "--train.threads" for word in said)
+    if named or usable <= 2 or (psutil.cpu_count(logical=False) or usable) < usable:
+        return []
+    return ["--train.threads", str(usable - 1)]
+
+
+def _usable_cpus() -> int:
+    """Those that the scheduler, a container or taskset leaves this process."""
+    if sys.platform == "linux":
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def _without(arguments: Sequence[str], *flags: str) -> list[str]:
+    """The options without those that are given apart, each with its value."""
+    kept, words = [], iter(arguments)
+    for word in words:
+        if word in flags:
+            next(words, None)
+        elif word.split("=")[0] not in flags:
+            kept.append(word)
+    return kept
+
+
+def _reported(child: _Child) -> bool:
+    try:
+        status = read_status(child.run)
+    except TinyGPTError:
+        return False
+    return status is not None and status.pid == child.process.pid
+
+
+def _last_words(child: _Child) -> str:
+    """The last line that the child left in its log: errors are one sentence, and come last."""
+    with suppress(OSError), open(child.run / LOG, "rb") as log:
+        log.seek(max(child.log_begin, log.seek(0, os.SEEK_END) - _TAIL))
+        lines = log.read().decode(errors="replace").splitlines()
+        for line in reversed(lines):
+            if line.strip():
+                return safe(line.strip()).removeprefix("tinygpt-tui: ")
+    status = child.process.returncode
+    how = f"was ended by {_signal(-status)}" if status < 0 else f"ended with exit code {status}"
+    return f"the training process {how} before it said anything"
+
+
+def _signal(number: int) -> str:
+    try:
+        return signal.Signals(number).name
+    except ValueError:  # a real-time signal has no name
+        return f"signal {number}"
+
+
+def _remove_stub(run: Path) -> None:
+    """Remove a folder in which there is nothing but the log and the lock of a failed start."""
+    with suppress(OSError):
+        if {entry.name for entry in run.iterdir()} <= {LOG, LOCK}:
+            for name in (LOG, LOCK):
+                (run / name).unlink(missing_ok=True)
+            run.rmdir()

@@ -1,0 +1,396 @@
+"""Line charts: curves rasterised by plotext into braille or ASCII, framed and labelled here.
+
+plotext draws each curve by itself; the layers are then laid over each other cell by cell. So a
+curve keeps its own dots where it crosses the raw, noisy curve behind it (in one plotext signal
+all dots of a cell take the colour of the last), and cells carry names of styles, not colours.
+"""
+# ruff: noqa: A002 - ascii is the word of the command line, too
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal, NamedTuple, TypeAlias
+
+import numpy as np
+
+from tinygpt_tui.render.cells import Row, Span, fit, row, safe
+from tinygpt_tui.render.cells import width as width_of
+from tinygpt_tui.render.raster import Canvas, Grid, Points, rasters
+from tinygpt_tui.render.sampling import Array, extremes, nice_ticks, tick_text, visible
+
+Weight: TypeAlias = Literal["faint", "line", "bold"]
+Marks: TypeAlias = Mapping[int, str]  # a column or a row of the canvas, and what is written there
+
+MIN_WIDTH, MIN_HEIGHT = 12, 4
+MIN_COLUMNS = 6  # of the canvas; labels of y give way to it
+_RANKS = {"faint": 1, "line": 2, "bold": 3}
+_LEGEND = {"faint": "⣿", "line": "─", "bold": "━"}
+# A glyph a variant, in the order of their first curves; from the third on, overlaid runs.
+_ASCII = {"faint": ".:'`,", "line": "ox+*~", "bold": "@#%&$"}
+# Percentiles between which a faint curve counts for the range of y, and how many points tell them.
+_FAINT_RANGE = (1.0, 99.5)
+_FAINT_SAMPLE = 4096
+_MARGIN = 0.04  # of the range of y, above and below
+_HUGE = 1e300  # values are cut to this, so that the span of two is still a number
+_GAP = np.full((1, 2), np.nan)
+_TICK_ROWS, _TICK_COLUMNS = 3, 11  # canvas that a label of y, of x takes
+
+
+@dataclass(frozen=True, eq=False)
+class Curve:
+    """A curve: x ascending, y of the same length with NaN for gaps, style a name of the palette.
+
+    The weight is the layer, too: faint curves lie behind, bold ones on top, twice as thick.
+    """
+
+    name: str
+    style: str
+    x: Array
+    y: Array
+    weight: Weight = "line"
+
+
+@dataclass(frozen=True)
+class View:
+    """The part of the plane that is shown; a y limit of None follows the visible points."""
+
+    x0: float
+    x1: float
+    y0: float | None = None
+    y1: float | None = None
+    log_y: bool = False
+
+
+class _Limits(NamedTuple):
+    """The view with nothing left open; y in its scale's own unit, log10 of the value if log."""
+
+    x0: float
+    x1: float
+    y0: float
+    y1: float
+    log: bool
+
+    def across(self, x: float, steps: int) -> int:
+        """Which of `steps` columns x falls into; the limits themselves are the outer two."""
+        return round((x - self.x0) / (self.x1 - self.x0) * (steps - 1))
+
+    def up(self, y: float, steps: int) -> int:
+        """The same for a value of y, from the bottom."""
+        scaled = math.log10(y) if self.log else y
+        return round((scaled - self.y0) / (self.y1 - self.y0) * (steps - 1))
+
+
+class _Sample(NamedTuple):
+    """The points of a curve that are drawn, y scaled as in `_Limits`; `typical`: for a faint curve,
+    values spread evenly over all that are in view."""
+
+    curve: Curve
+    x: Array
+    y: Array
+    typical: Array
+
+
+class _Frame(NamedTuple):
+    side: str
+    side_tick: str
+    corner: str
+    base: str
+    base_tick: str
+    cursor: str
+    cursor_tick: str
+
+
+_LINES = _Frame("│", "┤", "└", "─", "┬", "│", "┴")
+_PLAIN = _Frame("|", "+", "+", "-", "+", "|", "^")
+
+
+def chart(
+    curves: Sequence[Curve],
+    view: View,
+    width: int,
+    height: int,
+    *,
+    title: str,
+    x_label: str,
+    ascii: bool = False,
+    cursor: float | None = None,
+    x_text: Callable[[float], str] = tick_text,
+    x_ticks: Callable[[float, float, int], list[float]] = nice_ticks,
+) -> list[Row]:
+    """Exactly `height` rows of `width` columns: title and legend, curves in a frame, labels of x.
+
+    Without limits, y spans every visible point and a small margin; where other curves are in view,
+    too, a faint one counts from its 1st to its 99.5th percentile only, so that the first, huge
+    losses of a raw curve do not flatten all that follows. What lies outside the view is cut off at
+    its edge. Under 12 columns or 4 rows the rows are blank.
+
+    Times on x want `x_text=numbers.duration, x_ticks=sampling.time_ticks`.
+    """
+    if width < MIN_WIDTH or height < MIN_HEIGHT:
+        return [row(" " * max(width, 0))] * max(height, 0)
+    density = (1, 1) if ascii else (2, 4)
+    frame = _PLAIN if ascii else _LINES
+    view = _sound(view)
+    samples = [_sample(curve, view, width - MIN_COLUMNS, density[0]) for curve in curves]
+    limits = _limits(samples, view)
+    y_marks = _y_marks(limits, Grid(1, height - 3, *density)) if _any(samples) else {}
+    gutter = max(map(len, y_marks.values()), default=0)
+    if gutter > width - 1 - MIN_COLUMNS:
+        y_marks, gutter = {}, 0
+    grid = Grid(width - 1 - gutter, height - 3, *density)
+    glyphs = _ascii_glyphs(curves) if ascii else [_LEGEND[curve.weight] for curve in curves]
+    canvas = Canvas(grid.columns, grid.rows)
+    if _any(samples):
+        _draw(canvas, samples, limits, grid, glyphs if ascii else None)
+    else:
+        canvas.caption("no data in view" if _any(curves) else "no data yet", "muted")
+    at = None
+    if cursor is not None and view.x0 <= cursor <= view.x1:
+        at = limits.across(cursor, grid.dots[0]) // grid.across
+        canvas.column(at, frame.cursor, "cursor")
+    x_marks = _x_marks(limits, grid, x_ticks, x_text) if _any(curves) else {}
+    x_marks, labels = _labels(x_marks, gutter, width, row(Span(safe(x_label), "muted")))
+    return [
+        _head(safe(title), curves, glyphs, width),
+        *_body(canvas, y_marks, gutter, frame),
+        _axis(x_marks, gutter, grid, at, frame),
+        labels,
+    ]
+
+
+def _sound(view: View) -> View:
+    """The view with limits that span something; nothing else is asked of the caller's numbers."""
+    x0, x1 = (_finite(x, 0.0) for x in (view.x0, view.x1))
+    if not x1 > x0:
+        pad = max(0.5, abs(x0) * 1e-6)
+        x0, x1 = x0 - pad, x0 + pad
+    y0, y1 = (None if y is None else _scaled(y, view) for y in (view.y0, view.y1))
+    return View(x0, x1, y0, y1, view.log_y)
+
+
+def _finite(value: float, default: float) -> float:
+    return min(max(value, -_HUGE), _HUGE) if math.isfinite(value) else default
+
+
+def _scaled(y: float, view: View) -> float | None:
+    if not math.isfinite(y) or (view.log_y and y <= 0):
+        return None
+    return math.log10(y) if view.log_y else _finite(y, 0.0)
+
+
+def _any(curves: Sequence[Curve | _Sample]) -> bool:
+    return any(len(curve.x) for curve in curves)
+
+
+def _sample(curve: Curve, view: View, columns: int, across: int) -> _Sample:
+    """The points of a curve that can be drawn in the view and told apart; none if there is none.
+
+    A faint curve gets two points a cell, not two a dot: it is a band, at half the cost.
+    """
+    part = visible(curve.x, view.x0, view.x1)
+    x, y = (np.asarray(values[part], dtype=np.float64) for values in (curve.x, curve.y))
+    buckets = columns if curve.weight == "faint" else columns * across
+    drawable = np.isfinite(y) & (y > 0) if view.log_y else np.isfinite(y)
+    if not drawable.all():
+        y = np.where(drawable, y, np.nan)
+    typical = y[:: -(-len(y) // _FAINT_SAMPLE)] if curve.weight == "faint" and len(y) else y[:0]
+    x, y = extremes(x, y, buckets, view.x0, view.x1)
+    if view.log_y:
+        y, typical = np.log10(y), np.log10(typical)
+    y = np.clip(y, -_HUGE, _HUGE)
+    x, y = _cut(x, y, view.x0, view.x1)
+    if np.isnan(y).all():
+        x = y = y[:0]
+    return _Sample(curve, x, y, typical[~np.isnan(typical)])
+
+
+def _cut(along: Array, other: Array, low: float, high: float) -> tuple[Array, Array]:
+    """A polyline with what lies outside [low, high] of its first coordinate turned into gaps, and
+    a point where it crosses a limit."""
+    for limit in (low, high):
+        before, after = along[:-1] - limit, along[1:] - limit
+        at = np.flatnonzero(np.sign(before) * np.sign(after) < 0)
+        if len(at):
+            share = before[at] / (before[at] - after[at])
+            crossing = other[at] + share * (other[at + 1] - other[at])
+            along, other = np.insert(along, at + 1, limit), np.insert(other, at + 1, crossing)
+    outside = ~((along >= low) & (along <= high))
+    if outside.any():
+        along, other = np.where(outside, np.nan, along), np.where(outside, np.nan, other)
+    return along, other
+
+
+def _limits(samples: Sequence[_Sample], view: View) -> _Limits:
+    ranges = [_range(sample, samples) for sample in samples if len(sample.y)]
+    low = min((low for low, _ in ranges), default=0.0)
+    high = max((high for _, high in ranges), default=1.0)
+    pad = _MARGIN * (high - low) or max(abs(high) * 0.05, 1e-3)
+    y0 = low - pad if view.y0 is None else view.y0
+    y1 = high + pad if view.y1 is None else view.y1
+    if not y1 > y0:
+        y0, y1 = y0 - (pad := max(abs(y0) * 0.05, 1e-3)), y0 + pad
+    return _Limits(view.x0, view.x1, y0, y1, view.log_y)
+
+
+def _range(sample: _Sample, samples: Sequence[_Sample]) -> tuple[float, float]:
+    """What a curve asks of y; the rule is told in `chart`."""
+    others = any(len(s.y) for s in samples if s.curve.weight != "faint")
+    if sample.curve.weight == "faint" and others and len(sample.typical):
+        low, high = np.percentile(sample.typical, _FAINT_RANGE)
+        return float(low), float(high)
+    return float(np.nanmin(sample.y)), float(np.nanmax(sample.y))
+
+
+def _draw(
+    canvas: Canvas,
+    samples: Sequence[_Sample],
+    limits: _Limits,
+    grid: Grid,
+    glyphs: Sequence[str] | None,
+) -> None:
+    """Every curve onto the canvas, faint ones first."""
+    order = sorted(range(len(samples)), key=lambda i: _RANKS[samples[i].curve.weight])
+    markers = [glyphs[i] if glyphs else "braille" for i in order]
+    drawn = [_dots(samples[i], limits, grid) for i in order]
+    for i, codes in zip(order, rasters(zip(drawn, markers, strict=True), grid), strict=True):
+        curve = samples[i].curve
+        canvas.lay(codes, curve.style, _RANKS[curve.weight])
+
+
+def _dots(sample: _Sample, limits: _Limits, grid: Grid) -> Points:
+    """A sample as polylines in whole dots. In braille a lone point becomes a small square, and a
+    bold curve is drawn again one dot higher: one dot alone is easily missed."""
+    y, x = _cut(sample.y, sample.x, limits.y0, limits.y1)
+    across, down = (dots - 1 for dots in grid.dots)
+    columns = np.rint((x - limits.x0) / (limits.x1 - limits.x0) * across)
+    rows = np.rint((y - limits.y0) / (limits.y1 - limits.y0) * down)
+    points = _corners(np.column_stack((columns, rows)))
+    if grid.down == 1:
+        return points
+    squares = [_GAP, *(_square(point, across, down) for point in _lone(points))]
+    if sample.curve.weight == "bold":
+        squares += [points + np.array((0.0, 1.0))]
+    return np.concatenate((points, *squares))
+
+
+def _corners(points: Points) -> Points:
+    """Polylines without the points that no eye would miss: plotext takes 10 us for each."""
+    moved = np.diff(points, axis=0, prepend=np.nan)
+    points = points[(moved != 0).any(axis=1)]
+    step = np.diff(points, axis=0)
+    before, after = step[:-1], step[1:]
+    straight = before[:, 0] * after[:, 1] == before[:, 1] * after[:, 0]
+    onward = (before * after).sum(axis=1) > 0
+    return np.delete(points, np.flatnonzero(straight & onward) + 1, axis=0)
+
+
+def _lone(points: Points) -> Points:
+    """Points with a gap or nothing on both sides."""
+    gap = np.concatenate(([True], np.isnan(points[:, 0]), [True]))
+    return points[gap[:-2] & ~gap[1:-1] & gap[2:]]
+
+
+def _square(point: Points, across: int, down: int) -> Points:
+    column, line = min(point[0], across - 1), min(point[1], down - 1)
+    corners = [(0, 0), (1, 0), (1, 1), (0, 1)]
+    return np.concatenate((_GAP, np.array([(column + c, line + r) for c, r in corners])))
+
+
+def _y_marks(limits: _Limits, grid: Grid) -> dict[int, str]:
+    low, high = limits.y0, limits.y1
+    if limits.log:
+        low, high = 10 ** max(low, -300.0), 10 ** min(high, 300.0)
+    ticks = nice_ticks(low, high, max(2, grid.rows // _TICK_ROWS), log=limits.log)
+    marks: dict[int, str] = {}
+    for tick, text in zip(ticks, _aligned([tick_text(t) for t in ticks]), strict=True):
+        line = grid.rows - 1 - limits.up(tick, grid.dots[1]) // grid.down
+        if text not in marks.values():
+            marks.setdefault(line, text)
+    return marks
+
+
+def _aligned(texts: list[str]) -> list[str]:
+    """1.5 beside 2.0: as many decimals for all; left alone if any has an exponent or a suffix."""
+    if not all(text.lstrip("-").replace(".", "", 1).isdigit() for text in texts):
+        return texts
+    decimals = max((len(text.partition(".")[2]) for text in texts), default=0)
+    small = all(abs(float(text)) < 10 for text in texts)
+    return [f"{float(text):.{decimals}f}" for text in texts] if small else texts
+
+
+def _x_marks(
+    limits: _Limits,
+    grid: Grid,
+    ticks: Callable[[float, float, int], list[float]],
+    text: Callable[[float], str],
+) -> dict[int, str]:
+    marks: dict[int, str] = {}
+    for tick in ticks(limits.x0, limits.x1, max(3, grid.columns // _TICK_COLUMNS)):
+        column = limits.across(tick, grid.dots[0]) // grid.across
+        if text(tick) not in marks.values():
+            marks.setdefault(column, text(tick))
+    return marks
+
+
+def _ascii_glyphs(curves: Sequence[Curve]) -> list[str]:
+    """A character a curve: its place in the row of glyphs says whose it is, the row which curve."""
+    families = list(dict.fromkeys(curve.style.partition(".")[0] for curve in curves))
+    places = [families.index(curve.style.partition(".")[0]) for curve in curves]
+    rows = [_ASCII[curve.weight] for curve in curves]
+    return [glyphs[place % len(glyphs)] for glyphs, place in zip(rows, places, strict=True)]
+
+
+def _head(title: str, curves: Sequence[Curve], glyphs: Sequence[str], width: int) -> Row:
+    """The title and, as far as there is room, the legend; the faintest curves leave it first."""
+    entries = list(zip(curves, glyphs, strict=True))
+    head = row(Span(title, "strong"))
+    for rank in sorted(_RANKS.values()):
+        legend = _legend([entry for entry in entries if _RANKS[entry[0].weight] >= rank])
+        room = width - width_of(head) - width_of(legend)
+        if legend and room >= 2:
+            return row(*head, " " * room, *legend)
+    return fit(head, width)
+
+
+def _legend(entries: Sequence[tuple[Curve, str]]) -> Row:
+    parts: list[Span | str] = []
+    for curve, glyph in entries:
+        parts += ["  "] if parts else []
+        parts += [Span(glyph, curve.style), Span(f" {safe(curve.name)}", "muted")]
+    return row(*parts)
+
+
+def _body(canvas: Canvas, marks: Marks, gutter: int, frame: _Frame) -> list[Row]:
+    rows = []
+    for line in range(len(canvas.codes)):
+        side = frame.side_tick if line in marks else frame.side
+        label = Span(f"{marks.get(line, ''):>{gutter}}{side}", "muted")
+        rows.append(row(label, *canvas.spans(line)))
+    return rows
+
+
+def _axis(marks: Marks, gutter: int, grid: Grid, cursor: int | None, frame: _Frame) -> Row:
+    base = [frame.base_tick if column in marks else frame.base for column in range(grid.columns)]
+    left = " " * gutter + frame.corner
+    if cursor is None:
+        return row(Span(left + "".join(base), "muted"))
+    before, after = "".join(base[:cursor]), "".join(base[cursor + 1 :])
+    return row(
+        Span(left + before, "muted"), Span(frame.cursor_tick, "cursor"), Span(after, "muted")
+    )
+
+
+def _labels(marks: Marks, gutter: int, width: int, name: Row) -> tuple[dict[int, str], Row]:
+    """What the ticks of x say, each under its tick, and at the right end what x is; with it, the
+    ticks whose labels found room."""
+    taken = width_of(name) + 2 if name else 0
+    end = width - taken if width - gutter - taken >= 2 * _TICK_COLUMNS else width
+    text, kept = "", {}
+    for column, label in sorted(marks.items()):
+        start = min(max(gutter + 1 + column - len(label) // 2, 0), width - len(label))
+        if start + len(label) <= end and start >= len(text) + 2 * bool(text):
+            text, kept[column] = text.ljust(start) + label, label
+    labels = fit(row(Span(text, "muted")), width if end == width else end + 2)
+    return kept, labels if end == width else row(*labels, *name)

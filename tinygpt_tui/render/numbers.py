@@ -1,0 +1,100 @@
+"""Numbers as short texts. What is unknown (None or NaN) is a dash, so that columns keep still."""
+# ruff: noqa: A002 - ascii is the word of the command line, too
+
+from __future__ import annotations
+
+import math
+from typing import TypeGuard
+
+_UNITS = ("", "k", "M", "G", "T", "P")
+
+
+def _known(value: float | None) -> TypeGuard[float]:
+    return value is not None and not math.isnan(value)
+
+
+def _unknown(*, ascii: bool) -> str:
+    return "-" if ascii else "–"  # noqa: RUF001 - the dash is meant
+
+
+def _infinite(value: float, *, ascii: bool) -> str:
+    return ("-" if value < 0 else "") + ("inf" if ascii else "∞")
+
+
+def loss(value: float | None, *, ascii: bool = False) -> str:
+    """A loss or perplexity with four significant digits, three decimals at most: 1.593, 65.01."""
+    if not _known(value):
+        return _unknown(ascii=ascii)
+    if not math.isfinite(value):
+        return _infinite(value, ascii=ascii)
+    size = abs(value)
+    if size >= 9999.5:
+        return count(value, ascii=ascii)
+    return f"{value:.{3 if size < 9.9995 else 2 if size < 99.995 else 1 if size < 999.95 else 0}f}"
+
+
+def count(value: float | None, *, ascii: bool = False) -> str:
+    """A number of things with three significant digits and a unit: 987, 12.3k, 1.23M."""
+    if not _known(value):
+        return _unknown(ascii=ascii)
+    if not math.isfinite(value):
+        return _infinite(value, ascii=ascii)
+    scaled, units = float(value), iter(_UNITS)
+    unit = next(units)
+    while abs(scaled) >= 999.5:
+        scaled, further = scaled / 1000, next(units, None)
+        if further is None:
+            return f"{value:.2e}"
+        unit = further
+    if not unit:
+        return f"{scaled:.0f}" if scaled == round(scaled) else f"{scaled:.3g}"
+    size = abs(scaled)
+    return f"{scaled:.{2 if size < 9.995 else 1 if size < 99.95 else 0}f}{unit}"
+
+
+def rate(value: float | None, unit: str = "", *, ascii: bool = False) -> str:
+    """A number of things a second: 12.3k tok/s for the unit "tok"."""
+    return count(value, ascii=ascii) + (f" {unit}/s" if unit else "/s")
+
+
+def duration(seconds: float | None, *, ascii: bool = False) -> str:
+    """A time span in its two largest units: 0.4s, 42s, 3:07, 2h05, 3d04h."""
+    if not _known(seconds):
+        return _unknown(ascii=ascii)
+    if not math.isfinite(seconds):
+        return _infinite(seconds, ascii=ascii)
+    if seconds < 0:
+        return "-" + duration(-seconds, ascii=ascii)
+    if 0 < seconds < 0.95:
+        return f"{seconds:.1f}s"
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole}s"
+    if whole < 3600:
+        return f"{whole // 60}:{whole % 60:02}"
+    if whole < 86400:
+        return f"{whole // 3600}h{whole % 3600 // 60:02}"
+    return f"{whole // 86400}d{whole % 86400 // 3600:02}h"
+
+
+def percent(fraction: float | None, *, ascii: bool = False) -> str:
+    """A fraction as percent, one decimal below ten: 3.2%, 42%, 100%."""
+    if not _known(fraction):
+        return _unknown(ascii=ascii)
+    if not math.isfinite(fraction):
+        return _infinite(fraction, ascii=ascii)
+    value = 100 * fraction
+    return f"{value:.1f}%" if 0 < abs(value) < 9.95 else f"{value:.0f}%"
+
+
+def signed(value: float | None, digits: int = 3, *, ascii: bool = False) -> str:
+    """A difference, its sign always shown: +0.024; 0.000 alone has none."""
+    if not _known(value):
+        return _unknown(ascii=ascii)
+    minus = "-" if ascii else "−"  # noqa: RUF001 - as wide as the plus
+    size = (
+        f"{abs(value):.{digits}f}" if math.isfinite(value) else _infinite(abs(value), ascii=ascii)
+    )
+    if math.isfinite(value) and float(size) == 0:
+        return size
+    return (minus if value < 0 else "+") + size

@@ -1,0 +1,194 @@
+"""Dialogs: a box in the middle of the screen, answered by a key."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import ClassVar, Generic, TypeVar
+
+from rich.text import Text
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.containers import Vertical
+from textual.content import Content
+from textual.events import Key
+from textual.screen import ModalScreen
+from textual.widget import Widget
+from textual.widgets import Input, OptionList, Static
+from textual.widgets.option_list import Option
+
+from tinygpt_tui import palette
+
+Result = TypeVar("Result")
+
+
+class Dialog(ModalScreen[Result | None], Generic[Result]):
+    """A titled box over what was there; Esc leaves it with None."""
+
+    DEFAULT_CSS = """
+    Dialog {
+        align: center middle;
+        background: $background 60%;
+        .box {
+            width: auto; max-width: 96%; height: auto; max-height: 100%;
+            padding: 1 2; background: $surface;
+            border: round $primary; border-title-color: $text; border-title-style: bold;
+            border-subtitle-color: $text-muted;
+        }
+        &.-plain .box { border: ascii $primary; }
+        OptionList {
+            width: auto; height: auto; padding: 0; border: none; background: $surface;
+            &:focus { border: none; background-tint: $surface 0%; }
+            & > .option-list--option { padding: 0; }
+            & > .option-list--option-highlighted { background: $primary 35%; }
+        }
+        Input { border: none; padding: 0 1; height: 1; background: $panel; }
+        Input:focus { background: $primary 35%; border: none; }
+    }
+    """
+    BINDINGS: ClassVar[list[BindingType]] = [Binding("escape", "leave", "back", show=False)]
+
+    def __init__(
+        self, title: str, hints: Sequence[tuple[str, str]], *, plain: bool = False
+    ) -> None:
+        super().__init__(classes="-plain" if plain else None)
+        self.plain = plain
+        self._title = title
+        self._hints = hints
+
+    def box(self, *children: Widget) -> Vertical:
+        """The frame, with its title and what the keys do."""
+        frame = Vertical(*children, classes="box")
+        frame.border_title = Content(f" {self._title} ")
+        frame.border_subtitle = hints(self._hints)
+        return frame
+
+    def style(self, name: str) -> str:
+        """A name of the palette as rich takes it."""
+        return str(palette.style(name, dark=self.app.current_theme.dark))
+
+    def action_leave(self) -> None:
+        """Back, with nothing decided."""
+        self.dismiss(None)
+
+
+def hints(keys: Sequence[tuple[str, str]]) -> Content:
+    """Keys and what they do, in a line."""
+    parts: list[Content | tuple[str, str] | str] = [" "]
+    for key, does in keys:
+        parts += [(key, "bold $text-accent"), f" {does}  "]
+    return Content.assemble(*parts)
+
+
+class Ask(Dialog[str]):
+    """A question with a few answers: by arrow keys and Enter, by its letter, or by the mouse."""
+
+    DEFAULT_CSS = """
+    Ask .question { width: auto; max-width: 68; margin-bottom: 1; }
+    """
+
+    def __init__(
+        self,
+        question: str,
+        choices: Sequence[tuple[str, str, str]],
+        *,
+        title: str = "Question",
+        plain: bool = False,
+    ) -> None:
+        """`choices` are (key, value, label); the first is under the cursor."""
+        arrows = "up/down" if plain else "↑↓"
+        keys = [(arrows, "choose"), ("Enter", "take it"), ("Esc", "cancel")]
+        super().__init__(title, keys, plain=plain)
+        self._question = question
+        self._choices = choices
+
+    def compose(self) -> ComposeResult:
+        """The question over its answers."""
+        accent = self.style("key")
+        options = [
+            Option(Text.assemble(" ", (key, accent), f"  {label} "), id=value)
+            for key, value, label in self._choices
+        ]
+        question = Static(Text(self._question), classes="question")
+        yield self.box(question, OptionList(*options))
+
+    def on_mount(self) -> None:
+        """The first answer is the one that Enter takes."""
+        answers = self.query_one(OptionList)
+        answers.highlighted = 0
+        answers.focus()
+
+    def on_option_list_option_selected(self, event: OptionList.OptionSelected) -> None:
+        """Answered by Enter or by the mouse."""
+        self.dismiss(event.option.id)
+
+    def on_key(self, event: Key) -> None:
+        """Answered by its letter."""
+        for key, value, _ in self._choices:
+            if key in (event.key, event.character):
+                event.stop()
+                self.dismiss(value)
+
+
+class Message(Dialog[None]):
+    """Something to be read, then closed by nearly any key."""
+
+    DEFAULT_CSS = "Message .text { width: auto; max-width: 68; }"
+    BINDINGS: ClassVar[list[BindingType]] = [Binding("enter,space,q", "leave", "close", show=False)]
+
+    def __init__(self, text: str, *, title: str = "Message", plain: bool = False) -> None:
+        super().__init__(title, [("Enter", "close")], plain=plain)
+        self._text = text
+
+    def compose(self) -> ComposeResult:
+        """The text, as it is: no markup, it may come from a file."""
+        yield self.box(Static(Text(self._text), classes="text"))
+
+    def on_click(self) -> None:
+        """The mouse closes it, too."""
+        self.dismiss(None)
+
+
+class AskText(Dialog[str]):
+    """A question that is answered by a line of text, checked as it is typed."""
+
+    DEFAULT_CSS = """
+    AskText {
+        .box { width: 64; }
+        .question, .problem { width: 1fr; height: auto; }
+        Input { margin: 1 0; }
+        .problem { color: $text-error; min-height: 1; }
+    }
+    """
+
+    def __init__(
+        self,
+        question: str,
+        value: str,
+        check: Callable[[str], str | None],
+        *,
+        title: str = "Question",
+        plain: bool = False,
+    ) -> None:
+        """`check` says in a sentence what is wrong with an answer, None if nothing is."""
+        super().__init__(title, [("Enter", "take it"), ("Esc", "cancel")], plain=plain)
+        self._question, self._value, self._check = question, value, check
+
+    def compose(self) -> ComposeResult:
+        """The question, the line, what is wrong with it."""
+        yield self.box(
+            Static(Text(self._question), classes="question"),
+            Input(self._value, compact=True),
+            Static("", classes="problem"),
+        )
+
+    def on_input_changed(self, event: Input.Changed) -> None:
+        """Say at once what is wrong; that nothing has changed yet is no mistake."""
+        problem = None if event.value == self._value else self._check(event.value)
+        self.query_one(".problem", Static).update(Text(problem or ""))
+
+    def on_input_submitted(self, event: Input.Submitted) -> None:
+        """Take the answer, if it is one."""
+        if event.value == self._value:
+            self.dismiss(None)
+        elif self._check(event.value) is None:
+            self.dismiss(event.value)

@@ -1,0 +1,43 @@
+"""The help screen, made from the table of keys."""
+
+from __future__ import annotations
+
+from textual.app import ComposeResult
+from textual.containers import VerticalScroll
+from textual.screen import ModalScreen
+from textual.widgets import Static
+
+from tinygpt_tui.keys import GROUPS
+
+
+class HelpScreen(ModalScreen[None]):
+    """Every key and what it does."""
+
+    BINDINGS = [("escape,question_mark,q", "dismiss", "close")]  # noqa: RUF012 - textual's own way
+    DEFAULT_CSS = """
+    HelpScreen { align: center middle; }
+    HelpScreen VerticalScroll { width: 76; max-width: 100%; height: auto; max-height: 100%;
+                                border: round $primary; padding: 0 1; background: $surface; }
+    HelpScreen Static { height: auto; }
+    """
+
+    def __init__(self, *, ascii: bool = False) -> None:  # noqa: A002 - the flag's name
+        super().__init__()
+        self._ascii = ascii
+
+    def compose(self) -> ComposeResult:
+        """One scrolling text."""
+        with VerticalScroll(can_focus=True):
+            yield Static(help_text(ascii=self._ascii))
+
+
+def help_text(*, ascii: bool = False) -> str:  # noqa: A002 - the flag's name
+    """The table of keys as markup."""
+    lines = []
+    for title, keys in GROUPS.items():
+        lines += [f"[b]{title}[/b]"]
+        for key in keys:
+            text = key.text.replace("←", "left").replace("→", "right") if ascii else key.text
+            lines.append(f"  [$accent]{text.replace('[', chr(92) + '['):<12}[/] {key.help}")
+        lines.append("")
+    return "\n".join([*lines, "[dim]Esc closes this[/dim]"])

@@ -1,0 +1,169 @@
+"""What the Train tab shows before there is a run: the presets, and what each costs here."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from rich.text import Text
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.message import Message
+from textual.widget import Widget
+from textual.widgets import OptionList, Static
+from textual.widgets.option_list import Option
+
+from tinygpt.config import PRESETS
+from tinygpt_tui import estimate as costs
+from tinygpt_tui import palette
+from tinygpt_tui.render.cells import safe
+
+# The reason for each is in tinygpt/config.py.
+_MADE_FOR = {
+    "micro": "any laptop: learns to spell within the first minute",
+    "nano": "a CPU: the size of nanoGPT's CPU example",
+    "baby": "a GPU: the size of nanoGPT's GPU example",
+    "small": "a large GPU and a large corpus: the shape of GPT-2",
+}
+_COLUMNS = (11, 16, 9, 10, 20)
+
+
+class _Speed(Message):
+    """A thread has measured the machine."""
+
+    def __init__(self, speed: float) -> None:
+        super().__init__()
+        self.speed = speed
+
+
+class Start(Widget):
+    """The presets; Enter posts `Chosen`. Everything is drawn at once, the times follow."""
+
+    DEFAULT_CSS = """
+    Start {
+        align: center middle; height: 1fr; width: 1fr;
+        Static, OptionList { width: 76; height: auto; max-width: 100%; }
+        OptionList {
+            border: none; padding: 0; background: $background;
+            &:focus { border: none; background-tint: $background 0%; }
+            & > .option-list--option { padding: 0; }
+            & > .option-list--option-highlighted { background: $primary 30%; }
+        }
+        .keys { margin-top: 1; }
+        .top { margin-bottom: 1; }
+    }
+    """
+    BINDINGS: ClassVar[list[BindingType]] = [Binding("enter", "choose", "train", show=False)]
+
+    class Chosen(Message):
+        """This preset is to be trained."""
+
+        def __init__(self, preset: str) -> None:
+            super().__init__()
+            self.preset = preset
+
+    def __init__(
+        self,
+        *,
+        corpus: str = "auto",
+        plain: bool = False,
+        id: str | None = None,  # noqa: A002 - textual's own name
+    ) -> None:
+        """`corpus` is what ``--data`` says."""
+        super().__init__(id=id)
+        self._corpus = corpus
+        self._plain = plain
+        self._speed: float | None = None
+
+    def compose(self) -> ComposeResult:
+        """A greeting, the presets, the keys."""
+        yield Static(self._top(), classes="top")
+        yield OptionList(*(Option(self._preset(p), id=p) for p in PRESETS))
+        yield Static(self._keys(), classes="keys")
+
+    def on_mount(self) -> None:
+        """Enter alone is to do something sensible: the preset that suits this machine."""
+        presets = self.query_one(OptionList)
+        presets.highlighted = list(PRESETS).index(costs.default_preset())
+        presets.focus()
+        self.run_worker(self._measure, thread=True, exit_on_error=False)
+
+    def on_option_list_option_selected(self, event: OptionList.OptionSelected) -> None:
+        """Enter, or the mouse."""
+        event.stop()
+        if event.option.id:
+            self.post_message(self.Chosen(event.option.id))
+
+    def on__speed(self, event: _Speed) -> None:
+        """The times are known."""
+        self._speed = event.speed
+        presets = self.query_one(OptionList)
+        for preset in PRESETS:
+            presets.replace_option_prompt(preset, self._preset(preset))
+
+    def focus(self, scroll_visible: bool = True) -> Start:  # noqa: FBT001, FBT002 - textual's own
+        """The list is what takes keys."""
+        self.query_one(OptionList).focus(scroll_visible)
+        return self
+
+    def _measure(self) -> None:
+        self.post_message(_Speed(costs.machine_speed()))
+
+    def _style(self, name: str) -> str:
+        return str(palette.style(name, dark=self.app.current_theme.dark))
+
+    def _top(self) -> Text:
+        text = Text()
+        text.append("Train a small GPT from scratch, twice: ", self._style("strong"))
+        text.append("Dense", self._style("dense.bold"))
+        text.append(" and ", self._style("strong"))
+        text.append("MoE", self._style("moe.bold"))
+        text.append(", side by side.\n\n", self._style("strong"))
+        heads = ("", "layers/heads/", "", "Dense", "MoE")
+        below = ("preset", "width", "context", "parameters", "total (active)")
+        for names, last in ((heads, ""), (below, "time, about")):
+            cells = "".join(
+                f"{n:>{w}}" if i > 1 else f"{n:<{w}}"
+                for i, (n, w) in enumerate(zip(names, _COLUMNS, strict=True))
+            )
+            text.append(f"  {cells[:-2].rstrip():<64}", self._style("muted"))
+            text.append(f"{last:>10}" + "\n" * (not last), self._style("muted"))
+        return text
+
+    def _preset(self, preset: str) -> Text:
+        config = costs.preset_config(preset)
+        gpt = config.gpt
+        cost = costs.estimate(config, self._speed)
+        dense, (every, active) = cost.parameters["dense"][1], cost.parameters["moe"]
+        text = Text(no_wrap=True)
+        text.append(f"\n  {preset:<11}", self._style("strong"))
+        text.append(f"{f'{gpt.layers}/{gpt.heads}/{gpt.width}':<16}{gpt.context:>7}")
+        text.append(f"{costs.short_count(dense):>10}", self._style("dense"))
+        moe = f"{costs.short_count(every)} ({costs.short_count(active)})"
+        text.append(f"{moe:>18}", self._style("moe"))
+        text.append(f"{self._time(cost):>12}\n", self._style("text"))
+        text.append(
+            f"  {'':11}{config.steps:,} steps; for {_MADE_FOR[preset]}", self._style("muted")
+        )
+        return text
+
+    def _time(self, cost: costs.Estimate) -> str:
+        if cost.seconds is None:
+            return "..." if self._speed is None else "not known"
+        return costs.about_time(cost.seconds).removeprefix("about ")
+
+    def _keys(self) -> Text:
+        key, muted = self._style("key"), self._style("muted")
+        arrows = "up/down" if self._plain else "↑↓"
+        return Text.assemble(
+            *(("  Corpus ", muted), _corpus(self._corpus), "\n\n"),
+            *(("  Enter", key), (" train this preset    ", muted)),
+            *((arrows, key), (" choose    ", muted)),
+            *(("n", key), (" a form for everything else", muted)),
+        )
+
+
+def _corpus(data: str) -> str:
+    """What will be trained on, in a line."""
+    if data == "auto":
+        return "tinyshakespeare, or its stand-in where it cannot be downloaded"
+    return safe(data)

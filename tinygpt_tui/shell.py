@@ -1,0 +1,57 @@
+"""The lines around the tabs: header and footer, as rows of cells."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from tinygpt.run import RunState
+from tinygpt_tui.keys import Key
+from tinygpt_tui.render.cells import Row, Span, fit, row, safe, width
+from tinygpt_tui.train.view import state_badge
+
+TITLES = {"train": "Train", "generate": "Generate", "attention": "Attention", "experts": "Experts"}
+
+
+def header_row(
+    tab: str,
+    run: str | None,
+    corpus: str,
+    state: RunState | None,
+    columns: int,
+    *,
+    ascii: bool = False,  # noqa: A002 - the flag's name
+) -> Row:
+    """The tabs at the left; the run, its corpus and its state at the right, as far as they fit."""
+    parts: list[Span | str] = []
+    for number, (name, title) in enumerate(TITLES.items(), start=1):
+        text = f" {number} {title} " if columns >= 60 else f" {number} {title[:5]} "
+        parts.append(Span(text, "reverse bold" if name == tab else "muted"))
+    left = row(*parts)
+    badge = state_badge(state, ascii=ascii)
+    candidates = [
+        row(
+            Span(f"{safe(corpus)}  ", "faint"), Span(f"{safe(run or '')}  ", "strong"), *badge, " "
+        ),
+        row(Span(f"{safe(run or '')}  ", "strong"), *badge, " "),
+        row(*badge, " "),
+    ]
+    rest = columns - width(left)
+    right = next((cells for cells in candidates if width(cells) <= rest - 1), ())
+    return row(*fit(left, columns - width(right)), *right)
+
+
+def footer_row(keys: Sequence[Key], columns: int) -> Row:
+    """The keys that matter most now, as many as fit; help and quit always."""
+    shown = [key for key in keys if key.footer]
+    always = [key for key in shown if key.action in ("help", "leave")]
+    others = [key for key in shown if key not in always]
+    while others and sum(map(_size, [*others, *always])) > columns:
+        others.pop()
+    parts: list[Span | str] = []
+    for key in [*others, *always]:
+        parts += [Span(f" {key.text}", "key"), Span(f" {key.label} ", "muted")]
+    return fit(row(*parts), columns)
+
+
+def _size(key: Key) -> int:
+    return len(key.text) + len(key.label) + 3

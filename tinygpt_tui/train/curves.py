@@ -1,0 +1,134 @@
+"""From a run's history to the curves of a chart: units of x, stretch, smoothing, down-sampling."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from tinygpt_tui.history import Floats, History, VariantHistory
+from tinygpt_tui.render.curves import Curve
+from tinygpt_tui.render.sampling import extremes
+from tinygpt_tui.train.options import Options, XAxis
+
+Quantity = str
+"""loss or perplexity."""
+
+
+@dataclass(frozen=True, slots=True)
+class Overlay:
+    """Another run laid over the charts."""
+
+    name: str
+    history: History
+    style: str
+
+
+def curves(
+    history: History,
+    options: Options,
+    quantity: Quantity,
+    stretch: tuple[float, float],
+    columns: int,
+    overlays: Sequence[Overlay] = (),
+) -> list[Curve]:
+    """What a chart of `columns` shows: overlays, then faint, then smooth, then validation."""
+    found = [curve for overlay in overlays for curve in _overlaid(overlay, options)]
+    for name, variant in history.variants.items():
+        if name in options.hidden or not len(variant.step.values):
+            continue
+        if "train" not in options.hidden:
+            found += _train(name, variant, options, stretch, columns)
+        if "val" not in options.hidden:
+            x = evaluation_x(variant, options.x_axis)
+            y = np.array([r.val_loss for r in variant.evaluations], np.float64)
+            found.append(Curve(f"{name} val", f"{name}.bold", x, y, "bold"))
+    return [_as_quantity(curve, quantity) for curve in found]
+
+
+def whole_stretch(history: History, axis: XAxis) -> tuple[float, float]:
+    """From the first to the newest x of any variant."""
+    lows, highs = [], []
+    for variant in history.variants.values():
+        x = train_x(variant, axis)
+        if len(x):
+            lows.append(float(x[0]))
+            highs.append(float(x[-1]))
+    return (min(lows), max(highs)) if lows else (0.0, 1.0)
+
+
+def train_x(variant: VariantHistory, axis: XAxis) -> Floats:
+    """The x of each train record."""
+    if axis == "time":
+        return variant.seconds.values
+    steps, last = variant.step.values, variant.last
+    if axis == "steps" or last is None or not last.step:
+        return steps
+    return steps * ((last.tokens if axis == "tokens" else last.epoch) / last.step)
+
+
+def evaluation_x(variant: VariantHistory, axis: XAxis) -> Floats:
+    """The x of each evaluation."""
+    key = {"steps": "step", "epochs": "epoch", "tokens": "tokens", "time": "train_seconds"}[axis]
+    return np.array([getattr(record, key) for record in variant.evaluations], np.float64)
+
+
+def averages(variant: VariantHistory, at: Floats, window: int) -> Floats:
+    """The trailing mean of the finite losses over `window` records, at the records `at`."""
+    places = at.astype(np.int64)
+    before = places - window
+    sums, counts = variant.loss_sum.values, variant.loss_count.values
+    total = sums[places] - np.where(before >= 0, sums[np.maximum(before, 0)], 0.0)
+    count = counts[places] - np.where(before >= 0, counts[np.maximum(before, 0)], 0.0)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        return np.where(count > 0, total / count, np.nan)
+
+
+def readout(history: History, options: Options) -> Mapping[str, tuple[int, float, float, float]]:
+    """Each variant's step, raw loss, averaged loss and last validation loss at the crosshair."""
+    assert options.cursor is not None
+    found = {}
+    for name, variant in history.variants.items():
+        x = train_x(variant, options.x_axis)
+        if not len(x):
+            continue
+        place = int(np.argmin(np.abs(x - options.cursor)))
+        mean = averages(variant, np.array([place], np.float64), options.average)[0]
+        step = int(variant.step.values[place])
+        known = [r.val_loss for r in variant.evaluations if r.step <= step]
+        loss = float(variant.loss.values[place])
+        found[name] = (step, loss, float(mean), known[-1] if known else np.nan)
+    return found
+
+
+def _train(
+    name: str, variant: VariantHistory, options: Options, stretch: tuple[float, float], columns: int
+) -> Iterator[Curve]:
+    """The raw losses, faint, and their moving average over them."""
+    x, y = train_x(variant, options.x_axis), variant.loss.values
+    if options.average == 1:
+        yield Curve(f"{name} train", name, *extremes(x, y, columns * 2, *stretch), "line")
+        return
+    yield Curve(f"{name} raw", f"{name}.faint", *extremes(x, y, columns * 2, *stretch), "faint")
+    first, last = np.searchsorted(x, stretch)
+    count = min(columns * 2, max(1, int(last - first) + 1))
+    at = np.unique(np.linspace(max(0, first - 1), min(last, len(x) - 1), count).astype(np.int64))
+    smooth = averages(variant, at.astype(np.float64), options.average)
+    yield Curve(f"{name} train", name, x[at], smooth, "line")
+
+
+def _overlaid(overlay: Overlay, options: Options) -> Iterator[Curve]:
+    """Another run: its validation curves alone, or two runs would be a tangle."""
+    for name, variant in overlay.history.variants.items():
+        if name not in options.hidden and variant.evaluations:
+            y = np.array([r.val_loss for r in variant.evaluations], np.float64)
+            x = evaluation_x(variant, options.x_axis)
+            yield Curve(f"{overlay.name} {name}", overlay.style, x, y, "line")
+
+
+def _as_quantity(curve: Curve, quantity: Quantity) -> Curve:
+    if quantity == "loss":
+        return curve
+    y = np.exp(np.minimum(curve.y, 50.0))  # beyond, the number says nothing any more
+    return Curve(curve.name, curve.style, curve.x, y, curve.weight)

@@ -1,0 +1,328 @@
+"""The whole Train tab as rows of cells: a pure function of what is known and of the window's size."""
+
+from __future__ import annotations
+
+import math
+import textwrap
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+from tinygpt.run import RunState
+from tinygpt_tui.history import History, VariantHistory
+from tinygpt_tui.machine import Machine
+from tinygpt_tui.render import numbers
+from tinygpt_tui.render.bars import load_bars, progress
+from tinygpt_tui.render.cells import Row, Span, beside, fit, row, safe, width
+from tinygpt_tui.render.curves import View, chart
+from tinygpt_tui.render.table import Column, table
+from tinygpt_tui.train.curves import Overlay, curves, readout, whole_stretch
+from tinygpt_tui.train.layout import Layout, arrange
+from tinygpt_tui.train.options import Options
+
+UNITS = {"steps": "step", "epochs": "epoch", "tokens": "tokens", "time": "training time"}
+
+
+@dataclass(frozen=True)
+class Scene:
+    """All that the tab shows."""
+
+    history: History
+    options: Options = field(default_factory=Options)
+    state: RunState | None = None
+    machine: Machine | None = None
+    minutes: float | None = None
+    """Of the plan, if time is to end the run."""
+    overlays: Sequence[Overlay] = ()
+    note: str | None = None
+    """A sentence that matters more than the readout."""
+    ascii: bool = False
+
+
+def tab(
+    scene: Scene, columns: int, lines: int, cached: Callable[..., list[Row]] = chart
+) -> list[Row]:
+    """`lines` rows of `columns` cells. `cached` stands in for `chart`, to draw only what changed."""
+    layout = arrange(columns, lines, scene.options.charts, len(scene.history.variants))
+    rows = charts(scene, layout, cached)
+    if layout.readout:
+        rows.append(fit(status_line(scene), columns))
+    if layout.table:
+        rows += table_rows(scene, columns)[: layout.table]
+    if layout.bottom:
+        rows += bottom(scene, columns, layout.bottom)
+    if layout.machine:
+        rows.append(fit(machine_line(scene), columns))
+    return [fit(cells, columns) for cells in [*rows, *[()] * lines][:lines]]
+
+
+def charts(scene: Scene, layout: Layout, draw: Callable[..., list[Row]] = chart) -> list[Row]:
+    """One chart, or both beside or above each other."""
+    stretch = scene.options.window or whole_stretch(scene.history, scene.options.x_axis)
+    view = View(*stretch, None, None, scene.options.log_y)
+    blocks = [
+        draw(
+            curves(scene.history, scene.options, quantity, stretch, width, scene.overlays),
+            view,
+            width,
+            height,
+            title=_title(scene, quantity),
+            x_label=UNITS[scene.options.x_axis],
+            x_text=numbers.duration if scene.options.x_axis == "time" else numbers.count,
+            ascii=scene.ascii,
+            cursor=scene.options.cursor,
+        )
+        for quantity, width, height in layout.charts
+    ]
+    if layout.stacked:
+        return [cells for block in blocks for cells in block]
+    return beside(blocks, gap=1)
+
+
+def _title(scene: Scene, quantity: str) -> str:
+    log = " (log)" if scene.options.log_y else ""
+    return f"{quantity}{log}"
+
+
+def status_line(scene: Scene) -> Row:
+    """One line under the charts: what matters most just now."""
+    if scene.note:
+        return row(Span(" " + safe(scene.note), "warn"))
+    if scene.options.cursor is not None and scene.history.variants:
+        return _readout_line(scene)
+    state = scene.state
+    if state and state.state in ("failed", "killed", "stopped", "stalled", "unreadable"):
+        again = "" if state.active or state.state == "unreadable" else "  u resumes it"
+        return row(Span(f" {safe(state.reason)}", "warn"), Span(again, "key"))
+    if scene.history.end and state and state.state == "done":
+        return closing_line(scene.history)
+    return _hint_line(scene)
+
+
+def closing_line(history: History) -> Row:
+    """How the run ended, and which model is better by how much."""
+    assert history.end is not None
+    parts: list[Span | str] = [Span(f" Done: {safe(history.end.reason)}", "good")]
+    losses = {name: v.evaluated.val_loss for name, v in history.variants.items() if v.evaluated}
+    if losses.keys() >= {"dense", "moe"}:
+        better, worse = sorted(("dense", "moe"), key=losses.__getitem__)
+        gap = losses[worse] - losses[better]
+        parts += ["   ", Span(f"{_called(better)} is better by {gap:.4f} nats", better)]
+        times = {name: history.variants[name].seconds.values for name in ("dense", "moe")}
+        if all(len(t) and t[-1] > 0 for t in times.values()):
+            ratio = float(times["moe"][-1] / times["dense"][-1])
+            parts.append(Span(f"   MoE took {ratio:.2f} times Dense's training time", "muted"))
+    return row(*parts)
+
+
+def _readout_line(scene: Scene) -> Row:
+    parts: list[Span | str] = []
+    for name, (step, raw, mean, val) in readout(scene.history, scene.options).items():
+        parts += [" " if not parts else Span("  │  " if not scene.ascii else "  |  ", "faint")]
+        parts += [
+            Span(f"{_called(name)} step {step:,}", f"{name}.bold"),
+            Span(f"  loss {numbers.loss(raw)}  mean {numbers.loss(mean)}", "text"),
+            Span(f"  val {numbers.loss(val)}", "strong"),
+        ]
+    return row(*parts)
+
+
+def _hint_line(scene: Scene) -> Row:
+    options = scene.options
+    parts = [f"mean of {options.average}" if options.average > 1 else "not smoothed"]
+    parts.append("following" if options.window is None else "zoomed: 0 shows all")
+    if options.hidden:
+        parts.append("hidden: " + ", ".join(sorted(options.hidden)))
+    for overlay in scene.overlays:
+        parts.append(f"over it: {safe(overlay.name)}")
+    return row(Span(" " + "  ".join(parts), "muted"))
+
+
+COLUMNS = (
+    Column("", "left", 0),
+    Column("progress", "left", 5),
+    Column("step", "right", 1),
+    Column("left", "right", 4),
+    Column("train", "right", 2),
+    Column("val", "right", 0),
+    Column("ppl", "right", 1),
+    Column("bpc", "right", 6),
+    Column("best", "right", 3),
+    Column("at", "right", 8),
+    Column("epoch", "right", 7),
+    Column("lr", "right", 9),
+    Column("|g|", "right", 10),
+    Column("tok/s", "right", 4),
+    Column("active", "right", 8),
+    Column("params", "right", 7),
+)
+
+
+def table_rows(scene: Scene, columns: int) -> list[Row]:
+    """A row a variant, and the gap between them."""
+    rows = [variant_cells(scene, name, v) for name, v in scene.history.variants.items()]
+    if len(rows) > 1:
+        rows.append(_gap_cells(scene.history))
+    return table(COLUMNS, rows, columns)
+
+
+def variant_cells(scene: Scene, name: str, variant: VariantHistory) -> list[Span]:
+    """One variant's numbers, in the order of COLUMNS."""
+    last, found = variant.last, variant.evaluated
+    counts = scene.history.start.models.get(name, {}) if scene.history.start else {}
+    mean = float(variant.loss.values[-50:].mean()) if len(variant.loss.values) else None
+    bar = progress(fraction_done(scene, variant), 14, name, ascii=scene.ascii)
+    texts = (
+        numbers.count(last.step) if last else numbers.NONE,
+        numbers.duration(seconds_left(scene, variant)),
+        numbers.loss(mean),
+        numbers.loss(found.val_loss if found else None),
+        f"{found.perplexity:.2f}" if found else numbers.NONE,
+        f"{found.bits_per_char:.3f}" if found else numbers.NONE,
+        numbers.loss(found.best_val_loss if found else None),
+        numbers.count(found.best_step if found else None),
+        f"{last.epoch:.2f}" if last else numbers.NONE,
+        f"{last.lr:.4f}" if last else numbers.NONE,
+        f"{last.grad_norm:.2f}" if last else numbers.NONE,
+        numbers.count(variant.tokens_per_second),
+        numbers.count(counts.get("params_active")),
+        numbers.count(counts.get("params_total")),
+    )
+    bold = {3: "strong"}
+    cells = [Span(text, bold.get(index, "text")) for index, text in enumerate(texts)]
+    return [Span(_called(name), f"{name}.bold"), _flat(bar), *cells]
+
+
+def _flat(cells: Row) -> Span:
+    """A bar as one span: its filled part decides the style."""
+    return Span("".join(span.text for span in cells), cells[0].style if cells else "")
+
+
+def _gap_cells(history: History) -> list[Span]:
+    """Dense minus MoE: positive where MoE is better."""
+    dense, moe = (history.variants.get(name) for name in ("dense", "moe"))
+    cells = [Span("Dense - MoE", "muted")] + [Span("")] * (len(COLUMNS) - 1)
+    if not dense or not moe or not dense.evaluated or not moe.evaluated:
+        return cells
+    if dense.evaluated.step != moe.evaluated.step:
+        return cells
+    gap = dense.evaluated.val_loss - moe.evaluated.val_loss
+    style = "moe" if gap > 0 else "dense"
+    cells[5] = Span(f"{gap:+.4f}", style)
+    cells[6] = Span(f"{dense.evaluated.perplexity - moe.evaluated.perplexity:+.2f}", style)
+    cells[8] = Span(f"{dense.evaluated.best_val_loss - moe.evaluated.best_val_loss:+.4f}", style)
+    return cells
+
+
+def fraction_done(scene: Scene, variant: VariantHistory) -> float:
+    """Share of the plan that is done, by steps or by time, whichever is further."""
+    shares = [0.0]
+    start, last = scene.history.start, variant.last
+    if start and start.steps and last:
+        shares.append(last.step / start.steps)
+    if scene.minutes and start and last:
+        shares.append((last.time - start.time) / 60 / scene.minutes)
+    return min(1.0, max(shares))
+
+
+def seconds_left(scene: Scene, variant: VariantHistory) -> float | None:
+    """Until the planned end, at the pace of the newest steps of all variants together."""
+    start, last = scene.history.start, variant.last
+    if scene.history.end or not start or not last:
+        return None
+    ends = []
+    if start.steps:
+        pace = sum(filter(None, (_step_seconds(v) for v in scene.history.variants.values())))
+        ends += [(start.steps - last.step) * pace] if pace else []
+    if scene.minutes:
+        ends.append(60 * scene.minutes - (last.time - start.time))
+    return max(0.0, min(ends)) if ends else None
+
+
+def _step_seconds(variant: VariantHistory) -> float | None:
+    if not variant.last or not variant.tokens_per_second or not variant.last.step:
+        return None
+    return variant.last.tokens / variant.last.step / variant.tokens_per_second
+
+
+def bottom(scene: Scene, columns: int, lines: int) -> list[Row]:
+    """Expert load at the left, the newest samples at the right."""
+    loads = [v.routing for v in scene.history.variants.values() if v.routing]
+    left: list[Row] = []
+    if loads:
+        size = min(44, max(24, columns * 3 // 10))
+        left = [fit(row(Span(" expert load by layer", "muted")), size)]
+        left += [fit(cells, size) for cells in load_bars(loads[0].load, size, ascii=scene.ascii)]
+    rest = columns - (width(left[0]) + 2 if left else 0)
+    samples = [(name, v) for name, v in scene.history.variants.items() if v.sample]
+    blocks = [left] if left else []
+    if samples:
+        size = (rest - 2 * (len(samples) - 1)) // len(samples)
+        blocks += [sample_block(name, v, size, lines) for name, v in samples]
+    return [*beside([block[:lines] for block in blocks], gap=2), *[()] * lines][:lines]
+
+
+def sample_block(name: str, variant: VariantHistory, columns: int, lines: int) -> list[Row]:
+    """The newest sample of one model, wrapped."""
+    assert variant.sample is not None
+    sample = variant.sample
+    title = f"{_called(name)} writes at step {sample.step:,}"
+    rows = [fit(row(Span(title, name)), columns)]
+    for line in (sample.prompt + sample.text).strip("\n").split("\n"):
+        wrapped = textwrap.wrap(safe(line), max(1, columns)) or [""]
+        rows += [fit(row(Span(part, "text")), columns) for part in wrapped]
+    return rows[:lines]
+
+
+def machine_line(scene: Scene) -> Row:
+    """What the box is doing."""
+    machine = scene.machine
+    if machine is None:
+        return ()
+    used, total = machine.memory_used / 2**30, machine.memory_total / 2**30
+    parts = [
+        f" CPU {machine.cpu_percent:.0f} % of {machine.cpu_count}",
+        f"memory {used:.1f}/{total:.0f} GiB",
+    ]
+    for gpu in machine.gpus:
+        words = [safe(gpu.name), _maybe(gpu.utilisation, "{:.0f} %")]
+        if gpu.memory_used is not None and gpu.memory_total:
+            words.append(f"{gpu.memory_used / 2**30:.1f}/{gpu.memory_total / 2**30:.0f} GiB")
+        words += [_maybe(gpu.temperature, "{:.0f} °C"), _maybe(gpu.power, "{:.0f} W")]
+        parts.append(" ".join(word for word in words if word))
+    return row(Span("   ".join(parts), "faint"))
+
+
+def _maybe(value: float | None, form: str) -> str:
+    return "" if value is None or math.isnan(value) else form.format(value)
+
+
+def _called(name: str) -> str:
+    return {"dense": "Dense", "moe": "MoE"}.get(name, safe(name))
+
+
+STATES = {
+    "live": ("●", "Live", "good"),
+    "paused": ("‖", "Paused", "warn"),
+    "stalled": ("◌", "Stalled", "bad"),
+    "done": ("✓", "Done", "good"),
+    "stopped": ("■", "Stopped", "warn"),
+    "failed": ("✗", "Failed", "bad"),
+    "killed": ("✗", "Killed", "bad"),
+    "new": ("○", "Starting", "muted"),
+    "unreadable": ("?", "Unreadable", "bad"),
+}
+ASCII_STATES = dict(zip(STATES, "*|~+#xx.?", strict=True))
+
+
+def state_badge(state: RunState | None, *, ascii: bool = False) -> Row:  # noqa: A002
+    """A run's state: glyph, word and colour, each enough by itself."""
+    if state is None:
+        return ()
+    glyph, word, style = STATES[state.state]
+    return row(Span(f"{ASCII_STATES[state.state] if ascii else glyph} {word}", style))
+
+
+def age(since: float, now: float | None = None) -> str:
+    """How long ago, in words."""
+    return numbers.duration((time.time() if now is None else now) - since)
