@@ -1,5 +1,5 @@
 """Charts, as literal rows and as promises that hold for any numbers."""
-# ruff: noqa: A002, FBT001 - as in the functions under test
+# ruff: noqa: FBT001 - as in the functions under test
 
 import math
 import subprocess
@@ -136,7 +136,7 @@ def test_ascii_tells_variants_and_curves_apart() -> None:
         " |##############@#@#@#@#@#########################",
         " |                        @@@@@@@@@@@@@@@@@@@@@@@@",
         "0+                                        xxxxxxxx",
-        " ++---------------+--------------+---------------+",
+        " ++---------------+--------------+----------------",
         "  0               1              2            step",
     ]
     assert all(row.isascii() for row in rows)

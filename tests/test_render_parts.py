@@ -1,5 +1,5 @@
 """Bars, tables and numbers."""
-# ruff: noqa: A002, FBT001, RUF001 - as in the functions under test; the signs are meant
+# ruff: noqa: FBT001, RUF001 - as in the functions under test; the signs are meant
 
 import math
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Awaitable, Callable, Iterable
 from pathlib import Path
+from typing import ClassVar
 
 from textual import work
 from textual.app import App, ComposeResult, SystemCommand
+from textual.binding import BindingType
 from textual.screen import Screen
 from textual.widgets import ContentSwitcher
 
@@ -38,14 +40,14 @@ class LabApp(App[int]):
     """The terminal laboratory on the runs in one folder."""
 
     TITLE = "tinygpt-tui"
-    BINDINGS = bindings(RUN, GENERAL)  # noqa: RUF012 - textual's own way
+    BINDINGS: ClassVar[list[BindingType]] = bindings(RUN, GENERAL)
     CSS = """
     Screen { layout: vertical; }
     #header, #footer { height: 1; }
     #tabs { height: 1fr; }
     """
 
-    def __init__(self, out: Path, run: Path | None = None, *, ascii: bool = False) -> None:  # noqa: A002
+    def __init__(self, out: Path, run: Path | None = None, *, ascii: bool = False) -> None:
         super().__init__()
         self.out, self.wanted, self.ascii = out, run, ascii
         self.run_path: Path | None = None
@@ -53,6 +55,7 @@ class LabApp(App[int]):
         self._follower: Follower | None = None
         self._sequence = 0
         self._started: dict[Path, int] = {}
+        self.overlaid: tuple[Path, ...] = ()
 
     def compose(self) -> ComposeResult:
         """Header, the four tabs, footer."""
@@ -127,7 +130,6 @@ class LabApp(App[int]):
         news = message.news
         if news.restarted:
             self.history = History()
-            self.train.scene.overlays = ()  # type: ignore[misc]
         self.take_in(news)
 
     def take_in(self, news: News) -> None:
@@ -135,9 +137,7 @@ class LabApp(App[int]):
         before = self.state
         if news.items:
             self.history.add(news.items)
-            self.train.scene = self.train.scene.__class__(
-                **{**vars(self.train.scene), "history": self.history}
-            )
+            self.train.update_scene(history=self.history)
         if news.error:
             self.train.update_scene(note=news.error)
         self.train.news(news.state, news.machine)
@@ -191,7 +191,9 @@ class LabApp(App[int]):
             return
         question = "Stop the training after a checkpoint? It can be resumed later."
         choices = [("s", "stop", "Stop and save"), ("c", "cancel", "Cancel")]
-        self.push_screen(Ask(question, choices), self._stop_answered)
+        self.push_screen(
+            Ask(question, choices, title="Stop", plain=self.ascii), self._stop_answered
+        )
 
     def _stop_answered(self, answer: str | None) -> None:
         if answer == "stop":
@@ -232,7 +234,7 @@ class LabApp(App[int]):
 
     def action_new_run(self) -> None:
         """The form."""
-        self.push_screen(NewRunScreen(self.out), self._form_filled)
+        self.push_screen(NewRunScreen(self.out, plain=self.ascii), self._form_filled)
 
     def _form_filled(self, arguments: list[str] | None) -> None:
         if arguments:
@@ -240,13 +242,17 @@ class LabApp(App[int]):
 
     def action_runs(self) -> None:
         """All runs."""
-        self.push_screen(RunsScreen(self.out, self.run_path), self._run_chosen)
+        self.push_screen(
+            RunsScreen(self.out, current=self.run_path, overlays=self.overlaid, plain=self.ascii),
+            self._run_chosen,
+        )
 
     def _run_chosen(self, result: RunsResult | None) -> None:
         if self.run_path is not None and not self.run_path.is_dir():
             self.open_run(None)
         if result is None:
             return
+        self.overlaid = result.overlays
         if result.action == "overlay":
             self.load_overlays(list(result.paths))
         elif result.action == "resume":
@@ -323,7 +329,7 @@ class LabApp(App[int]):
             if key.action != "command_palette":
                 yield SystemCommand(f"{key.help} [{key.text}]", "", self._runner(key.action))
 
-    def _runner(self, action: str):  # type: ignore[no-untyped-def]  # noqa: ANN202
+    def _runner(self, action: str) -> Callable[[], Awaitable[None]]:
         async def run() -> None:
             await self.run_action(action, self.train if self._is_chart(action) else self)
 
@@ -344,7 +350,9 @@ class LabApp(App[int]):
             ("s", "stop", "Stop and save"),
             ("c", "cancel", "Cancel"),
         ]
-        self.push_screen(Ask(question, choices), self._leave_answered)
+        self.push_screen(
+            Ask(question, choices, title="Leave", plain=self.ascii), self._leave_answered
+        )
 
     def _leave_answered(self, answer: str | None) -> None:
         if answer == "stop":

@@ -19,7 +19,7 @@ class CellView(Widget):
 
     DEFAULT_CSS = "CellView { height: 1; }"
 
-    def __init__(self, *, id: str | None = None) -> None:  # noqa: A002 - textual's own name
+    def __init__(self, *, id: str | None = None) -> None:
         super().__init__(id=id)
         self.rows: list[Row] = []
         self._strips: list[Strip] = []

@@ -1,4 +1,4 @@
-"""Everything that the records of a run have said so far: a pure fold, which knows no file or screen."""
+"""Everything that the records of a run have said so far: a fold, which knows no file or screen."""
 
 from __future__ import annotations
 

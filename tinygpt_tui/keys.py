@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from textual.binding import Binding
+from textual.binding import Binding, BindingType
 
 
 class Key(NamedTuple):
@@ -53,7 +53,8 @@ RUN = (
     Key("r", "runs", "runs", "All runs: open, overlay, rename, delete, resume", footer=True),
 )
 CHARTS = (
-    Key("x", "cycle_x", "x axis", "X in steps, epochs, tokens or training time", footer=True),
+    Key("x", "cycle_x", "axis", "X in steps, epochs, tokens or training time", footer=True),
+    Key("y", "toggle_range", "range", "Y over everything, or without the first steep fall"),
     Key("l", "toggle_log", "log", "Y linear or logarithmic", footer=True),
     Key(
         "c",
@@ -95,7 +96,7 @@ GENERAL = (
 GROUPS = {"The run": RUN, "Charts": CHARTS, "Everywhere": GENERAL}
 
 
-def bindings(*groups: tuple[Key, ...]) -> list[Binding]:
+def bindings(*groups: tuple[Key, ...]) -> list[BindingType]:
     """The table as textual wants it."""
     return [
         Binding(

@@ -19,7 +19,7 @@ def header_row(
     state: RunState | None,
     columns: int,
     *,
-    ascii: bool = False,  # noqa: A002 - the flag's name
+    ascii: bool = False,
 ) -> Row:
     """The tabs at the left; the run, its corpus and its state at the right, as far as they fit."""
     parts: list[Span | str] = []

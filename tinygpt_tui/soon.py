@@ -7,18 +7,18 @@ from textual.widget import Widget
 SOON = {
     "generate": (
         "Generate",
-        "Prompts, answered by Dense and MoE side by side, token by token, with every decoding "
-        "setting on a key and a look at what each token was chosen from.",
+        """Prompts, answered by Dense and MoE side by side, token by token, with every decoding
+setting on a key and a look at what each token was chosen from.""",
     ),
     "attention": (
         "Attention",
-        "Where each head looks: all layers and heads as thumbnails, one head as a heatmap, the "
-        "text coloured by attention, and the film of a head through training.",
+        """Where each head looks: all layers and heads as thumbnails, one head as a heatmap,
+the text coloured by attention, and the film of a head through training.""",
     ),
     "experts": (
         "Experts",
-        "Where the router sends each character, layer by layer: load, specialisation, and how "
-        "the choice settles through training.",
+        """Where the router sends each character, layer by layer: load, specialisation,
+and how the choice settles through training.""",
     ),
 }
 
@@ -32,7 +32,7 @@ class SoonPane(Widget):
     """
     can_focus = True
 
-    def __init__(self, what: tuple[str, str], *, id: str) -> None:  # noqa: A002 - textual's name
+    def __init__(self, what: tuple[str, str], *, id: str) -> None:
         super().__init__(id=id)
         self._what = what
 

@@ -109,12 +109,14 @@ class _End:
             for variant, step in record.models.items():
                 self.step.setdefault(variant, step)
                 self.last_valid[variant] = min(step, self.last_valid.get(variant, math.inf))
-        elif isinstance(record, EvalRecord | TrainRecord):
-            if record.step <= self.last_valid.get(record.model, math.inf):
-                self.step.setdefault(record.model, record.step)
-                if isinstance(record, EvalRecord):
-                    self.best.setdefault(record.model, record.best_val_loss)
-                    self.wall_seconds.setdefault(record.model, record.wall_seconds)
+        elif isinstance(record, EvalRecord | TrainRecord) and self._stands(record):
+            self.step.setdefault(record.model, record.step)
+            if isinstance(record, EvalRecord):
+                self.best.setdefault(record.model, record.best_val_loss)
+                self.wall_seconds.setdefault(record.model, record.wall_seconds)
+
+    def _stands(self, record: EvalRecord | TrainRecord) -> bool:
+        return record.step <= self.last_valid.get(record.model, math.inf)
 
     def _add_numbers(self, variant: str, numbers: Mapping[str, Any]) -> None:
         step, best, wall = (numbers.get(k) for k in ("step", "best_val_loss", "wall_seconds"))

@@ -1,5 +1,4 @@
 """Bars of one row: progress, the load of experts, sparklines."""
-# ruff: noqa: A002 - ascii is the word of the command line, too
 
 from __future__ import annotations
 

@@ -4,7 +4,6 @@ plotext draws each curve by itself; the layers are then laid over each other cel
 curve keeps its own dots where it crosses the raw, noisy curve behind it (in one plotext signal
 all dots of a cell take the colour of the last), and cells carry names of styles, not colours.
 """
-# ruff: noqa: A002 - ascii is the word of the command line, too
 
 from __future__ import annotations
 

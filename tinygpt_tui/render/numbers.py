@@ -1,5 +1,4 @@
 """Numbers as short texts. What is unknown (None or NaN) is a dash, so that columns keep still."""
-# ruff: noqa: A002 - ascii is the word of the command line, too
 
 from __future__ import annotations
 

@@ -39,7 +39,9 @@ class Dialog(ModalScreen[Result | None], Generic[Result]):
             width: auto; height: auto; padding: 0; border: none; background: $surface;
             &:focus { border: none; background-tint: $surface 0%; }
             & > .option-list--option { padding: 0; }
-            & > .option-list--option-highlighted { background: $primary 35%; }
+            & > .option-list--option-highlighted, &:focus > .option-list--option-highlighted {
+                background: $primary 35%;
+            }
         }
         Input { border: none; padding: 0 1; height: 1; background: $panel; }
         Input:focus { background: $primary 35%; border: none; }

@@ -21,7 +21,7 @@ class HelpScreen(ModalScreen[None]):
     HelpScreen Static { height: auto; }
     """
 
-    def __init__(self, *, ascii: bool = False) -> None:  # noqa: A002 - the flag's name
+    def __init__(self, *, ascii: bool = False) -> None:
         super().__init__()
         self._ascii = ascii
 
@@ -31,7 +31,7 @@ class HelpScreen(ModalScreen[None]):
             yield Static(help_text(ascii=self._ascii))
 
 
-def help_text(*, ascii: bool = False) -> str:  # noqa: A002 - the flag's name
+def help_text(*, ascii: bool = False) -> str:
     """The table of keys as markup."""
     lines = []
     for title, keys in GROUPS.items():

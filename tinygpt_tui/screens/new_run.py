@@ -81,7 +81,7 @@ class Choice(Widget, can_focus=True):
             super().__init__()
             self.choice = choice
 
-    def __init__(self, values: list[str], value: str, *, plain: bool, id: str) -> None:  # noqa: A002
+    def __init__(self, values: list[str], value: str, *, plain: bool, id: str) -> None:
         super().__init__(id=id)
         self.values = values
         self._marks = ("( ) ", "(*) ") if plain else ("○ ", "● ")
@@ -230,15 +230,12 @@ class NewRunScreen(Dialog[list[str]]):
     def _look(self) -> None:
         """In a thread: how fast this machine is, and what earlier runs took on it."""
         speed = costs.machine_speed()
-        rates: list[costs.Rate] = []
         try:
             finished = [run.path for run in list_runs(self._out) if run.state.state == "done"]
         except TinyGPTError:  # the list of runs says so itself
             finished = []
-        for path in finished:
-            if rate := costs.measured_rate(summary(path)):
-                rates.append(rate)
-        known = _Known(speed, tuple(rates), read_machine().memory_total)
+        rates = [costs.measured_rate(summary(path)) for path in finished]
+        known = _Known(speed, tuple(filter(None, rates)), read_machine().memory_total)
         self.post_message(_Measured(known))
 
     def on__measured(self, event: _Measured) -> None:
@@ -283,12 +280,11 @@ class NewRunScreen(Dialog[list[str]]):
             for field in row:
                 self.query_one(f"#{_id(field.name)}").set_class(field.name in problems, "-bad")
         self._show_says(problems)
-        if config is not None:
-            self.query_one(".costs", Static).update(self._costs(config))
+        self.query_one(".costs", Static).update(self._costs(config) if config else "")
 
     def _show_defaults(self) -> None:
         asked = self._asked()
-        values = {k: asked[k] for k in ("preset", "minutes") if k in asked}
+        values = {name: text for name, text in asked.items() if name in ("preset", "minutes")}
         try:
             default = flatten(build(values))
         except ConfigError:
@@ -313,7 +309,7 @@ class NewRunScreen(Dialog[list[str]]):
 
     def _costs(self, config: RunConfig) -> Text:
         known = self._known
-        cost = costs.estimate(config, known and known.speed, known.rates if known else ())
+        cost = costs.estimate(config, known.speed, known.rates) if known else costs.estimate(config)
         total = known.memory if known else None
         text = Text(no_wrap=True)
         muted = self.style("muted")

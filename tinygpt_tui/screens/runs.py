@@ -220,7 +220,9 @@ class RunsScreen(Dialog[RunsResult]):
         entry = self._chosen()
         if entry is not None:
             reason = Text(safe(entry.run.state.reason), self.style(LOOKS[entry.run.state.state][2]))
-            return Text("\n").join([reason, *(Text(line) for line in _about(entry))])
+            lines = Text("\n").join([reason, *(Text(line) for line in _about(entry))])
+            lines.no_wrap, lines.overflow = True, "ellipsis"
+            return lines
         if self._problem:
             return Text(self._problem, self.style("bad"))
         if self._entries is None:
@@ -228,8 +230,8 @@ class RunsScreen(Dialog[RunsResult]):
         return Text(f"There are no runs in {self._out} yet: Esc, then n starts one.")
 
     def _show_keys(self) -> None:
-        back = "back" if tuple(self._marked) == self._before else "show the overlay"
-        keys = [("Enter", "open"), ("space", "overlay"), ("e", "resume")]
+        back = "back" if tuple(self._marked) == self._before else "overlay"
+        keys = [("Enter", "open"), ("space", "mark"), ("e", "resume")]
         keys += [("R", "rename"), ("d", "delete"), ("Esc", back)]
         self.query_one(".box").border_subtitle = hints(keys)
 
@@ -390,14 +392,13 @@ def _about(entry: _Entry) -> list[str]:
     for variant, (total, active) in numbers.parameters.items():
         spared = f" ({costs.short_count(active)} active)" if active < total else ""
         models.append(f"{_NAMES.get(variant, variant)} {costs.short_count(total)}{spared}")
-    begun = time.strftime("%Y-%m-%d %H:%M", time.localtime(run.created))
-    facts = [f"begun {begun}"]
-    if numbers.wall_seconds:
-        facts.append(f"took {costs.about_time(numbers.wall_seconds).removeprefix('about ')}")
-    if numbers.device:
-        facts.append(f"on {numbers.device}")
-    facts.append(f"corpus {run.corpus or 'not known'}")
-    return [safe(" · ".join(models)), safe(" · ".join(facts)), safe(str(run.path))]
+    took = costs.about_time(numbers.wall_seconds).removeprefix("about ")
+    facts = [
+        f"begun {time.strftime('%b %d %H:%M', time.localtime(run.created))}",
+        " on ".join(filter(None, (took, numbers.device))),
+        run.corpus or "",
+    ]
+    return [safe(" · ".join(models)), safe(" · ".join(filter(None, facts))), safe(str(run.path))]
 
 
 _NAMES = {"dense": "Dense", "moe": "MoE"}

@@ -19,12 +19,13 @@ from tinygpt_tui.render.cells import safe
 
 # The reason for each is in tinygpt/config.py.
 _MADE_FOR = {
-    "micro": "any laptop: learns to spell within the first minute",
+    "micro": "any laptop",
     "nano": "a CPU: the size of nanoGPT's CPU example",
     "baby": "a GPU: the size of nanoGPT's GPU example",
-    "small": "a large GPU and a large corpus: the shape of GPT-2",
+    "small": "a large GPU: the shape of GPT-2 124M",
 }
-_COLUMNS = (11, 16, 9, 10, 20)
+_HEADINGS = ("preset", "layers/heads/width", "context", "Dense", "MoE (active)", "about")
+_INDENT = 11
 
 
 class _Speed(Message):
@@ -46,10 +47,11 @@ class Start(Widget):
             border: none; padding: 0; background: $background;
             &:focus { border: none; background-tint: $background 0%; }
             & > .option-list--option { padding: 0; }
-            & > .option-list--option-highlighted { background: $primary 30%; }
+            & > .option-list--option-highlighted, &:focus > .option-list--option-highlighted {
+                background: $primary 35%;
+            }
         }
         .keys { margin-top: 1; }
-        .top { margin-bottom: 1; }
     }
     """
     BINDINGS: ClassVar[list[BindingType]] = [Binding("enter", "choose", "train", show=False)]
@@ -66,7 +68,7 @@ class Start(Widget):
         *,
         corpus: str = "auto",
         plain: bool = False,
-        id: str | None = None,  # noqa: A002 - textual's own name
+        id: str | None = None,
     ) -> None:
         """`corpus` is what ``--data`` says."""
         super().__init__(id=id)
@@ -112,39 +114,29 @@ class Start(Widget):
         return str(palette.style(name, dark=self.app.current_theme.dark))
 
     def _top(self) -> Text:
-        text = Text()
-        text.append("Train a small GPT from scratch, twice: ", self._style("strong"))
-        text.append("Dense", self._style("dense.bold"))
-        text.append(" and ", self._style("strong"))
-        text.append("MoE", self._style("moe.bold"))
-        text.append(", side by side.\n\n", self._style("strong"))
-        heads = ("", "layers/heads/", "", "Dense", "MoE")
-        below = ("preset", "width", "context", "parameters", "total (active)")
-        for names, last in ((heads, ""), (below, "time, about")):
-            cells = "".join(
-                f"{n:>{w}}" if i > 1 else f"{n:<{w}}"
-                for i, (n, w) in enumerate(zip(names, _COLUMNS, strict=True))
-            )
-            text.append(f"  {cells[:-2].rstrip():<64}", self._style("muted"))
-            text.append(f"{last:>10}" + "\n" * (not last), self._style("muted"))
-        return text
+        strong = self._style("strong")
+        return Text.assemble(
+            *(("  Train a small GPT from scratch, twice: ", strong),),
+            *(("Dense", self._style("dense.bold")), (" and ", strong)),
+            *(("MoE", self._style("moe.bold")), (", side by side.\n\n", strong)),
+            (_line(*_HEADINGS), self._style("muted")),
+        )
 
     def _preset(self, preset: str) -> Text:
         config = costs.preset_config(preset)
         gpt = config.gpt
         cost = costs.estimate(config, self._speed)
         dense, (every, active) = cost.parameters["dense"][1], cost.parameters["moe"]
-        text = Text(no_wrap=True)
-        text.append(f"\n  {preset:<11}", self._style("strong"))
-        text.append(f"{f'{gpt.layers}/{gpt.heads}/{gpt.width}':<16}{gpt.context:>7}")
-        text.append(f"{costs.short_count(dense):>10}", self._style("dense"))
+        shape = f"{gpt.layers}/{gpt.heads}/{gpt.width}"
         moe = f"{costs.short_count(every)} ({costs.short_count(active)})"
-        text.append(f"{moe:>18}", self._style("moe"))
-        text.append(f"{self._time(cost):>12}\n", self._style("text"))
-        text.append(
-            f"  {'':11}{config.steps:,} steps; for {_MADE_FOR[preset]}", self._style("muted")
-        )
-        return text
+        counts = costs.short_count(dense), moe
+        line = _line(preset, shape, str(gpt.context), *counts, self._time(cost))
+        text = Text(f"{line}\n", no_wrap=True)
+        for part, style in zip((preset, *counts), ("strong", "dense", "moe"), strict=True):
+            begin = line.index(part)
+            text.stylize(self._style(style), begin, begin + len(part))
+        made_for = f"{config.steps:,} steps, for {_MADE_FOR[preset]}"
+        return text.append(f"{'':{_INDENT}}{made_for}", self._style("muted"))
 
     def _time(self, cost: costs.Estimate) -> str:
         if cost.seconds is None:
@@ -160,6 +152,11 @@ class Start(Widget):
             *((arrows, key), (" choose    ", muted)),
             *(("n", key), (" a form for everything else", muted)),
         )
+
+
+def _line(preset: str, shape: str, context: str, dense: str, moe: str, time: str) -> str:
+    """A line of the table, 76 columns wide."""
+    return f"  {preset:<9}{shape:<20}{context:>7}{dense:>10}{moe:>18}{time:>10}"
 
 
 def _corpus(data: str) -> str:

@@ -29,6 +29,7 @@ def curves(
     history: History,
     options: Options,
     quantity: Quantity,
+    *,
     stretch: tuple[float, float],
     columns: int,
     overlays: Sequence[Overlay] = (),
@@ -83,6 +84,26 @@ def averages(variant: VariantHistory, at: Floats, window: int) -> Floats:
     count = counts[places] - np.where(before >= 0, counts[np.maximum(before, 0)], 0.0)
     with np.errstate(invalid="ignore", divide="ignore"):
         return np.where(count > 0, total / count, np.nan)
+
+
+def typical_top(found: Sequence[Curve], stretch: tuple[float, float]) -> float | None:
+    """The y under which the smooth curves are for all but a twentieth of the stretch.
+
+    A run starts with a steep fall that takes most of the range and little of the time; what one
+    looks at comes after. Some room is left above, so that the fall is seen to come from there.
+    """
+    tops, lows = [], []
+    for curve in found:
+        known = np.isfinite(curve.y)
+        if curve.weight == "faint" or np.count_nonzero(known) < 2:
+            continue
+        at = np.linspace(max(stretch[0], curve.x[known][0]), stretch[1], 200)
+        y = np.interp(at, curve.x[known], curve.y[known])
+        tops.append(float(np.quantile(y, 0.95)))
+        lows.append(float(y.min()))
+    if not tops or max(tops) <= min(lows):
+        return None
+    return max(tops) + 0.1 * (max(tops) - min(lows))
 
 
 def readout(history: History, options: Options) -> Mapping[str, tuple[int, float, float, float]]:

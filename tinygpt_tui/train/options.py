@@ -20,6 +20,8 @@ class Options:
 
     x_axis: XAxis = "steps"
     log_y: bool = False
+    whole_range: bool = False
+    """Whether y spans everything, the first steep fall too."""
     charts: Charts = "both"
     smoothing: int = 4
     """Index into WINDOWS."""

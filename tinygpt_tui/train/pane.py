@@ -5,10 +5,11 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import replace
-from typing import Any
+from typing import Any, ClassVar
 
 from textual import events
 from textual.app import ComposeResult
+from textual.binding import BindingType
 from textual.containers import Container
 from textual.timer import Timer
 
@@ -35,7 +36,7 @@ and each frame costs the trainer's cores and the user's link."""
 class TrainPane(Container):
     """Both charts and all around them; the start screen while there is no run."""
 
-    BINDINGS = bindings(CHARTS)  # noqa: RUF012 - textual's own way
+    BINDINGS: ClassVar[list[BindingType]] = bindings(CHARTS)
     DEFAULT_CSS = """
     TrainPane { height: 1fr; }
     TrainPane CellView { height: 1fr; }
@@ -43,7 +44,7 @@ class TrainPane(Container):
     """
     can_focus = True
 
-    def __init__(self, *, ascii: bool = False, id: str | None = None) -> None:  # noqa: A002
+    def __init__(self, *, ascii: bool = False, id: str | None = None) -> None:
         super().__init__(id=id)
         self.scene = Scene(History(), ascii=ascii)
         self._view = CellView()
@@ -55,7 +56,7 @@ class TrainPane(Container):
 
     def compose(self) -> ComposeResult:
         """The start screen and the view; one of them is hidden."""
-        yield Start(id="start")
+        yield Start(id="start", plain=self.scene.ascii)
         yield self._view
 
     def on_mount(self) -> None:
@@ -149,6 +150,10 @@ class TrainPane(Container):
     def action_toggle_log(self) -> None:
         """Linear or logarithmic."""
         self.change_options(lambda o: replace(o, log_y=not o.log_y))
+
+    def action_toggle_range(self) -> None:
+        """With the first steep fall, or without."""
+        self.change_options(lambda o: replace(o, whole_range=not o.whole_range))
 
     def action_cycle_chart(self) -> None:
         """Both, the loss, the perplexity."""

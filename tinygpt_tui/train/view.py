@@ -1,12 +1,13 @@
-"""The whole Train tab as rows of cells: a pure function of what is known and of the window's size."""
+"""The whole Train tab as rows of cells: a pure function of what is known and of the size."""
 
 from __future__ import annotations
 
-import math
 import textwrap
-import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
 
 from tinygpt.run import RunState
 from tinygpt_tui.history import History, VariantHistory
@@ -15,10 +16,18 @@ from tinygpt_tui.render import numbers
 from tinygpt_tui.render.bars import load_bars, progress
 from tinygpt_tui.render.cells import Row, Span, beside, fit, row, safe, width
 from tinygpt_tui.render.curves import View, chart
+from tinygpt_tui.render.sampling import time_ticks
 from tinygpt_tui.render.table import Column, table
-from tinygpt_tui.train.curves import Overlay, curves, readout, whole_stretch
+from tinygpt_tui.train.curves import (
+    Overlay,
+    averages,
+    curves,
+    readout,
+    typical_top,
+    whole_stretch,
+)
 from tinygpt_tui.train.layout import Layout, arrange
-from tinygpt_tui.train.options import Options
+from tinygpt_tui.train.options import Options, XAxis
 
 UNITS = {"steps": "step", "epochs": "epoch", "tokens": "tokens", "time": "training time"}
 
@@ -40,11 +49,11 @@ class Scene:
 
 
 def tab(
-    scene: Scene, columns: int, lines: int, cached: Callable[..., list[Row]] = chart
+    scene: Scene, columns: int, lines: int, draw: Callable[..., list[Row]] = chart
 ) -> list[Row]:
-    """`lines` rows of `columns` cells. `cached` stands in for `chart`, to draw only what changed."""
+    """`lines` rows of `columns` cells; `draw` stands in for `chart`, to draw only what changed."""
     layout = arrange(columns, lines, scene.options.charts, len(scene.history.variants))
-    rows = charts(scene, layout, cached)
+    rows = charts(scene, layout, draw)
     if layout.readout:
         rows.append(fit(status_line(scene), columns))
     if layout.table:
@@ -59,29 +68,46 @@ def tab(
 def charts(scene: Scene, layout: Layout, draw: Callable[..., list[Row]] = chart) -> list[Row]:
     """One chart, or both beside or above each other."""
     stretch = scene.options.window or whole_stretch(scene.history, scene.options.x_axis)
-    view = View(*stretch, None, None, scene.options.log_y)
-    blocks = [
-        draw(
-            curves(scene.history, scene.options, quantity, stretch, width, scene.overlays),
-            view,
-            width,
-            height,
-            title=_title(scene, quantity),
-            x_label=UNITS[scene.options.x_axis],
-            x_text=numbers.duration if scene.options.x_axis == "time" else numbers.count,
-            ascii=scene.ascii,
-            cursor=scene.options.cursor,
-        )
-        for quantity, width, height in layout.charts
-    ]
+    blocks = [_chart(scene, place, stretch, draw) for place in layout.charts]
     if layout.stacked:
         return [cells for block in blocks for cells in block]
     return beside(blocks, gap=1)
 
 
-def _title(scene: Scene, quantity: str) -> str:
-    log = " (log)" if scene.options.log_y else ""
-    return f"{quantity}{log}"
+def _chart(
+    scene: Scene,
+    place: tuple[str, int, int],
+    stretch: tuple[float, float],
+    draw: Callable[..., list[Row]],
+) -> list[Row]:
+    options, (quantity, columns, lines) = scene.options, place
+    found = curves(
+        scene.history,
+        options,
+        quantity,
+        stretch=stretch,
+        columns=columns,
+        overlays=scene.overlays,
+    )
+    top = None if options.whole_range else typical_top(found, stretch)
+    return draw(
+        found,
+        View(*stretch, None, top, options.log_y),
+        columns,
+        lines,
+        title=f"{quantity}{' (log)' if options.log_y else ''}",
+        x_label=UNITS[options.x_axis],
+        ascii=scene.ascii,
+        cursor=options.cursor,
+        **_x_style(options.x_axis),
+    )
+
+
+def _x_style(axis: XAxis) -> dict[str, Any]:
+    """How x is written."""
+    if axis == "time":
+        return {"x_text": numbers.duration, "x_ticks": time_ticks}
+    return {}
 
 
 def status_line(scene: Scene) -> Row:
@@ -133,29 +159,29 @@ def _hint_line(scene: Scene) -> Row:
     parts.append("following" if options.window is None else "zoomed: 0 shows all")
     if options.hidden:
         parts.append("hidden: " + ", ".join(sorted(options.hidden)))
-    for overlay in scene.overlays:
-        parts.append(f"over it: {safe(overlay.name)}")
+    parts += [f"over it: {safe(overlay.name)}" for overlay in scene.overlays]
     return row(Span(" " + "  ".join(parts), "muted"))
 
 
 COLUMNS = (
-    Column("", "left", 0),
-    Column("progress", "left", 5),
-    Column("step", "right", 1),
-    Column("left", "right", 4),
-    Column("train", "right", 2),
-    Column("val", "right", 0),
-    Column("ppl", "right", 1),
-    Column("bpc", "right", 6),
-    Column("best", "right", 3),
-    Column("at", "right", 8),
-    Column("epoch", "right", 7),
-    Column("lr", "right", 9),
-    Column("|g|", "right", 10),
-    Column("tok/s", "right", 4),
-    Column("active", "right", 8),
-    Column("params", "right", 7),
+    Column("", 11, "left", 0),
+    Column("progress", 10, "left", 6),
+    Column("step", 7, "right", 1),
+    Column("left", 5, "right", 4),
+    Column("train", 6, "right", 2),
+    Column("val", 7, "right", 0),
+    Column("ppl", 6, "right", 1),
+    Column("bpc", 6, "right", 7),
+    Column("best", 7, "right", 3),
+    Column("at", 7, "right", 9),
+    Column("epoch", 6, "right", 8),
+    Column("lr", 7, "right", 10),
+    Column("|grad|", 6, "right", 11),
+    Column("tok/s", 6, "right", 5),
+    Column("active", 6, "right", 9),
+    Column("params", 6, "right", 9),
 )
+_VAL, _PPL, _BEST = 5, 6, 8
 
 
 def table_rows(scene: Scene, columns: int) -> list[Row]:
@@ -163,34 +189,49 @@ def table_rows(scene: Scene, columns: int) -> list[Row]:
     rows = [variant_cells(scene, name, v) for name, v in scene.history.variants.items()]
     if len(rows) > 1:
         rows.append(_gap_cells(scene.history))
-    return table(COLUMNS, rows, columns)
+    return table(COLUMNS, rows, columns, gap=2 if columns >= 150 else 1)
 
 
 def variant_cells(scene: Scene, name: str, variant: VariantHistory) -> list[Span]:
     """One variant's numbers, in the order of COLUMNS."""
     last, found = variant.last, variant.evaluated
     counts = scene.history.start.models.get(name, {}) if scene.history.start else {}
-    mean = float(variant.loss.values[-50:].mean()) if len(variant.loss.values) else None
-    bar = progress(fraction_done(scene, variant), 14, name, ascii=scene.ascii)
+    bar = progress(fraction_done(scene, variant), 10, name, ascii=scene.ascii)
     texts = (
-        numbers.count(last.step) if last else numbers.NONE,
-        numbers.duration(seconds_left(scene, variant)),
-        numbers.loss(mean),
-        numbers.loss(found.val_loss if found else None),
-        f"{found.perplexity:.2f}" if found else numbers.NONE,
-        f"{found.bits_per_char:.3f}" if found else numbers.NONE,
-        numbers.loss(found.best_val_loss if found else None),
-        numbers.count(found.best_step if found else None),
-        f"{last.epoch:.2f}" if last else numbers.NONE,
-        f"{last.lr:.4f}" if last else numbers.NONE,
-        f"{last.grad_norm:.2f}" if last else numbers.NONE,
-        numbers.count(variant.tokens_per_second),
-        numbers.count(counts.get("params_active")),
-        numbers.count(counts.get("params_total")),
+        _whole(last.step if last else None),
+        numbers.duration(seconds_left(scene, variant), ascii=scene.ascii),
+        numbers.loss(_recent_loss(variant), ascii=scene.ascii),
+        _digits(found.val_loss if found else None, 4),
+        _digits(found.perplexity if found else None, 2),
+        _digits(found.bits_per_char if found else None, 3),
+        _digits(found.best_val_loss if found else None, 4),
+        _whole(found.best_step if found else None),
+        _digits(last.epoch if last else None, 2),
+        _digits(last.lr if last else None, 4),
+        _digits(last.grad_norm if last else None, 3),
+        numbers.count(variant.tokens_per_second, ascii=scene.ascii),
+        numbers.count(counts.get("params_active"), ascii=scene.ascii),
+        numbers.count(counts.get("params_total"), ascii=scene.ascii),
     )
-    bold = {3: "strong"}
-    cells = [Span(text, bold.get(index, "text")) for index, text in enumerate(texts)]
+    strong = {_VAL - 2}
+    cells = [Span(t, "strong" if i in strong else "text") for i, t in enumerate(texts)]
     return [Span(_called(name), f"{name}.bold"), _flat(bar), *cells]
+
+
+def _recent_loss(variant: VariantHistory) -> float | None:
+    """The mean of the newest finite train losses."""
+    count = len(variant.loss.values)
+    return float(averages(variant, np.array([count - 1.0]), 50)[0]) if count else None
+
+
+def _whole(value: int | None) -> str:
+    if value is None:
+        return "-"
+    return f"{value:,}" if value < 1_000_000 else numbers.count(value)
+
+
+def _digits(value: float | None, digits: int) -> str:
+    return "-" if value is None else f"{value:.{digits}f}" if abs(value) < 1e4 else f"{value:.0e}"
 
 
 def _flat(cells: Row) -> Span:
@@ -208,9 +249,11 @@ def _gap_cells(history: History) -> list[Span]:
         return cells
     gap = dense.evaluated.val_loss - moe.evaluated.val_loss
     style = "moe" if gap > 0 else "dense"
-    cells[5] = Span(f"{gap:+.4f}", style)
-    cells[6] = Span(f"{dense.evaluated.perplexity - moe.evaluated.perplexity:+.2f}", style)
-    cells[8] = Span(f"{dense.evaluated.best_val_loss - moe.evaluated.best_val_loss:+.4f}", style)
+    cells[_VAL] = Span(f"{gap:+.4f}", style)
+    cells[_PPL] = Span(f"{dense.evaluated.perplexity - moe.evaluated.perplexity:+.2f}", style)
+    cells[_BEST] = Span(
+        f"{dense.evaluated.best_val_loss - moe.evaluated.best_val_loss:+.4f}", style
+    )
     return cells
 
 
@@ -279,22 +322,26 @@ def machine_line(scene: Scene) -> Row:
     machine = scene.machine
     if machine is None:
         return ()
-    used, total = machine.memory_used / 2**30, machine.memory_total / 2**30
-    parts = [
-        f" CPU {machine.cpu_percent:.0f} % of {machine.cpu_count}",
-        f"memory {used:.1f}/{total:.0f} GiB",
-    ]
+    parts = []
+    if machine.cpu_percent is not None:
+        parts.append(f"CPU {machine.cpu_percent:.0f} % of {machine.cpus}")
+    parts.append(_memory("memory", machine.memory_used, machine.memory_total))
     for gpu in machine.gpus:
-        words = [safe(gpu.name), _maybe(gpu.utilisation, "{:.0f} %")]
-        if gpu.memory_used is not None and gpu.memory_total:
-            words.append(f"{gpu.memory_used / 2**30:.1f}/{gpu.memory_total / 2**30:.0f} GiB")
-        words += [_maybe(gpu.temperature, "{:.0f} °C"), _maybe(gpu.power, "{:.0f} W")]
+        words = (
+            safe(gpu.name),
+            "" if gpu.percent is None else f"{gpu.percent:.0f} %",
+            _memory("", gpu.memory_used, gpu.memory_total),
+            "" if gpu.celsius is None else f"{gpu.celsius:.0f} C",
+            "" if gpu.watts is None else f"{gpu.watts:.0f} W",
+        )
         parts.append(" ".join(word for word in words if word))
-    return row(Span("   ".join(parts), "faint"))
+    return row(Span(" " + "   ".join(part for part in parts if part), "faint"))
 
 
-def _maybe(value: float | None, form: str) -> str:
-    return "" if value is None or math.isnan(value) else form.format(value)
+def _memory(name: str, used: int | None, total: int | None) -> str:
+    if used is None or total is None:
+        return ""
+    return f"{name} {used / 2**30:.1f}/{total / 2**30:.0f} GiB".strip()
 
 
 def _called(name: str) -> str:
@@ -315,14 +362,9 @@ STATES = {
 ASCII_STATES = dict(zip(STATES, "*|~+#xx.?", strict=True))
 
 
-def state_badge(state: RunState | None, *, ascii: bool = False) -> Row:  # noqa: A002
+def state_badge(state: RunState | None, *, ascii: bool = False) -> Row:
     """A run's state: glyph, word and colour, each enough by itself."""
     if state is None:
         return ()
     glyph, word, style = STATES[state.state]
     return row(Span(f"{ASCII_STATES[state.state] if ascii else glyph} {word}", style))
-
-
-def age(since: float, now: float | None = None) -> str:
-    """How long ago, in words."""
-    return numbers.duration((time.time() if now is None else now) - since)
