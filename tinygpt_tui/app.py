@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Awaitable, Callable, Iterable
 from pathlib import Path
 from typing import ClassVar
@@ -106,6 +107,8 @@ class LabApp(App[int]):
             self.call_from_thread(self.complain, str(error))
             path, note = None, None
         self.call_from_thread(self.open_run, path, note)
+        # A tenth of a second that the first chart would have to wait for.
+        importlib.import_module("plotext")
 
     def open_run(self, path: Path | None, note: str | None = None) -> None:
         """Follow another run; None shows the start screen."""
@@ -143,7 +146,8 @@ class LabApp(App[int]):
         self.train.news(news.state, news.machine)
         if news.state and (before is None or before.state != news.state.state):
             self._state_changed(news.state)
-        if news.run in self._started and self.state and self.state.state == "new":
+        launch.poll_children()
+        if news.run in self._started:
             self._look_for_failure(news.run)
 
     def _state_changed(self, state: RunState) -> None:

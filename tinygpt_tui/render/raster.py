@@ -17,7 +17,6 @@ Points: TypeAlias = NDArray[np.float64]  # (N, 2): dots from the left and from t
 
 SPACE = ord(" ")
 _BRAILLE = 0x2800  # the eight dots of a cell are the low bits of its code
-_PLOT = threading.Lock()  # plotext has one figure a process
 
 
 class Grid(NamedTuple):
@@ -34,14 +33,33 @@ class Grid(NamedTuple):
         return self.columns * self.across, self.rows * self.down
 
 
+_PLOT = threading.Lock()  # plotext has one figure a process
+_REMEMBERED = 64  # polylines: two charts of six, in a few looks at them
+_KNOWN: dict[tuple[bytes, str, Grid], Codes] = {}  # the least recently used first
+
+
 def rasters(polylines: Iterable[tuple[Points, str]], grid: Grid) -> list[Codes]:
-    """Code points (rows, columns) of each polyline and its marker: "braille" or a character."""
+    """Code points (rows, columns) of each polyline and its marker: "braille" or a character.
+
+    The newest ones are remembered: a key that moves the crosshair or hides a curve leaves the
+    others as they are, and answers four times as fast.
+    """
     # 0.13 s, most of it plotext's documentation: not before a chart is really drawn.
     import plotext  # type: ignore[import-untyped]  # noqa: PLC0415
 
     with _PLOT:
-        figure = _blank_figure(plotext, grid)
-        return [_raster(plotext, figure, points, marker, grid) for points, marker in polylines]
+        found, figure = [], None
+        for points, marker in polylines:
+            key = (points.tobytes(), marker, grid)
+            codes = _KNOWN.pop(key, None)
+            if codes is None:
+                figure = figure or _blank_figure(plotext, grid)
+                codes = _raster(plotext, figure, points, marker, grid)
+            _KNOWN[key] = codes
+            found.append(codes)
+        for _ in range(len(_KNOWN) - _REMEMBERED):
+            del _KNOWN[next(iter(_KNOWN))]
+    return found
 
 
 def _blank_figure(plotext: Any, grid: Grid) -> Any:

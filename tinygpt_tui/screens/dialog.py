@@ -43,8 +43,8 @@ class Dialog(ModalScreen[Result | None], Generic[Result]):
                 background: $primary 35%;
             }
         }
-        Input { border: none; padding: 0 1; height: 1; background: $panel; }
-        Input:focus { background: $primary 35%; border: none; }
+        Input.-textual-compact { padding: 0 1; background: $panel; }
+        Input.-textual-compact:focus { background: $primary 35%; }
     }
     """
     BINDINGS: ClassVar[list[BindingType]] = [Binding("escape", "leave", "back", show=False)]
@@ -61,7 +61,9 @@ class Dialog(ModalScreen[Result | None], Generic[Result]):
         """The frame, with its title and what the keys do."""
         frame = Vertical(*children, classes="box")
         frame.border_title = Content(f" {self._title} ")
-        frame.border_subtitle = hints(self._hints)
+        keys = hints(self._hints)
+        frame.border_subtitle = keys
+        frame.styles.min_width = keys.cell_length + 6  # or the frame would cut them
         return frame
 
     def style(self, name: str) -> str:
@@ -179,7 +181,7 @@ class AskText(Dialog[str]):
         """The question, the line, what is wrong with it."""
         yield self.box(
             Static(Text(self._question), classes="question"),
-            Input(self._value, compact=True),
+            Input(self._value, compact=True, select_on_focus=False),
             Static("", classes="problem"),
         )
 

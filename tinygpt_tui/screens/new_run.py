@@ -137,7 +137,7 @@ class NewRunScreen(Dialog[list[str]]):
         .row Label.-focused { color: $text-accent; text-style: bold; }
         .row .second { padding-left: 2; }
         .row Input { width: 1fr; }
-        Input.-bad { background: $error 45%; }
+        Input.-bad, Input.-bad:focus { background: $error 45%; }
         .says { height: 2; margin-top: 1; color: $text-muted; }
         .says.-bad { color: $text-error; }
         .costs { height: 5; }
@@ -192,7 +192,8 @@ class NewRunScreen(Dialog[list[str]]):
             values = choices(FIELDS[field.name])
             yield Choice(values, first, plain=self.plain, id=_id(field.name))
         else:
-            yield Input(self._values.get(field.name, ""), compact=True, id=_id(field.name))
+            value = self._values.get(field.name, "")
+            yield Input(value, compact=True, select_on_focus=False, id=_id(field.name))
 
     def on_mount(self) -> None:
         """Show the defaults, and measure the machine beside."""

@@ -99,7 +99,7 @@ class RunsScreen(Dialog[RunsResult]):
         plain: bool = False,
     ) -> None:
         """`current` is the run that is open, `overlays` those that are marked from the start."""
-        super().__init__("Runs", [], plain=plain)
+        super().__init__("Runs, with their best validation losses", [], plain=plain)
         self._out = out
         self._current = current
         self._before = tuple(overlays)
@@ -154,7 +154,7 @@ class RunsScreen(Dialog[RunsResult]):
         entries = self._entries
         if entries is None or width <= 0:
             return
-        columns = Columns(width, wide=width >= 96)
+        columns = Columns(width, wide=width >= 96, cut_mark="~" if self.plain else "…")
         self.query_one(".heading", Static).update(columns.heading())
         names = [entry.run.name for entry in entries]
         rows = [self._row(entry, columns) for entry in entries]
@@ -220,13 +220,14 @@ class RunsScreen(Dialog[RunsResult]):
         entry = self._chosen()
         if entry is not None:
             reason = Text(safe(entry.run.state.reason), self.style(LOOKS[entry.run.state.state][2]))
-            lines = Text("\n").join([reason, *(Text(line) for line in _about(entry))])
-            lines.no_wrap, lines.overflow = True, "ellipsis"
+            about = _about(entry, " - " if self.plain else " · ")
+            lines = Text("\n").join([reason, *(Text(line) for line in about)])
+            lines.no_wrap, lines.overflow = True, "crop" if self.plain else "ellipsis"
             return lines
         if self._problem:
             return Text(self._problem, self.style("bad"))
         if self._entries is None:
-            return Text("looking …")
+            return Text("Looking into the folder")
         return Text(f"There are no runs in {self._out} yet: Esc, then n starts one.")
 
     def _show_keys(self) -> None:
@@ -344,6 +345,7 @@ class Columns:
 
     width: int
     wide: bool
+    cut_mark: str = "…"
 
     def sizes(self) -> dict[str, int]:
         """Cells of each column; the name takes what is left."""
@@ -358,29 +360,28 @@ class Columns:
         """Each cell as wide as its column, in the order of `cells`; those given up are empty."""
         sizes = self.sizes()
         return [
-            _sized(value, sizes[name], right=name in ("step", "dense", "moe", "age"))
+            self._sized(value, sizes[name], right=name in ("step", "dense", "moe", "age"))
             + "  " * (name != "age")
             if name in sizes
             else ""
             for name, (value, _) in cells.items()
         ]
 
+    def _sized(self, text: str, size: int, *, right: bool) -> str:
+        missing = size - cell_len(text)
+        if missing < 0:
+            return set_cell_size(text, size - 1) + self.cut_mark
+        return " " * missing + text if right else text + " " * missing
+
     def heading(self) -> Text:
         """The names over the columns."""
-        names = ("", "state", "run", "step", "dense", "moe", "corpus", "begun")
+        names = ("", "state", "run", "step", "Dense", "MoE", "corpus", "begun")
         keys = ("mark", "state", "name", "step", "dense", "moe", "corpus", "age")
         cells = {key: (name, "") for key, name in zip(keys, names, strict=True)}
         return Text("".join(self.cut(cells)), no_wrap=True)
 
 
-def _sized(text: str, size: int, *, right: bool) -> str:
-    missing = size - cell_len(text)
-    if missing < 0:
-        return set_cell_size(text, size - 1) + "…"
-    return " " * missing + text if right else text + " " * missing
-
-
-def _about(entry: _Entry) -> list[str]:
+def _about(entry: _Entry, between: str) -> list[str]:
     """Three lines about a run."""
     numbers, run = entry.summary, entry.run
     said = numbers.settings
@@ -398,7 +399,11 @@ def _about(entry: _Entry) -> list[str]:
         " on ".join(filter(None, (took, numbers.device))),
         run.corpus or "",
     ]
-    return [safe(" · ".join(models)), safe(" · ".join(filter(None, facts))), safe(str(run.path))]
+    return [
+        safe(between.join(models)),
+        safe(between.join(filter(None, facts))),
+        safe(str(run.path)),
+    ]
 
 
 _NAMES = {"dense": "Dense", "moe": "MoE"}

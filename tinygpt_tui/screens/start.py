@@ -87,6 +87,7 @@ class Start(Widget):
         presets = self.query_one(OptionList)
         presets.highlighted = list(PRESETS).index(costs.default_preset())
         presets.focus()
+        self.watch(self.app, "theme", self._draw, init=False)
         self.run_worker(self._measure, thread=True, exit_on_error=False)
 
     def on_option_list_option_selected(self, event: OptionList.OptionSelected) -> None:
@@ -98,14 +99,19 @@ class Start(Widget):
     def on__speed(self, event: _Speed) -> None:
         """The times are known."""
         self._speed = event.speed
-        presets = self.query_one(OptionList)
-        for preset in PRESETS:
-            presets.replace_option_prompt(preset, self._preset(preset))
+        self._draw()
 
     def focus(self, scroll_visible: bool = True) -> Start:  # noqa: FBT001, FBT002 - textual's own
         """The list is what takes keys."""
         self.query_one(OptionList).focus(scroll_visible)
         return self
+
+    def _draw(self) -> None:
+        self.query_one(".top", Static).update(self._top())
+        self.query_one(".keys", Static).update(self._keys())
+        presets = self.query_one(OptionList)
+        for preset in PRESETS:
+            presets.replace_option_prompt(preset, self._preset(preset))
 
     def _measure(self) -> None:
         self.post_message(_Speed(costs.machine_speed()))
@@ -154,8 +160,9 @@ class Start(Widget):
         )
 
 
-def _line(preset: str, shape: str, context: str, dense: str, moe: str, time: str) -> str:
+def _line(*cells: str) -> str:
     """A line of the table, 76 columns wide."""
+    preset, shape, context, dense, moe, time = cells
     return f"  {preset:<9}{shape:<20}{context:>7}{dense:>10}{moe:>18}{time:>10}"
 
 

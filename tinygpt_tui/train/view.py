@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import textwrap
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -142,13 +143,15 @@ def closing_line(history: History) -> Row:
 
 
 def _readout_line(scene: Scene) -> Row:
+    """The exact values at the crosshair: raw loss, moving average, last validation loss."""
     parts: list[Span | str] = []
     for name, (step, raw, mean, val) in readout(scene.history, scene.options).items():
-        parts += [" " if not parts else Span("  │  " if not scene.ascii else "  |  ", "faint")]
+        between = "│" if not scene.ascii else "|"
+        parts += [Span(f" {between} " if parts else f" step {step:,}  ", "muted")]
         parts += [
-            Span(f"{_called(name)} step {step:,}", f"{name}.bold"),
-            Span(f"  loss {numbers.loss(raw)}  mean {numbers.loss(mean)}", "text"),
-            Span(f"  val {numbers.loss(val)}", "strong"),
+            Span(f"{_called(name)} ", f"{name}.bold"),
+            Span(f"{_digits(raw, 3)} mean {_digits(mean, 3)}", "text"),
+            Span(f" val {_digits(val, 4)}", "strong"),
         ]
     return row(*parts)
 
@@ -231,7 +234,9 @@ def _whole(value: int | None) -> str:
 
 
 def _digits(value: float | None, digits: int) -> str:
-    return "-" if value is None else f"{value:.{digits}f}" if abs(value) < 1e4 else f"{value:.0e}"
+    if value is None or math.isnan(value):
+        return "-"
+    return f"{value:.{digits}f}" if abs(value) < 1e4 else f"{value:.0e}"
 
 
 def _flat(cells: Row) -> Span:

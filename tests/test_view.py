@@ -1,0 +1,154 @@
+"""The Train tab at every size, in every state: snapshots, and what must always hold."""
+
+import dataclasses
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tests import snapshots
+from tests.scenes import history
+from tinygpt.run import RunState
+from tinygpt_tui.history import History
+from tinygpt_tui.keys import CHARTS, GENERAL, RUN
+from tinygpt_tui.machine import Gpu, Machine
+from tinygpt_tui.render.cells import plain, width
+from tinygpt_tui.shell import footer_row, header_row
+from tinygpt_tui.train.curves import Overlay
+from tinygpt_tui.train.options import CURVES, Options
+from tinygpt_tui.train.view import STATES, Scene, state_badge, status_line, tab
+
+MACHINE = Machine(
+    cpu_percent=97.0,
+    cpus=2,
+    memory_used=3 * 2**30,
+    memory_total=24 * 2**30,
+    gpus=(
+        Gpu(
+            name="NVIDIA H100",
+            percent=83.0,
+            memory_used=11 * 2**30,
+            memory_total=80 * 2**30,
+            celsius=61.0,
+            watts=412.0,
+        ),
+    ),
+)
+LIVE = RunState(state="live", reason="process 7 on box is running")
+
+
+def scene(**changes: object) -> Scene:
+    known = Scene(history(70), state=LIVE, machine=MACHINE)
+    return dataclasses.replace(known, **changes)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("plain_glyphs", [False, True])
+@pytest.mark.parametrize("size", [(80, 24), (120, 36), (200, 60), (40, 12), (50, 50)])
+def test_snapshot_of_each_size(size: tuple[int, int], plain_glyphs: bool) -> None:  # noqa: FBT001
+    shown = scene(ascii=plain_glyphs)
+    header = header_row("train", "nano", "tinyshakespeare", LIVE, size[0], ascii=plain_glyphs)
+    footer = footer_row((*RUN, *CHARTS, *GENERAL), size[0])
+    rows = [header, *tab(shown, size[0], size[1] - 2), footer]
+    name = f"train-{size[0]}x{size[1]}{'-ascii' if plain_glyphs else ''}"
+    snapshots.check(name, rows)
+    if plain_glyphs:
+        text = "\n".join(plain(rows))
+        assert text.isascii()
+
+
+@pytest.mark.parametrize("state", STATES)
+def test_snapshot_of_each_state(state: str) -> None:
+    reason = f"why it is {state}"
+    known = RunState(state=state, reason=reason)  # type: ignore[arg-type]
+    shown = scene(state=known, history=history(100, end=state == "done"))
+    header = header_row("train", "nano", "tinyshakespeare", known, 80)
+    snapshots.check(f"state-{state}", [header, status_line(shown)])
+    assert STATES[state][1] in plain([header])[0]
+
+
+@pytest.mark.parametrize(
+    ("name", "options"),
+    [
+        ("log", Options(log_y=True)),
+        ("tokens", Options(x_axis="tokens")),
+        ("time-zoomed", Options(x_axis="time", window=(10.0, 20.0))),
+        ("crosshair", Options(cursor=41.0)),
+        ("perplexity", Options(charts="perplexity", whole_range=True)),
+        ("dense-only", Options(hidden=frozenset({"moe"}))),
+        ("rough", Options(smoothing=0)),
+    ],
+)
+def test_snapshot_of_each_look(name: str, options: Options) -> None:
+    snapshots.check(f"look-{name}", tab(scene(options=options), 90, 20))
+
+
+def test_snapshot_of_an_overlay_and_a_gap() -> None:
+    overlay = Overlay("older", history(50), "#af87ff")
+    shown = scene(overlays=(overlay,), history=history(70, nan_at=30))
+    snapshots.check("look-overlay", tab(shown, 90, 20))
+
+
+def test_nothing_yet() -> None:
+    text = "\n".join(plain(tab(Scene(History()), 80, 22)))
+    assert "no data yet" in text
+
+
+def test_gap_and_closing_line() -> None:
+    done = RunState(state="done", reason="")
+    text = "\n".join(plain(tab(scene(history=history(100, end=True), state=done), 120, 34)))
+    assert "Dense - MoE" in text
+    assert "+0.0500" in text
+    assert "MoE is better by 0.0500 nats" in text
+
+
+def test_crosshair_reads_the_exact_values() -> None:
+    (line,) = plain([status_line(scene(options=Options(cursor=41.2)))])
+    assert line.startswith(" step 41  Dense ")
+    raw = history(70).variants["dense"].loss.values[40]
+    assert f"Dense {raw:.3f} mean" in line
+
+
+def test_text_from_files_cannot_command_the_terminal() -> None:
+    note = "bad \x1b[2J name\x07"
+    (line,) = plain([status_line(scene(note=note))])
+    assert "\x1b" not in line
+    assert "\x07" not in line
+
+
+@settings(max_examples=60)
+@given(
+    st.integers(1, 250),
+    st.integers(1, 80),
+    st.builds(
+        Options,
+        x_axis=st.sampled_from(["steps", "epochs", "tokens", "time"]),
+        log_y=st.booleans(),
+        charts=st.sampled_from(["both", "loss", "perplexity"]),
+        whole_range=st.booleans(),
+        smoothing=st.integers(0, 9),
+        window=st.one_of(st.none(), st.just((5.0, 9.0)), st.just((1e6, 2e6))),
+        cursor=st.one_of(st.none(), st.floats(0, 1000)),
+        hidden=st.frozensets(st.sampled_from(CURVES)),
+    ),
+    st.sampled_from([0, 1, 2, 35]),
+    st.booleans(),
+)
+def test_any_window_is_filled_exactly(
+    columns: int,
+    lines: int,
+    options: Options,
+    last: int,
+    plain_glyphs: bool,  # noqa: FBT001
+) -> None:
+    shown = scene(history=history(last), options=options, ascii=plain_glyphs)
+    rows = tab(shown, columns, lines)
+    assert [width(row) for row in rows] == [columns] * lines
+
+
+def test_badges_differ_without_colour() -> None:
+    for plain_glyphs in (False, True):
+        badges = {
+            plain([state_badge(RunState(state=s, reason=""), ascii=plain_glyphs)])[0]  # type: ignore[arg-type]
+            for s in STATES
+        }
+        assert len(badges) == len(STATES)
