@@ -301,7 +301,7 @@ def test_nothing_is_drawn_when_nothing_changes(tmp_path: Path) -> None:
         await pilot.pause(0.3)
         rows = list(app.train._view.rows)
         painted: list[object] = []
-        app.train._view.refresh = lambda *a, **k: painted.append(a)  # type: ignore[method-assign,assignment,return-value]
+        app.train._view.refresh = lambda *a, **k: painted.append(a)  # type: ignore[method-assign,assignment]
         app.train._draw()
         assert app.train._view.rows == rows
         assert painted == []
@@ -321,6 +321,18 @@ def test_dialogs_open_and_close(tmp_path: Path, live: RunWriter) -> None:
             await until(pilot, lambda: isinstance(app.screen, screen))  # noqa: B023
             await pilot.press("escape")
             await until(pilot, lambda: len(app.screen_stack) == 1)
+
+    drive(tmp_path, body)
+
+
+def test_tab_stays_in_a_dialog(tmp_path: Path) -> None:
+    async def body(app: LabApp, pilot: "Pilot[int]") -> None:
+        await pilot.press("n")
+        await until(pilot, lambda: isinstance(app.screen, NewRunScreen))
+        before = app.focused
+        await pilot.press("tab")
+        assert app.tab == "train"
+        assert app.focused is not before
 
     drive(tmp_path, body)
 

@@ -301,6 +301,11 @@ class LabApp(App[int]):
             case _:
                 return True
 
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """Tab moves between the fields of a dialog while one is open."""
+        del parameters
+        return action != "next_tab" or len(self.screen_stack) == 1
+
     def action_tab(self, name: str) -> None:
         """Show a tab."""
         self.query_one(ContentSwitcher).current = name

@@ -304,6 +304,8 @@ def bottom(scene: Scene, columns: int, lines: int) -> list[Row]:
     rest = columns - (width(left[0]) + 2 if left else 0)
     samples = [(name, v) for name, v in scene.history.variants.items() if v.sample]
     blocks = [left] if left else []
+    if scene.history.variants and not (loads or samples) and not scene.history.end:
+        blocks = [[row(Span(" samples and expert load come with the first evaluation", "faint"))]]
     if samples:
         size = (rest - 2 * (len(samples) - 1)) // len(samples)
         blocks += [sample_block(name, v, size, lines) for name, v in samples]
