@@ -7,7 +7,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 LOCKED := $(VENV)/.locked
 READY := $(VENV)/.ready
-BENCHMARKS := quality
+BENCHMARKS := quality app
 
 .DEFAULT_GOAL := help
 .PHONY: help run train test check format bench wheel clean
@@ -15,8 +15,8 @@ BENCHMARKS := quality
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-run: $(READY) ## open the app (until it is built: train without it); options in ARGS
-	$(BIN)/tinygpt-tui --train-only $(ARGS)
+run: $(READY) ## open the app; options in ARGS
+	@$(BIN)/tinygpt-tui $(ARGS)
 
 train: $(READY) ## train both models in this terminal; options in ARGS
 	$(BIN)/tinygpt-tui --train-only $(ARGS)

@@ -24,6 +24,10 @@ from tinygpt.run import (
 Floats: TypeAlias = "np.ndarray[tuple[int], np.dtype[np.float64]]"
 
 
+LARGEST = 1e4
+"""A loss counts for no more than this in a moving average."""
+
+
 class Column:
     """Numbers that are added at the end, and sometimes taken back: an array with room to grow."""
 
@@ -77,7 +81,9 @@ class VariantHistory:
         self.step.extend(train.step)
         self.loss.extend(train.loss)
         self.seconds.extend(train.train_seconds)
-        self.loss_sum.extend(total + np.cumsum(np.where(finite, train.loss, 0.0)))
+        # Cut, or one loss that blew up would take the digits of all the sums after it.
+        tame = np.clip(np.where(finite, train.loss, 0.0), -LARGEST, LARGEST)
+        self.loss_sum.extend(total + np.cumsum(tame))
         self.loss_count.extend(count + np.cumsum(finite))
         self.last = train.last
         self._measure_speed()

@@ -47,6 +47,21 @@ class _Line(msgspec.Struct, gc=False):
     train_seconds: float | str = "NaN"
 
 
+class _Lines:
+    """The lines of a buffer by number, cut out only when one is asked for."""
+
+    def __init__(self, data: bytes) -> None:
+        self._data = data
+        self._ends = np.flatnonzero(np.frombuffer(data, np.uint8) == ord("\n"))
+
+    def __len__(self) -> int:
+        return len(self._ends)
+
+    def __getitem__(self, index: int) -> bytes:
+        start = int(self._ends[index - 1]) + 1 if index else 0
+        return self._data[start : int(self._ends[index])]
+
+
 _DECODER = msgspec.json.Decoder(_Line)
 
 
@@ -64,7 +79,7 @@ def decode(data: bytes) -> tuple[list[Item], int]:
         rows = _DECODER.decode_lines(data)
     except (msgspec.MsgspecError, UnicodeDecodeError) as error:
         raise UndecodableError from error
-    lines = data.splitlines()
+    lines = _Lines(data)
     if len(lines) != len(rows):  # an empty line, which msgspec passes over
         raise UndecodableError
     items: list[Item] = []
@@ -107,7 +122,7 @@ def group(records: Sequence[Record]) -> list[Item]:
 
 
 def _columns(
-    rows: Sequence[_Line], lines: Sequence[bytes], start: int, end: int
+    rows: Sequence[_Line], lines: _Lines, start: int, end: int
 ) -> Iterator[TrainColumns]:
     """The train records of rows start to end, a `TrainColumns` a model."""
     last = {rows[index].model: index for index in range(start, end)}
