@@ -56,7 +56,7 @@ def key_latencies(terminal: Terminal, count: int) -> list[float]:
 def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--data", default="tinyshakespeare")
+    parser.add_argument("--data", default="auto")
     parser.add_argument("--seconds", type=float, default=60.0)
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:

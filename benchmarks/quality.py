@@ -23,7 +23,7 @@ def main() -> None:
     """Run one preset and print what it reached."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("preset", nargs="?", default="nano")
-    parser.add_argument("--data", default="tinyshakespeare")
+    parser.add_argument("--data", default="auto")
     options, further = parser.parse_known_args()
     with tempfile.TemporaryDirectory() as out:
         command = [sys.executable, "-m", "tinygpt_tui", "--train-only", "--json", *further]

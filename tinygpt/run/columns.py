@@ -121,9 +121,7 @@ def group(records: Sequence[Record]) -> list[Item]:
     return items
 
 
-def _columns(
-    rows: Sequence[_Line], lines: _Lines, start: int, end: int
-) -> Iterator[TrainColumns]:
+def _columns(rows: Sequence[_Line], lines: _Lines, start: int, end: int) -> Iterator[TrainColumns]:
     """The train records of rows start to end, a `TrainColumns` a model."""
     last = {rows[index].model: index for index in range(start, end)}
     for model, index in last.items():

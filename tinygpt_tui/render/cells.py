@@ -32,12 +32,17 @@ def row(*parts: Span | str) -> Row:
 
 def width(cells: Row) -> int:
     """Columns that a row takes; a wide character takes two."""
-    return sum(cell_len(span.text) for span in cells)
+    total = 0
+    for text, _ in cells:
+        total += len(text) if text.isascii() else cell_len(text)
+    return total
 
 
 def fit(cells: Row, columns: int, align: str = "left") -> Row:
     """A row of exactly `columns`: cut, or filled with spaces on the side that `align` leaves."""
     missing = columns - width(cells)
+    if not missing:
+        return cells
     if missing >= 0:
         filler = " " * missing
         return row(*cells, filler) if align == "left" else row(filler, *cells)

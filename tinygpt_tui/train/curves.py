@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -49,14 +50,17 @@ def curves(
 
 
 def whole_stretch(history: History, axis: XAxis) -> tuple[float, float]:
-    """From the first to the newest x of any variant."""
+    """From the first to the newest x of any variant, with some room while the run goes on."""
     lows, highs = [], []
     for variant in history.variants.values():
         x = train_x(variant, axis)
         if len(x):
             lows.append(float(x[0]))
             highs.append(float(x[-1]))
-    return (min(lows), max(highs)) if lows else (0.0, 1.0)
+    if not lows:
+        return 0.0, 1.0
+    low, high = min(lows), max(highs)
+    return low, high if history.end else settled(high, low)
 
 
 def train_x(variant: VariantHistory, axis: XAxis) -> Floats:
@@ -86,24 +90,46 @@ def averages(variant: VariantHistory, at: Floats, window: int) -> Floats:
         return np.where(count > 0, total / count, np.nan)
 
 
-def typical_top(found: Sequence[Curve], stretch: tuple[float, float]) -> float | None:
-    """The y under which the smooth curves are for all but a twentieth of the stretch.
+def typical_range(
+    found: Sequence[Curve], stretch: tuple[float, float]
+) -> tuple[float, float] | None:
+    """The range of y in which the curves are for all but a twentieth of the stretch.
 
     A run starts with a steep fall that takes most of the range and little of the time; what one
-    looks at comes after. Some room is left above, so that the fall is seen to come from there.
+    looks at comes after. Some room is left above, so that the fall is seen to come from there. Both
+    ends are round, so that they stay where they are while data arrive.
     """
     tops, lows = [], []
     for curve in found:
         known = np.isfinite(curve.y)
-        if curve.weight == "faint" or np.count_nonzero(known) < 2:
+        if np.count_nonzero(known) < 2:
             continue
-        at = np.linspace(max(stretch[0], curve.x[known][0]), stretch[1], 200)
-        y = np.interp(at, curve.x[known], curve.y[known])
-        tops.append(float(np.quantile(y, 0.95)))
-        lows.append(float(y.min()))
+        x, y = curve.x[known], curve.y[known]
+        inside = np.interp(np.linspace(max(stretch[0], x[0]), min(stretch[1], x[-1]), 200), x, y)
+        if curve.weight == "faint":
+            lows.append(float(np.quantile(inside, 0.02)))
+        else:
+            tops.append(float(np.quantile(inside, 0.95)))
+            lows.append(float(inside.min()))
     if not tops or max(tops) <= min(lows):
         return None
-    return max(tops) + 0.1 * (max(tops) - min(lows))
+    span = max(tops) - min(lows)
+    step = _grain(span)
+    top = math.ceil((max(tops) + 0.1 * span) / step) * step
+    return math.floor(min(lows) / step) * step, top
+
+
+def settled(high: float, low: float) -> float:
+    """The end of x a little past the newest, and round: it moves in jerks instead of always, and
+    between two of them a frame differs from the last by a few cells."""
+    step = _grain(max(high - low, 1e-9)) / 2
+    return math.ceil(high / step) * step
+
+
+def _grain(span: float) -> float:
+    """A round part of the span: a tenth to a twelfth."""
+    power = 10.0 ** math.floor(math.log10(span))
+    return power / 10 if span < 3 * power else power / 4
 
 
 def readout(history: History, options: Options) -> Mapping[str, tuple[int, float, float, float]]:

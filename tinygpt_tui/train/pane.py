@@ -26,8 +26,8 @@ from tinygpt_tui.train.layout import arrange
 from tinygpt_tui.train.options import Options
 from tinygpt_tui.train.view import Scene, tab
 
-FRAME = 0.25
-"""Seconds between two frames at least: four a second."""
+KEY_FRAME = 0.05
+"""Seconds between two frames that keys ask for: an answer at once, and one frame for a held key."""
 LIVE_FRAME = 1.0
 """Between two frames that only new records ask for: a curve of thousands moves by less than a cell,
 and each frame costs the trainer's cores and the user's link."""
@@ -51,6 +51,7 @@ class TrainPane(Container):
         self._charts: dict[tuple[str, int], tuple[Any, list[Row]]] = {}
         self._timer: Timer | None = None
         self._drawn = 0.0
+        self._fresh = self._owed = 0
         self.frames = 0
         """Frames drawn so far."""
 
@@ -96,14 +97,14 @@ class TrainPane(Container):
         )
 
     def schedule(self, *, soon: bool = False) -> None:
-        """Draw within a second, or at the next of four frames a second; not while hidden."""
+        """Draw within a second, or at once for a key; not while hidden."""
         if not self.is_on_screen or not self._view.display:
             return
         if self._timer is not None:
             if not soon:
                 return
             self._timer.stop()
-        wait = (FRAME if soon else LIVE_FRAME) - (time.monotonic() - self._drawn)
+        wait = (KEY_FRAME if soon else LIVE_FRAME) - (time.monotonic() - self._drawn)
         if wait <= 0 and soon:
             self._draw()
         else:
@@ -126,16 +127,25 @@ class TrainPane(Container):
             return
         self._drawn = time.monotonic()
         self.frames += 1
+        self._fresh = self._owed = 0
         self._view.show(tab(self.scene, size.width, size.height, self._cached_chart))
+        if self._owed:
+            self.call_later(self._draw)
 
     def _cached_chart(
         self, found: Any, view: Any, width: int, height: int, **how: Any
     ) -> list[Row]:
-        """The rows of a chart, drawn only if something of it changed."""
-        key = (how["title"], width)
+        """The rows of a chart, drawn only if something of it changed.
+
+        One a frame: the second follows in a frame of its own, so that a key has its answer sooner.
+        """
+        key = (how["title"].split()[0], width)
         inputs = (self.scene.history.version, self.scene.options, view, height, len(found))
         known = self._charts.get(key)
-        if known is None or known[0] != inputs:
+        if known is not None and known[0] != inputs and self._fresh and len(known[1]) == height:
+            self._owed += 1
+        elif known is None or known[0] != inputs:
+            self._fresh += 1
             self._charts[key] = known = (inputs, chart(found, view, width, height, **how))
         return known[1]
 

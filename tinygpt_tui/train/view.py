@@ -24,7 +24,7 @@ from tinygpt_tui.train.curves import (
     averages,
     curves,
     readout,
-    typical_top,
+    typical_range,
     whole_stretch,
 )
 from tinygpt_tui.train.layout import Layout, arrange
@@ -90,10 +90,10 @@ def _chart(
         columns=columns,
         overlays=scene.overlays,
     )
-    top = None if options.whole_range else typical_top(found, stretch)
+    limits = None if options.whole_range else typical_range(found, stretch)
     return draw(
         found,
-        View(*stretch, None, top, options.log_y),
+        View(*stretch, *(limits or (None, None)), options.log_y),
         columns,
         lines,
         title=f"{quantity}{' (log)' if options.log_y else ''}",
