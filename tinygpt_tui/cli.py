@@ -47,6 +47,9 @@ def open_app(parser: argparse.ArgumentParser, options: argparse.Namespace) -> in
     if not (sys.stdin.isatty() and sys.stdout.isatty()):
         parser.error("the interface needs a terminal: use --train-only to train without one")
     ascii_only = hasattr(options, "ascii") or os.environ.get("TERM") in ("linux", "dumb")
+    # How often textual looks for something to repaint, not how often there is: an answer to a key
+    # waits for a 240th of a second instead of a 60th.
+    os.environ.setdefault("TEXTUAL_FPS", "240")
     from tinygpt_tui.app import LabApp
 
     app = LabApp(Path(options.out), run, ascii=ascii_only)

@@ -63,6 +63,12 @@ def whole_stretch(history: History, axis: XAxis) -> tuple[float, float]:
     return low, high if history.end else settled(high, low)
 
 
+def newest_x(history: History, axis: XAxis) -> float:
+    """The newest x of any variant; 0 without one."""
+    ends = (train_x(variant, axis) for variant in history.variants.values())
+    return max((float(x[-1]) for x in ends if len(x)), default=0.0)
+
+
 def train_x(variant: VariantHistory, axis: XAxis) -> Floats:
     """The x of each train record."""
     if axis == "time":

@@ -21,7 +21,7 @@ from tinygpt_tui.machine import Machine
 from tinygpt_tui.render.cells import Row
 from tinygpt_tui.render.curves import chart
 from tinygpt_tui.screens.start import Start
-from tinygpt_tui.train.curves import Overlay, train_x, whole_stretch
+from tinygpt_tui.train.curves import Overlay, newest_x, train_x, whole_stretch
 from tinygpt_tui.train.layout import arrange
 from tinygpt_tui.train.options import Options
 from tinygpt_tui.train.view import Scene, tab
@@ -186,9 +186,10 @@ class TrainPane(Container):
 
     def action_crosshair(self) -> None:
         """On at the newest, or off."""
-        low, high = self.scene.options.window or self._whole()
-        del low
-        self.change_options(lambda o: replace(o, cursor=high if o.cursor is None else None))
+        newest = newest_x(self.scene.history, self.scene.options.x_axis)
+        if self.scene.options.window:
+            newest = min(newest, self.scene.options.window[1])
+        self.change_options(lambda o: replace(o, cursor=newest if o.cursor is None else None))
 
     def action_smooth(self, by: int) -> None:
         """Average over more or fewer records."""

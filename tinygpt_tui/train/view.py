@@ -91,9 +91,10 @@ def _chart(
         overlays=scene.overlays,
     )
     limits = None if options.whole_range else typical_range(found, stretch)
+    low, high = limits or (None, None)
     return draw(
         found,
-        View(*stretch, *(limits or (None, None)), options.log_y),
+        View(*stretch, low, high, options.log_y),
         columns,
         lines,
         title=f"{quantity}{' (log)' if options.log_y else ''}",
