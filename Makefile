@@ -22,7 +22,7 @@ train: $(READY) ## train both models in this terminal; options in ARGS
 	$(BIN)/tinygpt-tui --train-only $(ARGS)
 
 test: $(READY) ## run the tests; options of pytest in ARGS
-	$(BIN)/python -m pytest $(ARGS)
+	$(BIN)/python -m pytest -n auto --dist worksteal $(ARGS)
 
 check: $(READY) ## lint, formatting, types, direction of imports
 	$(BIN)/ruff check .

@@ -76,8 +76,9 @@ def app_in(folder: Path) -> psutil.Process:
     found = []
     for process in processes_in(folder):
         with suppress(psutil.Error):
+            # Not tmux, whose own words end with the command.
             words = process.cmdline()
-            if "tinygpt_tui" in words and "--train-only" not in words:
+            if words[1:3] == ["-m", "tinygpt_tui"] and "--train-only" not in words:
                 found.append(process)
     (app,) = found
     return app
@@ -99,13 +100,16 @@ class Terminal:
         # Not in the folder of the test: the path of a socket holds about a hundred characters.
         self._place = tempfile.TemporaryDirectory(prefix="tmux-")
         self._tmux = [find("tmux"), "-u", "-f", os.devnull, "-S", f"{self._place.name}/socket"]
+        self._status = Path(self._place.name, "status")
         settings = {"default-terminal": "xterm-256color", "remain-on-exit": "on", "status": "off"}
         words = ["start-server"]
         for name, value in settings.items():
             words += [";", "set-option", "-g", name, value]
+        # tmux 3.3 knows the exit status of a pane only sometimes.
+        noted = ["sh", "-c", '"$@"; echo $? >"$0"', str(self._status)]
         size = ["-x", str(columns), "-y", str(lines)]
         subprocess.run(
-            [*self._tmux, *words, ";", "new-session", "-d", *size, "--", *command],
+            [*self._tmux, *words, ";", "new-session", "-d", *size, "--", *noted, *command],
             cwd=folder,
             env=environment(),
             check=True,
@@ -141,14 +145,14 @@ class Terminal:
         """Another size, at once."""
         self._ask("resize-window", "-x", str(columns), "-y", str(lines))
 
-    def exit_status(self) -> int | None:
-        """Of the command; None while it runs."""
-        answer = self._ask("list-panes", "-F", "#{pane_dead} #{pane_dead_status}").split()
-        return int(answer[1]) if answer[0] == "1" and len(answer) > 1 else None
+    def ended(self) -> bool:
+        """Whether the command has."""
+        return self._status.is_file() and self._status.stat().st_size > 0
 
-    def is_dead(self) -> bool:
-        """Whether the command ended, by itself or by a signal."""
-        return self._ask("list-panes", "-F", "#{pane_dead}").strip() == "1"
+    def ends(self) -> int:
+        """Wait until the command has ended; its exit status."""
+        self.until(self.ended)
+        return int(self._status.read_text())
 
     def kill(self) -> None:
         """End the server, and with it the terminal."""

@@ -34,32 +34,65 @@ class Grid(NamedTuple):
 
 
 _PLOT = threading.Lock()  # plotext has one figure a process
-_REMEMBERED = 64  # polylines: two charts of six, in a few looks at them
+_REMEMBERED = 128  # parts: two charts of six curves of two, in a few looks at them
+_TAIL = 8  # columns in which a curve is taken to grow
 _KNOWN: dict[tuple[bytes, str, Grid], Codes] = {}  # the least recently used first
 
 
 def rasters(polylines: Iterable[tuple[Points, str]], grid: Grid) -> list[Codes]:
     """Code points (rows, columns) of each polyline and its marker: "braille" or a character.
 
-    The newest ones are remembered: a key that moves the crosshair or hides a curve leaves the
-    others as they are, and answers four times as fast.
+    They are drawn in two parts, the newest columns and all before, and remembered: a key that moves
+    the crosshair draws nothing anew, and a curve that grows only its end.
     """
     # 0.13 s, most of it plotext's documentation: not before a chart is really drawn.
     import plotext  # type: ignore[import-untyped]  # noqa: PLC0415
 
     with _PLOT:
-        found, figure = [], None
-        for points, marker in polylines:
-            key = (points.tobytes(), marker, grid)
-            codes = _KNOWN.pop(key, None)
-            if codes is None:
-                figure = figure or _blank_figure(plotext, grid)
-                codes = _raster(plotext, figure, points, marker, grid)
-            _KNOWN[key] = codes
-            found.append(codes)
+        figure = _Figure(plotext, grid)
+        found = [
+            _united([figure.remembered(part, marker) for part in _parts(points, grid)])
+            for points, marker in polylines
+        ]
         for _ in range(len(_KNOWN) - _REMEMBERED):
             del _KNOWN[next(iter(_KNOWN))]
     return found
+
+
+class _Figure:
+    """plotext's figure, set up when the first part is not known yet."""
+
+    def __init__(self, plotext: Any, grid: Grid) -> None:
+        self._plotext, self._grid = plotext, grid
+        self._figure: Any = None
+
+    def remembered(self, points: Points, marker: str) -> Codes:
+        """The raster of one part."""
+        key = (points.tobytes(), marker, self._grid)
+        codes = _KNOWN.pop(key, None)
+        if codes is None:
+            self._figure = self._figure or _blank_figure(self._plotext, self._grid)
+            codes = _raster(self._plotext, self._figure, points, marker, self._grid)
+        _KNOWN[key] = codes
+        return codes
+
+
+def _parts(points: Points, grid: Grid) -> list[Points]:
+    """All but the last columns of a polyline, and those, with the line that leads into them."""
+    with np.errstate(invalid="ignore"):
+        newest = np.nanmax(points[:, 0], initial=0.0) // (_TAIL * grid.across)
+        late = np.flatnonzero(points[:, 0] >= newest * _TAIL * grid.across)
+    cut = int(late[0]) if len(late) else 0
+    return [points[:cut], points[cut - 1 :]] if cut > 1 else [points]
+
+
+def _united(parts: list[Codes]) -> Codes:
+    """Parts of one curve as one: dots of both in a cell of braille, in ASCII whichever is there."""
+    whole = parts[0]
+    for codes in parts[1:]:
+        both = (whole >= _BRAILLE) & (codes >= _BRAILLE)
+        whole = np.where(both, whole | codes, np.where(codes == SPACE, whole, codes))
+    return whole
 
 
 def _blank_figure(plotext: Any, grid: Grid) -> Any:
