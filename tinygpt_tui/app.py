@@ -140,7 +140,8 @@ class LabApp(App[int]):
         before = self.state
         if news.items:
             self.history.add(news.items)
-            self.train.update_scene(history=self.history)
+            note = None if self.live else self.train.scene.note  # "starting" is over
+            self.train.update_scene(history=self.history, note=note)
         if news.error:
             self.train.update_scene(note=news.error)
         self.train.news(news.state, news.machine)

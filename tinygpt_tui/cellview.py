@@ -11,7 +11,7 @@ from textual.strip import Strip
 from textual.widget import Widget
 
 from tinygpt_tui import palette
-from tinygpt_tui.render.cells import Row, fit
+from tinygpt_tui.render.cells import Row
 
 
 class CellView(Widget):
@@ -27,7 +27,7 @@ class CellView(Widget):
     def show(self, rows: Sequence[Row]) -> None:
         """Show these rows instead; equal ones cost nothing."""
         width, old = self.size.width, self.rows
-        self.rows = [fit(row, width) for row in rows[: self.size.height]]
+        self.rows = list(rows[: max(1, self.size.height)])  # the width may not be known yet
         for y in range(max(len(old), len(self.rows))):
             before = old[y] if y < len(old) else ()
             after = self.rows[y] if y < len(self.rows) else ()

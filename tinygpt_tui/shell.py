@@ -24,7 +24,8 @@ def header_row(
     """The tabs at the left; the run, its corpus and its state at the right, as far as they fit."""
     parts: list[Span | str] = []
     for number, (name, title) in enumerate(TITLES.items(), start=1):
-        text = f" {number} {title} " if columns >= 60 else f" {number} {title[:5]} "
+        whole = columns >= 60 or name == tab
+        text = f" {number} {title} " if whole else f" {number} "
         parts.append(Span(text, "reverse bold" if name == tab else "muted"))
     left = row(*parts)
     badge = state_badge(state, ascii=ascii)

@@ -151,8 +151,9 @@ class NewRunScreen(Dialog[list[str]]):
     """
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("ctrl+s,enter", "start", "start", show=False),
-        Binding("up", "app.focus_previous", "field above", show=False),
-        Binding("down", "app.focus_next", "field below", show=False),
+        # First, or keys that come in one burst over a slow link overtake the change of field.
+        Binding("up", "app.focus_previous", "field above", show=False, priority=True),
+        Binding("down", "app.focus_next", "field below", show=False, priority=True),
     ]
 
     def __init__(
