@@ -130,7 +130,7 @@ class TrainPane(Container):
         self._fresh = self._owed = 0
         self._view.show(tab(self.scene, size.width, size.height, self._cached_chart))
         if self._owed:
-            self.call_later(self._draw)
+            self.call_after_refresh(self._draw)
 
     def _cached_chart(
         self, found: Any, view: Any, width: int, height: int, **how: Any
