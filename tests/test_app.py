@@ -378,6 +378,24 @@ def test_an_error_in_the_worker_becomes_a_message(tmp_path: Path, live: RunWrite
     drive(tmp_path, body)
 
 
+def test_a_worker_that_fails_leaves_a_message_and_a_log(
+    tmp_path: Path, live: RunWriter, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+    log = tmp_path / "state" / "tinygpt-tui" / "app.log"
+
+    async def body(app: LabApp, pilot: "Pilot[int]") -> None:
+        await opened(app, pilot)
+        monkeypatch.setattr("tinygpt_tui.app.Follower", None)
+        app.load_overlays([live.path])
+        await until(pilot, log.exists)
+        assert app.is_running
+        assert any("TypeError" in note.message for note in app._notifications)
+
+    drive(tmp_path, body)
+    assert "Traceback" in log.read_text()
+
+
 def test_footer_help_and_palette_come_from_one_table(tmp_path: Path, live: RunWriter) -> None:
     async def body(app: LabApp, pilot: "Pilot[int]") -> None:
         await opened(app, pilot)

@@ -12,11 +12,12 @@ from textual.app import App, ComposeResult, SystemCommand
 from textual.binding import BindingType
 from textual.screen import Screen
 from textual.widgets import ContentSwitcher
+from textual.worker import Worker, WorkerState
 
 from tinygpt.errors import TinyGPTError
 from tinygpt.run import RunState, list_runs, read_config, request
 from tinygpt.run.control import Request
-from tinygpt_tui import launch
+from tinygpt_tui import journal, launch
 from tinygpt_tui.cellview import CellView
 from tinygpt_tui.follow import Followed, Follower, News
 from tinygpt_tui.history import History
@@ -98,7 +99,7 @@ class LabApp(App[int]):
 
     # -- which run ------------------------------------------------------------------------------
 
-    @work(thread=True, exclusive=True, group="first")
+    @work(thread=True, exclusive=True, group="first", exit_on_error=False)
     def _open_first(self) -> None:
         """The run that was named, else the live one, else the newest, else the start screen."""
         try:
@@ -143,6 +144,7 @@ class LabApp(App[int]):
             note = None if self.live else self.train.scene.note  # "starting" is over
             self.train.update_scene(history=self.history, note=note)
         if news.error:
+            journal.note(news.error)
             self.train.update_scene(note=news.error)
         self.train.news(news.state, news.machine)
         if news.state and (before is None or before.state != news.state.state):
@@ -265,7 +267,7 @@ class LabApp(App[int]):
         else:
             self.open_run(result.paths[0])
 
-    @work(thread=True, exclusive=True, group="overlay")
+    @work(thread=True, exclusive=True, group="overlay", exit_on_error=False)
     def load_overlays(self, paths: list[Path]) -> None:
         """Read other runs whole, then lay them over the charts."""
         overlays = []
@@ -370,9 +372,21 @@ class LabApp(App[int]):
         if answer in ("leave", "stop"):
             self.exit(0)
 
+    def on_worker_state_changed(self, event: Worker.StateChanged) -> None:
+        """A worker that failed says so; the app goes on."""
+        error = event.worker.error
+        if event.state == WorkerState.ERROR and error is not None:
+            journal.note(f"worker {event.worker.name} failed", error)
+            self.complain(f"{type(error).__name__}: {error} (see {journal.path()})")
+
+    def _handle_exception(self, error: Exception) -> None:
+        """Textual shows what ended the app, and forgets it."""
+        journal.note("the app ended", error)
+        super()._handle_exception(error)
+
     def complain(self, sentence: str) -> None:
         """An error becomes a message, not a crash."""
-        self.log.error(sentence)
+        journal.note(sentence)
         self.notify(sentence, severity="error", timeout=10, markup=False)
 
 

@@ -46,7 +46,9 @@ def open_app(parser: argparse.ArgumentParser, options: argparse.Namespace) -> in
         parser.error(f"there is no run {options.run!r}, neither as a path nor in {options.out}")
     if not (sys.stdin.isatty() and sys.stdout.isatty()):
         parser.error("the interface needs a terminal: use --train-only to train without one")
-    ascii_only = hasattr(options, "ascii") or os.environ.get("TERM") in ("linux", "dumb")
+    # Without colour, curves are told apart by their glyphs alone.
+    poor = os.environ.get("NO_COLOR") or os.environ.get("TERM") in ("linux", "dumb")
+    ascii_only = hasattr(options, "ascii") or bool(poor)
     # How often textual looks for something to repaint, not how often there is: an answer to a key
     # waits for a 240th of a second instead of a 60th.
     os.environ.setdefault("TEXTUAL_FPS", "240")
