@@ -10,8 +10,9 @@ from torch import Tensor
 
 from tests.conftest import tiny
 from tinygpt.config import MoEConfig
-from tinygpt.decoding import SamplingParams, filter_logits, generate, stream
+from tinygpt.decoding import TokenEvent, generate, stream, stream_many
 from tinygpt.errors import ConfigError, TinyGPTError, TokenizerError
+from tinygpt.sampling import SamplingParams, filter_logits, filter_steps
 from tinygpt.tokenizer import CharTokenizer
 
 TOKENIZER = CharTokenizer.train("\n abcdefghijk")  # 13 characters
@@ -95,6 +96,8 @@ def test_greedy_and_temperature_zero_keep_the_first_of_the_likeliest(values: lis
         min_p=st.floats(0, 1),
         typical_p=st.floats(0.001, 1),
         repetition_penalty=st.floats(0.5, 2),
+        no_repeat_ngram=st.integers(0, 3),
+        temperature_last=st.booleans(),
     ),
 )
 def test_something_is_always_left(values: list[float], params: SamplingParams) -> None:
@@ -124,6 +127,7 @@ def test_repetition_penalty_counts_each_token_once() -> None:
         {"min_p": -0.1},
         {"typical_p": 0},
         {"repetition_penalty": 0},
+        {"no_repeat_ngram": -1},
         {"max_new_tokens": -1},
         {"stop": ("",)},
     ],
@@ -215,3 +219,129 @@ def test_distributions_of_a_stream(prompt: str, seed: int) -> None:
         assert event.filtered.sum() == pytest.approx(1, abs=1e-5)
         assert event.filtered[event.id] > 0
         assert len(kept(event.filtered.log())) == 5
+
+
+@given(st.lists(st.integers(0, 4), max_size=30), st.integers(1, 5))
+def test_no_ngram_comes_twice(ids: list[int], size: int) -> None:
+    logits = torch.zeros(5)
+    found = kept(filter_logits(logits, SamplingParams(no_repeat_ngram=size), ids))
+    seen = {tuple(ids[i : i + size]) for i in range(len(ids) - size + 1)}
+    start = tuple(ids[len(ids) - size + 1 :]) if size > 1 else ()
+    wanted = {t for t in range(5) if len(start) < size - 1 or (*start, t) not in seen}
+    assert found == (wanted or set(range(5)))  # where all would repeat, the filter is passed over
+
+
+def test_an_ngram_of_the_text_never_repeats() -> None:
+    params = SamplingParams(seed=1, no_repeat_ngram=3, max_new_tokens=200)
+    text = "abc" + generate(tiny(), TOKENIZER, "abc", params)
+    grams = [text[i : i + 3] for i in range(len(text) - 2)]
+    assert len(grams) == len(set(grams))
+
+
+def test_temperature_last_filters_the_model_s_own_distribution() -> None:
+    logits = torch.tensor([3.0, 2.0, 1.0, 0.0])
+    first = filter_logits(logits, SamplingParams(temperature=3.0, top_p=0.7))
+    last = filter_logits(logits, SamplingParams(temperature=3.0, top_p=0.7, temperature_last=True))
+    assert kept(first) == {0, 1, 2}
+    assert kept(last) == {0, 1}
+    assert last[0] == 1.0
+
+
+def test_a_logit_of_plus_infinity_is_certain() -> None:
+    logits = torch.tensor([1.0, math.inf, 2.0, math.inf])
+    for params in (SamplingParams(), SamplingParams(temperature=0.5, top_p=0.9, min_p=0.1)):
+        assert filter_logits(logits, params).softmax(-1).tolist() == [0.0, 0.5, 0.0, 0.5]
+
+
+def test_steps_tell_which_filter_removed_what() -> None:
+    params = SamplingParams(top_k=3, top_p=0.6, temperature=0.9, seed=1, max_new_tokens=1)
+    (event,) = stream(tiny(), TOKENIZER, "abc", params)
+    assert [step.name for step in event.steps] == ["temperature", "top-k", "top-p"]
+    removed = event.removed
+    assert set(removed) == set(range(13)) - kept(event.filtered.log())
+    assert list(removed.values()).count("top-k") == 10
+    assert event.rank == sorted(event.raw.tolist(), reverse=True).index(event.raw[event.id]) + 1
+    assert event.surprisal == pytest.approx(-math.log(event.raw[event.id]))
+    assert event.entropy == pytest.approx(-sum(p * math.log(p) for p in event.raw.tolist()))
+
+
+def test_entropy_of_a_certainty_is_zero() -> None:
+    sure = torch.tensor([0.0, 1.0])
+    assert TokenEvent(1, "b", sure, sure).entropy == 0
+
+
+@pytest.mark.parametrize("moe", [None, MoEConfig()])
+def test_many_continuations_are_those_of_their_seeds(moe: MoEConfig | None) -> None:
+    model, params = tiny(moe=moe), SamplingParams(seed=5, max_new_tokens=31, stop=("a",))
+    texts = ["", "", ""]
+    for events in stream_many(model, TOKENIZER, "bc", params, count=3):
+        for index, event in enumerate(events):
+            texts[index] += event.text if event else ""
+    for index, text in enumerate(texts):
+        alone = SamplingParams(seed=5 + index, max_new_tokens=31, stop=("a",))
+        assert text == generate(model, TOKENIZER, "bc", alone)
+    assert len(set(texts)) == 3
+
+
+def test_no_continuation_cannot_be_made() -> None:
+    with pytest.raises(ConfigError, match="at least 1"):
+        stream_many(tiny(), TOKENIZER, "a", count=0)
+
+
+class TestAgainstTransformers:
+    """Equal to Hugging Face's logits processors, probability for probability."""
+
+    @pytest.fixture(autouse=True)
+    def _needs_transformers(self) -> None:
+        pytest.importorskip("transformers")
+
+    @staticmethod
+    def theirs(logits: Tensor, params: SamplingParams, ids: list[int]) -> Tensor:
+        from transformers.generation import logits_process as hf
+
+        scores, context = logits[None], torch.tensor([ids], dtype=torch.int64)
+        chain: list[hf.LogitsProcessor] = []
+        if params.repetition_penalty != 1:
+            chain.append(hf.RepetitionPenaltyLogitsProcessor(params.repetition_penalty))
+        if params.no_repeat_ngram:
+            chain.append(hf.NoRepeatNGramLogitsProcessor(params.no_repeat_ngram))
+        if params.temperature != 1:
+            chain.append(hf.TemperatureLogitsWarper(params.temperature))
+        if params.top_k:
+            chain.append(hf.TopKLogitsWarper(params.top_k))
+        if params.top_p < 1:
+            chain.append(hf.TopPLogitsWarper(params.top_p))
+        if params.min_p:
+            chain.append(hf.MinPLogitsWarper(params.min_p))
+        if params.typical_p < 1:
+            chain.append(hf.TypicalLogitsWarper(params.typical_p))
+        for process in chain:
+            scores = process(context, scores)
+        return scores[0]
+
+    @given(
+        logit_lists,
+        st.lists(st.integers(0, 22), max_size=12),
+        st.builds(
+            SamplingParams,
+            temperature=st.sampled_from([0.1, 0.8, 1.0, 3.0]),
+            top_k=st.integers(0, 30),
+            top_p=st.sampled_from([0.0, 0.3, 0.9, 1.0]),
+            min_p=st.sampled_from([0.0, 0.05, 0.5]),
+            typical_p=st.sampled_from([0.2, 0.95, 1.0]),
+            repetition_penalty=st.sampled_from([0.7, 1.0, 1.3]),
+            no_repeat_ngram=st.integers(0, 3),
+        ),
+    )
+    def test_chained(self, values: list[float], ids: list[int], params: SamplingParams) -> None:
+        logits = torch.tensor(values)
+        ids = [i % len(values) for i in ids]
+        wanted = self.theirs(logits.clone(), params, ids)
+        if not (wanted > -math.inf).any():
+            return  # they leave nothing to sample; ours passes the last filter over
+        found = filter_logits(logits, params, ids)
+        torch.testing.assert_close(found, wanted, atol=0, rtol=0)
+
+
+def test_a_chain_without_filters_is_empty() -> None:
+    assert filter_steps(torch.zeros(3), SamplingParams()) == []

@@ -13,10 +13,11 @@ __version__ = "0.1.0"
 if TYPE_CHECKING:
     from tinygpt.checkpoint import Checkpoint, load
     from tinygpt.config import ModelConfig, MoEConfig, RunConfig
-    from tinygpt.decoding import SamplingParams, TokenEvent, filter_logits, generate, stream
+    from tinygpt.decoding import TokenEvent, generate, stream, stream_many
     from tinygpt.errors import TinyGPTError
     from tinygpt.inspection import Inspection, inspect_tokens
     from tinygpt.model import GPT
+    from tinygpt.sampling import SamplingParams, filter_logits
     from tinygpt.tokenizer import CharTokenizer
 
 _HOME = {
@@ -25,11 +26,12 @@ _HOME = {
     "ModelConfig": "config",
     "MoEConfig": "config",
     "RunConfig": "config",
-    "SamplingParams": "decoding",
+    "SamplingParams": "sampling",
     "TokenEvent": "decoding",
-    "filter_logits": "decoding",
+    "filter_logits": "sampling",
     "generate": "decoding",
     "stream": "decoding",
+    "stream_many": "decoding",
     "TinyGPTError": "errors",
     "Inspection": "inspection",
     "inspect_tokens": "inspection",
@@ -53,6 +55,7 @@ __all__ = [
     "inspect_tokens",
     "load",
     "stream",
+    "stream_many",
 ]
 
 

@@ -1,0 +1,203 @@
+"""Which tokens may be sampled, and with what probability.
+
+The filters have the semantics and the order of Hugging Face's logits processors: repetition
+penalty, no-repeat n-gram, temperature (or last, by choice), top-k, top-p, min-p, typical-p.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import TypeAlias
+
+import torch
+from torch import Tensor
+
+from tinygpt.errors import ConfigError
+
+COLDEST = 1e-5
+"""Temperature under which sampling is greedy."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class SamplingParams:
+    """How the next token is chosen. The defaults sample from the model's own distribution."""
+
+    temperature: float = 1.0
+    """Divides the logits; below 0.00001, where fp32 would overflow, it is greedy."""
+    top_k: int = 0
+    """Keep the k likeliest tokens, and those tied with the last of them; 0 keeps all."""
+    top_p: float = 1.0
+    """Keep the fewest likeliest tokens whose probabilities reach p (nucleus, arXiv:1904.09751)."""
+    min_p: float = 0.0
+    """Keep tokens of at least this share of the likeliest one's probability (arXiv:2407.01082)."""
+    typical_p: float = 1.0
+    """Keep the tokens of surprisal nearest the entropy that reach p (arXiv:2202.00666)."""
+    repetition_penalty: float = 1.0
+    """Divides positive logits of tokens seen, multiplies negative ones (CTRL, arXiv:1909.05858)."""
+    no_repeat_ngram: int = 0
+    """No sequence of so many tokens occurs twice, prompt included; 0 lets it."""
+    temperature_last: bool = False
+    """Apply the temperature after the filters instead of before them."""
+    greedy: bool = False
+    """Take the likeliest token, the first of equals: after the penalties, nothing else applies."""
+    seed: int | None = None
+    """Same seed, same text on the same device; None draws a new one."""
+    max_new_tokens: int = 200
+    """Tokens to make at most."""
+    stop: tuple[str, ...] = ()
+    """Texts that end the continuation; they stay part of it."""
+
+    def __post_init__(self) -> None:
+        stop = (self.stop,) if isinstance(self.stop, str) else tuple(self.stop)
+        object.__setattr__(self, "stop", stop)
+        for name, holds, right in (
+            ("temperature", 0 <= self.temperature < math.inf, "0 (greedy) or more"),
+            ("top_k", self.top_k >= 0, "0 (all) or more"),
+            ("top_p", 0 <= self.top_p <= 1, "between 0 and 1"),
+            ("min_p", 0 <= self.min_p <= 1, "between 0 and 1"),
+            ("typical_p", 0 < self.typical_p <= 1, "more than 0 and at most 1"),
+            ("repetition_penalty", 0 < self.repetition_penalty < math.inf, "more than 0"),
+            ("no_repeat_ngram", self.no_repeat_ngram >= 0, "0 (off) or more"),
+            ("max_new_tokens", self.max_new_tokens >= 0, "0 or more"),
+        ):
+            if not holds:
+                raise ConfigError(f"{name} is {getattr(self, name)}; it has to be {right}")
+        if "" in self.stop:
+            raise ConfigError("stop has an empty text; it has to be at least one character")
+
+    @property
+    def deterministic(self) -> bool:
+        """Whether the likeliest token is always taken."""
+        return self.greedy or self.temperature < COLDEST
+
+
+Filter: TypeAlias = Callable[[Tensor, Sequence[int]], Tensor]
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One filter of the chain, and what it left."""
+
+    name: str
+    logits: Tensor
+    """(V,) after it; what it removed, or one before it, is -inf."""
+
+
+def filter_logits(
+    logits: Tensor, params: SamplingParams, context_ids: Sequence[int] = ()
+) -> Tensor:
+    """The logits (V,) after the whole chain: removed entries are -inf; the softmax is sampled from.
+
+    `context_ids` are the tokens so far, which the penalties look at. At least one token always
+    stays: a filter that would remove the last one is passed over. A logit of +inf is a certainty.
+    """
+    steps = filter_steps(logits, params, context_ids)
+    return steps[-1].logits if steps else certain(logits)
+
+
+def filter_steps(
+    logits: Tensor, params: SamplingParams, context_ids: Sequence[int] = ()
+) -> list[Step]:
+    """`filter_logits`, filter by filter; those that the parameters leave out are not in it."""
+    logits, steps = certain(logits), []
+    for name, apply in chain(params):
+        left = apply(logits, context_ids)
+        if not bool((left > -math.inf).any()):
+            left = logits
+        steps.append(Step(name, left))
+        logits = left
+    return steps
+
+
+def chain(params: SamplingParams) -> Iterator[tuple[str, Filter]]:
+    """The filters that are on, with their names, in the order in which they apply."""
+    p = params
+    if p.repetition_penalty != 1:
+        yield "repetition penalty", lambda x, ids: penalize_repetition(x, p.repetition_penalty, ids)
+    if p.no_repeat_ngram:
+        yield "no-repeat n-gram", lambda x, ids: forbid_repeats(x, p.no_repeat_ngram, ids)
+    if p.deterministic:
+        yield "greedy", lambda x, _: keep_only(x, _is_first_maximum(x))
+        return
+    if p.temperature != 1 and not p.temperature_last:
+        yield "temperature", lambda x, _: x / p.temperature
+    if p.top_k:
+        yield "top-k", lambda x, _: keep_only(x, in_top_k(x, p.top_k))
+    if p.top_p < 1:
+        yield "top-p", lambda x, _: keep_only(x, in_nucleus(x, p.top_p))
+    if p.min_p:
+        yield "min-p", lambda x, _: keep_only(x, reaches_share(x, p.min_p))
+    if p.typical_p < 1:
+        yield "typical-p", lambda x, _: keep_only(x, is_typical(x, p.typical_p))
+    if p.temperature != 1 and p.temperature_last:
+        yield "temperature", lambda x, _: x / p.temperature
+
+
+def certain(logits: Tensor) -> Tensor:
+    """The logits themselves; where some are +inf, those alone, as equals."""
+    sure = logits == math.inf
+    return keep_only(torch.zeros_like(logits), sure) if bool(sure.any()) else logits
+
+
+def keep_only(logits: Tensor, keep: Tensor) -> Tensor:
+    """-inf wherever `keep` is false."""
+    return logits.masked_fill(~keep, -math.inf)
+
+
+def penalize_repetition(logits: Tensor, penalty: float, context_ids: Sequence[int]) -> Tensor:
+    """Make the tokens of `context_ids` less likely, each once however often it occurs."""
+    if not len(context_ids):
+        return logits
+    seen = torch.tensor(sorted(set(context_ids)), device=logits.device)
+    scores = logits[seen]
+    return logits.index_copy(0, seen, torch.where(scores < 0, scores * penalty, scores / penalty))
+
+
+def forbid_repeats(logits: Tensor, size: int, context_ids: Sequence[int]) -> Tensor:
+    """-inf for every token that would repeat a sequence of `size` tokens of `context_ids`."""
+    ids = list(context_ids)
+    last = len(ids) - size + 1
+    if last < 0:
+        return logits
+    start = ids[last:]  # the size - 1 tokens that the next one would follow
+    banned = [ids[i + size - 1] for i in range(last) if ids[i : i + size - 1] == start]
+    if not banned:
+        return logits
+    return logits.index_fill(0, torch.tensor(banned, device=logits.device), -math.inf)
+
+
+def in_top_k(logits: Tensor, k: int) -> Tensor:
+    """(V,) bool: the k likeliest tokens, and those tied with the last of them."""
+    return logits >= logits.topk(min(k, logits.numel())).values[-1]
+
+
+def in_nucleus(logits: Tensor, top_p: float) -> Tensor:
+    """(V,) bool: the likeliest tokens that together reach `top_p`; always the likeliest one."""
+    ascending, order = logits.sort()
+    keep = ascending.softmax(-1).cumsum(-1) > 1 - top_p
+    keep[-1] = True
+    return torch.empty_like(keep).scatter_(0, order, keep)
+
+
+def reaches_share(logits: Tensor, share: float) -> Tensor:
+    """(V,) bool: at least this share of the likeliest one's probability."""
+    probabilities = logits.softmax(-1)
+    return probabilities >= share * probabilities.max()
+
+
+def is_typical(logits: Tensor, mass: float) -> Tensor:
+    """(V,) bool: tokens whose surprisal is nearest the entropy, until they reach `mass`."""
+    log_p = logits.log_softmax(-1)
+    entropy = -(log_p.exp() * log_p).nansum()
+    distance = (-log_p - entropy).abs()
+    nearest, order = distance.sort()
+    last = int((logits[order].softmax(-1).cumsum(-1) < mass).sum())
+    return distance <= nearest[min(last, len(nearest) - 1)]
+
+
+def _is_first_maximum(logits: Tensor) -> Tensor:
+    best = torch.zeros_like(logits, dtype=torch.bool)
+    best[logits.argmax()] = True
+    return best
