@@ -8,7 +8,6 @@ a new flag. torch and rich are imported once they are needed: ``--help`` is to a
 from __future__ import annotations
 
 import argparse
-import difflib
 import json
 import math
 import os
@@ -25,7 +24,7 @@ from typing import TYPE_CHECKING, Any, NoReturn, TextIO, TypeAlias, cast
 
 from tinygpt import config as configuration
 from tinygpt.errors import ConfigError, RunError, TinyGPTError
-from tinygpt.fields import choices, flag, kind_of, nearest
+from tinygpt.fields import choices, closest, flag, kind_of, nearest
 
 if TYPE_CHECKING:
     from tinygpt.corpus import Corpus
@@ -47,8 +46,8 @@ class Parser(argparse.ArgumentParser):
                 w for w in unknown.split() if w.startswith("-") or len(unknown.split()) == 1
             )
             flags = [flag for action in self._actions for flag in action.option_strings]
-            near = difflib.get_close_matches(word.split("=")[0], flags, 1)
-            hint = f"did you mean {near[0]}?" if near else "--help lists what there is"
+            near = closest(word.split("=")[0], flags)
+            hint = f"did you mean {near}?" if near else "--help lists what there is"
             message = f"{word} is not an option: {hint}"
         self.exit(USAGE, f"{self.prog}: {message}\n")
 
@@ -141,7 +140,6 @@ def prepare(options: argparse.Namespace) -> Session:
 
     if preset_was_left and torch.cuda.is_available() and config.device in ("auto", "cuda"):
         config = configuration.build({**asked, "preset": "baby"})
-    _set_up(torch, config)
     from tinygpt.run import new_run_name  # noqa: PLC0415
     from tinygpt.training import begin  # noqa: PLC0415
 
@@ -198,23 +196,14 @@ def _resume(options: argparse.Namespace, asked: dict[str, object]) -> Session:
         if newest is None:
             raise RunError(f"--resume: there is no run in {options.out}; leave it out to start one")
         path = newest.path
-    import torch  # noqa: PLC0415
+    from tinygpt.training import resume  # noqa: PLC0415 - a second and a half, for torch
 
-    from tinygpt.training import resume  # noqa: PLC0415
-    from tinygpt.training.session import resumed_config, stored_settings  # noqa: PLC0415
-
-    _set_up(torch, resumed_config(stored_settings(path), asked, path))
     session = resume(path, asked)
     for note in session.notes:
         _say(f"warning: {note}")
     steps = ", ".join(f"{v.variant} from step {v.progress.step:,}" for v in session.learners)
     _say(f"resuming {path}: {steps}")
     return session
-
-
-def _set_up(torch: Any, config: configuration.RunConfig) -> None:
-    if config.train.threads:
-        torch.set_num_threads(config.train.threads)
 
 
 def _find_corpus(data: str) -> Corpus:

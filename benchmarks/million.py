@@ -64,9 +64,8 @@ def write(run: Path) -> None:
 
 def redraw(run: Path) -> float:
     """Milliseconds of drawing the whole tab when a key changed both charts, the median."""
-    history, reader = History(), MetricsReader(run)
-    while items := reader.read_bulk():
-        history.add(items)
+    history = History()
+    history.add(MetricsReader(run).read_all())
     times = []
     for index in range(12):
         options = Options(window=(1000.0 * index, 400_000.0 + index))

@@ -12,7 +12,6 @@ import socket
 import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -20,9 +19,9 @@ from pathlib import Path
 import psutil  # type: ignore[import-untyped,unused-ignore]
 import pytest
 
+from tests.waiting import PATIENCE, until
+
 ROOT = Path(__file__).resolve().parent.parent
-PATIENCE = 60.0
-"""Seconds until a test gives up on something that has to come."""
 APP = (sys.executable, "-m", "tinygpt_tui", "--out", "runs")
 
 # What would make the app draw otherwise than for a plain terminal of 256 colours, or tmux nest.
@@ -43,14 +42,6 @@ def find(tool: str) -> str:
     if path is None:
         pytest.skip(f"{tool} is not installed here")
     return path
-
-
-def until(condition: Callable[[], object], says: Callable[[], str] = lambda: "") -> None:
-    """Wait for it; `says` is asked what there was instead."""
-    deadline = time.monotonic() + PATIENCE
-    while not condition():
-        assert time.monotonic() < deadline, f"it never came:\n{says()}"
-        time.sleep(0.03)
 
 
 def alive(process: psutil.Process) -> bool:

@@ -4,13 +4,13 @@ import os
 import signal
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import psutil  # type: ignore[import-untyped,unused-ignore]
 import pytest
 
+from tests.waiting import PATIENCE, until
 from tinygpt.errors import RunError
 from tinygpt.run import read_state, read_status, request
 from tinygpt_tui import launch
@@ -21,14 +21,6 @@ SHAPE = (
     *("--train.batch", "5", "--train.eval-every", "20", "--train.checkpoint-every", "10"),
     *("--train.sample-tokens", "5", "--train.threads", "1", "--device", "cpu"),
 )
-PATIENCE = 60.0
-
-
-def until(condition: Callable[[], object]) -> None:
-    deadline = time.monotonic() + PATIENCE
-    while not condition():
-        assert time.monotonic() < deadline, "it never came"
-        time.sleep(0.01)
 
 
 @pytest.fixture

@@ -10,16 +10,15 @@ import pytest
 
 from tests.terminals import (
     APP,
-    PATIENCE,
     Terminal,
     alive,
     app_in,
     end_all,
     find,
     ssh_server,
-    until,
 )
 from tests.test_trainer import SHAPE, command, environment
+from tests.waiting import PATIENCE, until
 from tinygpt import checkpoint
 from tinygpt.run import MetricsReader, Status, TrainRecord, read_state, read_status
 

@@ -7,14 +7,13 @@ import select
 import signal
 import subprocess
 import sys
-import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.test_training import exact
+from tests.waiting import PATIENCE, until
 from tinygpt import checkpoint
 from tinygpt.errors import TinyGPTError
 from tinygpt.run import MetricsReader, TrainRecord, read_config, read_state
@@ -26,8 +25,6 @@ SHAPE = (
     *("--train.batch", "5", "--train.eval-every", "20", "--train.checkpoint-every", "10"),
     *("--train.sample-tokens", "5", "--train.threads", "1", "--device", "cpu", "--out", "runs"),
 )
-PATIENCE = 60.0
-"""Seconds until a test gives up on a process."""
 
 
 def command(*arguments: str, script: str = "tinygpt_tui") -> list[str]:
@@ -61,13 +58,6 @@ def start(cwd: Path, *arguments: str) -> "subprocess.Popen[str]":
         stderr=subprocess.PIPE,
         text=True,
     )
-
-
-def until(condition: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + PATIENCE
-    while not condition():
-        assert time.monotonic() < deadline, "it never came"
-        time.sleep(0.005)
 
 
 def steps_taken(path: Path) -> int:

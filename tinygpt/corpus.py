@@ -9,7 +9,6 @@ that `Corpus.text` and `Corpus.sha256` are of the same bytes.
 
 from __future__ import annotations
 
-import difflib
 import hashlib
 import os
 import queue
@@ -20,6 +19,7 @@ from pathlib import Path
 
 from tinygpt import standin
 from tinygpt.errors import CorpusError
+from tinygpt.fields import closest
 
 TINYSHAKESPEARE = "tinyshakespeare"
 TINYSHAKESPEARE_URL = (
@@ -165,8 +165,8 @@ def _read_bytes(name: str) -> bytes:
     try:
         return Path(name).expanduser().read_bytes()
     except FileNotFoundError as error:
-        near = difflib.get_close_matches(name, ("auto", *KNOWN), n=1)
-        right = f"did you mean {near[0]}?" if near else f"name a text file, {' or '.join(KNOWN)}"
+        near = closest(name, ("auto", *KNOWN))
+        right = f"did you mean {near}?" if near else f"name a text file, {' or '.join(KNOWN)}"
         msg = f"--data {name} does not exist: {right}"
         raise CorpusError(msg) from error
     except IsADirectoryError as error:

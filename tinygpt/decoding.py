@@ -10,7 +10,7 @@ from torch import Tensor
 
 from tinygpt.errors import ConfigError, TinyGPTError
 from tinygpt.model import GPT, Cache, evaluating
-from tinygpt.sampling import SamplingParams, Step, certain, filter_steps
+from tinygpt.sampling import SamplingParams, Step, filter_steps, what_is_left
 from tinygpt.tokenizer import Tokenizer
 
 __all__ = ["SamplingParams", "TokenEvent", "generate", "stream", "stream_many"]
@@ -110,7 +110,7 @@ def _stream_many(
     model: GPT, tokenizer: Tokenizer, ids: list[int], params: SamplingParams, count: int
 ) -> Iterator[list[TokenEvent | None]]:
     writers = [_Writer(tokenizer, list(ids), params, index) for index in range(count)]
-    cache = Cache(model.config, count)
+    cache = Cache(model.config)
     new = torch.tensor(ids[-model.config.context :], device=model.head.device).repeat(count, 1)
     for _ in range(params.max_new_tokens):
         logits = _next_logits(model, new, cache)
@@ -148,7 +148,7 @@ class _Writer:
         if self.over:
             return None
         steps = filter_steps(logits, self._params, self.ids)
-        filtered = (steps[-1].logits if steps else certain(logits)).softmax(-1)
+        filtered = what_is_left(logits, steps).softmax(-1)
         if self._params.deterministic:
             token = int(filtered.argmax())
         else:

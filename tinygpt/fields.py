@@ -102,8 +102,13 @@ def kind_of(field: dataclasses.Field[Any]) -> type:
 
 def nearest(word: str, candidates: Iterable[str]) -> str:
     """The end of an error message: which candidate was probably meant; empty if none is near."""
-    near = difflib.get_close_matches(word, list(candidates), 1)
-    return f"; did you mean {near[0]!r}?" if near else ""
+    near = closest(word, candidates)
+    return f"; did you mean {near!r}?" if near else ""
+
+
+def closest(word: str, candidates: Iterable[str]) -> str | None:
+    """The candidate that was probably meant, if one is near."""
+    return next(iter(difflib.get_close_matches(word, list(candidates), 1)), None)
 
 
 def _kinds(field: dataclasses.Field[Any]) -> list[object]:

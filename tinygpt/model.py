@@ -288,8 +288,7 @@ class Cache:
     pass over the last C tokens would forget them at once.
     """
 
-    def __init__(self, config: ModelConfig, batch: int = 1) -> None:
-        self.batch = batch
+    def __init__(self, config: ModelConfig) -> None:
         self.position = 0
         """Tokens seen so far: the position of the next one."""
         self.layers = [LayerCache(config) for _ in range(config.layers)]

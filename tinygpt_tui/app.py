@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Awaitable, Callable, Iterable
+from contextlib import suppress
 from pathlib import Path
 from typing import ClassVar
 
@@ -15,7 +16,7 @@ from textual.widgets import ContentSwitcher
 from textual.worker import Worker, WorkerState
 
 from tinygpt.errors import TinyGPTError
-from tinygpt.run import RunState, list_runs, read_config, request
+from tinygpt.run import MetricsReader, RunState, current_run, read_config, request
 from tinygpt.run.control import Request
 from tinygpt_tui import journal, launch
 from tinygpt_tui.cellview import CellView
@@ -28,14 +29,12 @@ from tinygpt_tui.screens.help import HelpScreen
 from tinygpt_tui.screens.new_run import NewRunScreen
 from tinygpt_tui.screens.runs import RunsResult, RunsScreen
 from tinygpt_tui.screens.start import Start
-from tinygpt_tui.shell import footer_row, header_row
+from tinygpt_tui.shell import TITLES, footer_row, header_row
 from tinygpt_tui.soon import SOON, SoonPane
 from tinygpt_tui.train.curves import Overlay
 from tinygpt_tui.train.pane import TrainPane
 
-TABS = ("train", "generate", "attention", "experts")
-SMALLEST = (20, 5)
-"""Columns and rows under which nothing sensible fits."""
+TABS = tuple(TITLES)
 
 
 class LabApp(App[int]):
@@ -272,9 +271,9 @@ class LabApp(App[int]):
         """Read other runs whole, then lay them over the charts."""
         overlays = []
         for path, style in zip(paths, OVERLAYS, strict=False):
-            history, follower = History(), Follower(path, self, -1)
-            while items := follower.look().items:
-                history.add(items)
+            history = History()
+            with suppress(TinyGPTError):  # what cannot be read is laid over as far as it goes
+                history.add(MetricsReader(path).read_all())
             overlays.append(Overlay(path.name, history, style))
         self.call_from_thread(self.train.overlay, overlays)
 
@@ -299,8 +298,7 @@ class LabApp(App[int]):
             case "live":
                 return self.live
             case "resumable":
-                ended = ("stopped", "killed", "failed")
-                return self.state is not None and self.state.state in ended
+                return self.state is not None and self.state.resumable
             case _:
                 return True
 
@@ -398,14 +396,12 @@ def choose_run(out: Path, wanted: Path | None) -> tuple[Path | None, str | None]
     """
     if wanted is not None:
         return wanted, None
-    runs = [run for run in list_runs(out) if run.state.state != "unreadable"]
-    for state in ("live", "paused", "stalled"):
-        for run in runs:
-            if run.state.state == state:
-                return run.path, None
-    if not runs:
+    run = current_run(out)
+    if run is None:
         return None, None
-    return runs[0].path, f"nothing is being trained: this is the newest run, {runs[0].name}"
+    if run.state.active:
+        return run.path, None
+    return run.path, f"nothing is being trained: this is the newest run, {run.name}"
 
 
 def planned_minutes(run: Path) -> float | None:

@@ -22,7 +22,6 @@ class CellView(Widget):
     def __init__(self, *, id: str | None = None) -> None:
         super().__init__(id=id)
         self.rows: list[Row] = []
-        self._strips: list[Strip] = []
 
     def show(self, rows: Sequence[Row]) -> None:
         """Show these rows instead; equal ones cost nothing."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from typing import TypeAlias
 
 import numpy as np
 
@@ -20,9 +19,7 @@ from tinygpt.run import (
     TrainColumns,
     TrainRecord,
 )
-
-Floats: TypeAlias = "np.ndarray[tuple[int], np.dtype[np.float64]]"
-
+from tinygpt.run.columns import Floats
 
 LARGEST = 1e4
 """A loss counts for no more than this in a moving average."""
@@ -31,9 +28,10 @@ LARGEST = 1e4
 class Column:
     """Numbers that are added at the end, and sometimes taken back: an array with room to grow."""
 
-    def __init__(self) -> None:
+    def __init__(self, *first: float) -> None:
         self._data = np.empty(1024)
         self._size = 0
+        self.extend(np.array(first))
 
     def extend(self, values: Floats) -> None:
         """Add values at the end."""
@@ -61,9 +59,10 @@ class VariantHistory:
     loss: Column = field(default_factory=Column)
     seconds: Column = field(default_factory=Column)
     """Training seconds of this variant at each step."""
-    loss_sum: Column = field(default_factory=Column)
-    """Running sum of the finite losses: moving averages of any window, at once."""
-    loss_count: Column = field(default_factory=Column)
+    loss_sum: Column = field(default_factory=lambda: Column(0.0))
+    """Sum of the finite losses before each record, and of all last: see `trailing_means`."""
+    loss_count: Column = field(default_factory=lambda: Column(0.0))
+    """How many those were."""
     evaluations: list[EvalRecord] = field(default_factory=list)
     routing: RoutingRecord | None = None
     sample: SampleRecord | None = None
@@ -75,24 +74,23 @@ class VariantHistory:
     def add(self, train: TrainColumns) -> None:
         """Continue the train curve."""
         finite = np.isfinite(train.loss)
-        sums, counts = self.loss_sum.values, self.loss_count.values
-        total = float(sums[-1]) if len(sums) else 0.0
-        count = float(counts[-1]) if len(counts) else 0.0
         self.step.extend(train.step)
         self.loss.extend(train.loss)
         self.seconds.extend(train.train_seconds)
         # Cut, or one loss that blew up would take the digits of all the sums after it.
         tame = np.clip(np.where(finite, train.loss, 0.0), -LARGEST, LARGEST)
-        self.loss_sum.extend(total + np.cumsum(tame))
-        self.loss_count.extend(count + np.cumsum(finite))
+        self.loss_sum.extend(self.loss_sum.values[-1] + np.cumsum(tame))
+        self.loss_count.extend(self.loss_count.values[-1] + np.cumsum(finite))
         self.last = train.last
         self._measure_speed()
 
     def rewind(self, step: int) -> None:
         """Forget what came after `step`: a resume trains these steps again."""
         size = int(np.searchsorted(self.step.values, step, side="right"))
-        for column in (self.step, self.loss, self.seconds, self.loss_sum, self.loss_count):
+        for column in (self.step, self.loss, self.seconds):
             column.cut(size)
+        for column in (self.loss_sum, self.loss_count):
+            column.cut(size + 1)
         self.evaluations = [r for r in self.evaluations if r.step <= step]
         if self.sample and self.sample.step > step:
             self.sample = None
@@ -122,7 +120,6 @@ class History:
         self.version = 0
         self.start: StartRecord | None = None
         self.end: EndRecord | None = None
-        self.resumed: ResumeRecord | None = None
         self.variants: dict[str, VariantHistory] = {}
 
     def add(self, items: Iterable[Item]) -> None:
@@ -139,7 +136,7 @@ class History:
             case EndRecord():
                 self.end = item
             case ResumeRecord():
-                self.resumed, self.end = item, None
+                self.end = None
                 for name, step in item.models.items():
                     self._variant(name).rewind(step)
             case TrainColumns():

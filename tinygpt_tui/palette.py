@@ -49,6 +49,8 @@ LIGHT = {
     "bar": "#afafd7",
     "cursor": "#af0000",
 }
+NAMES = {"dense": "Dense", "moe": "MoE"}
+"""The variants as they are shown."""
 # Overlaid runs, in the order they are added: told apart from the two variants and each other.
 OVERLAYS = ("#af87ff", "#5fd7af", "#d787af", "#d7d75f")
 

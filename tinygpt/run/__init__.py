@@ -38,6 +38,7 @@ from tinygpt.run.lines import (
 )
 from tinygpt.run.listing import (
     RunInfo,
+    current_run,
     list_runs,
     live_run,
     newest_run,
@@ -109,6 +110,7 @@ __all__ = [
     "TrainColumns",
     "TrainRecord",
     "checkpoint_dir",
+    "current_run",
     "drop_rewound",
     "is_run",
     "list_runs",

@@ -43,13 +43,26 @@ def list_runs(out: StrPath, now: float | None = None) -> list[RunInfo]:
 
 def newest_run(out: StrPath, now: float | None = None) -> RunInfo | None:
     """The run in `out` that was created last, of those that can be read."""
-    return next((run for run in list_runs(out, now) if run.state.state != "unreadable"), None)
+    return _newest(list_runs(out, now))
 
 
 def live_run(out: StrPath, now: float | None = None) -> RunInfo | None:
     """The run in `out` that is being trained: live before paused before stalled, then the
     newest."""
+    return _live(list_runs(out, now))
+
+
+def current_run(out: StrPath, now: float | None = None) -> RunInfo | None:
+    """The run in `out` that a viewer wants to see: the live one, else the newest."""
     runs = list_runs(out, now)
+    return _live(runs) or _newest(runs)
+
+
+def _newest(runs: list[RunInfo]) -> RunInfo | None:
+    return next((run for run in runs if run.state.state != "unreadable"), None)
+
+
+def _live(runs: list[RunInfo]) -> RunInfo | None:
     for state in ("live", "paused", "stalled"):
         for run in runs:
             if run.state.state == state:

@@ -74,6 +74,11 @@ class MetricsReader:
         except OSError as error:
             raise RunError(f"cannot read {self.path}: {error.strerror}") from error
 
+    def read_all(self) -> Iterator[Item]:
+        """`read_bulk` until nothing new is there."""
+        while items := self.read_bulk():
+            yield from items
+
     def behind(self) -> bool:
         """Whether the file goes on where reading stopped."""
         try:

@@ -58,6 +58,11 @@ class RunState:
         """Whether a training process has, or may have, this run in its hands."""
         return self.state in ("live", "paused", "stalled")
 
+    @property
+    def resumable(self) -> bool:
+        """Whether it ended before its time, so that it may be taken up again."""
+        return self.state in ("stopped", "killed", "failed")
+
 
 def write_status(path: StrPath, status: Status, *, durable: bool = True) -> None:
     """Replace the status.json of the run directory `path`. Raises OSError."""

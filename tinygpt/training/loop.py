@@ -149,10 +149,7 @@ class Loop:
         took = max(progress.train_seconds - seconds, 1e-9)
         self._write(
             TrainRecord(
-                time=time.time(),
-                model=variant,
-                step=progress.step,
-                tokens=progress.tokens,
+                **self._about(learner),
                 epoch=self._epoch(learner),
                 loss=loss,
                 lr=result.learning_rate,
@@ -202,16 +199,13 @@ class Loop:
         return improved
 
     def _write_evaluation(self, learner: Learner, found: Evaluation) -> None:
-        progress, variant, now = learner.progress, learner.variant, time.time()
+        progress, about = learner.progress, self._about(learner)
         assert progress.train_loss is not None
         assert progress.best_val_loss is not None
         assert progress.best_step is not None
         self._write(
             EvalRecord(
-                time=now,
-                model=variant,
-                step=progress.step,
-                tokens=progress.tokens,
+                **about,
                 epoch=self._epoch(learner),
                 val_loss=found.loss,
                 train_loss=progress.train_loss,
@@ -228,10 +222,7 @@ class Loop:
             progress.expert_load = found.routing.load
             self._write(
                 RoutingRecord(
-                    time=now,
-                    model=variant,
-                    step=progress.step,
-                    tokens=progress.tokens,
+                    **about,
                     load=found.routing.load,
                     entropy=found.routing.entropy,
                     worst_over_mean=found.routing.worst_over_mean,
@@ -251,10 +242,7 @@ class Loop:
         text = decoding.generate(learner.model, self.session.tokenizer, train.sample_prompt, params)
         self._write(
             SampleRecord(
-                time=time.time(),
-                model=learner.variant,
-                step=learner.progress.step,
-                tokens=learner.progress.tokens,
+                **self._about(learner),
                 prompt=train.sample_prompt,
                 seed=self.config.seed,
                 text=text,
@@ -276,10 +264,7 @@ class Loop:
         self._saved[variant] = progress.step
         self._write(
             CheckpointRecord(
-                time=time.time(),
-                model=variant,
-                step=progress.step,
-                tokens=progress.tokens,
+                **self._about(learner),
                 path=str(path.relative_to(self.session.path)),
                 val_loss=learner.val_loss,
             )
@@ -334,6 +319,16 @@ class Loop:
 
     def _epoch(self, learner: Learner) -> float:
         return learner.progress.tokens / self._train_tokens
+
+    def _about(self, learner: Learner) -> dict[str, Any]:
+        """What every record of a model begins with."""
+        progress = learner.progress
+        return {
+            "time": time.time(),
+            "model": learner.variant,
+            "step": progress.step,
+            "tokens": progress.tokens,
+        }
 
     def _write(self, record: Record) -> None:
         self.writer.append(record)

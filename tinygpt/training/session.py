@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import os
 import platform
-import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from importlib import metadata
 from pathlib import Path
@@ -82,33 +81,21 @@ def begin(config: RunConfig, corpus: Corpus, out: str, name: str, argv: list[str
     learners = [_learner(v, config, tokenizer, device) for v in config.variants]
     described = describe(config, corpus, argv)
     writer = RunWriter.create(Path(out, name), described, tokenizer.to_json())
-    try:
-        session = _session(
-            writer,
-            config,
-            corpus=corpus,
-            tokenizer=tokenizer,
-            learners=learners,
-            device=device,
-            notes=[],
+    start = StartRecord(
+        time=time.time(),
+        run=name,
+        corpus=described["corpus"],
+        models={v.variant: _counts(v) for v in learners},
+        device=device_name(device),
+        versions=described["versions"],
+        steps=config.steps,
+        context=config.gpt.context,
+        batch_tokens=config.batch_tokens,
+    )
+    with _closed_on_failure(writer):
+        return _session(
+            writer, config, start, corpus=corpus, tokenizer=tokenizer, learners=learners
         )
-        writer.append(
-            StartRecord(
-                time=time.time(),
-                run=name,
-                corpus=described["corpus"],
-                models={v.variant: _counts(v) for v in learners},
-                device=device_name(device),
-                versions=described["versions"],
-                steps=config.steps,
-                context=config.gpt.context,
-                batch_tokens=config.batch_tokens,
-            )
-        )
-    except BaseException:
-        writer.close()
-        raise
-    return session
 
 
 def resume(path: Path, asked: Mapping[str, object]) -> Session:
@@ -131,30 +118,24 @@ def resume(path: Path, asked: Mapping[str, object]) -> Session:
     models = {v.variant: v.progress.step for v in learners}
     _refuse_done(config, learners, path)
     writer = RunWriter.open(path, step=min(models.values()))
-    try:
+    again = ResumeRecord(
+        time=time.time(),
+        step=min(models.values()),
+        models=models,
+        note="; ".join(notes) or None,
+        ends={name: end for name in ENDS if (end := getattr(config, name)) is not None},
+    )
+    with _closed_on_failure(writer):
         _remove_later(path, models)
-        session = _session(
+        return _session(
             writer,
             config,
+            again,
             corpus=corpus,
             tokenizer=tokenizer,
             learners=learners,
-            device=device,
             notes=notes,
         )
-        writer.append(
-            ResumeRecord(
-                time=time.time(),
-                step=min(models.values()),
-                models=models,
-                note="; ".join(notes) or None,
-                ends={name: end for name in ENDS if (end := getattr(config, name)) is not None},
-            )
-        )
-    except BaseException:
-        writer.close()
-        raise
-    return session
 
 
 def stored_settings(path: Path) -> dict[str, Any]:
@@ -163,12 +144,11 @@ def stored_settings(path: Path) -> dict[str, Any]:
     Raises:
         RunError: run.toml cannot be read.
     """
-    stored, reader = read_config(path), MetricsReader(path)
-    while items := reader.read_bulk():
-        for item in items:
-            if isinstance(item, ResumeRecord) and item.ends is not None:
-                stored = {name: value for name, value in stored.items() if name not in ENDS}
-                stored.update({name: item.ends[name] for name in ENDS if name in item.ends})
+    stored = read_config(path)
+    for item in MetricsReader(path).read_all():
+        if isinstance(item, ResumeRecord) and item.ends is not None:
+            stored = {name: value for name, value in stored.items() if name not in ENDS}
+            stored.update({name: item.ends[name] for name in ENDS if name in item.ends})
     return stored
 
 
@@ -226,11 +206,13 @@ def versions() -> dict[str, str]:
 
 
 def choose_device(config: RunConfig) -> str:
-    """The device to compute on, with threads and precision set for it.
+    """The device to compute on, with the CPU threads set that were asked for.
 
     Raises:
         ConfigError: the one that was named is not there.
     """
+    if config.train.threads:
+        torch.set_num_threads(config.train.threads)
     available = {
         "cuda": torch.cuda.is_available(),
         "mps": torch.backends.mps.is_available(),
@@ -255,21 +237,32 @@ def device_name(device: str) -> str:
     return f"cpu ({threads} thread{'s' if threads > 1 else ''})" if device == "cpu" else device
 
 
+@contextmanager
+def _closed_on_failure(writer: RunWriter) -> Iterator[None]:
+    """Give the run's lock back if the session does not come about."""
+    try:
+        yield
+    except BaseException:
+        writer.close()
+        raise
+
+
 def _session(
     writer: RunWriter,
     config: RunConfig,
+    first: StartRecord | ResumeRecord,
     *,
     corpus: Corpus,
     tokenizer: CharTokenizer,
     learners: list[Learner],
-    device: str,
-    notes: list[str],
+    notes: Sequence[str] = (),
 ) -> Session:
-    context = config.gpt.context
+    """All that the loop needs, with the session's first record written."""
+    context, device = config.gpt.context, learners[0].device
     train, validation = (
         torch.tensor(tokenizer.encode(t), device=device) for t in split(corpus.text)
     )
-    return Session(
+    session = Session(
         config=config,
         corpus=corpus,
         tokenizer=tokenizer,
@@ -279,8 +272,10 @@ def _session(
         validation=windows(validation, context),
         train_sample=spread(train, context, config.train.eval_train_windows),
         device=device,
-        notes=notes,
+        notes=list(notes),
     )
+    writer.append(first)
+    return session
 
 
 def _restored(
@@ -361,8 +356,3 @@ def _check_prompt(config: RunConfig, tokenizer: CharTokenizer) -> None:
 def _counts(learner: Learner) -> dict[str, int]:
     total, active = learner.model.parameter_counts()
     return {"params_total": total, "params_active": active}
-
-
-def command_line() -> list[str]:
-    """This process's arguments, for run.toml."""
-    return [os.path.basename(sys.argv[0]), *sys.argv[1:]]

@@ -78,17 +78,32 @@ class Averages:
 
     def at(self, window: int, indices: Indices) -> Array:
         """The mean of the last `window` points up to each index; NaN where all of them are NaN."""
-        stop = np.asarray(indices, dtype=np.intp) + 1
-        start = np.maximum(stop - max(window, 1), 0)
-        if self._sums is None:
-            spans = zip(start.tolist(), stop.tolist(), strict=True)
-            totals = np.array([self._values[a:b].sum() for a, b in spans], dtype=np.float64)
-        else:
-            totals = self._sums[stop] - self._sums[start]
-        counts = self._counts[stop] - self._counts[start]
-        means = np.full(len(stop), np.nan)
-        np.divide(totals, counts, out=means, where=counts > 0)
-        return means
+        if self._sums is not None:
+            return trailing_means(self._sums, self._counts, window, indices)
+        start, stop = _spans(window, indices)
+        spans = zip(start.tolist(), stop.tolist(), strict=True)
+        totals = np.array([self._values[a:b].sum() for a, b in spans], dtype=np.float64)
+        return _quotients(totals, self._counts[stop] - self._counts[start])
+
+
+def trailing_means(sums: Array, counts: Array, window: int, indices: Indices) -> Array:
+    """The mean of the last `window` points up to each index, from running sums; NaN without any.
+
+    `sums` and `counts` are one longer than the points: entry i is of the points before point i.
+    """
+    start, stop = _spans(window, indices)
+    return _quotients(sums[stop] - sums[start], counts[stop] - counts[start])
+
+
+def _spans(window: int, indices: Indices) -> tuple[Indices, Indices]:
+    stop = np.asarray(indices, dtype=np.intp) + 1
+    return np.maximum(stop - max(window, 1), 0), stop
+
+
+def _quotients(totals: Array, counts: Array) -> Array:
+    means = np.full(len(totals), np.nan)
+    np.divide(totals, counts, out=means, where=counts > 0)
+    return means
 
 
 def moving_average(y: Array, window: int, at: Indices) -> Array:

@@ -25,6 +25,7 @@ from tinygpt.fields import choices, convert, flag
 from tinygpt.run import list_runs, new_run_name, validate_run_name
 from tinygpt_tui import estimate as costs
 from tinygpt_tui.machine import read_machine
+from tinygpt_tui.palette import NAMES
 from tinygpt_tui.screens.dialog import Dialog
 from tinygpt_tui.summaries import summary
 
@@ -317,7 +318,7 @@ class NewRunScreen(Dialog[list[str]]):
         muted = self.style("muted")
         text.append(f"{'':8}{'parameters':>12}{'active':>12}\n", muted)
         for variant, (every, active) in cost.parameters.items():
-            name = {"dense": "Dense", "moe": "MoE"}[variant]
+            name = NAMES[variant]
             text.append(f"{name:8}", self.style(f"{variant}.bold"))
             text.append(f"{costs.short_count(every):>12}{costs.short_count(active):>12}")
             if variant == "moe":

@@ -24,6 +24,7 @@ from tinygpt.errors import RunError, TinyGPTError
 from tinygpt.run import LOCK, VARIANTS, RunInfo, list_runs, parse_step, read_state
 from tinygpt.run import validate_run_name as valid_name
 from tinygpt_tui import estimate as costs
+from tinygpt_tui.palette import NAMES
 from tinygpt_tui.render.cells import safe
 from tinygpt_tui.screens.dialog import Ask, AskText, Dialog, hints
 from tinygpt_tui.summaries import Summary, summary
@@ -43,7 +44,6 @@ LOOKS: dict[str, tuple[str, str, str]] = {
     "killed": ("†", "!", "bad"),
     "unreadable": ("?", "?", "bad"),
 }
-_RESUMABLE = ("stopped", "killed", "failed")
 
 
 @dataclass(frozen=True, slots=True)
@@ -392,7 +392,7 @@ def _about(entry: _Entry, between: str) -> list[str]:
         models.append(f"{said.get('preset', '')} {shape}, context {gpt.get('context', '?')}")
     for variant, (total, active) in numbers.parameters.items():
         spared = f" ({costs.short_count(active)} active)" if active < total else ""
-        models.append(f"{_NAMES.get(variant, variant)} {costs.short_count(total)}{spared}")
+        models.append(f"{NAMES.get(variant, variant)} {costs.short_count(total)}{spared}")
     took = costs.about_time(numbers.wall_seconds).removeprefix("about ")
     facts = [
         f"begun {time.strftime('%b %d %H:%M', time.localtime(run.created))}",
@@ -404,9 +404,6 @@ def _about(entry: _Entry, between: str) -> list[str]:
         safe(between.join(filter(None, facts))),
         safe(str(run.path)),
     ]
-
-
-_NAMES = {"dense": "Dense", "moe": "MoE"}
 
 
 def _steps(step: int, steps: int | None, *, wide: bool) -> str:
@@ -436,7 +433,7 @@ def resume_problem(run: RunInfo) -> str | None:
     if state == "done":
         more = f"--train-only --resume --name {run.name} --steps N"
         return f"{run.name} is done. To train it on, name a later end: tinygpt-tui {more}"
-    if state not in _RESUMABLE:
+    if not run.state.resumable:
         return f"{run.name} cannot be resumed: {run.state.reason}"
     if not _has_checkpoint(run.path):
         return f"{run.name} has no checkpoint yet from which it could be resumed."

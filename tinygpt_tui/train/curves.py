@@ -8,9 +8,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from tinygpt_tui.history import Floats, History, VariantHistory
+from tinygpt.run.columns import Floats
+from tinygpt_tui.history import History, VariantHistory
 from tinygpt_tui.render.curves import Curve
-from tinygpt_tui.render.sampling import extremes
+from tinygpt_tui.render.sampling import extremes, trailing_means
 from tinygpt_tui.train.options import Options, XAxis
 
 Quantity = str
@@ -87,13 +88,8 @@ def evaluation_x(variant: VariantHistory, axis: XAxis) -> Floats:
 
 def averages(variant: VariantHistory, at: Floats, window: int) -> Floats:
     """The trailing mean of the finite losses over `window` records, at the records `at`."""
-    places = at.astype(np.int64)
-    before = places - window
     sums, counts = variant.loss_sum.values, variant.loss_count.values
-    total = sums[places] - np.where(before >= 0, sums[np.maximum(before, 0)], 0.0)
-    count = counts[places] - np.where(before >= 0, counts[np.maximum(before, 0)], 0.0)
-    with np.errstate(invalid="ignore", divide="ignore"):
-        return np.where(count > 0, total / count, np.nan)
+    return trailing_means(sums, counts, window, at.astype(np.intp))
 
 
 def typical_range(

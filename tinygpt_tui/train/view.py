@@ -13,6 +13,7 @@ import numpy as np
 from tinygpt.run import RunState
 from tinygpt_tui.history import History, VariantHistory
 from tinygpt_tui.machine import Machine
+from tinygpt_tui.palette import NAMES
 from tinygpt_tui.render import numbers
 from tinygpt_tui.render.bars import load_bars, progress
 from tinygpt_tui.render.cells import Row, Span, beside, fit, row, safe, width
@@ -120,7 +121,7 @@ def status_line(scene: Scene) -> Row:
         return _readout_line(scene)
     state = scene.state
     if state and state.state in ("failed", "killed", "stopped", "stalled", "unreadable"):
-        again = "" if state.active or state.state == "unreadable" else "  u resumes it"
+        again = "  u resumes it" if state.resumable else ""
         return row(Span(f" {safe(state.reason)}", "warn"), Span(again, "key"))
     if scene.history.end and state and state.state == "done":
         return closing_line(scene.history)
@@ -353,7 +354,7 @@ def _memory(name: str, used: int | None, total: int | None) -> str:
 
 
 def _called(name: str) -> str:
-    return {"dense": "Dense", "moe": "MoE"}.get(name, safe(name))
+    return NAMES.get(name) or safe(name)
 
 
 STATES = {
