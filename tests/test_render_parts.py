@@ -4,7 +4,7 @@
 import math
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from tinygpt_tui.render import numbers
@@ -98,6 +98,7 @@ def test_the_least_important_columns_go_first() -> None:
     assert natural_width("ppl", ["1", Span("12.34")]) == 5
 
 
+@example(1, ["\x1f"])
 @given(st.integers(0, 60), st.lists(st.text(max_size=9), max_size=4))
 def test_table_rows_are_as_wide_as_asked(columns: int, names: list[str]) -> None:
     rows = [[name, "1", "2", "3"] for name in names]

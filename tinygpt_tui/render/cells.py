@@ -34,7 +34,8 @@ def width(cells: Row) -> int:
     """Columns that a row takes; a wide character takes two."""
     total = 0
     for text, _ in cells:
-        total += len(text) if text.isascii() else cell_len(text)
+        narrow = text.isascii() and text.isprintable()  # a control character takes no column
+        total += len(text) if narrow else cell_len(text)
     return total
 
 
