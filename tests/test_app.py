@@ -386,8 +386,8 @@ def test_a_worker_that_fails_leaves_a_message_and_a_log(
 
     async def body(app: LabApp, pilot: "Pilot[int]") -> None:
         await opened(app, pilot)
-        monkeypatch.setattr("tinygpt_tui.app.MetricsReader", None)
-        app.load_overlays([live.path])
+        monkeypatch.setattr("tinygpt_tui.overlays.MetricsReader.read_bulk", None)
+        app.lay_over([live.path])
         await until(pilot, log.exists)
         assert app.is_running
         assert any("TypeError" in note.message for note in app._notifications)

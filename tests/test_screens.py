@@ -324,13 +324,13 @@ def test_runs_are_listed(out: Path, size: tuple[int, int]) -> None:
     async def script(app: Host, pilot: Pilot[None]) -> None:
         await until(pilot, lambda: rows(app))
         live, done, killed, fresh = (row.split() for row in rows(app))
-        assert live[:4] == ["▸", "●", "live", "live"]
-        assert done[:3] == ["✓", "done", "done"]
+        assert live[:4] == ["▸", "●", "Live", "live"]
+        assert done[:3] == ["✓", "Done", "done"]
         assert {"1.625", "1.500"} <= set(done)
-        assert killed[:3] == ["†", "killed", "killed"]
+        assert killed[:3] == ["†", "Killed", "killed"]
         assert {"-", "1.750"} <= set(killed)
         assert ("corpus.txt" in done) == (size[0] > 100)
-        assert fresh[:3] == ["○", "new", "fresh"]
+        assert fresh[:3] == ["○", "Starting", "fresh"]
         assert "process" in text_of(app, ".details")
         assert app.screen.region.contains_region(app.screen.query_one(".box").region)
 

@@ -13,10 +13,11 @@ from tinygpt_tui.history import History
 from tinygpt_tui.keys import CHARTS, GENERAL, RUN
 from tinygpt_tui.machine import Gpu, Machine
 from tinygpt_tui.render.cells import plain, width
+from tinygpt_tui.render.states import LOOKS, badge
 from tinygpt_tui.shell import footer_row, header_row
 from tinygpt_tui.train.curves import Overlay
 from tinygpt_tui.train.options import CURVES, Options
-from tinygpt_tui.train.view import STATES, Scene, state_badge, status_line, tab
+from tinygpt_tui.train.view import Scene, status_line, tab
 
 MACHINE = Machine(
     cpu_percent=97.0,
@@ -56,14 +57,14 @@ def test_snapshot_of_each_size(size: tuple[int, int], plain_glyphs: bool) -> Non
         assert text.isascii()
 
 
-@pytest.mark.parametrize("state", STATES)
+@pytest.mark.parametrize("state", LOOKS)
 def test_snapshot_of_each_state(state: str) -> None:
     reason = f"why it is {state}"
     known = RunState(state=state, reason=reason)  # type: ignore[arg-type]
     shown = scene(state=known, history=history(100, end=state == "done"))
     header = header_row("train", "nano", "tinyshakespeare", known, 80)
     snapshots.check(f"state-{state}", [header, status_line(shown)])
-    assert STATES[state][1] in plain([header])[0]
+    assert LOOKS[state].word in plain([header])[0]
 
 
 @pytest.mark.parametrize(
@@ -148,7 +149,7 @@ def test_any_window_is_filled_exactly(
 def test_badges_differ_without_colour() -> None:
     for plain_glyphs in (False, True):
         badges = {
-            plain([state_badge(RunState(state=s, reason=""), ascii=plain_glyphs)])[0]  # type: ignore[arg-type]
-            for s in STATES
+            plain([badge(RunState(state=s, reason=""), ascii=plain_glyphs)])[0]  # type: ignore[arg-type]
+            for s in LOOKS
         }
-        assert len(badges) == len(STATES)
+        assert len(badges) == len(LOOKS)

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import importlib
-from collections.abc import Awaitable, Callable, Iterable
-from contextlib import suppress
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from pathlib import Path
 from typing import ClassVar
 
@@ -16,22 +15,21 @@ from textual.widgets import ContentSwitcher
 from textual.worker import Worker, WorkerState
 
 from tinygpt.errors import TinyGPTError
-from tinygpt.run import MetricsReader, RunState, current_run, read_config, request
+from tinygpt.run import Item, RunState, current_run, read_config, request
 from tinygpt.run.control import Request
-from tinygpt_tui import journal, launch
+from tinygpt_tui import journal, launch, overlays
 from tinygpt_tui.cellview import CellView
 from tinygpt_tui.follow import Followed, Follower, News
 from tinygpt_tui.history import History
 from tinygpt_tui.keys import CHARTS, GENERAL, RUN, Key, bindings
-from tinygpt_tui.palette import OVERLAYS
+from tinygpt_tui.overlays import Laid
 from tinygpt_tui.screens.dialog import Ask
 from tinygpt_tui.screens.help import HelpScreen
 from tinygpt_tui.screens.new_run import NewRunScreen
-from tinygpt_tui.screens.runs import RunsResult, RunsScreen
+from tinygpt_tui.screens.runs import Renamed, RunsResult, RunsScreen, resume_problem
 from tinygpt_tui.screens.start import Start
 from tinygpt_tui.shell import TITLES, footer_row, header_row
 from tinygpt_tui.soon import SOON, SoonPane
-from tinygpt_tui.train.curves import Overlay
 from tinygpt_tui.train.pane import TrainPane
 
 TABS = tuple(TITLES)
@@ -56,7 +54,7 @@ class LabApp(App[int]):
         self._follower: Follower | None = None
         self._sequence = 0
         self._started: dict[Path, int] = {}
-        self.overlaid: tuple[Path, ...] = ()
+        self.laid = Laid()
 
     def compose(self) -> ComposeResult:
         """Header, the four tabs, footer."""
@@ -71,6 +69,7 @@ class LabApp(App[int]):
         """Open a run as soon as the first frame is out."""
         self.theme = "textual-dark"
         self.call_after_refresh(self._open_first)
+        self.set_interval(overlays.PERIOD, self._read_overlays)
 
     def on_resize(self) -> None:
         """The lines around the tabs depend on the width."""
@@ -102,11 +101,13 @@ class LabApp(App[int]):
     def _open_first(self) -> None:
         """The run that was named, else the live one, else the newest, else the start screen."""
         try:
-            path, note = choose_run(self.out, self.wanted)
+            path, why = choose_run(self.out, self.wanted)
         except TinyGPTError as error:
             self.call_from_thread(self.complain, str(error))
-            path, note = None, None
-        self.call_from_thread(self.open_run, path, note)
+            path, why = None, None
+        self.call_from_thread(self.open_run, path)
+        if why:
+            self.call_from_thread(self.notify, why, markup=False)
         # A tenth of a second that the first chart would have to wait for.
         importlib.import_module("plotext")
 
@@ -137,33 +138,31 @@ class LabApp(App[int]):
 
     def take_in(self, news: News) -> None:
         """News of the open run."""
-        before = self.state
+        before, start = self.state, self.history.start
         if news.items:
             self.history.add(news.items)
-            note = None if self.live else self.train.scene.note  # "starting" is over
-            self.train.update_scene(history=self.history, note=note)
-        if news.error:
-            journal.note(news.error)
-            self.train.update_scene(note=news.error)
+            self.train.update_scene(history=self.history)
+        if news.error != self.train.scene.error:
+            if news.error:
+                journal.note(news.error)
+            self.train.update_scene(error=news.error)
         self.train.news(news.state, news.machine)
-        if news.state and (before is None or before.state != news.state.state):
-            self._state_changed(news.state)
+        if self.history.start is not start or _word(self.state) != _word(before):
+            self.draw_shell()
         launch.poll_children()
         if news.run in self._started:
-            self._look_for_failure(news.run)
+            self._look_after_start(news)
 
-    def _state_changed(self, state: RunState) -> None:
-        if state.active:
-            self.train.update_scene(note=None)
-        self.draw_shell()
-
-    def _look_for_failure(self, run: Path) -> None:
-        """A training that died before its first word says why in its log."""
-        why = launch.early_failure(self._started[run])
-        if why:
-            del self._started[run]
-            self.complain(why)
+    def _look_after_start(self, news: News) -> None:
+        """Until a training that was begun here has reported; one that dies before says why."""
+        pid = self._started[news.run]
+        status = news.state.status if news.state else None
+        why = launch.early_failure(pid)
+        if why or (status is not None and status.pid == pid):
+            del self._started[news.run]
             self.train.update_scene(note=why, soon=True)
+        if why:
+            self.complain(why)
 
     # -- control --------------------------------------------------------------------------------
 
@@ -207,8 +206,10 @@ class LabApp(App[int]):
 
     def action_resume(self) -> None:
         """Take the open run up again."""
-        if self.run_path is None or self.live:
+        if self.run_path is None or self.state is None:
             self.notify("There is nothing to resume here", severity="warning")
+        elif problem := resume_problem(self.run_path, self.state):
+            self.notify(problem, severity="warning", markup=False)
         else:
             self.start_resuming(self.run_path)
 
@@ -249,7 +250,7 @@ class LabApp(App[int]):
     def action_runs(self) -> None:
         """All runs."""
         self.push_screen(
-            RunsScreen(self.out, current=self.run_path, overlays=self.overlaid, plain=self.ascii),
+            RunsScreen(self.out, current=self.run_path, overlays=self.laid.paths, plain=self.ascii),
             self._run_chosen,
         )
 
@@ -258,24 +259,43 @@ class LabApp(App[int]):
             self.open_run(None)
         if result is None:
             return
-        self.overlaid = result.overlays
-        if result.action == "overlay":
-            self.load_overlays(list(result.paths))
-        elif result.action == "resume":
+        if result.action == "resume":
             self.start_resuming(result.paths[0])
-        else:
+        elif result.action == "open":
             self.open_run(result.paths[0])
+        if result.overlays != self.laid.paths:
+            self.lay_over(result.overlays)
 
-    @work(thread=True, exclusive=True, group="overlay", exit_on_error=False)
-    def load_overlays(self, paths: list[Path]) -> None:
-        """Read other runs whole, then lay them over the charts."""
-        overlays = []
-        for path, style in zip(paths, OVERLAYS, strict=False):
-            history = History()
-            with suppress(TinyGPTError):  # what cannot be read is laid over as far as it goes
-                history.add(MetricsReader(path).read_all())
-            overlays.append(Overlay(path.name, history, style))
-        self.call_from_thread(self.train.overlay, overlays)
+    def on_renamed(self, message: Renamed) -> None:
+        """Go on with a run under its other name."""
+        old, new = message.old, message.new
+        if old in self._started:
+            self._started[new] = self._started.pop(old)
+        if old == self.run_path:
+            self.open_run(new)
+        if old in self.laid.paths:
+            self.lay_over([new if path == old else path for path in self.laid.paths])
+
+    def lay_over(self, paths: Sequence[Path]) -> None:
+        """Show these runs, and no others, over the charts."""
+        self.laid = Laid(paths)
+        self.train.overlay(self.laid.shown)
+        self._read_overlays()
+
+    def action_clear_overlays(self) -> None:
+        """Only the open run again."""
+        self.lay_over(())
+
+    @work(thread=True, group="overlays", exit_on_error=False)
+    def _read_overlays(self) -> None:
+        laid = self.laid
+        for place, items, restarted in laid.news():
+            self.call_from_thread(self._overlay_news, laid, place, items, restarted)
+
+    def _overlay_news(self, laid: Laid, place: int, items: list[Item], restarted: bool) -> None:  # noqa: FBT001 - as a thread calls it
+        laid.take_in(place, items, restarted=restarted)
+        if laid is self.laid:
+            self.train.overlay(laid.shown)
 
     # -- the shell ------------------------------------------------------------------------------
 
@@ -297,6 +317,8 @@ class LabApp(App[int]):
         match needs:
             case "live":
                 return self.live
+            case "overlays":
+                return bool(self.laid.paths)
             case "resumable":
                 return self.state is not None and self.state.resumable
             case _:
@@ -337,7 +359,7 @@ class LabApp(App[int]):
         del screen
         for key in self.possible():
             if key.action != "command_palette":
-                yield SystemCommand(f"{key.help} [{key.text}]", "", self._runner(key.action))
+                yield SystemCommand(f"{key.help} ({key.text})", "", self._runner(key.action))
 
     def _runner(self, action: str) -> Callable[[], Awaitable[None]]:
         async def run() -> None:
@@ -348,6 +370,11 @@ class LabApp(App[int]):
     @staticmethod
     def _is_chart(action: str) -> bool:
         return any(action == key.action for key in CHARTS)
+
+    async def action_quit(self) -> None:
+        """Textual's own key for leaving is no way around the question."""
+        if not isinstance(self.screen, Ask):
+            self.action_leave()
 
     def action_leave(self) -> None:
         """Ask what is to become of a live run."""
@@ -411,3 +438,7 @@ def planned_minutes(run: Path) -> float | None:
     except TinyGPTError:
         return None
     return float(minutes) if isinstance(minutes, int | float) else None
+
+
+def _word(state: RunState | None) -> str | None:
+    return state.state if state else None

@@ -102,6 +102,13 @@ class VariantHistory:
         """The newest evaluation."""
         return self.evaluations[-1] if self.evaluations else None
 
+    @property
+    def seconds_since(self) -> float:
+        """Training seconds since the newest evaluation."""
+        seconds = self.seconds.values
+        before = self.evaluated.train_seconds if self.evaluated else 0.0
+        return max(0.0, float(seconds[-1]) - before) if len(seconds) else 0.0
+
     def _measure_speed(self) -> None:
         """Over the newest 50 records or so: one step alone is noise."""
         steps, seconds = self.step.values[-50:], self.seconds.values[-50:]
@@ -154,6 +161,13 @@ class History:
 
     def _variant(self, name: str) -> VariantHistory:
         return self.variants.setdefault(name, VariantHistory())
+
+    @property
+    def wall_seconds(self) -> float:
+        """What the run has taken so far, pauses of the process left out: as the newest evaluation
+        says, and what was trained since."""
+        known = [v.evaluated.wall_seconds for v in self.variants.values() if v.evaluated]
+        return max(known, default=0.0) + sum(v.seconds_since for v in self.variants.values())
 
     @property
     def step(self) -> int:

@@ -21,7 +21,7 @@ class Key(NamedTuple):
     """How the keys are written; the first key's name if empty."""
     footer: bool = False
     needs: str = ""
-    """What has to be there: "run", "live", "paused", "resumable"; empty for always."""
+    """What has to be there: "live", "resumable", "overlays"; empty for always."""
 
     @property
     def text(self) -> str:
@@ -79,7 +79,13 @@ CHARTS = (
     Key("m", "toggle_curve('moe')", "moe", "Show or hide MoE"),
     Key("t", "toggle_curve('train')", "train", "Show or hide the train curves"),
     Key("e", "toggle_curve('val')", "val", "Show or hide the validation curves"),
-    Key("o", "clear_overlays", "overlays", "Take the overlaid runs off the charts"),
+    Key(
+        "o",
+        "app.clear_overlays",
+        "overlays",
+        "Take the overlaid runs off the charts",
+        needs="overlays",
+    ),
 )
 GENERAL = (
     Key("1", "tab('train')", "train", "The Train tab"),

@@ -29,6 +29,10 @@ DARK = {
     "key": "bold #afafff",
     "bar": "#5f5f87",
     "cursor": "#ffd75f",
+    "over.1": "#af87ff",
+    "over.2": "#5fd7af",
+    "over.3": "#d787af",
+    "over.4": "#d7d75f",
 }
 LIGHT = {
     "dense": "#005faf",
@@ -48,11 +52,15 @@ LIGHT = {
     "key": "bold #5f5faf",
     "bar": "#afafd7",
     "cursor": "#af0000",
+    "over.1": "#5f00af",
+    "over.2": "#00875f",
+    "over.3": "#af005f",
+    "over.4": "#5f5f00",
 }
 NAMES = {"dense": "Dense", "moe": "MoE"}
 """The variants as they are shown."""
 # Overlaid runs, in the order they are added: told apart from the two variants and each other.
-OVERLAYS = ("#af87ff", "#5fd7af", "#d787af", "#d7d75f")
+OVERLAYS = ("over.1", "over.2", "over.3", "over.4")
 
 
 @cache

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from tinygpt.run import RunState
 from tinygpt_tui.keys import Key
 from tinygpt_tui.render.cells import Row, Span, fit, row, safe, width
-from tinygpt_tui.train.view import state_badge
+from tinygpt_tui.render.states import badge
 
 TITLES = {"train": "Train", "generate": "Generate", "attention": "Attention", "experts": "Experts"}
 
@@ -28,13 +28,13 @@ def header_row(
         text = f" {number} {title} " if whole else f" {number} "
         parts.append(Span(text, "reverse bold" if name == tab else "muted"))
     left = row(*parts)
-    badge = state_badge(state, ascii=ascii)
+    shown = badge(state, ascii=ascii)
     candidates = [
         row(
-            Span(f"{safe(corpus)}  ", "faint"), Span(f"{safe(run or '')}  ", "strong"), *badge, " "
+            Span(f"{safe(corpus)}  ", "faint"), Span(f"{safe(run or '')}  ", "strong"), *shown, " "
         ),
-        row(Span(f"{safe(run or '')}  ", "strong"), *badge, " "),
-        row(*badge, " "),
+        row(Span(f"{safe(run or '')}  ", "strong"), *shown, " "),
+        row(*shown, " "),
     ]
     rest = columns - width(left)
     right = next((cells for cells in candidates if width(cells) <= rest - 1), ())

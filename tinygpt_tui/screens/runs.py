@@ -21,29 +21,17 @@ from textual.widgets import OptionList, Static
 from textual.widgets.option_list import Option
 
 from tinygpt.errors import RunError, TinyGPTError
-from tinygpt.run import LOCK, VARIANTS, RunInfo, list_runs, parse_step, read_state
+from tinygpt.run import LOCK, VARIANTS, RunInfo, RunState, list_runs, parse_step, read_state
 from tinygpt.run import validate_run_name as valid_name
 from tinygpt_tui import estimate as costs
-from tinygpt_tui.palette import NAMES
+from tinygpt_tui.palette import NAMES, OVERLAYS
 from tinygpt_tui.render.cells import safe
+from tinygpt_tui.render.states import LOOKS
 from tinygpt_tui.screens.dialog import Ask, AskText, Dialog, hints
 from tinygpt_tui.summaries import Summary, summary
 
 REFRESH = 2.0
 """Seconds between two looks at the folder."""
-
-# State: its glyph, the same in ASCII, the name of its style.
-LOOKS: dict[str, tuple[str, str, str]] = {
-    "new": ("○", ".", "muted"),
-    "live": ("●", "*", "good"),
-    "paused": ("‖", "=", "warn"),
-    "stalled": ("◌", "~", "warn"),
-    "done": ("✓", "+", "text"),
-    "stopped": ("■", "#", "muted"),
-    "failed": ("✗", "x", "bad"),
-    "killed": ("†", "!", "bad"),
-    "unreadable": ("?", "?", "bad"),
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +48,14 @@ class RunsResult:
 class _Entry:
     run: RunInfo
     summary: Summary
+
+
+class Renamed(Message):
+    """A run has another name now."""
+
+    def __init__(self, old: Path, new: Path) -> None:
+        super().__init__()
+        self.old, self.new = old, new
 
 
 class _Listed(Message):
@@ -86,7 +82,7 @@ class RunsScreen(Dialog[RunsResult]):
         Binding("space,o", "mark", "overlay", show=False),
         Binding("R", "rename", "rename", show=False),
         Binding("d,delete", "delete", "delete", show=False),
-        Binding("e", "resume", "resume", show=False),
+        Binding("u,e", "resume", "resume", show=False),
         Binding("q", "leave", "back", show=False),
     ]
 
@@ -178,7 +174,7 @@ class RunsScreen(Dialog[RunsResult]):
 
     def _row(self, entry: _Entry, columns: Columns) -> Text:
         run, numbers = entry.run, entry.summary
-        glyph, ascii_glyph, look = LOOKS[run.state.state]
+        glyph, ascii_glyph, word, look = LOOKS[run.state.state]
         status = run.state.status
         step = max(numbers.step or 0, status.step if status else 0)
         mark = ("+", "strong") if run.path in self._marked else ("", "")
@@ -186,7 +182,7 @@ class RunsScreen(Dialog[RunsResult]):
             mark = (">" if self.plain else "▸", "accent")
         cells = {
             "mark": mark,
-            "state": (f"{ascii_glyph if self.plain else glyph} {run.state.state}", look),
+            "state": (f"{ascii_glyph if self.plain else glyph} {word}", look),
             "name": (safe(run.name), "strong" if run.state.active else "text"),
             "step": (_steps(step, numbers.steps, wide=columns.wide), "text"),
             "dense": (_loss(numbers.best.get("dense")), "dense"),
@@ -219,7 +215,8 @@ class RunsScreen(Dialog[RunsResult]):
     def _details(self) -> Text:
         entry = self._chosen()
         if entry is not None:
-            reason = Text(safe(entry.run.state.reason), self.style(LOOKS[entry.run.state.state][2]))
+            state = entry.run.state
+            reason = Text(safe(state.reason), self.style(LOOKS[state.state].style))
             about = _about(entry, " - " if self.plain else " · ")
             lines = Text("\n").join([reason, *(Text(line) for line in about)])
             lines.no_wrap, lines.overflow = True, "crop" if self.plain else "ellipsis"
@@ -232,7 +229,7 @@ class RunsScreen(Dialog[RunsResult]):
 
     def _show_keys(self) -> None:
         back = "back" if tuple(self._marked) == self._before else "overlay"
-        keys = [("Enter", "open"), ("space", "mark"), ("e", "resume")]
+        keys = [("Enter", "open"), ("space", "mark"), ("u", "resume")]
         keys += [("R", "rename"), ("d", "delete"), ("Esc", back)]
         self.query_one(".box").border_subtitle = hints(keys)
 
@@ -263,6 +260,9 @@ class RunsScreen(Dialog[RunsResult]):
             return
         if path in self._marked:
             self._marked.remove(path)
+        elif len(self._marked) == len(OVERLAYS):
+            self.notify(f"{len(OVERLAYS)} runs are marked already, and no more fit over a chart.")
+            return
         else:
             self._marked.append(path)
         self._show_keys()
@@ -274,7 +274,7 @@ class RunsScreen(Dialog[RunsResult]):
         entry = self._chosen()
         if entry is None:
             return
-        if problem := resume_problem(entry.run):
+        if problem := resume_problem(entry.run.path, entry.run.state):
             self.notify(problem, severity="warning", markup=False)
         else:
             self._decide("resume", entry.run.path)
@@ -301,7 +301,9 @@ class RunsScreen(Dialog[RunsResult]):
 
     def _renamed(self, old: Path, new: Path) -> None:
         self._marked = [new if path == old else path for path in self._marked]
+        self._before = tuple(new if path == old else path for path in self._before)
         self._current = new if self._current == old else self._current
+        self.post_message(Renamed(old, new))
         self._look()
 
     def action_delete(self) -> None:
@@ -425,18 +427,17 @@ def age(seconds: float) -> str:
 # -- what is done to a run
 
 
-def resume_problem(run: RunInfo) -> str | None:
+def resume_problem(path: Path, state: RunState) -> str | None:
     """Why a run cannot be resumed from here, in a sentence; None if it can."""
-    state = run.state.state
-    if run.state.active:
-        return f"{run.name} is being trained already."
-    if state == "done":
-        more = f"--train-only --resume --name {run.name} --steps N"
-        return f"{run.name} is done. To train it on, name a later end: tinygpt-tui {more}"
-    if not run.state.resumable:
-        return f"{run.name} cannot be resumed: {run.state.reason}"
-    if not _has_checkpoint(run.path):
-        return f"{run.name} has no checkpoint yet from which it could be resumed."
+    if state.active:
+        return f"{path.name} is being trained already."
+    if state.state == "done":
+        more = f"--train-only --resume --name {path.name} --steps N"
+        return f"{path.name} is done. To train it on, name a later end: tinygpt-tui {more}"
+    if not state.resumable:
+        return f"{path.name} cannot be resumed: {state.reason}"
+    if not _has_checkpoint(path):
+        return f"{path.name} has no checkpoint yet from which it could be resumed."
     return None
 
 

@@ -53,15 +53,15 @@ class Options:
         """One curve more, or one less."""
         return replace(self, hidden=self.hidden ^ {curve})
 
-    def zoomed(self, by: int, whole: tuple[float, float]) -> Self:
-        """Half or twice the stretch, around the crosshair or else at the newest end."""
+    def zoomed(self, by: int, whole: tuple[float, float], newest: float) -> Self:
+        """Half or twice the stretch, around the crosshair or else the newest record."""
         low, high = self.window or whole
         span = (high - low) * 0.5**by
         if span >= whole[1] - whole[0]:
             return replace(self, window=None)
         if span < (whole[1] - whole[0]) * 1e-5:
             return self
-        anchor = high if self.cursor is None else self.cursor
+        anchor = max(low, min(high, newest if self.cursor is None else self.cursor))
         share = (anchor - low) / (high - low) if high > low else 1.0
         start = anchor - share * span
         return replace(self, window=_inside((start, start + span), whole))

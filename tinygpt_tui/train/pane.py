@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any, ClassVar
 
@@ -66,20 +66,32 @@ class TrainPane(Container):
 
     def open(self, *, history: History, minutes: float | None) -> None:
         """Show another run from now on."""
-        self.scene = replace(
-            self.scene, history=history, minutes=minutes, state=None, note=None, overlays=()
-        )
-        self.change_options(lambda o: replace(o, window=None, cursor=None))
-        self._charts.clear()
+        self._forget(history, minutes=minutes)
         self.query_one(Start).display = False
         self._view.display = True
         self.focus()
+        self.schedule(soon=True)
 
     def show_start(self) -> None:
         """Offer the presets: there is no run."""
+        self._forget(History())
         self.query_one(Start).display = True
         self._view.display = False
         self.query_one(Start).focus()
+
+    def _forget(self, history: History, minutes: float | None = None) -> None:
+        """Keep nothing of the run before but how it was looked at and what lies over it."""
+        options = replace(self.scene.options, window=None, cursor=None)
+        self.scene = replace(
+            self.scene,
+            history=history,
+            options=options,
+            minutes=minutes,
+            state=None,
+            error=None,
+            note=None,
+        )
+        self._charts.clear()
 
     def update_scene(self, *, soon: bool = False, **changes: Any) -> None:
         """Take over what is new; drawn at the next frame, or `soon`."""
@@ -171,7 +183,8 @@ class TrainPane(Container):
 
     def action_zoom(self, by: int) -> None:
         """In or out."""
-        self.change_options(lambda o: o.zoomed(by, self._whole()))
+        newest = newest_x(self.scene.history, self.scene.options.x_axis)
+        self.change_options(lambda o: o.zoomed(by, self._whole(), newest))
 
     def action_move(self, by: int) -> None:
         """Pan, or move the crosshair by a column's worth."""
@@ -199,12 +212,7 @@ class TrainPane(Container):
         """Show or hide."""
         self.change_options(lambda o: o.toggled(name))
 
-    def action_clear_overlays(self) -> None:
-        """Only the run itself again."""
-        self._charts.clear()
-        self.update_scene(soon=True, overlays=())
-
-    def overlay(self, overlays: list[Overlay]) -> None:
+    def overlay(self, overlays: Sequence[Overlay]) -> None:
         """Lay other runs over the charts."""
         self._charts.clear()
         self.update_scene(soon=True, overlays=tuple(overlays))

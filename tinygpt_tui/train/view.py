@@ -45,8 +45,10 @@ class Scene:
     minutes: float | None = None
     """Of the plan, if time is to end the run."""
     overlays: Sequence[Overlay] = ()
+    error: str | None = None
+    """Why the newest look at the run failed, as long as it does."""
     note: str | None = None
-    """A sentence that matters more than the readout."""
+    """What was begun from here and is not seen yet."""
     ascii: bool = False
 
 
@@ -115,33 +117,40 @@ def _x_style(axis: XAxis) -> dict[str, Any]:
 
 def status_line(scene: Scene) -> Row:
     """One line under the charts: what matters most just now."""
-    if scene.note:
-        return row(Span(" " + safe(scene.note), "warn"))
     if scene.options.cursor is not None and scene.history.variants:
         return _readout_line(scene)
+    if said := scene.error or scene.note:
+        return row(Span(" " + safe(said), "warn"))
     state = scene.state
     if state and state.state in ("failed", "killed", "stopped", "stalled", "unreadable"):
         again = "  u resumes it" if state.resumable else ""
         return row(Span(f" {safe(state.reason)}", "warn"), Span(again, "key"))
     if scene.history.end and state and state.state == "done":
-        return closing_line(scene.history)
+        return closing_line(scene.history, scene.overlays)
     return _hint_line(scene)
 
 
-def closing_line(history: History) -> Row:
-    """How the run ended, and which model is better by how much."""
+def closing_line(history: History, overlays: Sequence[Overlay] = ()) -> Row:
+    """How the run ended, and which model is better by how much; what lies over it."""
     assert history.end is not None
-    parts: list[Span | str] = [Span(f" Done: {safe(history.end.reason)}", "good")]
+    reason = "" if overlays else f": {safe(history.end.reason)}"
+    parts: list[Span | str] = [Span(f" Done{reason}", "good")]
     losses = {name: v.evaluated.val_loss for name, v in history.variants.items() if v.evaluated}
     if losses.keys() >= {"dense", "moe"}:
         better, worse = sorted(("dense", "moe"), key=losses.__getitem__)
         gap = losses[worse] - losses[better]
         parts += ["   ", Span(f"{_called(better)} is better by {gap:.4f} nats", better)]
         times = {name: history.variants[name].seconds.values for name in ("dense", "moe")}
-        if all(len(t) and t[-1] > 0 for t in times.values()):
+        if not overlays and all(len(t) and t[-1] > 0 for t in times.values()):
             ratio = float(times["moe"][-1] / times["dense"][-1])
             parts.append(Span(f"   MoE took {ratio:.2f} times Dense's training time", "muted"))
-    return row(*parts)
+    return row(*parts, *_overlaid(overlays))
+
+
+def _overlaid(overlays: Sequence[Overlay]) -> list[Span]:
+    """The names of the runs over the charts, each in its colour."""
+    names = [Span(f"  {safe(overlay.name)}", overlay.style) for overlay in overlays]
+    return [Span("   over it:", "muted"), *names] if names else []
 
 
 def _readout_line(scene: Scene) -> Row:
@@ -164,8 +173,7 @@ def _hint_line(scene: Scene) -> Row:
     parts.append("following" if options.window is None else "zoomed: 0 shows all")
     if options.hidden:
         parts.append("hidden: " + ", ".join(sorted(options.hidden)))
-    parts += [f"over it: {safe(overlay.name)}" for overlay in scene.overlays]
-    return row(Span(" " + "  ".join(parts), "muted"))
+    return row(Span(" " + "  ".join(parts), "muted"), *_overlaid(scene.overlays))
 
 
 COLUMNS = (
@@ -271,21 +279,22 @@ def fraction_done(scene: Scene, variant: VariantHistory) -> float:
     if start and start.steps and last:
         shares.append(last.step / start.steps)
     if scene.minutes and start and last:
-        shares.append((last.time - start.time) / 60 / scene.minutes)
+        shares.append(scene.history.wall_seconds / 60 / scene.minutes)
     return min(1.0, max(shares))
 
 
 def seconds_left(scene: Scene, variant: VariantHistory) -> float | None:
     """Until the planned end, at the pace of the newest steps of all variants together."""
     start, last = scene.history.start, variant.last
-    if scene.history.end or not start or not last:
+    over = scene.history.end or (scene.state is not None and not scene.state.active)
+    if over or not start or not last:
         return None
     ends = []
     if start.steps:
         pace = sum(filter(None, (_step_seconds(v) for v in scene.history.variants.values())))
         ends += [(start.steps - last.step) * pace] if pace else []
     if scene.minutes:
-        ends.append(60 * scene.minutes - (last.time - start.time))
+        ends.append(60 * scene.minutes - scene.history.wall_seconds)
     return max(0.0, min(ends)) if ends else None
 
 
@@ -355,25 +364,3 @@ def _memory(name: str, used: int | None, total: int | None) -> str:
 
 def _called(name: str) -> str:
     return NAMES.get(name) or safe(name)
-
-
-STATES = {
-    "live": ("●", "Live", "good"),
-    "paused": ("‖", "Paused", "warn"),
-    "stalled": ("◌", "Stalled", "bad"),
-    "done": ("✓", "Done", "good"),
-    "stopped": ("■", "Stopped", "warn"),
-    "failed": ("✗", "Failed", "bad"),
-    "killed": ("✗", "Killed", "bad"),
-    "new": ("○", "Starting", "muted"),
-    "unreadable": ("?", "Unreadable", "bad"),
-}
-ASCII_STATES = dict(zip(STATES, "*|~+#xx.?", strict=True))
-
-
-def state_badge(state: RunState | None, *, ascii: bool = False) -> Row:
-    """A run's state: glyph, word and colour, each enough by itself."""
-    if state is None:
-        return ()
-    glyph, word, style = STATES[state.state]
-    return row(Span(f"{ASCII_STATES[state.state] if ascii else glyph} {word}", style))
