@@ -1,6 +1,7 @@
 """The app, driven by keys: what each does, whom it asks, and what it opens first."""
 
 import asyncio
+import os
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
@@ -12,9 +13,10 @@ from tinygpt.run import RunWriter, TrainRecord, request
 from tinygpt_tui import cli
 from tinygpt_tui.app import LabApp, choose_run
 from tinygpt_tui.cellview import CellView
+from tinygpt_tui.follow import News
 from tinygpt_tui.keys import CHARTS, GENERAL, RUN
 from tinygpt_tui.render.cells import plain
-from tinygpt_tui.screens.dialog import Ask
+from tinygpt_tui.screens.dialog import Ask, AskText
 from tinygpt_tui.screens.help import HelpScreen, help_text
 from tinygpt_tui.screens.new_run import NewRunScreen
 from tinygpt_tui.screens.runs import RunsScreen
@@ -462,3 +464,131 @@ def test_a_run_is_found_by_name_path_variant_and_step(tmp_path: Path) -> None:
     for name in ("a", str(tmp_path / "a"), str(step), str(step.parent)):
         assert cli.find_run(name, str(tmp_path)) == tmp_path / "a"
     assert cli.find_run("b", str(tmp_path)) is None
+
+
+def test_overlaid_runs_are_read_on_while_they_grow(tmp_path: Path, live: RunWriter) -> None:
+    other = make_run(tmp_path, "other", records(10))
+
+    async def body(app: LabApp, pilot: "Pilot[int]") -> None:
+        await opened(app, pilot)
+        app.open_run(live.path)
+        await opened(app, pilot)
+        app.lay_over([other.path])
+        await until(pilot, lambda: bool(app.laid.shown[0].history.step == 10))
+        for record in records(20)[1:]:
+            if getattr(record, "step", 0) > 10:
+                other.append(record)
+        app._read_overlays()
+        await until(pilot, lambda: app.train.scene.overlays[0].history.step == 20)
+        await until(pilot, lambda: "other" in screen_text(app))
+        await pilot.press("o")
+        assert app.laid.paths == ()
+        assert app.train.scene.overlays == ()
+        await until(pilot, lambda: "other" not in screen_text(app))
+
+    drive(tmp_path, body)
+
+
+def test_overlays_are_replaced_while_they_are_read(tmp_path: Path, live: RunWriter) -> None:
+    other = make_run(tmp_path, "other", records(10))
+
+    async def body(app: LabApp, pilot: "Pilot[int]") -> None:
+        await opened(app, pilot)
+        app.lay_over([other.path])
+        app.lay_over([live.path])
+        await until(pilot, lambda: bool(app.laid.shown[0].history.step == 30))
+        assert [overlay.name for overlay in app.train.scene.overlays] == ["alive"]
+
+    drive(tmp_path, body)
+
+
+def test_a_renamed_run_stays_open(tmp_path: Path) -> None:
+    with make_run(tmp_path, "before", records(30, end=True)) as writer:
+        writer.status("done", 30)
+
+    async def body(app: LabApp, pilot: "Pilot[int]") -> None:
+        await opened(app, pilot)
+        await pilot.press("r")
+        await until(pilot, lambda: isinstance(app.screen, RunsScreen) and bool(app.screen._entries))
+        await pilot.press("R")
+        await until(pilot, lambda: isinstance(app.screen, AskText))
+        await pilot.press("2", "enter")
+        await until(pilot, lambda: app.run_path == tmp_path / "before2")
+        await pilot.press("escape")
+        await until(pilot, lambda: len(app.screen_stack) == 1)
+        await opened(app, pilot)
+        assert "before2" in lines(app, "header")
+
+    drive(tmp_path, body)
+
+
+def test_what_was_begun_here_is_noted_until_it_reports(tmp_path: Path) -> None:
+    with make_run(tmp_path, "over", records(30)) as writer:
+        writer.status("stopped", 30)
+
+    async def body(app: LabApp, pilot: "Pilot[int]") -> None:
+        await opened(app, pilot)
+        app._started[writer.path] = 1
+        app.train.update_scene(note="resuming", soon=True)
+        await pilot.press("v")
+        await until(pilot, lambda: "step 30" in screen_text(app))  # the crosshair comes first
+        await pilot.press("v")
+        await until(pilot, lambda: "resuming" in screen_text(app))
+        app._started[writer.path] = os.getpid()
+        assert app._follower
+        app._follower._machine_read = -1e9
+        app._follower.hurry()
+        await until(pilot, lambda: "u resumes it" in screen_text(app))
+        assert not app._started
+
+    drive(tmp_path, body)
+
+
+def test_an_error_passes_when_reading_works_again(tmp_path: Path, live: RunWriter) -> None:
+    async def body(app: LabApp, pilot: "Pilot[int]") -> None:
+        await opened(app, pilot)
+        app.take_in(News(live.path, error="cannot read it"))
+        app.train._draw()
+        assert "cannot read it" in screen_text(app)
+        app.take_in(News(live.path))
+        app.train._draw()
+        assert "cannot read it" not in screen_text(app)
+
+    drive(tmp_path, body)
+
+
+def test_resume_says_why_it_cannot(tmp_path: Path) -> None:
+    with make_run(tmp_path, "over", records(30, end=True)) as writer:
+        writer.status("done", 30)
+
+    async def body(app: LabApp, pilot: "Pilot[int]") -> None:
+        await opened(app, pilot)
+        await pilot.press("u")
+        assert any("name a later end" in note.message for note in app._notifications)
+
+    drive(tmp_path, body)
+
+
+def test_the_key_that_quits_everywhere_asks_too(tmp_path: Path, live: RunWriter) -> None:
+    async def body(app: LabApp, pilot: "Pilot[int]") -> None:
+        await opened(app, pilot)
+        await until(pilot, lambda: app.live)
+        await pilot.press("ctrl+q")
+        await until(pilot, lambda: isinstance(app.screen, Ask))
+        await pilot.press("ctrl+q")
+        await pilot.pause()
+        assert len(app.screen_stack) == 2
+
+    drive(tmp_path, body)
+
+
+def test_the_start_screen_keeps_nothing_of_a_run(tmp_path: Path, live: RunWriter) -> None:
+    async def body(app: LabApp, pilot: "Pilot[int]") -> None:
+        await opened(app, pilot)
+        await until(pilot, lambda: app.live)
+        app.open_run(None)
+        assert app.state is None
+        assert not app.live
+        assert "s stop" not in lines(app, "footer")
+
+    drive(tmp_path, body)

@@ -17,7 +17,14 @@ from tinygpt_tui.render.states import LOOKS, badge
 from tinygpt_tui.shell import footer_row, header_row
 from tinygpt_tui.train.curves import Overlay
 from tinygpt_tui.train.options import CURVES, Options
-from tinygpt_tui.train.view import Scene, status_line, tab
+from tinygpt_tui.train.view import (
+    Scene,
+    closing_line,
+    fraction_done,
+    seconds_left,
+    status_line,
+    tab,
+)
 
 MACHINE = Machine(
     cpu_percent=97.0,
@@ -153,3 +160,26 @@ def test_badges_differ_without_colour() -> None:
             for s in LOOKS
         }
         assert len(badges) == len(LOOKS)
+
+
+def test_time_left_counts_what_the_trainer_counts() -> None:
+    known = history(75)
+    # 140 s at the evaluation of step 70, and 2.5 s of training since for each of both.
+    assert known.wall_seconds == 145.0
+    shown = scene(history=known, minutes=290 / 60)
+    dense = known.variants["dense"]
+    assert fraction_done(shown, dense) == 0.75  # by steps; by time a half
+    left = seconds_left(shown, dense)
+    assert left is not None
+    assert left <= 145.0
+    over = scene(history=known, state=RunState(state="stopped", reason=""))
+    assert seconds_left(over, dense) is None
+
+
+def test_the_closing_line_names_what_lies_over_it() -> None:
+    overlays = (Overlay("baby", history(10), "over.1"), Overlay("big", history(10), "over.2"))
+    line = plain([closing_line(history(100, end=True), overlays)])[0]
+    assert "is better by" in line
+    assert line.endswith("over it:  baby  big")
+    assert "training time" not in line
+    assert "training time" in plain([closing_line(history(100, end=True))])[0]
