@@ -69,7 +69,7 @@ class LabApp(App[int]):
         """Open a run as soon as the first frame is out."""
         self.theme = "textual-dark"
         self.call_after_refresh(self._open_first)
-        self.set_interval(overlays.PERIOD, self._read_overlays)
+        self.set_interval(overlays.PERIOD, self._look_at_overlays)
 
     def on_resize(self) -> None:
         """The lines around the tabs depend on the width."""
@@ -285,6 +285,10 @@ class LabApp(App[int]):
     def action_clear_overlays(self) -> None:
         """Only the open run again."""
         self.lay_over(())
+
+    def _look_at_overlays(self) -> None:
+        if self.laid.paths:
+            self._read_overlays()
 
     @work(thread=True, group="overlays", exit_on_error=False)
     def _read_overlays(self) -> None:
