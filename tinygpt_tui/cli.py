@@ -10,6 +10,7 @@ from pathlib import Path
 
 import trainer
 from tinygpt.fields import flag
+from tinygpt_tui import headless
 
 
 def make_parser() -> argparse.ArgumentParser:
@@ -20,6 +21,7 @@ def make_parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--train-only", action="store_true", help="train without the interface, then exit"
     )
+    headless.add_options(parser)
     parser.add_argument("--ascii", action="store_true", help="draw with ASCII characters only")
     parser.add_argument("--no-mouse", action="store_true", help="leave the mouse to the terminal")
     return parser
@@ -29,6 +31,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run the command; the exit status."""
     parser = make_parser()
     options = parser.parse_args(argv)
+    if hasattr(options, "train_only") and hasattr(options, "generate"):
+        parser.error("--train-only and --generate are two things: give one of them")
+    if hasattr(options, "generate"):
+        return headless.command(options)
+    if sampling := sorted(vars(options).keys() & headless.SAMPLING.keys()):
+        parser.error(f"{flag(sampling[0])} is for --generate PROMPT")
     if hasattr(options, "train_only"):
         if options.run is not None:
             parser.error(f"--train-only takes no RUN: name a new run by --name {options.run}")

@@ -1,0 +1,194 @@
+"""``--generate PROMPT``: a continuation on stdout, without the interface, for scripts.
+
+Its options are the fields of `SamplingParams`; they are written out here because that class comes
+with torch, and ``--help`` should not wait for it (a test compares the two).
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import random
+import sys
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from tinygpt.errors import ConfigError, TinyGPTError
+from tinygpt.fields import flag
+
+if TYPE_CHECKING:
+    from tinygpt import SamplingParams
+    from tinygpt.checkpoint import Checkpoint
+    from tinygpt.decoding import TokenEvent
+
+USAGE = 2
+OTHERS = {"run", "out", "generate", "json", "model", "device", "seed"}
+"""Options of the command, beside the sampling, that mean something here."""
+
+
+class Option(NamedTuple):
+    """A field of `SamplingParams` on the command line."""
+
+    kind: Callable[[str], Any]
+    metavar: str
+    help: str
+
+
+SAMPLING = {
+    "temperature": Option(float, "X", "divides the logits; 0 is greedy (1)"),
+    "top_k": Option(int, "N", "sample from the N likeliest tokens; 0 is off (0)"),
+    "top_p": Option(float, "X", "from the fewest that reach probability X; 1 is off (1)"),
+    "min_p": Option(float, "X", "from those of X times the likeliest's probability (0)"),
+    "typical_p": Option(float, "X", "from those of typical surprisal that reach X (1)"),
+    "repetition_penalty": Option(float, "X", "make tokens seen less likely; 1 is off (1)"),
+    "no_repeat_ngram": Option(int, "N", "no N tokens in a row occur twice; 0 is off (0)"),
+    "temperature_last": Option(bool, "", "apply the temperature after the filters"),
+    "greedy": Option(bool, "", "always take the likeliest token"),
+    "max_new_tokens": Option(int, "N", "tokens to make at most (200)"),
+    "stop": Option(str, "TEXT", "end after this text; may be given several times"),
+}
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """--generate and what says how."""
+    group = parser.add_argument_group("a continuation, instead of the interface")
+    group.add_argument(
+        "--generate",
+        metavar="PROMPT",
+        help="write the continuation of PROMPT to stdout, then exit; - reads PROMPT from stdin",
+    )
+    for name, (kind, metavar, text) in SAMPLING.items():
+        how: dict[str, Any] = {"metavar": metavar}
+        if kind is bool:
+            how = {"action": "store_true"}
+        elif name == "stop":
+            how |= {"action": "append"}
+        group.add_argument(flag(name), dest=name, help=text, **how)
+
+
+def command(options: argparse.Namespace) -> int:
+    """Write a continuation as the parsed options say; the exit status."""
+    try:
+        given = vars(options)
+        if others := sorted(given.keys() - OTHERS - SAMPLING.keys()):
+            raise ConfigError(f"{flag(others[0])} means nothing to --generate: leave it out")
+        values = _sampling(given)
+        path = _checkpoint_path(given.get("run"), given["out"], given.get("model"))
+        prompt = sys.stdin.read() if options.generate == "-" else options.generate
+        return _write(prompt, values, path, given.get("device", "auto"), as_json="json" in given)
+    except TinyGPTError as error:
+        sys.stderr.write(f"{error}\n")
+        return USAGE
+    except BrokenPipeError:  # the reader has read enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # for the flush at exit
+        return 0
+    except KeyboardInterrupt:
+        return 130
+
+
+def _sampling(given: dict[str, Any]) -> dict[str, Any]:
+    """The sampling options, as their fields take them; a seed is drawn where none was named."""
+    values = {name: _parsed(name, given[name]) for name in SAMPLING if name in given}
+    seed = given.get("seed")
+    values["seed"] = random.getrandbits(31) if seed is None else _number("seed", int, seed)
+    return values
+
+
+def _parsed(name: str, value: Any) -> Any:
+    if name == "stop":
+        return tuple(value)
+    return value if isinstance(value, bool) else _number(name, SAMPLING[name].kind, value)
+
+
+def _number(name: str, kind: Callable[[str], Any], text: str) -> Any:
+    try:
+        return kind(text)
+    except ValueError:
+        expected = "a whole number" if kind is int else "a number"
+        raise ConfigError(f"{flag(name)} {text!r} is not {expected}") from None
+
+
+def _checkpoint_path(run: str | None, out: str, model: str | None) -> Path:
+    """The run, variant or step directory to load; without a name, the live or the newest run."""
+    from tinygpt.run import VARIANTS, current_run  # noqa: PLC0415 - not for --help
+
+    if model is not None and model not in VARIANTS:
+        raise ConfigError(f"--model {model!r} does not write: --generate takes dense or moe")
+    if run is None:
+        found = current_run(Path(out))
+        if found is None:
+            raise ConfigError(f"there is no run in {out}: train one, or name another --out")
+        path = found.path
+    else:
+        paths = (Path(run), Path(out, run))
+        known = next((path for path in paths if path.is_dir()), None)
+        if known is None:
+            raise ConfigError(f"there is no run {run!r}, neither as a path nor in {out}")
+        path = known
+    return path if model is None else path / model
+
+
+def _write(prompt: str, values: dict[str, Any], path: Path, device: str, *, as_json: bool) -> int:
+    from tinygpt import SamplingParams, load, stream  # noqa: PLC0415 - torch
+    from tinygpt.config import build  # noqa: PLC0415
+    from tinygpt.training.session import choose_device  # noqa: PLC0415
+
+    params = SamplingParams(**values)
+    checkpoint = load(path, choose_device(build({"device": device})))
+    began = time.perf_counter()
+    events = _shown(stream(checkpoint.model, checkpoint.tokenizer, prompt, params), hide=as_json)
+    took = time.perf_counter() - began
+    if as_json:
+        found = report(checkpoint, prompt, params, events, took)
+        sys.stdout.write(json.dumps(found, ensure_ascii=False) + "\n")
+        sys.stdout.flush()
+    return 0
+
+
+def _shown(stream: Iterator[TokenEvent], *, hide: bool) -> list[TokenEvent]:
+    """All events; each token is written as it comes."""
+    events = []
+    for event in stream:
+        events.append(event)
+        if not hide:
+            sys.stdout.write(event.text)
+            sys.stdout.flush()
+    if not hide and not (events and events[-1].text.endswith("\n")):
+        sys.stdout.write("\n")
+    sys.stdout.flush()
+    return events
+
+
+def report(
+    checkpoint: Checkpoint,
+    prompt: str,
+    params: SamplingParams,
+    events: list[TokenEvent],
+    seconds: float,
+) -> dict[str, Any]:
+    """The text with all that is needed to make it again; surprisal and entropy in nats."""
+    return {
+        "prompt": prompt,
+        "text": "".join(event.text for event in events),
+        "checkpoint": str(checkpoint.path),
+        "variant": checkpoint.variant,
+        "step": checkpoint.step,
+        "val_loss": checkpoint.val_loss,
+        "sampling": asdict(params),
+        "mean_surprisal": sum(e.surprisal for e in events) / len(events) if events else None,
+        "tokens_per_second": len(events) / seconds if events else None,
+        "tokens": [
+            {
+                "id": event.id,
+                "text": event.text,
+                "rank": event.rank,
+                "surprisal": event.surprisal,
+                "entropy": event.entropy,
+            }
+            for event in events
+        ],
+    }
