@@ -12,6 +12,7 @@ from tests.conftest import tiny
 from tinygpt.config import MoEConfig
 from tinygpt.decoding import TokenEvent, generate, stream, stream_many
 from tinygpt.errors import ConfigError, TinyGPTError, TokenizerError
+from tinygpt.inspection import inspect_tokens
 from tinygpt.sampling import SamplingParams, filter_logits, filter_steps
 from tinygpt.tokenizer import CharTokenizer
 
@@ -281,6 +282,41 @@ def test_many_continuations_are_those_of_their_seeds(moe: MoEConfig | None) -> N
         alone = SamplingParams(seed=5 + index, max_new_tokens=31, stop=("a",))
         assert text == generate(model, TOKENIZER, "bc", alone)
     assert len(set(texts)) == 3
+
+
+@pytest.mark.parametrize("moe", [None, MoEConfig()])
+@pytest.mark.parametrize("behind", [1, 5, 30])
+def test_what_follows_tokens_that_were_made_is_what_followed(
+    moe: MoEConfig | None, behind: int
+) -> None:
+    model = tiny(moe=moe, seed=3)
+    params = SamplingParams(seed=5, max_new_tokens=47, top_k=7, no_repeat_ngram=6, stop=("kkk",))
+    whole = list(stream(model, TOKENIZER, "abc", params))
+    made = [event.id for event in whole[:behind]]
+    rest = list(stream(model, TOKENIZER, "abc", params, made))[: len(whole) - behind]
+    assert [event.id for event in rest] == [event.id for event in whole[behind:]]
+    assert [event.experts for event in rest] == [event.experts for event in whole[behind:]]
+    assert torch.allclose(rest[0].raw, whole[behind].raw, atol=1e-5)
+
+
+def test_a_token_that_was_not_chosen_is_gone_on_from() -> None:
+    model = tiny(seed=3)
+    params = SamplingParams(seed=5, max_new_tokens=3)
+    chosen = next(stream(model, TOKENIZER, "abc", params)).id
+    other = (chosen + 1) % TOKENIZER.vocab_size
+    after = next(stream(model, TOKENIZER, "abc", params, [other]))
+    context = torch.tensor([[*TOKENIZER.encode("abc"), other]])
+    assert torch.allclose(after.raw, model.eval()(context)[0, -1].softmax(-1), atol=1e-5)
+
+
+def test_experts_are_those_that_read_the_token_before() -> None:
+    model = tiny(moe=MoEConfig(), seed=3)
+    events = list(stream(model, TOKENIZER, "abc", SamplingParams(seed=5, max_new_tokens=5)))
+    ids = [*TOKENIZER.encode("abc"), *(event.id for event in events)]
+    choice = inspect_tokens(model, ids).choice
+    assert choice is not None
+    for place, event in enumerate(events, start=2):
+        assert event.experts == tuple(choice[:, place, 0].tolist())
 
 
 def test_no_continuation_cannot_be_made() -> None:

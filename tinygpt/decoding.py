@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -28,6 +28,8 @@ class TokenEvent:
     """(V,) probabilities that it was drawn from."""
     steps: tuple[Step, ...] = ()
     """The filters that were on, each with the logits that it left."""
+    experts: tuple[int, ...] = ()
+    """Layer by layer, the (first) expert that read the token before it; empty for Dense."""
 
     @property
     def rank(self) -> int:
@@ -62,9 +64,16 @@ def generate(
 
 
 def stream(
-    model: GPT, tokenizer: Tokenizer, prompt: str, params: SamplingParams | None = None
+    model: GPT,
+    tokenizer: Tokenizer,
+    prompt: str,
+    params: SamplingParams | None = None,
+    made: Sequence[int] = (),
 ) -> Iterator[TokenEvent]:
     """Continue `prompt`, a token at a time.
+
+    With `made`, goes on behind these tokens as if it had chosen them itself: what follows is what
+    followed, or, where one of them was not its own choice, what would have.
 
     The prompt's last tokens that fit the context are read (a newline, or the first token of the
     vocabulary, stands in for an empty one); after that, the model sees what `Cache` keeps. The text
@@ -74,7 +83,7 @@ def stream(
         TokenizerError: the prompt has a character that the model does not know; before the first
             token.
     """
-    return _only(stream_many(model, tokenizer, prompt, params, count=1))
+    return _only(stream_many(model, tokenizer, prompt, params, made, count=1))
 
 
 def stream_many(
@@ -82,6 +91,7 @@ def stream_many(
     tokenizer: Tokenizer,
     prompt: str,
     params: SamplingParams | None = None,
+    made: Sequence[int] = (),
     *,
     count: int,
 ) -> Iterator[list[TokenEvent | None]]:
@@ -103,22 +113,31 @@ def stream_many(
             f"{tokenizer.vocab_size}: take both from the same run"
         )
     ids = tokenizer.encode(prompt) or [_beginning(tokenizer)]
-    return _stream_many(model, tokenizer, ids, params, count)
+    writers = [_Writer(tokenizer, ids, made, params, index) for index in range(count)]
+    context = model.config.context
+    # What was made is read as it was: behind the prompt, past the context by the cache's rules.
+    parts = [ids[-context:], *(list(made[i : i + context]) for i in range(0, len(made), context))]
+    return _write_all(model, writers, parts, params.max_new_tokens)
 
 
-def _stream_many(
-    model: GPT, tokenizer: Tokenizer, ids: list[int], params: SamplingParams, count: int
+def _write_all(
+    model: GPT, writers: list[_Writer], parts: list[list[int]], limit: int
 ) -> Iterator[list[TokenEvent | None]]:
-    writers = [_Writer(tokenizer, list(ids), params, index) for index in range(count)]
+    """Read the parts, then let all writers choose, up to `limit` times."""
     cache = Cache(model.config)
-    new = torch.tensor(ids[-model.config.context :], device=model.head.device).repeat(count, 1)
-    for _ in range(params.max_new_tokens):
-        logits = _next_logits(model, new, cache)
-        events = [w.write(row) for w, row in zip(writers, logits, strict=True)]
+    device = model.head.device
+    *before, new = (torch.tensor(part, device=device).repeat(len(writers), 1) for part in parts)
+    if limit:
+        for part in before:
+            _read(model, part, cache)
+    for _ in range(limit):
+        logits, experts = _read(model, new, cache)
+        rows = zip(writers, logits, experts, strict=True)
+        events = [writer.write(row, readers) for writer, row, readers in rows]
         yield events
         if all(writer.over for writer in writers):
             return
-        new = torch.tensor([[writer.ids[-1]] for writer in writers], device=new.device)
+        new = torch.tensor([[writer.ids[-1]] for writer in writers], device=device)
 
 
 def _only(events: Iterator[list[TokenEvent | None]]) -> Iterator[TokenEvent]:
@@ -131,19 +150,28 @@ class _Writer:
     """One continuation: its dice, its tokens so far, and whether it met a stop text."""
 
     def __init__(
-        self, tokenizer: Tokenizer, ids: list[int], params: SamplingParams, index: int
+        self,
+        tokenizer: Tokenizer,
+        ids: list[int],
+        made: Sequence[int],
+        params: SamplingParams,
+        index: int,
     ) -> None:
-        self.ids, self.over = ids, False
+        self.ids, self.over = [*ids, *made], False
         self._tokenizer, self._params = tokenizer, params
-        self._made = ""
+        self._made = tokenizer.decode(made)
         self._longest = max(map(len, params.stop), default=0)
         self._dice = torch.Generator()
         if params.seed is None:
             self._dice.seed()
         else:
             self._dice.manual_seed((params.seed + index) % 2**63)
+        if made and not params.deterministic:
+            even = torch.ones(tokenizer.vocab_size)
+            for _ in made:
+                even.multinomial(1, generator=self._dice)
 
-    def write(self, logits: Tensor) -> TokenEvent | None:
+    def write(self, logits: Tensor, experts: tuple[int, ...]) -> TokenEvent | None:
         """Choose the next token from its logits (V,)."""
         if self.over:
             return None
@@ -157,17 +185,22 @@ class _Writer:
         self.ids.append(token)
         self._made = (self._made + text)[-self._longest - len(text) :]
         self.over = any(stop in self._made for stop in self._params.stop)
-        return TokenEvent(token, text, logits.softmax(-1), filtered, tuple(steps))
+        return TokenEvent(token, text, logits.softmax(-1), filtered, tuple(steps), experts)
 
 
-def _next_logits(model: GPT, new: Tensor, cache: Cache) -> Tensor:
-    """(B, V) fp32 on the CPU, after the new tokens (B, T).
+def _read(model: GPT, new: Tensor, cache: Cache) -> tuple[Tensor, list[tuple[int, ...]]]:
+    """The new tokens (B, T): logits (B, V) fp32 on the CPU behind the last, and who read that.
 
     The model's mode is set around each token, not around the generator, which may be left standing
     between two tokens while the model is trained on.
     """
     with evaluating(model), torch.inference_mode():
-        return model.run(new, cache).logits[:, -1].float().cpu()
+        trace = model.run(new, cache)
+        logits = trace.logits[:, -1].float().cpu()
+        if not trace.routing:
+            return logits, [()] * len(new)
+        layers = [r.choice.unflatten(0, new.shape)[:, -1, 0] for r in trace.routing]
+        return logits, [tuple(row) for row in torch.stack(layers, 1).tolist()]
 
 
 def _beginning(tokenizer: Tokenizer) -> int:
