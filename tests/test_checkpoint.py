@@ -14,7 +14,7 @@ from tinygpt import checkpoint, load
 from tinygpt.checkpoint import Snapshot, film_due, thin_out
 from tinygpt.config import MoEConfig
 from tinygpt.errors import CheckpointError
-from tinygpt.run import checkpoint_dir
+from tinygpt.run import checkpoint_dir, list_steps
 from tinygpt.tokenizer import CharTokenizer, save_tokenizer
 
 TOKENIZER = CharTokenizer.train("\n abcdefghijk")
@@ -162,7 +162,7 @@ def test_prune_keeps_newest_best_and_a_film(run: Path) -> None:
     for step in range(0, 40, 2):
         checkpoint.save(run, snapshot(step=step))
         checkpoint.prune(run, "dense", film=5, best=14)
-    steps = checkpoint.list_steps(run, "dense")
+    steps = list_steps(run, "dense")
     assert steps[0] == 0
     assert steps[-1] == 38
     assert 14 in steps

@@ -13,7 +13,8 @@ from tinygpt.config import MoEConfig
 from tinygpt.decoding import TokenEvent, generate, stream, stream_many
 from tinygpt.errors import ConfigError, TinyGPTError, TokenizerError
 from tinygpt.inspection import inspect_tokens
-from tinygpt.sampling import SamplingParams, filter_logits, filter_steps
+from tinygpt.params import SamplingParams
+from tinygpt.sampling import filter_logits, filter_steps
 from tinygpt.tokenizer import CharTokenizer
 
 TOKENIZER = CharTokenizer.train("\n abcdefghijk")  # 13 characters

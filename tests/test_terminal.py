@@ -19,8 +19,7 @@ from tests.terminals import (
 )
 from tests.test_trainer import SHAPE, command, environment
 from tests.waiting import PATIENCE, until
-from tinygpt import checkpoint
-from tinygpt.run import MetricsReader, Status, TrainRecord, read_state, read_status
+from tinygpt.run import MetricsReader, Status, TrainRecord, list_steps, read_state, read_status
 
 SIZES = pytest.mark.parametrize(("columns", "lines"), [(80, 24), (120, 36)])
 PRESETS = ("micro", "nano", "baby", "small")
@@ -139,7 +138,7 @@ def stop(terminal: Terminal, run: Path) -> None:
     until(lambda: not alive(trainer))
     assert read_state(run).state == "stopped"
     taken = len(steps_of(run))
-    assert [checkpoint.list_steps(run, v)[-1] for v in ("dense", "moe")] == [taken, taken]
+    assert [list_steps(run, v)[-1] for v in ("dense", "moe")] == [taken, taken]
 
 
 @SIZES

@@ -14,9 +14,8 @@ import pytest
 
 from tests.test_training import exact
 from tests.waiting import PATIENCE, until
-from tinygpt import checkpoint
 from tinygpt.errors import TinyGPTError
-from tinygpt.run import MetricsReader, TrainRecord, read_config, read_state
+from tinygpt.run import MetricsReader, TrainRecord, list_steps, read_config, read_state
 from tinygpt.training.report import comparison, duration
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -175,7 +174,7 @@ def test_a_signal_saves_and_leaves(
     state = read_state(path)
     assert state.state == "stopped"
     taken = steps_taken(path)
-    assert [checkpoint.list_steps(path, v)[-1] for v in ("dense", "moe")] == [taken, taken]
+    assert [list_steps(path, v)[-1] for v in ("dense", "moe")] == [taken, taken]
     assert run(tmp_path, "--resume", "--out", "runs", "--steps", str(taken + 2)).returncode == 0
     assert steps_taken(path) == taken + 2
 

@@ -26,6 +26,7 @@ from tinygpt.run import (
     TrainRecord,
     checkpoint_dir,
     drop_rewound,
+    list_steps,
     read_config,
     read_state,
     request,
@@ -107,7 +108,7 @@ def test_a_whole_run(tmp_path: Path) -> None:
         assert evaluated[0].perplexity == pytest.approx(math.exp(evaluated[0].val_loss))
         assert evaluated[0].bits_per_char == pytest.approx(evaluated[0].val_loss / math.log(2))
         assert evaluated[0].tokens == 6 * 5 * 2 * 7
-        assert checkpoint.list_steps(run, variant)[-1] == 13
+        assert list_steps(run, variant)[-1] == 13
         summary = outcome.models[variant]
         assert summary["val_loss"] == evaluated[-1].val_loss == load(run / variant).val_loss
         assert summary["params_total"] == load(run / variant).model.parameter_counts()[0]
@@ -250,7 +251,7 @@ def test_minutes_end_both_variants_at_the_same_step(tmp_path: Path) -> None:
     assert "minutes are over" in outcome.reason
     dense, moe = outcome.models.values()
     assert dense["step"] == moe["step"] < 10**6
-    assert checkpoint.list_steps(tmp_path / "run", "dense")[-1] == dense["step"]
+    assert list_steps(tmp_path / "run", "dense")[-1] == dense["step"]
     assert moe["val_loss"] is not None
 
 
@@ -319,7 +320,7 @@ def test_pause_checkpoint_and_stop_are_obeyed(tmp_path: Path) -> None:
         outcome = loop.run()
     assert states == ["paused"] * 3
     assert (outcome.state, outcome.reason) == ("stopped", "asked to stop")
-    assert checkpoint.list_steps(run, "dense") == [0, 3]
+    assert list_steps(run, "dense") == [0, 3]
     assert not list((run / "control").glob("[cs]*"))
 
 
@@ -438,7 +439,7 @@ def test_the_best_checkpoint_stays(tmp_path: Path) -> None:
     best = dense.progress.best_step
     assert best is not None
     assert best <= 30
-    assert best in checkpoint.list_steps(tmp_path / "run", "dense")
+    assert best in list_steps(tmp_path / "run", "dense")
 
 
 def test_no_poisoned_checkpoint_between_two_looks_at_the_loss(tmp_path: Path) -> None:

@@ -17,7 +17,8 @@ if TYPE_CHECKING:
     from tinygpt.errors import TinyGPTError
     from tinygpt.inspection import Inspection, inspect_tokens
     from tinygpt.model import GPT
-    from tinygpt.sampling import SamplingParams, filter_logits
+    from tinygpt.params import SamplingParams
+    from tinygpt.sampling import filter_logits
     from tinygpt.tokenizer import CharTokenizer
 
 _HOME = {
@@ -26,7 +27,7 @@ _HOME = {
     "ModelConfig": "config",
     "MoEConfig": "config",
     "RunConfig": "config",
-    "SamplingParams": "sampling",
+    "SamplingParams": "params",
     "TokenEvent": "decoding",
     "filter_logits": "sampling",
     "generate": "decoding",

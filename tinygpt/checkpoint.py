@@ -25,7 +25,14 @@ from tinygpt import atomic
 from tinygpt.config import ModelConfig, MoEConfig
 from tinygpt.errors import CheckpointError, TinyGPTError
 from tinygpt.model import GPT
-from tinygpt.run.layout import TOKENIZER, VARIANTS, StrPath, checkpoint_dir, parse_step
+from tinygpt.run.layout import (
+    TOKENIZER,
+    VARIANTS,
+    StrPath,
+    checkpoint_dir,
+    list_steps,
+    parse_step,
+)
 from tinygpt.tokenizer import CharTokenizer, load_tokenizer
 
 FORMAT = 1
@@ -141,15 +148,6 @@ def load(path: StrPath, device: str = "cpu") -> Checkpoint:
         )
     model.to(device).eval()
     return Checkpoint(model, tokenizer, meta["variant"], meta["step"], meta["val_loss"], folder)
-
-
-def list_steps(run: StrPath, variant: str) -> list[int]:
-    """The steps of a variant's checkpoints, ascending; empty without any."""
-    try:
-        names = [entry.name for entry in Path(run, variant).iterdir()]
-    except OSError:
-        return []
-    return sorted(step for name in names if (step := parse_step(name)) is not None)
 
 
 def newest_resumable(run: StrPath, variant: str) -> tuple[Snapshot, list[str]]:

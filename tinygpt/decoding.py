@@ -10,7 +10,8 @@ from torch import Tensor
 
 from tinygpt.errors import ConfigError, TinyGPTError
 from tinygpt.model import GPT, Cache, evaluating
-from tinygpt.sampling import SamplingParams, Step, filter_steps, what_is_left
+from tinygpt.params import SamplingParams
+from tinygpt.sampling import Step, filter_steps, what_is_left
 from tinygpt.tokenizer import Tokenizer
 
 __all__ = ["SamplingParams", "TokenEvent", "generate", "stream", "stream_many"]

@@ -1,8 +1,4 @@
-"""``--generate PROMPT``: a continuation on stdout, without the interface, for scripts.
-
-Its options are the fields of `SamplingParams`; they are written out here because that class comes
-with torch, and ``--help`` should not wait for it (a test compares the two).
-"""
+"""``--generate PROMPT``: a continuation on stdout, without the interface, for scripts."""
 
 from __future__ import annotations
 
@@ -19,9 +15,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from tinygpt.errors import ConfigError, TinyGPTError
 from tinygpt.fields import flag
+from tinygpt.params import SamplingParams
 
 if TYPE_CHECKING:
-    from tinygpt import SamplingParams
     from tinygpt.checkpoint import Checkpoint
     from tinygpt.decoding import TokenEvent
 
@@ -133,7 +129,7 @@ def _checkpoint_path(run: str | None, out: str, model: str | None) -> Path:
 
 
 def _write(prompt: str, values: dict[str, Any], path: Path, device: str, *, as_json: bool) -> int:
-    from tinygpt import SamplingParams, load, stream  # noqa: PLC0415 - torch
+    from tinygpt import load, stream  # noqa: PLC0415 - torch
     from tinygpt.config import build  # noqa: PLC0415
     from tinygpt.training.session import choose_device  # noqa: PLC0415
 

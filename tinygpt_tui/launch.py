@@ -106,7 +106,7 @@ def _start(options: Sequence[str], run: Path, *, is_new: bool) -> int:
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
-                env=_environment(),
+                env=environment(),
                 start_new_session=True,
             )
     except OSError as error:
@@ -124,7 +124,7 @@ def _gently() -> list[str]:
     return [word for tool in tools if shutil.which(tool[0]) for word in tool]
 
 
-def _environment() -> dict[str, str]:
+def environment() -> dict[str, str]:
     """This process's own, with the folder that this package was imported from on the path."""
     others = os.environ.get("PYTHONPATH")
     return {

@@ -44,6 +44,15 @@ def checkpoint_dir(run: StrPath, variant: str, step: int) -> Path:
     return Path(run, variant, step_name(step))
 
 
+def list_steps(run: StrPath, variant: str) -> list[int]:
+    """The steps of a variant's checkpoints, ascending; empty without any."""
+    try:
+        names = [entry.name for entry in Path(run, variant).iterdir()]
+    except OSError:
+        return []
+    return sorted(step for name in names if (step := parse_step(name)) is not None)
+
+
 def is_run(path: StrPath) -> bool:
     """Whether a folder is a run directory: one of its own files lies in it."""
     return any(Path(path, name).is_file() for name in (RUN_TOML, STATUS, METRICS, LOG))

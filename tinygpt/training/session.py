@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from tinygpt import atomic
-from tinygpt.checkpoint import list_steps, newest_resumable
+from tinygpt.checkpoint import newest_resumable
 from tinygpt.config import RunConfig, build, dotted_fields, flatten, from_tables, unflatten
 from tinygpt.corpus import KNOWN, Corpus, check_length, find_corpus, split
 from tinygpt.errors import CheckpointError, ConfigError, RunError, TinyGPTError
@@ -26,6 +26,7 @@ from tinygpt.run import (
     RunWriter,
     StartRecord,
     checkpoint_dir,
+    list_steps,
     read_config,
     validate_run_name,
 )
