@@ -43,9 +43,9 @@ class CellView(Widget):
         base = self.rich_style
         if y >= len(self.rows):
             return Strip.blank(self.size.width, base)
-        dark = self.app.current_theme.dark
+        how = {"dark": self.app.current_theme.dark, "mono": self.app.no_color}
         segments = [
-            Segment(span.text, base + palette.style(span.style, dark=dark)) for span in self.rows[y]
+            Segment(span.text, base + palette.style(span.style, **how)) for span in self.rows[y]
         ]
         return Strip(segments).adjust_cell_length(self.size.width, base)
 

@@ -1,0 +1,360 @@
+"""What the Generate tab shows, as rows of cells: pure functions of what there is."""
+
+from __future__ import annotations
+
+import math
+from bisect import bisect_right
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Literal, TypeAlias
+
+from tinygpt.params import SamplingParams
+from tinygpt_tui import palette
+from tinygpt_tui.engine.protocol import Token
+from tinygpt_tui.generate.flow import Cell, Flow
+from tinygpt_tui.generate.settings import SETTINGS, Setting, chain_words, shown
+from tinygpt_tui.generate.tree import Text
+from tinygpt_tui.render.cells import Row, Span, beside, fit, row, safe, width
+from tinygpt_tui.render.numbers import count, loss, rate
+
+Colour: TypeAlias = Literal["plain", "surprisal", "probability", "entropy", "expert"]
+COLOURS: tuple[Colour, ...] = ("plain", "surprisal", "probability", "entropy", "expert")
+BOUNDS = {
+    "surprisal": (0.1, 0.3, 0.7, 1.2, 2.0, 3.0, 4.5),
+    "entropy": (0.1, 0.3, 0.7, 1.2, 1.8, 2.4, 3.0),
+    "probability": (0.03, 0.1, 0.2, 0.4, 0.6, 0.8, 0.95),
+}
+"""Where one level of colour ends and the next begins; nats, nats, probability."""
+CHOICE = 20
+"""Columns that one token of a distribution takes in the inspector."""
+
+
+@dataclass(frozen=True)
+class Look:
+    """How texts are looked at."""
+
+    colour: Colour = "plain"
+    layer: int = 0
+    """Whose expert colours a character."""
+    marks: bool = False
+    ascii: bool = False
+
+
+@dataclass
+class Side:
+    """One column: a text, and what it would be written by."""
+
+    title: str
+    style: str = "strong"
+    text: Text | None = None
+    note: str = ""
+    """What is to be said under the heading: a newer checkpoint, the settings compared."""
+    flow: Flow | None = None
+    shown: tuple[object, ...] = field(default=())
+    """What `flow` was laid out for."""
+
+
+def settings_rows(params: SamplingParams, columns: int) -> list[Row]:
+    """Every setting with its key and its value, wrapped."""
+    rows: list[Row] = []
+    parts: list[Span | str] = []
+    for setting in SETTINGS:
+        entry = _setting(params, setting)
+        if parts and width(row(*parts, *entry)) > columns:
+            rows.append(fit(row(*parts), columns))
+            parts = []
+        parts += entry
+    return [*rows, fit(row(*parts), columns)]
+
+
+def _setting(params: SamplingParams, setting: Setting) -> list[Span | str]:
+    value = safe(shown(params, setting))
+    idle = value in ("off", "none", "random") or getattr(params, setting.name) == setting.off
+    return [
+        Span(f" {setting.key}", "key"),
+        Span(f" {setting.short} ", "muted"),
+        Span(value, "faint" if idle else "strong"),
+        " ",
+    ]
+
+
+def chain_row(
+    params: SamplingParams, preset: str | None, columns: int, *, ascii: bool = False
+) -> Row:
+    """The active chain in words, and which preset it is."""
+    parts: list[Span | str] = [" "]
+    if preset:
+        parts += [Span(preset, "accent"), Span(": ", "muted")]
+    words = chain_words(params, ascii=ascii)
+    return fit(row(*parts, Span(words, "text")), columns)
+
+
+def level(token: Token, readers: Sequence[int], look: Look) -> str:
+    """The style of a token; `readers` are the experts that read it."""
+    match look.colour:
+        case "surprisal":
+            return _heat(bisect_right(BOUNDS["surprisal"], token.surprisal))
+        case "entropy":
+            return _heat(bisect_right(BOUNDS["entropy"], token.entropy))
+        case "probability":
+            return _heat(7 - bisect_right(BOUNDS["probability"], math.exp(-token.surprisal)))
+        case "expert" if readers:
+            return f"expert.{readers[min(look.layer, len(readers) - 1)] % palette.EXPERTS}"
+        case _:
+            return "text"
+
+
+def _heat(number: int) -> str:
+    return f"heat.{number}"
+
+
+def legend(look: Look, text: Text | None, columns: int) -> Row:
+    """What the colours mean."""
+    mark = "#" if look.ascii else "■"
+    parts: list[Span | str] = [Span(f" {look.colour} ", "muted")]
+    if look.colour == "expert":
+        experts = text.opened.experts if text and text.opened else 0
+        if not experts:
+            return fit(row(Span(" expert: Dense has none", "muted")), columns)
+        parts += [Span(f"of layer {look.layer} ", "muted")]
+        for expert in range(min(experts, palette.EXPERTS)):
+            parts += [Span(f" {mark} {expert}", f"expert.{expert}")]
+    else:
+        bounds = BOUNDS[look.colour]
+        names = [f"<{bounds[0]:g}", *(f"{low:g}" for low in bounds)]
+        heats = range(len(names))
+        order = reversed(heats) if look.colour == "probability" else heats
+        for name, heat in zip(names, order, strict=True):
+            parts += [Span(f" {mark} {name}", _heat(heat))]
+        parts += [Span(" nats" if look.colour != "probability" else "", "muted")]
+    return fit(row(*parts), columns)
+
+
+def lay_out(side: Side, columns: int, look: Look) -> Flow | None:
+    """The side's text as lines; only what is new is laid out."""
+    text = side.text
+    if text is None:
+        return None
+    key = (text.id, columns, look.marks, look.ascii)
+    if side.flow is None or side.shown != key:
+        side.flow, side.shown = Flow(columns, marks=look.marks, ascii=look.ascii), key
+        side.flow.add(text.prompt, -1)
+    side.flow.extend(token.text for token in text.tokens[side.flow.tokens :])
+    return side.flow
+
+
+def heading(side: Side, columns: int, *, active: bool, ascii: bool = False) -> Row:
+    """Which model, checkpoint, seed; how far and how fast."""
+    dot = " - " if ascii else " · "
+    text = side.text
+    parts: list[str] = []
+    if text is not None:
+        if text.opened is not None:
+            parts.append(f"step {text.opened.step:,}")
+            if text.opened.val_loss is not None:
+                parts.append(f"val {loss(text.opened.val_loss, ascii=ascii)}")
+        parts.append(f"seed {text.params.seed}")
+        parts.append(f"{count(len(text.tokens))} tok")
+        if text.writing:
+            parts.append("writing")
+        elif not math.isnan(text.speed):
+            parts.append(rate(text.speed, "tok", ascii=ascii))
+        if text.tokens and not text.writing:
+            parts.append(f"{text.mean_surprisal:.2f} nats")
+        if text.name:
+            parts.append(safe(text.name))
+    mark = (">" if ascii else "▸") if active else " "
+    words = "".join(f"{dot}{part}" for part in parts)
+    return fit(row(Span(f"{mark}{side.title}", side.style), Span(words, "muted")), columns)
+
+
+def column(
+    side: Side,
+    columns: int,
+    height: int,
+    look: Look,
+    *,
+    active: bool = False,
+    cursor: int | None = None,
+) -> list[Row]:
+    """A heading, what is to be said, and as much of the text as there is room for."""
+    rows = [heading(side, columns, active=active, ascii=look.ascii)]
+    if side.note:
+        rows.append(fit(row(Span(f" {side.note}", "accent")), columns))
+    text = side.text
+    if text is not None and text.failed:
+        rows += sentence(text.over, columns, "bad")
+    flow = lay_out(side, columns - 1, look)
+    room = height - len(rows)
+    if flow is not None and text is not None and room > 0:
+        line = flow.place(cursor)[0] if cursor is not None else flow.height - 1
+        first = _first_line(flow.height, room, line, centre=cursor is not None)
+        for number in range(first, min(first + room, flow.height)):
+            spans = [_styled(cell, text, look, cursor) for cell in flow.line(number)]
+            rows.append(fit(row(" ", *spans), columns))
+    return [*rows[:height], *[fit((), columns)] * (height - len(rows))]
+
+
+def first_line(side: Side, height: int, cursor: int | None) -> int:
+    """The first line of the text that `column` shows."""
+    flow = side.flow
+    if flow is None:
+        return 0
+    line = flow.place(cursor)[0] if cursor is not None else flow.height - 1
+    return _first_line(flow.height, height, line, centre=cursor is not None)
+
+
+def _first_line(total: int, room: int, line: int, *, centre: bool) -> int:
+    wanted = line - room // 2 if centre else line - room + 1
+    return max(0, min(wanted, total - room))
+
+
+def _styled(cell: Cell, text: Text, look: Look, cursor: int | None) -> Span:
+    if cell.token < 0:
+        return Span(cell.text, "muted")
+    token = text.tokens[cell.token]
+    after = text.tokens[cell.token + 1] if cell.token + 1 < len(text.tokens) else None
+    style = level(token, after.readers if after else (), look)
+    if cell.token in text.forced:
+        style += "+underline"
+    if cell.token == cursor:
+        style += "+reverse bold"
+    return Span(cell.text, style)
+
+
+def sentence(words: str, columns: int, style: str) -> list[Row]:
+    """A sentence, wrapped."""
+    flow = Flow(columns - 2)
+    flow.add(safe(words), -1)
+    lines = ["".join(cell.text for cell in flow.line(n)) for n in range(flow.height)]
+    return [fit(row(" ", Span(line, style)), columns) for line in lines]
+
+
+def inspector(
+    text: Text,
+    cursor: int,
+    columns: int,
+    height: int,
+    *,
+    candidate: int | None = None,
+    look: Look,
+) -> list[Row]:
+    """The whole distribution at a token: raw, filtered, what removed each, the chosen one marked.
+
+    With a `candidate`, that place of the distribution is under the cursor.
+    """
+    if height < 2:
+        return []
+    token = text.tokens[cursor]
+    rows = [_facts(text, cursor, columns, look)]
+    across = max(1, columns // CHOICE)
+    down = height - 1
+    chosen = token.ids.index(token.id) if token.id in token.ids else None
+    focus = candidate if candidate is not None else 0
+    page = focus // (across * down) * (across * down)
+    cells = [
+        _choice(token, place, chosen, candidate, look)
+        for place in range(page, min(page + across * down, len(token.ids)))
+    ]
+    blocks = [cells[i : i + down] for i in range(0, len(cells), down)]
+    rows += [fit(line, columns) for line in beside(blocks, gap=0)]
+    return [*rows[:height], *[fit((), columns)] * (height - len(rows))]
+
+
+def rows_down(height: int) -> int:
+    """Tokens of a distribution that stand under each other in an inspector of this height."""
+    return max(height - 1, 1)
+
+
+def _facts(text: Text, cursor: int, columns: int, look: Look) -> Row:
+    token = text.tokens[cursor]
+    after = text.tokens[cursor + 1] if cursor + 1 < len(text.tokens) else None
+    dot = " - " if look.ascii else " · "
+    parts = [
+        f"rank {token.rank}",
+        f"p {math.exp(-token.surprisal):.3f}",
+        f"surprisal {token.surprisal:.2f}",
+        f"entropy {token.entropy:.2f} nats",
+    ]
+    if after is not None and after.readers:
+        parts.append("experts " + " ".join(map(str, after.readers)))
+    if cursor in text.forced:
+        parts.append("chosen by hand")
+    head = f" {cursor + 1}/{len(text.tokens)} "
+    return fit(
+        row(Span(head, "muted"), Span(named(token.text), "strong"), Span(dot, "faint"))
+        + row(Span(dot.join(parts), "muted")),
+        columns,
+    )
+
+
+def _choice(token: Token, place: int, chosen: int | None, candidate: int | None, look: Look) -> Row:
+    """One token of the distribution: mark, name, raw and filtered percent, or what removed it."""
+    gone = token.removed[place]
+    mark = ("*" if look.ascii else "●") if place == chosen else " "
+    name = fit(row(named(token.texts[place])), 5)
+    behind = f" {gone}"[:7] if gone else f"{_percent(token.filtered[place]):>6}"
+    style = "faint" if gone else "strong" if place == chosen else "text"
+    if place == candidate:
+        style += "+reverse"
+    raw = f"{_percent(token.raw[place]):>5}"
+    return fit(row(Span(mark, "good"), Span(f"{name[0].text}{raw}{behind}", style)), CHOICE)
+
+
+def _percent(p: float) -> str:
+    return f"{100 * p:.1f}" if p >= 0.0005 else "0"
+
+
+_NAMES = {"\n": "\\n", " ": "' '", "\t": "\\t"}
+
+
+def named(text: str) -> str:
+    """A token as it can be read."""
+    return _NAMES.get(text, safe(text))
+
+
+def listing(
+    texts: Sequence[Text], chosen: int, columns: int, height: int, look: Look, *, film: bool
+) -> list[Row]:
+    """Several texts under each other: samples, or one prompt through the film of checkpoints."""
+    if not texts:
+        return [fit((), columns)] * height
+    each = max(2, min(8, height // len(texts)))
+    room = max(1, height // each)
+    first = max(0, min(chosen - room // 2, len(texts) - room))
+    rows: list[Row] = []
+    for place in range(first, min(first + room, len(texts))):
+        text = texts[place]
+        active = place == chosen
+        rows.append(_entry(text, columns, look, active=active, film=film))
+        flow = Flow(columns - 4)
+        flow.add(text.prompt, -1)
+        flow.extend(token.text for token in text.tokens[: each * columns])
+        if text.failed:
+            rows += sentence(text.over, columns, "bad")[: each - 1]
+            continue
+        for number in range(each - 1):
+            spans = [
+                _styled(cell, text, look, None)
+                for cell in (flow.line(number) if number < flow.height else ())
+            ]
+            rows.append(fit(row("   ", *spans), columns))
+    return [*rows[:height], *[fit((), columns)] * (height - len(rows))]
+
+
+def _entry(text: Text, columns: int, look: Look, *, active: bool, film: bool) -> Row:
+    variant = text.opened.variant if text.opened else ""
+    parts = [f"seed {text.params.seed}", f"{len(text.tokens)} tok"]
+    if text.opened and film:
+        val = loss(text.opened.val_loss, ascii=look.ascii)
+        parts = [f"step {text.opened.step:,}", f"val {val}", *parts[1:]]
+    if text.tokens:
+        parts.append(f"mean surprisal {text.mean_surprisal:.2f} nats")
+    parts += ["writing"] if text.writing else []
+    mark = (">" if look.ascii else "▸") if active else " "
+    dot = " - " if look.ascii else " · "
+    name = palette.NAMES.get(variant, "waiting")
+    style = f"{variant}.bold" if variant else "muted"
+    words = "".join(f"{dot}{part}" for part in parts)
+    cells = row(Span(f"{mark} {name}", style), Span(words, "strong" if active else "muted"))
+    return fit(cells, columns)
