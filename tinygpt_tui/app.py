@@ -20,8 +20,9 @@ from tinygpt.run.control import Request
 from tinygpt_tui import journal, launch, overlays
 from tinygpt_tui.cellview import CellView
 from tinygpt_tui.follow import Followed, Follower, News
+from tinygpt_tui.generate.pane import GeneratePane
 from tinygpt_tui.history import History
-from tinygpt_tui.keys import CHARTS, GENERAL, RUN, Key, bindings
+from tinygpt_tui.keys import CHARTS, GENERAL, RUN, WRITE, Key, bindings
 from tinygpt_tui.overlays import Laid
 from tinygpt_tui.screens.dialog import Ask
 from tinygpt_tui.screens.help import HelpScreen
@@ -61,7 +62,8 @@ class LabApp(App[int]):
         yield CellView(id="header")
         with ContentSwitcher(initial="train", id="tabs"):
             yield TrainPane(id="train", ascii=self.ascii)
-            for name in TABS[1:]:
+            yield GeneratePane(id="generate", ascii=self.ascii)
+            for name in TABS[2:]:
                 yield SoonPane(SOON[name], id=name)
         yield CellView(id="footer")
 
@@ -79,6 +81,11 @@ class LabApp(App[int]):
     def train(self) -> TrainPane:
         """The Train tab."""
         return self.query_one(TrainPane)
+
+    @property
+    def generate(self) -> GeneratePane:
+        """The Generate tab."""
+        return self.query_one(GeneratePane)
 
     @property
     def state(self) -> RunState | None:
@@ -118,6 +125,7 @@ class LabApp(App[int]):
             self._follower = None
         self.run_path, self.history = path, History()
         self._sequence += 1
+        self.generate.open(path)
         if path is None:
             self.train.show_start()
         else:
@@ -314,8 +322,12 @@ class LabApp(App[int]):
 
     def possible(self) -> list[Key]:
         """The keys that would do something now."""
-        charts = CHARTS if self.tab == "train" and self.run_path else ()
-        return [key for key in (*RUN, *charts, *GENERAL) if self._has(key.needs)]
+        own: tuple[Key, ...] = ()
+        if self.tab == "train" and self.run_path:
+            own = CHARTS
+        elif self.tab == "generate":
+            return [key for key in (*WRITE, *RUN, *GENERAL) if self._has(key.needs)]
+        return [key for key in (*RUN, *own, *GENERAL) if self._has(key.needs)]
 
     def _has(self, needs: str) -> bool:
         match needs:
@@ -337,6 +349,8 @@ class LabApp(App[int]):
         """Show a tab."""
         self.query_one(ContentSwitcher).current = name
         self.query_one(f"#{name}").focus()
+        if name == "generate":
+            self.generate.shown()
         if name == "train":
             self.train.schedule(soon=True)
             if self.run_path is None:
@@ -367,13 +381,11 @@ class LabApp(App[int]):
 
     def _runner(self, action: str) -> Callable[[], Awaitable[None]]:
         async def run() -> None:
-            await self.run_action(action, self.train if self._is_chart(action) else self)
+            own = {"train": CHARTS, "generate": WRITE}.get(self.tab, ())
+            mine = any(action == key.action for key in own)
+            await self.run_action(action, self.query_one(f"#{self.tab}") if mine else self)
 
         return run
-
-    @staticmethod
-    def _is_chart(action: str) -> bool:
-        return any(action == key.action for key in CHARTS)
 
     async def action_quit(self) -> None:
         """Textual's own key for leaving is no way around the question."""

@@ -87,6 +87,52 @@ CHARTS = (
         needs="overlays",
     ),
 )
+WRITE = (
+    Key("g", "write", "write", "Answer the prompt, with a new seed unless one is set", footer=True),
+    Key("p,i", "prompt", "prompt", "Edit the prompt; Enter there writes", "p", footer=True),
+    Key("escape", "back", "stop", "Stop writing; else one level back", "Esc", footer=True),
+    Key("c", "more", "more", "Go on behind what is written", footer=True),
+    Key("a", "again", "again", "Write again with the same prompt and seed"),
+    Key("full_stop", "one", "one token", "One token more", "."),
+    Key("left", "move(-1)", "inspect", "The cursor over the text: what each was chosen from", "←"),
+    Key("right", "move(1)", "right", "The cursor to the right", "→"),
+    Key("up", "lines(-1)", "up", "A line up; among choices, the one above", "↑"),
+    Key("down", "lines(1)", "down", "A line down; among choices, the one below", "↓"),
+    Key("home", "move(-1000000)", "first", "The cursor to the first token", "Home"),
+    Key("end", "move(1000000)", "last", "The cursor to the last token", "End"),
+    Key(
+        "enter",
+        "enter",
+        "choose",
+        "At the cursor: the choices, then branch; in a list: show the entry",
+        "Enter",
+    ),
+    Key("m", "models", "models", "Both models, Dense alone, MoE alone"),
+    Key("x", "other", "side", "The other side"),
+    Key("o", "presets", "presets", "Presets of settings: take, save, forget", footer=True),
+    Key("v", "colour", "colour", "Colour by surprisal, probability, entropy, expert", footer=True),
+    Key("l", "layer", "layer", "The layer whose experts colour the text"),
+    Key("w", "marks", "spaces", "Spaces and new lines visible"),
+    Key("f", "film", "film", "The same prompt and seed through all checkpoints", footer=True),
+    Key("e", "several", "samples", "Five samples with mean surprisal"),
+    Key("equals_sign", "compare", "compare", "Hold these settings left, change them right", "="),
+    Key("h", "checkpoint", "checkpoint", "Choose the checkpoint that writes"),
+    Key("b", "tree", "branches", "All texts: walk, compare, name, prune", footer=True),
+    Key("y", "copy", "copy", "Copy the text (OSC 52, works over SSH)"),
+    Key("d", "save", "save", "Save the text, or as JSON all that makes it again"),
+    Key("G", "set('greedy')", "greedy", "Greedy on or off"),
+    Key("T", "set('temperature')", "temperature", "Temperature"),
+    Key("K", "set('top_k')", "top-k", "Top-k"),
+    Key("P", "set('top_p')", "top-p", "Top-p"),
+    Key("M", "set('min_p')", "min-p", "Min-p"),
+    Key("Y", "set('typical_p')", "typical-p", "Typical-p"),
+    Key("R", "set('repetition_penalty')", "repetition", "Repetition penalty"),
+    Key("N", "set('no_repeat_ngram')", "n-gram", "No-repeat n-gram"),
+    Key("L", "set('temperature_last')", "temperature last", "Temperature before or behind filters"),
+    Key("X", "set('max_new_tokens')", "tokens", "Tokens to write"),
+    Key("S", "set('seed')", "seed", "Seed; empty draws one each time"),
+    Key("E", "set('stop')", "stop texts", "Texts that end the writing"),
+)
 GENERAL = (
     Key("1", "tab('train')", "train", "The Train tab"),
     Key("2", "tab('generate')", "generate", "The Generate tab"),
@@ -99,7 +145,7 @@ GENERAL = (
     Key("question_mark", "help", "help", "This help", "?", footer=True),
     Key("q", "leave", "quit", "Leave; a live run asks what is to become of it", footer=True),
 )
-GROUPS = {"The run": RUN, "Charts": CHARTS, "Everywhere": GENERAL}
+GROUPS = {"The run": RUN, "Charts": CHARTS, "Generate": WRITE, "Everywhere": GENERAL}
 
 
 def bindings(*groups: tuple[Key, ...]) -> list[BindingType]:

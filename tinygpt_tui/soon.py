@@ -5,11 +5,6 @@ from __future__ import annotations
 from textual.widget import Widget
 
 SOON = {
-    "generate": (
-        "Generate",
-        """Prompts, answered by Dense and MoE side by side, token by token, with every decoding
-setting on a key and a look at what each token was chosen from.""",
-    ),
     "attention": (
         "Attention",
         """Where each head looks: all layers and heads as thumbnails, one head as a heatmap,

@@ -171,11 +171,16 @@ class AskText(Dialog[str]):
         check: Callable[[str], str | None],
         *,
         title: str = "Question",
+        keep: bool = False,
         plain: bool = False,
     ) -> None:
-        """`check` says in a sentence what is wrong with an answer, None if nothing is."""
+        """`check` says in a sentence what is wrong with an answer, None if nothing is.
+
+        With `keep`, the value that it begins with is an answer as well.
+        """
         super().__init__(title, [("Enter", "take it"), ("Esc", "cancel")], plain=plain)
         self._question, self._value, self._check = question, value, check
+        self._keep = keep
 
     def compose(self) -> ComposeResult:
         """The question, the line, what is wrong with it."""
@@ -187,12 +192,13 @@ class AskText(Dialog[str]):
 
     def on_input_changed(self, event: Input.Changed) -> None:
         """Say at once what is wrong; that nothing has changed yet is no mistake."""
-        problem = None if event.value == self._value else self._check(event.value)
+        same = event.value == self._value and not self._keep
+        problem = None if same else self._check(event.value)
         self.query_one(".problem", Static).update(Text(problem or ""))
 
     def on_input_submitted(self, event: Input.Submitted) -> None:
         """Take the answer, if it is one."""
-        if event.value == self._value:
+        if event.value == self._value and not self._keep:
             self.dismiss(None)
         elif self._check(event.value) is None:
             self.dismiss(event.value)

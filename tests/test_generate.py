@@ -1,0 +1,120 @@
+"""The Generate tab, driven by keys, with the real engine."""
+
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+
+import pytest
+from textual.pilot import Pilot
+
+import tinygpt
+from tests.scenes import make_run
+from tests.test_app import drive, until
+from tests.test_checkpoint import TOKENIZER, snapshot
+from tinygpt import checkpoint
+from tinygpt.tokenizer import save_tokenizer
+from tinygpt_tui.app import LabApp
+from tinygpt_tui.generate.prompt import PromptArea
+from tinygpt_tui.render.cells import plain, width
+from tinygpt_tui.screens.dialog import Ask
+
+
+@pytest.fixture
+def out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder with a run of both variants, untrained."""
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+    out = tmp_path / "runs"
+    make_run(out, "one").close()
+    for variant, step in (("dense", 3), ("dense", 7), ("moe", 7)):
+        checkpoint.save(out / "one", snapshot(variant, step))
+    save_tokenizer(TOKENIZER, out / "one" / "tokenizer.json")
+    return out
+
+
+def on_tab(body: Callable[[LabApp, "Pilot[int]"], Awaitable[None]]) -> object:
+    async def go(app: LabApp, pilot: "Pilot[int]") -> None:
+        await pilot.press("2")
+        app.generate.query_one(PromptArea).put("abc")
+        await pilot.pause()
+        await body(app, pilot)
+
+    return go
+
+
+def idle(app: LabApp) -> bool:
+    return bool(app.generate.console.sides) and not app.generate.console.writing
+
+
+@pytest.mark.parametrize("size", [(80, 24), (120, 36)])
+def test_both_answer_then_branch_and_replay(out: Path, size: tuple[int, int]) -> None:
+    async def body(app: LabApp, pilot: "Pilot[int]") -> None:
+        console = app.generate.console
+        await pilot.press("g")
+        await until(pilot, lambda: idle(app))
+        texts = [side.text for side in console.sides]
+        for text, variant in zip(texts, ("dense", "moe"), strict=True):
+            assert text is not None
+            found = tinygpt.load(out / "one" / variant)
+            said = tinygpt.generate(found.model, found.tokenizer, "abc", text.params)
+            assert text.text == said
+        await pilot.press("left", "left", "enter", "down", "enter")
+        await until(pilot, lambda: idle(app))
+        branched = console.sides[0].text
+        assert branched is not None
+        assert (branched.parent, branched.at, branched.forced) == (1, 198, {198})
+        assert len(console.tree.texts) == 3
+        await pilot.press("f")
+        await until(pilot, lambda: not console.writing)
+        assert [t.opened.step for t in console.listed if t.opened] == [3, 7, 7]
+        rows = app.generate._texts(size[0], 20)
+        assert {width(cells) for cells in rows} == {size[0]}
+        assert "step 3" in "\n".join(plain(rows))
+
+    drive(out, on_tab(body), size)  # type: ignore[arg-type]
+
+
+def test_escape_stops_and_more_goes_on(out: Path) -> None:
+    async def body(app: LabApp, pilot: "Pilot[int]") -> None:
+        console = app.generate.console
+        await pilot.press("X", *"20000", "enter", "m", "g")
+        await until(pilot, lambda: bool(console.text and console.text.tokens))
+        await pilot.press("escape")
+        await until(pilot, lambda: idle(app))
+        text = console.text
+        assert text is not None
+        before = len(text.tokens)
+        assert (before < 20000, text.over) == (True, "stopped")
+        await pilot.press("full_stop")
+        await until(pilot, lambda: idle(app) and len(text.tokens) == before + 1)
+
+    drive(out, on_tab(body))  # type: ignore[arg-type]
+
+
+def test_settings_are_typed_stepped_and_refused(out: Path) -> None:
+    async def body(app: LabApp, pilot: "Pilot[int]") -> None:
+        console = app.generate.console
+        await pilot.press("T", "up", "enter")
+        assert console.params.temperature == 0.8
+        await pilot.press("P")
+        await pilot.pause()
+        await pilot.press("2", "enter")
+        shown = str(app.generate.query_one("#field-range").render())
+        assert "between 0 and 1" in shown
+        await pilot.press("escape")
+        assert console.params.top_p == 0.9
+        await pilot.press("G")
+        assert console.params.greedy
+
+    drive(out, on_tab(body))  # type: ignore[arg-type]
+
+
+def test_unknown_characters_are_dropped_or_replaced(out: Path) -> None:
+    async def body(app: LabApp, pilot: "Pilot[int]") -> None:
+        prompt = app.generate.query_one(PromptArea)
+        prompt.put("aXb")
+        await pilot.press("g")
+        await until(pilot, lambda: isinstance(app.screen, Ask))
+        await pilot.press("r")
+        await until(pilot, lambda: idle(app))
+        assert prompt.text == "a b"
+
+    drive(out, on_tab(body))  # type: ignore[arg-type]

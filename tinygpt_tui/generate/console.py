@@ -1,0 +1,364 @@
+"""What the Generate tab holds and does, without its widgets: whom it asks, and what is answered."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+from tinygpt.errors import TinyGPTError
+from tinygpt.params import SamplingParams
+from tinygpt.run import TOKENIZER, VARIANTS, checkpoint_dir, list_steps
+from tinygpt.tokenizer import load_tokenizer
+from tinygpt_tui.engine.protocol import Ended, Failed, Opened, Reply, Request, Stop, Tokens, Write
+from tinygpt_tui.generate.settings import PRESETS, as_dict, chain_words
+from tinygpt_tui.generate.tree import Text, Tree
+from tinygpt_tui.generate.view import COLOURS, Look, Side
+from tinygpt_tui.palette import NAMES
+
+SAMPLES = 5
+
+
+class Console:
+    """Texts, settings and a cursor."""
+
+    def __init__(
+        self, ask: Callable[[Request], None], number: Callable[[], int], *, ascii: bool = False
+    ) -> None:
+        self._ask, self._number = ask, number
+        self.run: Path | None = None
+        self.known: frozenset[str] = frozenset()
+        """The characters that the run's models know; empty if that is not known."""
+        self.params: SamplingParams = PRESETS["careful"]
+        self.held: SamplingParams | None = None
+        """The left side's settings, while two are compared."""
+        self.models = "both"
+        self.steps: dict[str, int] = {}
+        """Which checkpoint of a variant writes, where it is not the newest."""
+        self.tree = Tree()
+        self.sides: list[Side] = []
+        self.active = 0
+        self.look = Look(ascii=ascii)
+        self.cursor: int | None = None
+        self.candidate: int | None = None
+        self.listed: list[Text] = []
+        self.place = 0
+        self.film = False
+
+    # -- which models ---------------------------------------------------------------------------
+
+    def open(self, run: Path | None) -> None:
+        """Write with another run's models; the texts stay."""
+        self.run, self.steps, self.known = run, {}, frozenset()
+        self.learn()
+
+    def learn(self) -> None:
+        """Read which characters the run knows, once they can be."""
+        if self.run is None or self.known:
+            return
+        try:
+            found = load_tokenizer(self.run / TOKENIZER)
+        except TinyGPTError:
+            return
+        self.known = frozenset(found.decode([i]) for i in range(found.vocab_size))
+
+    def unknown(self, prompt: str) -> set[str]:
+        """The characters of a prompt that the models do not know."""
+        return {c for c in prompt if c not in self.known} if self.known else set()
+
+    @property
+    def variants(self) -> list[str]:
+        """Those that write: asked for, and with a checkpoint."""
+        if self.run is None:
+            return []
+        there = [v for v in VARIANTS if list_steps(self.run, v)]
+        wanted = [v for v in there if self.models in (v, "both")]
+        return wanted or there
+
+    def newest(self, variant: str) -> int | None:
+        """The last step of a variant that has a checkpoint."""
+        steps = list_steps(self.run, variant) if self.run else []
+        return steps[-1] if steps else None
+
+    def path(self, variant: str) -> str:
+        """The checkpoint that is to write."""
+        assert self.run is not None
+        step = self.steps.get(variant, self.newest(variant))
+        return str(checkpoint_dir(self.run, variant, step or 0))
+
+    # -- writing --------------------------------------------------------------------------------
+
+    @property
+    def side(self) -> Side | None:
+        """The one that keys are for."""
+        return self.sides[min(self.active, len(self.sides) - 1)] if self.sides else None
+
+    @property
+    def text(self) -> Text | None:
+        """The one that keys are for."""
+        if self.listed:
+            return self.listed[self.place]
+        return self.side.text if self.side else None
+
+    @property
+    def writing(self) -> bool:
+        """Whether anything is being written."""
+        return any(text.writing for text in self.tree.texts.values())
+
+    def write(self, prompt: str, seed: int | None = None) -> bool:
+        """Answer a prompt; with a seed, that one. False if there is no model."""
+        variants = self.variants
+        if not variants:
+            return False
+        self.stop()
+        self._leave()
+        seed = self._seed(seed)
+        if self.held is not None:
+            variant = variants[0]
+            plans = [(variant, self.held), (variant, self.params)]
+        else:
+            plans = [(variant, self.params) for variant in variants]
+        self.sides = []
+        for variant, params in plans:
+            text = self.tree.add(prompt, replace(params, seed=seed), self.path(variant))
+            self.sides.append(self._side(variant, text))
+            self._start(text)
+        self._number_sides()
+        return True
+
+    def _side(self, variant: str, text: Text) -> Side:
+        return Side(NAMES.get(variant, variant), f"{variant}.bold", text)
+
+    def _number_sides(self) -> None:
+        if self.held is not None:
+            for name, side in zip("AB", self.sides, strict=False):
+                assert side.text is not None
+                side.title = f"{name} {side.title}"
+                side.note = chain_words(side.text.params, ascii=self.look.ascii)
+
+    def _seed(self, seed: int | None) -> int:
+        if seed is not None:
+            return seed
+        given = self.params.seed
+        return random.getrandbits(31) if given is None else given
+
+    def again(self) -> bool:
+        """The same prompt and seed, with the settings of now."""
+        text = self.text
+        return text is not None and self.write(text.prompt, text.params.seed)
+
+    def more(self, count: int | None = None) -> None:
+        """Go on behind what is there: on both sides, or with the cursor behind it, on its own."""
+        self.cursor = self.candidate = None
+        texts = [self.text] if self.listed else [side.text for side in self.sides]
+        for text in texts:
+            if text is not None and not text.writing and not text.failed:
+                self._start(text, count)
+
+    def step(self) -> None:
+        """One token."""
+        self.more(1)
+
+    def several(self, prompt: str) -> bool:
+        """Samples with seeds in a row."""
+        variants = self.variants
+        if not variants:
+            return False
+        self.stop()
+        self._leave()
+        first = self._seed(None)
+        for index in range(SAMPLES):
+            params = replace(self.params, seed=first + index)
+            text = self.tree.add(prompt, params, self.path(variants[0]))
+            self.listed.append(text)
+            self._start(text)
+        self.film = False
+        return True
+
+    def replay(self, prompt: str) -> bool:
+        """The same prompt and seed by every checkpoint that is kept."""
+        variants = self.variants
+        if not variants or self.run is None:
+            return False
+        seed = self.text.params.seed if self.text else None
+        self.stop()
+        self._leave()
+        params = replace(self.params, seed=self._seed(seed))
+        for variant in variants:
+            for number in list_steps(self.run, variant):
+                path = str(checkpoint_dir(self.run, variant, number))
+                self.listed.append(self.tree.add(prompt, params, path))
+        self.listed.sort(key=lambda text: Path(text.path).name)
+        for text in self.listed:
+            self._start(text)
+        self.film = True
+        return True
+
+    def _start(self, text: Text, count: int | None = None) -> None:
+        job = self._number()
+        text.job, text.over, text.failed, text.made, text.seconds = job, "", False, 0, 0.0
+        params = as_dict(text.params)
+        if count is not None:
+            params["max_new_tokens"] = count
+        path = text.opened.path if text.opened else text.path
+        made = tuple(token.id for token in text.tokens)
+        self._ask(Write(job, path, text.prompt, params, made))
+
+    def stop(self) -> bool:
+        """End what is being written; whether anything was."""
+        jobs = [text.job for text in self.tree.texts.values() if text.job is not None]
+        for job in jobs:
+            self._ask(Stop(job))
+        return bool(jobs)
+
+    def take(self, reply: Reply) -> bool:
+        """An answer of the engine; whether it belongs to a text."""
+        text = self.tree.of_job(reply.job)
+        if text is None:
+            return False
+        match reply:
+            case Opened():
+                text.opened = reply
+            case Tokens():
+                text.tokens += reply.tokens
+                text.made += len(reply.tokens)
+            case Ended():
+                text.job, text.over, text.seconds = None, reply.why, reply.seconds
+            case Failed():
+                text.job, text.over, text.failed = None, reply.why, True
+        return True
+
+    def look_for_newer(self) -> None:
+        """Say under a heading that a newer checkpoint is there."""
+        for side in self.sides:
+            opened = side.text.opened if side.text else None
+            if opened is None or self.held is not None or opened.variant in self.steps:
+                continue
+            mine = self.run is not None and Path(opened.path).parent.parent == self.run
+            newest = self.newest(opened.variant) if mine else None
+            newer = newest is not None and newest > opened.step
+            side.note = f"step {newest:,} is there: a writes this with it" if newer else ""
+
+    # -- looking --------------------------------------------------------------------------------
+
+    def _leave(self) -> None:
+        self.cursor = self.candidate = None
+        self.listed, self.place = [], 0
+
+    def back(self) -> bool:
+        """One level out: of the choices, of the text, of the list. False if there is none."""
+        if self.candidate is not None:
+            self.candidate = None
+        elif self.cursor is not None:
+            self.cursor = None
+        elif self.listed:
+            self.listed = []
+        else:
+            return False
+        return True
+
+    def move(self, by: int) -> None:
+        """The cursor by tokens; the first move sets it on the last one."""
+        text = self.text
+        if self.listed or text is None or not text.tokens:
+            return
+        last = len(text.tokens) - 1
+        self.cursor = last if self.cursor is None else min(max(self.cursor + by, 0), last)
+
+    def move_lines(self, by: int) -> None:
+        """The cursor by lines; in a list, to another entry."""
+        if self.listed:
+            self.place = min(max(self.place + by, 0), len(self.listed) - 1)
+            return
+        flow = self.side.flow if self.side else None
+        if self.cursor is None or flow is None:
+            self.move(0)
+            return
+        line, at = flow.place(self.cursor)
+        found = flow.token_at(line + by, at)
+        if found is not None:
+            self.cursor = found
+
+    def choose(self, by: int) -> None:
+        """Another place of the distribution."""
+        text = self.text
+        if self.candidate is not None and self.cursor is not None and text is not None:
+            last = len(text.tokens[self.cursor].ids) - 1
+            self.candidate = min(max(self.candidate + by, 0), last)
+
+    def enter(self) -> bool:
+        """Into the list's entry, the choices, or the branch. False if there is nothing to enter."""
+        text, side = self.text, self.side
+        if text is None:
+            return False
+        if self.listed:
+            self.show(text)
+        elif self.cursor is None or side is None:
+            return False
+        elif self.candidate is None:
+            token = text.tokens[self.cursor]
+            self.candidate = token.ids.index(token.id) if token.id in token.ids else 0
+        else:
+            if text.writing:
+                self.stop()
+            params = replace(self.params, seed=text.params.seed)
+            side.text = self.tree.branch(text, self.cursor, self.candidate, params)
+            self._start(side.text)
+            self.cursor = self.candidate = None
+        return True
+
+    def show(self, text: Text, *, other: bool = False) -> None:
+        """Put a text on the active side, or beside it."""
+        self._leave()
+        if not text.opened:
+            side = Side(f"text {text.id}", text=text)
+        else:
+            side = self._side(text.opened.variant, text)
+        if not self.sides:
+            self.sides, self.active = [side], 0
+        elif other and len(self.sides) == 1:
+            self.sides.append(side)
+        else:
+            place = min(self.active, len(self.sides) - 1)
+            self.sides[1 - place if other else place] = side
+
+    def prune(self, text: Text) -> None:
+        """Remove a text and what came from it."""
+        for gone in self.tree.prune(text):
+            if gone.job is not None:
+                self._ask(Stop(gone.job))
+            self.sides = [side for side in self.sides if side.text is not gone]
+        self._leave()
+
+    def other(self) -> None:
+        """The other side."""
+        self.active = (self.active + 1) % max(len(self.sides), 1)
+        self.cursor = self.candidate = None
+
+    def next_models(self) -> str:
+        """Both, Dense alone, MoE alone."""
+        order = ("both", *VARIANTS)
+        self.models = order[(order.index(self.models) + 1) % len(order)]
+        return self.models
+
+    def next_colour(self) -> None:
+        """Plain, surprisal, probability, entropy, expert."""
+        place = COLOURS.index(self.look.colour)
+        self.look = replace(self.look, colour=COLOURS[(place + 1) % len(COLOURS)])
+
+    def next_layer(self) -> None:
+        """Whose experts are shown."""
+        layers = max(
+            (s.text.opened.layers for s in self.sides if s.text and s.text.opened), default=1
+        )
+        self.look = replace(self.look, colour="expert", layer=(self.look.layer + 1) % layers)
+
+    def toggle_marks(self) -> None:
+        """Spaces and new lines visible."""
+        self.look = replace(self.look, marks=not self.look.marks)
+
+    def toggle_compare(self) -> bool:
+        """Hold the settings of now on the left; whether two are compared now."""
+        self.held = self.params if self.held is None else None
+        return self.held is not None

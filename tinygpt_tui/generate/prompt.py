@@ -1,0 +1,129 @@
+"""The prompt's editor and the field of one setting."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import ClassVar
+
+from rich.text import Text
+from textual import events
+from textual.binding import Binding, BindingType
+from textual.message import Message
+from textual.widgets import Input, TextArea
+
+from tinygpt_tui import palette
+
+
+class PromptArea(TextArea):
+    """Several lines; Enter writes, ctrl+j begins a new line, what no model knows is marked.
+
+    Up on the first line and down on the last walk through the prompts used before.
+    """
+
+    DEFAULT_CSS = """
+    PromptArea, PromptArea:focus { height: 3; border: none; padding: 0 1; background: $surface; }
+    PromptArea:focus { background: $panel; }
+    """
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("ctrl+j,alt+enter", "new_line", show=False),
+        Binding("ctrl+r", "random_line", show=False),
+        Binding("escape", "leave", show=False),
+    ]
+
+    class Submitted(Message):
+        """Enter was pressed."""
+
+    class Left(Message):
+        """Esc was pressed."""
+
+    class Recall(Message):
+        """Another prompt of the history is wanted."""
+
+        def __init__(self, by: int) -> None:
+            super().__init__()
+            self.by = by
+
+    class RandomLine(Message):
+        """A line of the corpus is wanted."""
+
+    def __init__(self, text: str, unknown: Callable[[str], set[str]], *, id: str) -> None:
+        super().__init__(text, id=id, show_line_numbers=False, highlight_cursor_line=False)
+        self._unknown = unknown
+        self.move_cursor(self.document.end)
+
+    def get_line(self, line_index: int) -> Text:
+        """A line, with the characters that no model knows marked."""
+        line = super().get_line(line_index)
+        unknown = self._unknown(line.plain)
+        if unknown:
+            style = palette.style("unknown", dark=self.app.current_theme.dark)
+            for place, character in enumerate(line.plain):
+                if character in unknown:
+                    line.stylize(style, place, place + 1)
+        return line
+
+    async def _on_key(self, event: events.Key) -> None:
+        if event.key == "enter":
+            event.stop()
+            event.prevent_default()
+            self.post_message(self.Submitted())
+            return
+        line = self.cursor_location[0]
+        if (
+            event.key in ("up", "down")
+            and line == (0, self.document.line_count - 1)[event.key == "down"]
+        ):
+            event.stop()
+            event.prevent_default()
+            self.post_message(self.Recall(-1 if event.key == "up" else 1))
+            return
+        await super()._on_key(event)
+
+    def action_new_line(self) -> None:
+        """Begin a new line."""
+        self.insert("\n")
+
+    def action_random_line(self) -> None:
+        """Ask for a line of the corpus."""
+        self.post_message(self.RandomLine())
+
+    def action_leave(self) -> None:
+        """To the texts."""
+        self.post_message(self.Left())
+
+    def put(self, text: str) -> None:
+        """Show another prompt, the cursor at its end."""
+        self.load_text(text)
+        self.move_cursor(self.document.end)
+
+
+class SettingInput(Input):
+    """One setting: typed, or stepped by the arrows; Esc leaves it as it was."""
+
+    DEFAULT_CSS = """
+    SettingInput, SettingInput:focus { border: none; height: 1; padding: 0; width: 24;
+                                       background: $panel; }
+    """
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("up", "step(1)", show=False),
+        Binding("down", "step(-1)", show=False),
+        Binding("escape", "leave", show=False),
+    ]
+
+    class Stepped(Message):
+        """An arrow was pressed."""
+
+        def __init__(self, by: int) -> None:
+            super().__init__()
+            self.by = by
+
+    class Left(Message):
+        """Esc was pressed."""
+
+    def action_step(self, by: int) -> None:
+        """The next value up or down."""
+        self.post_message(self.Stepped(by))
+
+    def action_leave(self) -> None:
+        """Nothing is changed."""
+        self.post_message(self.Left())
