@@ -69,7 +69,8 @@ class TrainPane(Container):
         self._forget(history, minutes=minutes)
         self.query_one(Start).display = False
         self._view.display = True
-        self.focus()
+        if self.display:
+            self.focus()
         self.schedule(soon=True)
 
     def show_start(self) -> None:
@@ -77,7 +78,8 @@ class TrainPane(Container):
         self._forget(History())
         self.query_one(Start).display = True
         self._view.display = False
-        self.query_one(Start).focus()
+        if self.display:
+            self.query_one(Start).focus()
 
     def _forget(self, history: History, minutes: float | None = None) -> None:
         """Keep nothing of the run before but how it was looked at and what lies over it."""
