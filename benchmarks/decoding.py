@@ -1,0 +1,146 @@
+"""Claim: a token is made faster than by nanoGPT's sample.py, at the same shape and context.
+
+    python benchmarks/decoding.py path/to/nanoGPT
+
+Both are run as a user runs them, one stream, on all cores, in turns: sample.py with a checkpoint
+of its own of the same layers, heads, width, context and vocabulary, `tinygpt-tui --generate` with
+ours, Dense and MoE. Each writes a short and a long text, both past the context; the time a token
+is the difference of the two processes by the difference of their tokens, so that the start of a
+process counts for nobody. Weights are random: what a token costs does not depend on them. Prints a
+table and, last, one JSON line.
+"""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import json
+import os
+import pickle
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import machine
+import torch
+
+from tinygpt.checkpoint import Snapshot, save
+from tinygpt.config import MoEConfig, RunConfig, build
+from tinygpt.model import GPT
+from tinygpt.tokenizer import CharTokenizer, save_tokenizer
+
+CHARACTERS = "\n !$&',-.3:;?" + "".join(chr(c) for c in (*range(65, 91), *range(97, 123)))
+"""The 65 of tinyshakespeare."""
+SAMPLING = {"temperature": 0.8, "top_k": 200}
+"""What sample.py does by default."""
+SHAPES = {"nano": (1_000, 4_000), "baby": (100, 300)}
+"""How many tokens the long text has more than the short one: sample.py, ours."""
+
+Command = Callable[[int], list[str]]
+
+
+def theirs(nanogpt: Path, config: RunConfig, folder: Path) -> tuple[Command, Path]:
+    """A copy of nanoGPT with a checkpoint of this shape, and the command that samples from it."""
+    copy = folder / "nanoGPT"
+    shutil.copytree(nanogpt, copy, ignore=shutil.ignore_patterns(".git", "assets"))
+    (copy / "data" / "bench").mkdir()
+    codes = {c: i for i, c in enumerate(CHARACTERS)}
+    names = {i: c for i, c in enumerate(CHARACTERS)}
+    meta = pickle.dumps({"vocab_size": len(codes), "stoi": codes, "itos": names})
+    (copy / "data" / "bench" / "meta.pkl").write_bytes(meta)
+    (copy / "tiktoken.py").touch()  # imported by sample.py, and used for GPT-2's weights alone
+    gpt = config.gpt
+    make = f"""
+import os, torch
+from model import GPT, GPTConfig
+shape = dict(n_layer={gpt.layers}, n_head={gpt.heads}, n_embd={gpt.width}, block_size={gpt.context},
+             vocab_size={len(CHARACTERS)}, bias=False, dropout=0.0)
+os.makedirs("out")
+torch.save(dict(model=GPT(GPTConfig(**shape)).state_dict(), model_args=shape,
+                config=dict(dataset="bench")), "out/ckpt.pt")
+"""
+    subprocess.run([sys.executable, "-c", make], cwd=copy, check=True, stdout=subprocess.DEVNULL)
+    flags = [f"--{key}={value}" for key, value in SAMPLING.items()]
+    base = [sys.executable, "sample.py", "--device=cpu", "--out_dir=out", "--num_samples=1", *flags]
+    return lambda count: [*base, f"--max_new_tokens={count}"], copy
+
+
+def ours(config: RunConfig, variant: str, folder: Path) -> Command:
+    """A run with one checkpoint, and the command that samples from it."""
+    run = folder / f"run-{variant}"
+    run.mkdir()
+    save_tokenizer(CharTokenizer.train(CHARACTERS), run / "tokenizer.json")
+    model = GPT(config.model_config(variant, len(CHARACTERS)))
+    with torch.no_grad():  # as trained weights, and not the zeros that blocks start with
+        for parameter in model.parameters():
+            parameter.add_(torch.randn_like(parameter) * 0.02)
+    save(run, Snapshot(variant, 0, 0, None, model.config, model.state_dict(), {}, {}))
+    flags = [part for key, value in SAMPLING.items() for part in (f"--{key}", str(value))]
+    flags = [flag.replace("_", "-") for flag in flags]
+    base = [sys.executable, "-m", "tinygpt_tui", str(run), "--generate", "\n", *flags]
+    return lambda count: [*base, "--device", "cpu", "--max-new-tokens", str(count)]
+
+
+def took(command: list[str], cwd: Path) -> float:
+    """Seconds of a whole process."""
+    environment = {**os.environ, "PYTHONPATH": ""}
+    began = time.perf_counter()
+    subprocess.run(command, cwd=cwd, env=environment, check=True, stdout=subprocess.DEVNULL)
+    return time.perf_counter() - began
+
+
+def measure(nanogpt: Path, preset: str, repeats: int) -> dict[str, dict[str, float]]:
+    """Milliseconds a token and seconds to the first text, for each; medians, with the extremes."""
+    config = build({"preset": preset, "device": "cpu"})
+    context = config.gpt.context
+    found: dict[str, list[tuple[float, float]]] = {}
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        sample, copy = theirs(nanogpt, config, folder)
+        commands = {"nanoGPT": (sample, copy, SHAPES[preset][0])}
+        for variant in ("dense", "moe"):
+            commands[variant] = (ours(config, variant, folder), folder, SHAPES[preset][1])
+        for _ in range(repeats):
+            for title, (command, cwd, more) in commands.items():
+                short = took(command(context), cwd)
+                long = took(command(context + more), cwd)
+                found.setdefault(title, []).append(((long - short) / more * 1000, short))
+    return {
+        title: {
+            "ms_token": statistics.median(ms for ms, _ in pairs),
+            "ms_token_min": min(ms for ms, _ in pairs),
+            "ms_token_max": max(ms for ms, _ in pairs),
+            "short_text_s": statistics.median(short for _, short in pairs),
+        }
+        for title, pairs in found.items()
+    }
+
+
+def main() -> None:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("nanogpt", type=Path, help="a checkout of nanoGPT")
+    parser.add_argument("--repeats", type=int, default=5)
+    options = parser.parse_args()
+    result = {"benchmark": "decoding"}
+    print(f"{'':14} {'ms a token':>11} {'from':>8} {'to':>8} {'times':>6} {'first text s':>13}")
+    for preset in SHAPES:
+        rows = measure(options.nanogpt.resolve(), preset, options.repeats)
+        theirs_ms = rows["nanoGPT"]["ms_token"]
+        for title, row in rows.items():
+            row["times_faster"] = theirs_ms / row["ms_token"]
+            print(
+                f"{preset} {title:9} {row['ms_token']:11.3f} {row['ms_token_min']:8.3f} "
+                f"{row['ms_token_max']:8.3f} {row['times_faster']:6.2f} {row['short_text_s']:13.2f}"
+            )
+            result[f"{preset} {title}"] = {key: round(value, 4) for key, value in row.items()}
+    print(json.dumps({**result, **machine.describe()}))
+
+
+if __name__ == "__main__":
+    main()
