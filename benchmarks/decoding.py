@@ -13,7 +13,6 @@ table and, last, one JSON line.
 from __future__ import annotations
 
 import argparse
-import dataclasses
 import json
 import os
 import pickle
@@ -30,7 +29,7 @@ import machine
 import torch
 
 from tinygpt.checkpoint import Snapshot, save
-from tinygpt.config import MoEConfig, RunConfig, build
+from tinygpt.config import RunConfig, build
 from tinygpt.model import GPT
 from tinygpt.tokenizer import CharTokenizer, save_tokenizer
 
@@ -50,7 +49,7 @@ def theirs(nanogpt: Path, config: RunConfig, folder: Path) -> tuple[Command, Pat
     shutil.copytree(nanogpt, copy, ignore=shutil.ignore_patterns(".git", "assets"))
     (copy / "data" / "bench").mkdir()
     codes = {c: i for i, c in enumerate(CHARACTERS)}
-    names = {i: c for i, c in enumerate(CHARACTERS)}
+    names = dict(enumerate(CHARACTERS))
     meta = pickle.dumps({"vocab_size": len(codes), "stoi": codes, "itos": names})
     (copy / "data" / "bench" / "meta.pkl").write_bytes(meta)
     (copy / "tiktoken.py").touch()  # imported by sample.py, and used for GPT-2's weights alone

@@ -311,13 +311,31 @@ class LayerCache:
         batch, heads, new, width = key.shape
         if self._buffer is None:
             self._buffer = key.new_empty(2, batch, heads, 2 * self.window, width)
+        buffer, end = self._buffer, self._make_room(new)
+        buffer[0, :, :, end - new : end] = key
+        buffer[1, :, :, end - new : end] = value
+        start = max(0, end - self.window - new + 1)
+        keys, values = buffer[:, :, :, start:end]
+        return keys, values
+
+    def push(self, key: Tensor, value: Tensor) -> tuple[Tensor, Tensor]:
+        """`extend` by one token of a batch of one: (H, K) each; the window, (H, S, K) each."""
+        if self._buffer is None:
+            heads, width = key.shape
+            self._buffer = key.new_empty(2, 1, heads, 2 * self.window, width)
+        end = self._make_room(1)
+        keys, values = self._buffer.squeeze(1)  # (H, 2C, K) each
+        keys[:, end - 1] = key
+        values[:, end - 1] = value
+        start = max(0, end - self.window)
+        return keys[:, start:end], values[:, start:end]
+
+    def _make_room(self, new: int) -> int:
+        """Where the entries end once `new` ones are there."""
+        assert self._buffer is not None
         if self._end + new > self._buffer.shape[3]:
             kept = self._buffer[:, :, :, self._end - self.window : self._end].clone()
             self._buffer[:, :, :, : self.window] = kept
             self._end = self.window
-        self._buffer[0, :, :, self._end : self._end + new] = key
-        self._buffer[1, :, :, self._end : self._end + new] = value
         self._end += new
-        start = max(0, self._end - self.window - new + 1)
-        keys, values = self._buffer[:, :, :, start : self._end]
-        return keys, values
+        return self._end
