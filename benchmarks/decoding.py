@@ -37,7 +37,7 @@ CHARACTERS = "\n !$&',-.3:;?" + "".join(chr(c) for c in (*range(65, 91), *range(
 """The 65 of tinyshakespeare."""
 SAMPLING = {"temperature": 0.8, "top_k": 200}
 """What sample.py does by default."""
-SHAPES = {"nano": (1_000, 4_000), "baby": (100, 300)}
+SHAPES = {"nano": (1_000, 4_000), "baby": (100, 1_500)}
 """How many tokens the long text has more than the short one: sample.py, ours."""
 
 Command = Callable[[int], list[str]]
@@ -125,10 +125,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("nanogpt", type=Path, help="a checkout of nanoGPT")
     parser.add_argument("--repeats", type=int, default=5)
+    parser.add_argument("--presets", nargs="+", default=list(SHAPES), choices=SHAPES)
     options = parser.parse_args()
     result = {"benchmark": "decoding"}
     print(f"{'':14} {'ms a token':>11} {'from':>8} {'to':>8} {'times':>6} {'first text s':>13}")
-    for preset in SHAPES:
+    for preset in options.presets:
         rows = measure(options.nanogpt.resolve(), preset, options.repeats)
         theirs_ms = rows["nanoGPT"]["ms_token"]
         for title, row in rows.items():

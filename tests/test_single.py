@@ -1,4 +1,4 @@
-"""One token by `single.read_one` is one token by `GPT.run`: the logits, the experts, the cache."""
+"""One token by `SingleReader` is one token by `GPT.run`: the logits, the experts, the cache."""
 
 import pytest
 import torch
@@ -7,7 +7,7 @@ from tests.conftest import tiny
 from tinygpt.config import MoEConfig
 from tinygpt.model import GPT, Cache
 from tinygpt.moe import MoE
-from tinygpt.single import read_one, suits
+from tinygpt.single import SingleReader, suits
 
 MODELS = pytest.mark.parametrize(
     "moe", [None, MoEConfig(experts=5, top_k=1), MoEConfig(experts=5, top_k=2)]
@@ -16,12 +16,13 @@ MODELS = pytest.mark.parametrize(
 
 def both(model: GPT, prompt: list[int], tokens: list[int]) -> None:
     """Read a prompt, then each token by both ways, and compare."""
+    reader = SingleReader(model)
     one, many = Cache(model.config), Cache(model.config)
     with torch.inference_mode():
         for cache in (one, many):
             model.run(torch.tensor([prompt]), cache)
         for token in tokens:
-            logits, experts = read_one(model, token, one)
+            logits, experts = reader.read(token, one)
             trace = model.run(torch.tensor([[token]]), many)
             torch.testing.assert_close(logits, trace.logits[0, 0], atol=1e-5, rtol=1e-5)
             assert list(experts) == [int(r.choice[0, 0]) for r in trace.routing]
@@ -47,14 +48,23 @@ def test_the_selection_bias_chooses_but_does_not_weigh() -> None:
 def test_starts_an_empty_cache() -> None:
     model = tiny().eval()
     with torch.inference_mode():
-        logits, experts = read_one(model, 5, Cache(model.config))
+        logits, experts = SingleReader(model).read(5, Cache(model.config))
         torch.testing.assert_close(logits, model(torch.tensor([[5]]))[0, 0], atol=1e-5, rtol=1e-5)
     assert experts == ()
 
 
-def test_is_for_one_token_in_fp32_alone() -> None:
-    model = tiny()
-    assert suits(model, torch.tensor([[1]]))
-    assert not suits(model, torch.tensor([[1, 2]]))
-    assert not suits(model, torch.tensor([[1], [2]]))
-    assert not suits(model.bfloat16(), torch.tensor([[1]]))
+def test_keeps_the_weights_of_when_it_was_made() -> None:
+    model = tiny(moe=MoEConfig(experts=5, top_k=1)).eval()
+    with torch.inference_mode():
+        expected = model(torch.tensor([[5]]))[0, 0]
+    reader = SingleReader(model)
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.mul_(1.1)
+    logits, _ = reader.read(5, Cache(model.config))
+    torch.testing.assert_close(logits, expected, atol=1e-5, rtol=1e-5)
+
+
+def test_is_for_fp32() -> None:
+    assert suits(tiny())
+    assert not suits(tiny().bfloat16())

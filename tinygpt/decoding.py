@@ -12,7 +12,7 @@ from tinygpt.errors import ConfigError, TinyGPTError
 from tinygpt.model import GPT, Cache, evaluating
 from tinygpt.params import SamplingParams
 from tinygpt.sampling import Step, filter_steps, what_is_left
-from tinygpt.single import read_one, suits
+from tinygpt.single import SingleReader, suits
 from tinygpt.tokenizer import Tokenizer
 
 __all__ = ["SamplingParams", "TokenEvent", "generate", "stream", "stream_many"]
@@ -128,12 +128,13 @@ def _write_all(
     """Read the parts, then let all writers choose, up to `limit` times."""
     cache = Cache(model.config)
     device = model.head.device
+    single = SingleReader(model) if len(writers) == 1 and suits(model) else None
     *before, new = (torch.tensor(part, device=device).repeat(len(writers), 1) for part in parts)
     if limit:
         for part in before:
-            _read(model, part, cache)
+            _read(model, part, cache, single)
     for _ in range(limit):
-        logits, experts = _read(model, new, cache)
+        logits, experts = _read(model, new, cache, single)
         rows = zip(writers, logits, experts, strict=True)
         events = [writer.write(row, readers) for writer, row, readers in rows]
         yield events
@@ -190,17 +191,20 @@ class _Writer:
         return TokenEvent(token, text, logits.softmax(-1), filtered, tuple(steps), experts)
 
 
-def _read(model: GPT, new: Tensor, cache: Cache) -> tuple[Tensor, list[tuple[int, ...]]]:
+def _read(
+    model: GPT, new: Tensor, cache: Cache, single: SingleReader | None
+) -> tuple[Tensor, list[tuple[int, ...]]]:
     """The new tokens (B, T): logits (B, V) fp32 on the CPU behind the last, and who read that.
 
     The model's mode is set around each token, not around the generator, which may be left standing
     between two tokens while the model is trained on.
     """
-    with evaluating(model), torch.inference_mode():
-        if suits(model, new):
-            row, readers = read_one(model, int(new), cache)
+    with torch.inference_mode():
+        if single and new.numel() == 1:
+            row, readers = single.read(int(new), cache)
             return row[None], [readers]
-        trace = model.run(new, cache)
+        with evaluating(model):
+            trace = model.run(new, cache)
         logits = trace.logits[:, -1].float().cpu()
         if not trace.routing:
             return logits, [()] * len(new)

@@ -17,13 +17,17 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 import torch.nn.functional as F
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from tinygpt.config import ModelConfig
 from tinygpt.errors import TinyGPTError
 from tinygpt.moe import MoE, Routing
+
+Floats = NDArray[np.float32]
 
 
 @dataclass(frozen=True, slots=True)
@@ -318,13 +322,13 @@ class LayerCache:
         keys, values = buffer[:, :, :, start:end]
         return keys, values
 
-    def push(self, key: Tensor, value: Tensor) -> tuple[Tensor, Tensor]:
-        """`extend` by one token of a batch of one: (H, K) each; the window, (H, S, K) each."""
+    def push(self, key: Floats, value: Floats) -> tuple[Floats, Floats]:
+        """`extend` on the CPU by one token of a batch of one: (H, K) each -> (H, S, K) each."""
         if self._buffer is None:
             heads, width = key.shape
-            self._buffer = key.new_empty(2, 1, heads, 2 * self.window, width)
+            self._buffer = torch.empty(2, 1, heads, 2 * self.window, width)
         end = self._make_room(1)
-        keys, values = self._buffer.squeeze(1)  # (H, 2C, K) each
+        keys, values = self._buffer.numpy()[:, 0]  # (H, 2C, K) each
         keys[:, end - 1] = key
         values[:, end - 1] = value
         start = max(0, end - self.window)
