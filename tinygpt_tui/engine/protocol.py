@@ -41,7 +41,29 @@ class Pick(msgspec.Struct, tag=True, frozen=True):
     """As ``--data`` takes it."""
 
 
-Request: TypeAlias = Write | Stop | Pick
+class Look(msgspec.Struct, tag=True, frozen=True):
+    """Look inside one pass over a text; answered by `Looked` or `Failed`."""
+
+    job: int
+    path: str
+    """A step or variant directory; of a variant, the newest checkpoint."""
+    text: str
+    start: int | None = None
+    """The first token of the window, where the text is longer than the context; None: the last."""
+
+
+class Survey(msgspec.Struct, tag=True, frozen=True):
+    """What heads and experts do over a sample of the validation split; `Surveyed` or `Failed`."""
+
+    job: int
+    path: str
+    data: str
+    """As ``--data`` takes it."""
+    final: str = ""
+    """The checkpoint that the routing is compared with; empty for none."""
+
+
+Request: TypeAlias = Write | Stop | Pick | Look | Survey
 
 
 class Opened(msgspec.Struct, tag=True, frozen=True):
@@ -107,7 +129,83 @@ class Line(msgspec.Struct, tag=True, frozen=True):
     text: str
 
 
-Reply: TypeAlias = Opened | Tokens | Ended | Failed | Line
+class Looked(msgspec.Struct, tag=True, frozen=True):
+    """The answer to `Look`. Arrays are the bytes of C-ordered numbers, fp32 or int32.
+
+    Letters: L layers, H heads, T tokens of the window, E experts.
+    """
+
+    job: int
+    path: str
+    variant: str
+    step: int
+    val_loss: float | None
+    context: int
+    layers: int
+    heads: int
+    experts: int
+    """0 for Dense."""
+    total: int
+    """Tokens of the whole text; the window may be shorter."""
+    start: int
+    """Where the window begins in it."""
+    texts: tuple[str, ...]
+    """The T tokens of the window."""
+    attention: bytes
+    """(L, H, T, T) fp32: row q, column k; rows sum to 1, what lies after q is 0."""
+    router: bytes
+    """(L, T, E) fp32 probabilities; empty for Dense."""
+    choice: bytes
+    """(L, T) int32, the likeliest selected expert; empty for Dense."""
+    surprisal: bytes
+    """(T,) fp32 nats of each token given those before; that of the first is nan."""
+    statistics: dict[str, bytes]
+    """(L, H) fp32 each, by name: see `tinygpt.heads`."""
+
+
+class Example(msgspec.Struct, array_like=True, frozen=True):
+    """A place where an expert read a token."""
+
+    before: str
+    token: str
+    after: str
+
+
+class Surveyed(msgspec.Struct, tag=True, frozen=True):
+    """The answer to `Survey`. Arrays as in `Looked`; V vocabulary, N tokens in all."""
+
+    job: int
+    path: str
+    variant: str
+    step: int
+    val_loss: float | None
+    tokens: int
+    """N, that were read."""
+    corpus: str
+    """Its name."""
+    layers: int
+    heads: int
+    experts: int
+    statistics: dict[str, bytes]
+    """(L, H) fp32 each, by name: those of a text, `duplicate` and `induction`."""
+    chance: dict[str, float]
+    """What a head that looks everywhere alike would have, for the statistics that have it."""
+    vocabulary: tuple[str, ...]
+    """The V tokens."""
+    reads: bytes
+    """(L, E, V) int64: how often each expert read each token; empty for Dense."""
+    pairs: bytes
+    """(L - 1, E, E) int64: tokens that expert a of a layer and b of the next read."""
+    sure: tuple[float, ...]
+    """(L,) mean probability of the selected expert."""
+    agreement: tuple[float, ...]
+    """(L,) share of tokens whose expert is that of the `final` checkpoint; empty without."""
+    examples: dict[str, tuple[Example, ...]]
+    """By "layer expert token id": up to eight places, for the tokens each expert reads most
+    beyond their share."""
+
+
+Reply: TypeAlias = Opened | Tokens | Ended | Failed | Line | Looked | Surveyed
 
 _requests = msgspec.msgpack.Decoder(Request)
 _replies = msgspec.msgpack.Decoder(Reply)
