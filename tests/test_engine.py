@@ -21,6 +21,7 @@ from tinygpt_tui.engine.protocol import (
     Opened,
     Pick,
     Reply,
+    Request,
     Stop,
     Token,
     Tokens,
@@ -33,7 +34,10 @@ class Heard:
 
     def __init__(self) -> None:
         self.replies: queue.SimpleQueue[Reply] = queue.SimpleQueue()
-        self.engine = Engine(self.replies.put)
+        self.engine = Engine()
+
+    def ask(self, request: Request) -> None:
+        self.engine.ask(request, self.replies.put)
 
     def until_over(self, *jobs: int) -> dict[int, list[Reply]]:
         """All replies until these jobs are over."""
@@ -71,7 +75,7 @@ def test_both_models_at_once_write_what_generate_writes(heard: Heard, run: Path)
     said = {"seed": 5, "max_new_tokens": 31, "top_k": 6, "stop": ()}
     jobs = {heard.engine.number(): variant for variant in ("dense", "moe")}
     for job, variant in jobs.items():
-        heard.engine.ask(Write(job, str(run / variant), "abc", said))
+        heard.ask(Write(job, str(run / variant), "abc", said))
     replies = heard.until_over(*jobs)
     for job, variant in jobs.items():
         opened, *_, ended = replies[job]
@@ -102,14 +106,14 @@ def test_a_job_is_stopped_at_any_token_and_gone_on_with(heard: Heard, run: Path)
     said = {"seed": 5, "max_new_tokens": 100_000}
     job, waiting = heard.engine.number(), [heard.engine.number() for _ in range(5)]
     for number in (job, *waiting):
-        heard.engine.ask(Write(number, str(run / "dense"), "abc", said))
+        heard.ask(Write(number, str(run / "dense"), "abc", said))
     first: list[int] = []
     while len(first) < 20:
         reply = heard.replies.get(timeout=PATIENCE)
         assert isinstance(reply, Opened | Tokens)
         first += [t.id for t in tokens([reply]) if reply.job == job]
     for number in (*waiting, job):
-        heard.engine.ask(Stop(number))
+        heard.ask(Stop(number))
     replies = heard.until_over(job, *waiting)
     for number in (*waiting, job):
         ended = replies[number][-1]
@@ -118,7 +122,7 @@ def test_a_job_is_stopped_at_any_token_and_gone_on_with(heard: Heard, run: Path)
     first += [token.id for token in tokens(replies[job])]
     again = heard.engine.number()
     more = {"seed": 5, "max_new_tokens": 11}
-    heard.engine.ask(Write(again, str(run / "dense"), "abc", more, tuple(first[:7])))
+    heard.ask(Write(again, str(run / "dense"), "abc", more, tuple(first[:7])))
     made = [token.id for token in tokens(heard.until_over(again)[again])]
     assert len(made) == 11
     assert made == first[7:18]
@@ -132,7 +136,7 @@ def test_what_cannot_be_done_is_a_sentence(
     heard: Heard, run: Path, path: str, prompt: str, said: str
 ) -> None:
     job = heard.engine.number()
-    heard.engine.ask(Write(job, str(run / path), prompt, {}))
+    heard.ask(Write(job, str(run / path), prompt, {}))
     (failed,) = heard.until_over(job)[job]
     assert isinstance(failed, Failed)
     assert said in failed.why
@@ -142,18 +146,18 @@ def test_a_line_of_the_corpus(heard: Heard, tmp_path: Path) -> None:
     text = tmp_path / "text.txt"
     text.write_text("one\n\ntwo\n")
     job = heard.engine.number()
-    heard.engine.ask(Pick(job, str(text)))
+    heard.ask(Pick(job, str(text)))
     (line,) = heard.until_over(job)[job]
     assert isinstance(line, Line)
     assert line.text in {"one", "two"}
-    heard.engine.ask(Pick(job, str(tmp_path / "none.txt")))
+    heard.ask(Pick(job, str(tmp_path / "none.txt")))
     assert isinstance(heard.until_over(job)[job][0], Failed)
 
 
 def test_an_engine_that_dies_fails_its_jobs_and_is_started_anew(run: Path) -> None:
     heard = Heard()
     job = heard.engine.number()
-    heard.engine.ask(Write(job, str(run / "dense"), "a", {"max_new_tokens": 100_000}))
+    heard.ask(Write(job, str(run / "dense"), "a", {"max_new_tokens": 100_000}))
     assert isinstance(heard.replies.get(timeout=PATIENCE), Opened)
     pid = heard.engine.pid
     assert pid is not None
@@ -162,7 +166,7 @@ def test_an_engine_that_dies_fails_its_jobs_and_is_started_anew(run: Path) -> No
     assert isinstance(failed, Failed)
     assert "the engine ended" in failed.why
     again = heard.engine.number()
-    heard.engine.ask(Write(again, str(run / "dense"), "a", {"max_new_tokens": 2}))
+    heard.ask(Write(again, str(run / "dense"), "a", {"max_new_tokens": 2}))
     assert len(tokens(heard.until_over(again)[again])) == 2
     second = heard.engine.pid
     assert second not in (None, pid)

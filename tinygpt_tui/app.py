@@ -19,6 +19,7 @@ from tinygpt.run import Item, RunState, current_run, read_config, request
 from tinygpt.run.control import Request
 from tinygpt_tui import journal, launch, overlays
 from tinygpt_tui.cellview import CellView
+from tinygpt_tui.engine.client import Engine
 from tinygpt_tui.follow import Followed, Follower, News
 from tinygpt_tui.generate.pane import GeneratePane
 from tinygpt_tui.history import History
@@ -56,13 +57,14 @@ class LabApp(App[int]):
         self._sequence = 0
         self._started: dict[Path, int] = {}
         self.laid = Laid()
+        self.engine = Engine()
 
     def compose(self) -> ComposeResult:
         """Header, the four tabs, footer."""
         yield CellView(id="header")
         with ContentSwitcher(initial="train", id="tabs"):
             yield TrainPane(id="train", ascii=self.ascii)
-            yield GeneratePane(id="generate", ascii=self.ascii)
+            yield GeneratePane(self.engine, id="generate", ascii=self.ascii)
             for name in TABS[2:]:
                 yield SoonPane(SOON[name], id=name)
         yield CellView(id="footer")
@@ -72,6 +74,10 @@ class LabApp(App[int]):
         self.theme = "textual-dark"
         self.call_after_refresh(self._open_first)
         self.set_interval(overlays.PERIOD, self._look_at_overlays)
+
+    def on_unmount(self) -> None:
+        """The engine ends with the app."""
+        self.engine.close()
 
     def on_resize(self) -> None:
         """The lines around the tabs depend on the width."""

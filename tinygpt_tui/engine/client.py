@@ -9,27 +9,29 @@ import tempfile
 import threading
 from collections.abc import Callable
 from contextlib import suppress
-from typing import IO
+from typing import IO, TypeAlias
 
 from tinygpt_tui import journal
 from tinygpt_tui.engine import protocol
-from tinygpt_tui.engine.protocol import Ended, Failed, Line, Reply, Request, Stop
+from tinygpt_tui.engine.protocol import Failed, Opened, Reply, Request, Stop, Tokens
 from tinygpt_tui.launch import environment
 from tinygpt_tui.render.cells import safe
 
 
+Tell: TypeAlias = Callable[[Reply], None]
+
+
 class Engine:
-    """One process at a time. `tell` is called from a thread with every reply.
+    """One process at a time, which all tabs ask.
 
     A process that dies fails the jobs that were open, with its last words; the next request starts
     another.
     """
 
-    def __init__(self, tell: Callable[[Reply], None]) -> None:
-        self._tell = tell
+    def __init__(self) -> None:
         self._process: subprocess.Popen[bytes] | None = None
         self._asked: queue.SimpleQueue[Request | None] = queue.SimpleQueue()
-        self._open: set[int] = set()
+        self._open: dict[int, Tell] = {}
         self._lock = threading.Lock()
         self._numbers = 0
         self._closed = False
@@ -69,11 +71,11 @@ class Engine:
             target=_talk, args=(self._process, self._asked), name="engine out", daemon=True
         ).start()
 
-    def ask(self, request: Request) -> None:
-        """Send a request; the answers come by `tell`."""
+    def ask(self, request: Request, tell: Tell) -> None:
+        """Send a request; `tell` is called from a thread with every answer to its job."""
         if not isinstance(request, Stop):
             with self._lock:
-                self._open.add(request.job)
+                self._open[request.job] = tell
         self.start()
         self._asked.put(request)
 
@@ -95,10 +97,7 @@ class Engine:
         assert process.stdout is not None
         with process.stdout as pipe, suppress(OSError, ValueError):
             while (reply := protocol.next_reply(pipe)) is not None:
-                if isinstance(reply, Ended | Failed | Line):
-                    with self._lock:
-                        self._open.discard(reply.job)
-                self._tell(reply)
+                self._answer(reply)
         asked.put(None)
         status = process.wait()
         with errors:
@@ -110,11 +109,18 @@ class Engine:
                 self._process = None
                 self._fail_all(f"the engine ended: {why}")
 
+    def _answer(self, reply: Reply) -> None:
+        with self._lock:
+            last = not isinstance(reply, Opened | Tokens)
+            tell = self._open.pop(reply.job, None) if last else self._open.get(reply.job)
+        if tell is not None:
+            tell(reply)
+
     def _fail_all(self, why: str) -> None:
         with self._lock:
-            jobs, self._open = sorted(self._open), set()
-        for job in jobs:
-            self._tell(Failed(job, why))
+            jobs, self._open = self._open, {}
+        for job, tell in sorted(jobs.items()):
+            tell(Failed(job, why))
 
 
 def _talk(process: subprocess.Popen[bytes], asked: queue.SimpleQueue[Request | None]) -> None:

@@ -24,7 +24,7 @@ from tinygpt.run import list_steps, read_config
 from tinygpt.tokenizer import summarize
 from tinygpt_tui.cellview import CellView
 from tinygpt_tui.engine.client import Engine
-from tinygpt_tui.engine.protocol import Failed, Line, Reply
+from tinygpt_tui.engine.protocol import Failed, Line, Reply, Request
 from tinygpt_tui.engine.protocol import Pick as PickLine
 from tinygpt_tui.generate import memory, view
 from tinygpt_tui.generate.console import Console
@@ -76,10 +76,10 @@ class GeneratePane(Container):
     """
     can_focus = True
 
-    def __init__(self, *, ascii: bool = False, id: str | None = None) -> None:
+    def __init__(self, engine: Engine, *, ascii: bool = False, id: str | None = None) -> None:
         super().__init__(id=id)
-        self.engine = Engine(self._hear)
-        self.console = Console(self.engine.ask, self.engine.number, ascii=ascii)
+        self.engine = engine
+        self.console = Console(self._ask, engine.number, ascii=ascii)
         self.prompts = memory.Prompts()
         self.presets = PRESETS | memory.saved_presets()
         self._field: Setting | None = None
@@ -89,6 +89,9 @@ class GeneratePane(Container):
         self._drawn = 0.0
         self._note = ""
         self._inspector = 0
+
+    def _ask(self, request: Request) -> None:
+        self.engine.ask(request, self._hear)
 
     def _hear(self, reply: Reply) -> None:
         self.post_message(Answered(reply))
@@ -107,10 +110,6 @@ class GeneratePane(Container):
     def on_mount(self) -> None:
         """Look for newer checkpoints now and then."""
         self.set_interval(LOOK, self._look)
-
-    def on_unmount(self) -> None:
-        """The engine ends with the tab."""
-        self.engine.close()
 
     def open(self, run: Path | None) -> None:
         """Write with this run's models from now on."""
@@ -284,7 +283,7 @@ class GeneratePane(Container):
                 data = "auto"
         job = self.engine.number()
         self._lines.add(job)
-        self.engine.ask(PickLine(job, data))
+        self._ask(PickLine(job, data))
 
     def on_text_area_changed(self) -> None:
         """Say at once which characters no model knows."""
