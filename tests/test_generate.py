@@ -32,7 +32,7 @@ def out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def on_tab(body: Callable[[LabApp, "Pilot[int]"], Awaitable[None]]) -> object:
     async def go(app: LabApp, pilot: "Pilot[int]") -> None:
-        await until(pilot, lambda: app.run_path is not None and bool(app.generate.console.known))
+        await until(pilot, lambda: bool(app.generate.console.kept and app.generate.console.known))
         await pilot.press("2")
         app.generate.query_one(PromptArea).put("abc")
         await pilot.pause()

@@ -161,6 +161,8 @@ class LabApp(App[int]):
                 journal.note(news.error)
             self.train.update_scene(error=news.error)
         self.train.news(news.state, news.machine)
+        if news.kept is not None:
+            self.generate.checkpoints(news.kept)
         if self.history.start is not start or _word(self.state) != _word(before):
             self.draw_shell()
         launch.poll_children()

@@ -12,7 +12,15 @@ from textual.message import Message
 from textual.message_pump import MessagePump
 
 from tinygpt.errors import TinyGPTError
-from tinygpt.run import Item, MetricsReader, RunState, read_state
+from tinygpt.run import (
+    VARIANTS,
+    CheckpointRecord,
+    Item,
+    MetricsReader,
+    RunState,
+    list_steps,
+    read_state,
+)
 from tinygpt_tui.machine import Machine, read_machine
 
 PERIOD = 0.5
@@ -29,6 +37,8 @@ class News:
     """The records start over: the file was replaced."""
     state: RunState | None = None
     machine: Machine | None = None
+    kept: dict[str, list[int]] | None = None
+    """The steps of each variant's checkpoints, ascending; None where nobody looked."""
     more: bool = False
     """A large file is not read to its end yet."""
     error: str | None = None
@@ -95,6 +105,8 @@ class Follower:
         if self._clock() - self._machine_read >= self._machine_every:
             self._machine_read = self._clock()
             news.machine = read_machine()
+        if news.machine or any(isinstance(item, CheckpointRecord) for item in news.items):
+            news.kept = {variant: list_steps(self.run, variant) for variant in VARIANTS}
         return news
 
     def _loop(self) -> None:

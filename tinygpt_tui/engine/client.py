@@ -17,7 +17,6 @@ from tinygpt_tui.engine.protocol import Failed, Opened, Reply, Request, Stop, To
 from tinygpt_tui.launch import environment
 from tinygpt_tui.render.cells import safe
 
-
 Tell: TypeAlias = Callable[[Reply], None]
 
 

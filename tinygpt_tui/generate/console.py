@@ -9,7 +9,7 @@ from pathlib import Path
 
 from tinygpt.errors import TinyGPTError
 from tinygpt.params import SamplingParams
-from tinygpt.run import TOKENIZER, VARIANTS, checkpoint_dir, list_steps
+from tinygpt.run import TOKENIZER, VARIANTS, checkpoint_dir
 from tinygpt.tokenizer import load_tokenizer
 from tinygpt_tui.engine.protocol import Ended, Failed, Opened, Reply, Request, Stop, Tokens, Write
 from tinygpt_tui.generate.settings import PRESETS, as_dict, chain_words
@@ -30,6 +30,8 @@ class Console:
         self.run: Path | None = None
         self.known: frozenset[str] = frozenset()
         """The characters that the run's models know; empty if that is not known."""
+        self.kept: dict[str, list[int]] = {}
+        """The steps of each variant's checkpoints, ascending, as they were last listed."""
         self.params: SamplingParams = PRESETS["careful"]
         self.held: SamplingParams | None = None
         """The left side's settings, while two are compared."""
@@ -50,7 +52,7 @@ class Console:
 
     def open(self, run: Path | None) -> None:
         """Write with another run's models; the texts stay."""
-        self.run, self.steps, self.known = run, {}, frozenset()
+        self.run, self.steps, self.kept, self.known = run, {}, {}, frozenset()
         self.learn()
 
     def learn(self) -> None:
@@ -70,15 +72,13 @@ class Console:
     @property
     def variants(self) -> list[str]:
         """Those that write: asked for, and with a checkpoint."""
-        if self.run is None:
-            return []
-        there = [v for v in VARIANTS if list_steps(self.run, v)]
+        there = [v for v in VARIANTS if self.kept.get(v)]
         wanted = [v for v in there if self.models in (v, "both")]
         return wanted or there
 
     def newest(self, variant: str) -> int | None:
         """The last step of a variant that has a checkpoint."""
-        steps = list_steps(self.run, variant) if self.run else []
+        steps = self.kept.get(variant)
         return steps[-1] if steps else None
 
     def path(self, variant: str) -> str:
@@ -186,7 +186,7 @@ class Console:
         self._leave()
         params = replace(self.params, seed=self._seed(seed))
         for variant in variants:
-            for number in list_steps(self.run, variant):
+            for number in self.kept[variant]:
                 path = str(checkpoint_dir(self.run, variant, number))
                 self.listed.append(self.tree.add(prompt, params, path))
         self.listed.sort(key=lambda text: Path(text.path).name)

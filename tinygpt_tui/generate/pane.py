@@ -20,7 +20,7 @@ from textual.widgets import Input, Static
 from tinygpt import atomic
 from tinygpt.errors import ConfigError, TinyGPTError
 from tinygpt.params import SamplingParams
-from tinygpt.run import list_steps, read_config
+from tinygpt.run import read_config
 from tinygpt.tokenizer import summarize
 from tinygpt_tui.cellview import CellView
 from tinygpt_tui.engine.client import Engine
@@ -50,8 +50,6 @@ from tinygpt_tui.screens.dialog import Ask, AskText
 
 FRAME = 0.08
 """Seconds between two frames that only new tokens ask for."""
-LOOK = 2.0
-"""Between two looks for newer checkpoints."""
 
 
 class Answered(Message):
@@ -107,10 +105,6 @@ class GeneratePane(Container):
             yield Static(id="field-range")
         yield CellView(id="texts")
 
-    def on_mount(self) -> None:
-        """Look for newer checkpoints now and then."""
-        self.set_interval(LOOK, self._look)
-
     def open(self, run: Path | None) -> None:
         """Write with this run's models from now on."""
         self.console.open(run)
@@ -138,11 +132,14 @@ class GeneratePane(Container):
         """Catch up."""
         self.draw()
 
-    def _look(self) -> None:
-        if self.is_on_screen:
-            self.console.learn()
-            self.console.look_for_newer()
-            self.draw()
+    def checkpoints(self, kept: dict[str, list[int]]) -> None:
+        """The run's checkpoints, as they were just listed."""
+        if kept == self.console.kept:
+            return
+        self.console.kept = kept
+        self.console.learn()
+        self.console.look_for_newer()
+        self.draw()
 
     def draw_later(self) -> None:
         """Within a frame."""
@@ -553,7 +550,7 @@ class GeneratePane(Container):
             return
         entries = [("newest", "the newest of each")]
         for variant in self.console.variants:
-            steps = reversed(list_steps(run, variant))
+            steps = reversed(self.console.kept[variant])
             entries += [(f"{variant} {s}", f"{NAMES[variant]:<6} step {s:>8,}") for s in steps]
         self.app.push_screen(
             Pick("Checkpoint", entries, plain=self.console.look.ascii), self._checkpoint_picked
