@@ -10,6 +10,7 @@ from tinygpt.run import (
     EvalRecord,
     Item,
     ResumeRecord,
+    RoutingRecord,
     SampleRecord,
     StartRecord,
     TrainRecord,
@@ -77,6 +78,20 @@ def sample(model: str, step: int) -> SampleRecord:
     return SampleRecord(time=1.0, model=model, step=step, tokens=7, prompt="", seed=1, text=text)
 
 
+def routed(step: int, share: float = 0.5) -> RoutingRecord:
+    return RoutingRecord(
+        time=10.0 + step,
+        model="moe",
+        step=step,
+        tokens=77 * step,
+        load=[[share, 1 - share]],
+        entropy=[0.69],
+        worst_over_mean=[2 * max(share, 1 - share)],
+        mean_top1=[0.7],
+        dead=[0],
+    )
+
+
 def lockstep(last: int) -> list[Item]:
     """Both models from step 1 to `last`."""
     return group([started(), *(train(m, s) for s in range(1, last + 1) for m in ("dense", "moe"))])
@@ -121,6 +136,20 @@ def test_resume_takes_back_what_will_come_again() -> None:
     assert history.variants["moe"].loss.values[-1] == 9.0
     window = averages(history.variants["moe"], np.array([4.0]), 2)
     assert window.tolist() == [5.0]
+
+
+def test_routing_over_time_is_kept_and_taken_back() -> None:
+    history = History()
+    history.add([*lockstep(7), routed(2), routed(4, 0.3), routed(6, 0.1)])
+    moe = history.variants["moe"]
+    assert [r.step for r in moe.routings] == [2, 4, 6]
+    assert moe.routing == moe.routings[-1]
+    history.add([ResumeRecord(time=2.0, step=4, models={"moe": 4, "dense": 7})])
+    assert [r.step for r in moe.routings] == [2, 4]
+    history.add([routed(6, 0.2)])
+    assert [r.load[0][0] for r in moe.routings] == [0.5, 0.3, 0.2]
+    history.add([ResumeRecord(time=3.0, step=0, models={"moe": 0})])
+    assert moe.routing is None
 
 
 def test_averages_against_a_loop_and_over_gaps() -> None:

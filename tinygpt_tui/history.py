@@ -64,7 +64,8 @@ class VariantHistory:
     loss_count: Column = field(default_factory=lambda: Column(0.0))
     """How many those were."""
     evaluations: list[EvalRecord] = field(default_factory=list)
-    routing: RoutingRecord | None = None
+    routings: list[RoutingRecord] = field(default_factory=list)
+    """Of every evaluation, in the order of their steps: the load over training."""
     sample: SampleRecord | None = None
     checkpoint: CheckpointRecord | None = None
     last: TrainRecord | None = None
@@ -92,15 +93,19 @@ class VariantHistory:
         for column in (self.loss_sum, self.loss_count):
             column.cut(size + 1)
         self.evaluations = [r for r in self.evaluations if r.step <= step]
+        self.routings = [r for r in self.routings if r.step <= step]
         if self.sample and self.sample.step > step:
             self.sample = None
-        if self.routing and self.routing.step > step:
-            self.routing = None
 
     @property
     def evaluated(self) -> EvalRecord | None:
         """The newest evaluation."""
         return self.evaluations[-1] if self.evaluations else None
+
+    @property
+    def routing(self) -> RoutingRecord | None:
+        """The newest load of the experts."""
+        return self.routings[-1] if self.routings else None
 
     @property
     def seconds_since(self) -> float:
@@ -153,7 +158,7 @@ class History:
             case SampleRecord():
                 self._variant(item.model).sample = item
             case RoutingRecord():
-                self._variant(item.model).routing = item
+                self._variant(item.model).routings.append(item)
             case CheckpointRecord():
                 self._variant(item.model).checkpoint = item
             case _:
