@@ -16,8 +16,9 @@ from tests.test_checkpoint import TOKENIZER, snapshot
 from tinygpt import checkpoint, load
 from tinygpt.checkpoint import META, WEIGHTS
 from tinygpt.config import MoEConfig
-from tinygpt.inspection import inspect_tokens
+from tinygpt.inspection import inspect_tokens, surprisal
 from tinygpt.model import attention_weights, fused_attention
+from tinygpt.moe import MoE
 from tinygpt.tokenizer import save_tokenizer
 
 Array = NDArray[np.float64]
@@ -54,6 +55,37 @@ def test_looking_changes_no_logit(moe: MoEConfig | None) -> None:
     assert torch.equal(model(ids[None])[0], before)
     assert torch.equal(inspect_tokens(model.train(), ids).attention, found.attention)
     assert model.training
+
+
+def test_the_reader_is_the_likeliest_of_those_selected() -> None:
+    model = tiny(moe=MoEConfig(experts=5, top_k=2))
+    for block in model.blocks:
+        assert isinstance(block.feed, MoE)
+        block.feed.router.bias[3] += 2  # selected first by everyone, however unlikely
+    found = inspect_tokens(model, some_ids())
+    assert found.router is not None
+    assert found.choice is not None
+    assert found.reader is not None
+    assert found.sure is not None
+    assert bool((found.choice[..., 0] == 3).all())
+    for layer in range(3):
+        for t in range(7):
+            chances = {e: float(found.router[layer, t, e]) for e in found.choice[layer, t].tolist()}
+            reader = max(chances, key=lambda e: chances[e])
+            assert found.reader[layer, t] == reader
+            assert float(found.sure[layer, t]) == chances[reader]
+    dense = inspect_tokens(tiny(), some_ids())
+    assert (dense.reader, dense.sure) == (None, None)
+
+
+def test_surprisal_is_the_loss_token_by_token() -> None:
+    model, ids = tiny(), some_ids()
+    found = surprisal(inspect_tokens(model, ids).logits, ids)
+    assert found.shape == (7,)
+    assert found[0].isnan()
+    wanted = torch.nn.functional.cross_entropy(model(ids[None])[0, :-1], ids[1:], reduction="none")
+    torch.testing.assert_close(found[1:], wanted.detach(), atol=1e-5, rtol=0)
+    assert surprisal(torch.randn(1, 13), [5]).isnan().tolist() == [True]
 
 
 @pytest.mark.parametrize("variant", ["dense", "moe"])

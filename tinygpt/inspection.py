@@ -21,9 +21,24 @@ class Inspection:
     router: Tensor | None
     """(L, T, E) probabilities of the experts; None for Dense."""
     choice: Tensor | None
-    """(L, T, K) experts selected, likeliest first; None for Dense."""
+    """(L, T, K) experts selected, as the router ranks them, its bias included; None for Dense."""
     logits: Tensor
     """(T, V)"""
+
+    @property
+    def reader(self) -> Tensor | None:
+        """(L, T) the likeliest of the selected experts; None for Dense."""
+        if self.router is None or self.choice is None:
+            return None
+        best = self.router.gather(-1, self.choice).argmax(-1, keepdim=True)
+        return self.choice.gather(-1, best)[..., 0]
+
+    @property
+    def sure(self) -> Tensor | None:
+        """(L, T) the probability of `reader`; None for Dense."""
+        if self.router is None or self.choice is None:
+            return None
+        return self.router.gather(-1, self.choice).amax(-1)
 
 
 def inspect_tokens(model: GPT, ids: Sequence[int] | Tensor) -> Inspection:
@@ -44,3 +59,10 @@ def inspect_tokens(model: GPT, ids: Sequence[int] | Tensor) -> Inspection:
         choice=torch.stack([r.choice for r in routing]).cpu() if routing else None,
         logits=trace.logits[0].float().cpu(),
     )
+
+
+def surprisal(logits: Tensor, ids: Sequence[int] | Tensor) -> Tensor:
+    """(T,) nats of each token given those before it, of logits (T, V); that of the first is nan."""
+    following = torch.as_tensor(ids, dtype=torch.int64).cpu().flatten()[1:]
+    known = logits[:-1].log_softmax(-1).gather(-1, following[:, None])[:, 0]
+    return torch.cat((known.new_full((1,), torch.nan), -known))
