@@ -1,32 +1,45 @@
 """The engine: a real process that holds the models, asked over its pipe."""
 
+import io
 import os
 import queue
 import signal
 from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
 import pytest
+from numpy.typing import DTypeLike, NDArray
 
 import tinygpt
 from tests.test_checkpoint import TOKENIZER, snapshot
 from tests.waiting import PATIENCE, until
-from tinygpt import SamplingParams, checkpoint
+from tinygpt import SamplingParams, checkpoint, heads
+from tinygpt.corpus import split
+from tinygpt.inspection import surprisal
+from tinygpt.survey import survey_tokens
 from tinygpt.tokenizer import save_tokenizer
 from tinygpt_tui.engine.client import Engine
+from tinygpt_tui.engine.looking import Found
 from tinygpt_tui.engine.protocol import (
     Ended,
     Failed,
     Line,
+    Look,
+    Looked,
     Opened,
     Pick,
     Reply,
     Request,
     Stop,
+    Survey,
+    Surveyed,
     Token,
     Tokens,
     Write,
+    next_reply,
 )
+from tinygpt_tui.engine.worker import Worker
 
 
 class Heard:
@@ -46,7 +59,7 @@ class Heard:
         while left:
             reply = self.replies.get(timeout=PATIENCE)
             found.setdefault(reply.job, []).append(reply)
-            if isinstance(reply, Ended | Failed | Line):
+            if isinstance(reply, Ended | Failed | Line | Looked | Surveyed):
                 left.discard(reply.job)
         return found
 
@@ -152,6 +165,183 @@ def test_a_line_of_the_corpus(heard: Heard, tmp_path: Path) -> None:
     assert line.text in {"one", "two"}
     heard.ask(Pick(job, str(tmp_path / "none.txt")))
     assert isinstance(heard.until_over(job)[job][0], Failed)
+
+
+def array(data: bytes, kind: DTypeLike, *shape: int) -> NDArray[np.generic]:
+    return np.frombuffer(data, kind).reshape(shape)
+
+
+@pytest.mark.parametrize("variant", ["dense", "moe"])
+@pytest.mark.parametrize(
+    "case",
+    [
+        ("abc\nk", None, 0),
+        ("abcdefghijk\nabcde", None, 6),
+        ("abcdefghijk\nabcde", 3, 3),
+        ("abcdefghijk\nabcde", 13, 6),
+        ("abcdefghijk\nabcde", -1, 0),
+        ("a", 5, 0),
+    ],
+)
+def test_a_look_is_an_inspection(
+    heard: Heard, run: Path, variant: str, case: tuple[str, int | None, int]
+) -> None:
+    text, wanted, start = case
+    job = heard.engine.number()
+    heard.ask(Look(job, str(run / variant), text, wanted))
+    (looked,) = heard.until_over(job)[job]
+    assert isinstance(looked, Looked)
+    found = tinygpt.load(run / variant)
+    assert (looked.path, looked.variant, looked.step) == (str(found.path), variant, 7)
+    assert (looked.val_loss, looked.context, looked.layers, looked.heads) == (1.5, 11, 3, 2)
+    window = text[start : start + 11]
+    assert (looked.total, looked.start, "".join(looked.texts)) == (len(text), start, window)
+    ids, tokens = found.tokenizer.encode(window), len(window)
+    expected = tinygpt.inspect_tokens(found.model, ids)
+    # Written over to another process and back, bit for bit: the same torch on one thread.
+    attention = array(looked.attention, np.float32, 3, 2, tokens, tokens)
+    np.testing.assert_array_equal(attention, expected.attention)
+    assert looked.statistics.keys() == set(heads.STATISTICS)
+    for name, values in heads.statistics(expected.attention).items():
+        np.testing.assert_array_equal(array(looked.statistics[name], np.float32, 3, 2), values)
+    losses = surprisal(expected.logits, ids)
+    np.testing.assert_array_equal(array(looked.surprisal, np.float32, tokens), losses)
+    if variant == "dense":
+        assert (looked.experts, looked.router, looked.choice) == (0, b"", b"")
+        return
+    assert looked.experts == 4
+    np.testing.assert_array_equal(array(looked.router, np.float32, 3, tokens, 4), expected.router)
+    np.testing.assert_array_equal(array(looked.choice, np.int32, 3, tokens), expected.reader)
+
+
+VALIDATION = "abc defghi\njk aabbcc" * 7
+TEXT = "abcdefgh" + "k" * (9 * len(VALIDATION) - 8) + VALIDATION
+
+
+def test_a_survey_is_of_the_validation_split(heard: Heard, run: Path, tmp_path: Path) -> None:
+    assert split(TEXT)[1] == VALIDATION
+    (tmp_path / "text.txt").write_text(TEXT)
+    checkpoint.save(run, snapshot("moe", 3))
+    jobs = {heard.engine.number(): variant for variant in ("dense", "moe")}
+    final = str(run / "moe" / "step-00000003")
+    for job, variant in jobs.items():
+        heard.ask(Survey(job, str(run / variant), str(tmp_path / "text.txt"), final))
+    replies = heard.until_over(*jobs)
+    for job, variant in jobs.items():
+        (told,) = replies[job]
+        assert isinstance(told, Surveyed)
+        found = tinygpt.load(run / variant)
+        ids = found.tokenizer.encode(VALIDATION)
+        expected = survey_tokens(found.model, ids, final=tinygpt.load(final).model)
+        assert (told.path, told.variant, told.step) == (str(found.path), variant, 7)
+        assert (told.tokens, told.corpus, told.layers, told.heads) == (132, "text.txt", 3, 2)
+        assert told.chance == expected.chance
+        assert "".join(told.vocabulary) == "\n abcdefghijk"
+        assert told.statistics.keys() == {*heads.STATISTICS, *heads.REPEATED}
+        for name, values in expected.statistics.items():
+            np.testing.assert_array_equal(array(told.statistics[name], np.float32, 3, 2), values)
+        if variant == "dense":
+            assert expected.routing is None
+            assert (told.experts, told.reads, told.pairs, told.sure) == (0, b"", b"", ())
+            assert (told.agreement, told.examples) == ((), {})
+            continue
+        routing = expected.routing
+        assert routing is not None
+        assert routing.agreement is not None
+        np.testing.assert_array_equal(array(told.reads, np.int64, 3, 4, 13), routing.reads)
+        np.testing.assert_array_equal(array(told.pairs, np.int64, 2, 4, 4), routing.pairs)
+        assert (told.sure, told.agreement) == (tuple(routing.sure), tuple(routing.agreement))
+        assert {tuple(map(int, key.split())) for key in told.examples} == {*routing.places}
+        for (layer, expert, token), places in routing.places.items():
+            examples = told.examples[f"{layer} {expert} {token}"]
+            for place, example in zip(places, examples, strict=True):
+                assert example.token == VALIDATION[place] == told.vocabulary[token]
+                assert example.before == VALIDATION[max(0, place - 12) : place]
+                assert example.after == VALIDATION[place + 1 : place + 13]
+
+
+@pytest.mark.parametrize(
+    ("path", "text", "said"),
+    [
+        ("nowhere", "abc", "does not exist"),
+        ("dense", "aXc", "'X'"),
+        ("dense", "", "nothing to look at"),
+    ],
+)
+def test_what_cannot_be_looked_at_is_a_sentence(
+    heard: Heard, run: Path, path: str, text: str, said: str
+) -> None:
+    job = heard.engine.number()
+    heard.ask(Look(job, str(run / path), text))
+    (failed,) = heard.until_over(job)[job]
+    assert isinstance(failed, Failed)
+    assert said in failed.why
+
+
+@pytest.mark.parametrize(
+    ("models", "text", "said"),
+    [
+        (("nowhere", ""), TEXT, "does not exist"),
+        (("moe", ""), TEXT[:-1] + "X", "text.txt is not what was trained on: the model does not"),
+        (("moe", "nowhere"), TEXT, "does not exist"),
+        (("moe", "dense"), TEXT, "cannot be compared"),
+        (("moe", ""), None, "text.txt does not exist"),
+    ],
+)
+def test_what_cannot_be_surveyed_is_a_sentence(
+    heard: Heard, run: Path, models: tuple[str, str], text: str | None, said: str
+) -> None:
+    path, final = models
+    if text is not None:
+        (run / "text.txt").write_text(text)
+    job = heard.engine.number()
+    other = str(run / final) if final else ""
+    heard.ask(Survey(job, str(run / path), str(run / "text.txt"), other))
+    (failed,) = heard.until_over(job)[job]
+    assert isinstance(failed, Failed)
+    assert said in failed.why
+
+
+def test_a_look_comes_between_the_tokens_of_others(heard: Heard, run: Path) -> None:
+    (run / "text.txt").write_text(TEXT)
+    writing, surveying, looking = (heard.engine.number() for _ in range(3))
+    heard.ask(Write(writing, str(run / "dense"), "abc", {"max_new_tokens": 100_000}))
+    heard.ask(Survey(surveying, str(run / "moe"), str(run / "text.txt")))
+    heard.ask(Look(looking, str(run / "moe"), "abc"))
+    replies = heard.until_over(surveying, looking)
+    assert isinstance(replies[looking][-1], Looked)
+    assert isinstance(replies[surveying][-1], Surveyed)
+    heard.ask(Stop(writing))
+    ended = heard.until_over(writing)[writing][-1]
+    assert isinstance(ended, Ended)
+    assert ended.why == "stopped"
+
+
+def test_looks_and_surveys_are_stopped_wherever_they_are(run: Path) -> None:
+    (run / "text.txt").write_text(TEXT)
+    out, back = io.BytesIO(), queue.SimpleQueue[Found]()
+    worker = Worker(out, back.put)
+    worker.take(Look(1, str(run / "moe"), "abc"))
+    worker.take(Stop(1))
+    sought, begun, gone = (
+        Survey(job, str(run / "moe"), str(run / name))
+        for job, name in ((2, "text.txt"), (3, "text.txt"), (4, "none.txt"))
+    )
+    for asked in (sought, begun, gone):
+        worker.take(asked)
+    found = {each.asked.job: each for each in (back.get(timeout=PATIENCE) for _ in range(3))}
+    worker.take(Stop(2))
+    worker.take(found[2])
+    worker.take(found[3])
+    assert worker.busy
+    worker.turn()
+    worker.take(Stop(3))
+    worker.take(Stop(4))
+    worker.take(found[4])
+    assert not worker.busy
+    out.seek(0)
+    replies = list(iter(lambda: next_reply(out), None))
+    assert replies == [Ended(job, "stopped", 0.0) for job in (1, 2, 3, 4)]
 
 
 def test_an_engine_that_dies_fails_its_jobs_and_is_started_anew(run: Path) -> None:

@@ -14,7 +14,7 @@ import sys
 import threading
 import time
 from collections import OrderedDict, deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import IO, Any
@@ -30,17 +30,20 @@ from tinygpt.params import SamplingParams
 from tinygpt.run import checkpoint_dir, list_steps, parse_step
 from tinygpt.training.session import choose_device
 from tinygpt_tui.engine import protocol
+from tinygpt_tui.engine.looking import Found, Surveying, look
 from tinygpt_tui.engine.protocol import (
     SHOWN,
     Ended,
     Failed,
     Line,
+    Look,
     Opened,
     Over,
     Pick,
     Reply,
     Request,
     Stop,
+    Survey,
     Token,
     Tokens,
     Write,
@@ -68,22 +71,30 @@ class Job:
 
 
 class Worker:
-    """Takes turns among the jobs, a token each."""
+    """Takes turns among the jobs: a token, a text or a window each.
 
-    def __init__(self, out: IO[bytes], *, device: str = "cpu") -> None:
-        self._out, self._device = out, device
+    What its threads found comes back by `back`, to be taken like a request.
+    """
+
+    def __init__(
+        self, out: IO[bytes], back: Callable[[Found], None], *, device: str = "cpu"
+    ) -> None:
+        self._out, self._back, self._device = out, back, device
         self._jobs: deque[Job] = deque()
         self._later: deque[Write] = deque()
+        self._looks: deque[Look] = deque()
+        self._sought: dict[int, Survey] = {}
+        self._surveys: deque[Surveying] = deque()
         self._loaded: OrderedDict[Path, Checkpoint] = OrderedDict()
         self._flushed = 0.0
         self._speaking = threading.Lock()
 
     @property
     def busy(self) -> bool:
-        """Whether there is a token to make."""
-        return bool(self._jobs or self._later)
+        """Whether there is something to do."""
+        return bool(self._jobs or self._later or self._looks or self._surveys)
 
-    def take(self, request: Request) -> None:
+    def take(self, request: Request | Found) -> None:
         """Do, or note, what was asked."""
         match request:
             case Write():
@@ -92,13 +103,24 @@ class Worker:
                 self._stop(request.job)
             case Pick():  # may wait for a download
                 threading.Thread(target=self._pick, args=(request,), daemon=True).start()
+            case Look():
+                self._looks.append(request)
+            case Survey():
+                self._sought[request.job] = request
+                threading.Thread(target=self._seek, args=(request,), daemon=True).start()
+            case Found():
+                self._survey(request)
 
     def turn(self) -> None:
-        """One token of every job at hand."""
+        """One text, one token of every job at hand, one window."""
+        if self._looks:
+            self._look(self._looks.popleft())
         while self._later and len(self._jobs) < AT_ONCE:
             self._begin(self._later.popleft())
         for job in list(self._jobs):
             self._advance(job)
+        if self._surveys:
+            self._step(self._surveys[0])
         if time.monotonic() - self._flushed >= FLUSH:
             self._flush()
 
@@ -150,9 +172,51 @@ class Worker:
     def _stop(self, number: int) -> None:
         for job in self._jobs:
             job.stopped = job.stopped or job.number == number
-        for asked in [asked for asked in self._later if asked.job == number]:
-            self._later.remove(asked)
+        lines: tuple[deque[Any], ...] = (self._later, self._looks, self._surveys)
+        waiting = [(line, each) for line in lines for each in line if each.job == number]
+        for line, each in waiting:
+            line.remove(each)
+        if waiting or self._sought.pop(number, None) is not None:
             self._say(Ended(number, "stopped", 0.0))
+
+    def _look(self, asked: Look) -> None:
+        try:
+            looked = look(asked, self._checkpoint(_step_directory(Path(asked.path))))
+        except (TinyGPTError, RuntimeError) as error:
+            self._fail(asked.job, error)
+            return
+        self._say(looked)
+
+    def _seek(self, asked: Survey) -> None:
+        try:
+            self._back(Found(asked, find_corpus(asked.data)))
+        except TinyGPTError as error:
+            self._back(Found(asked, error))
+
+    def _survey(self, found: Found) -> None:
+        asked = self._sought.pop(found.asked.job, None)
+        if asked is None:  # stopped meanwhile
+            return
+        try:
+            if isinstance(found.corpus, TinyGPTError):
+                raise found.corpus
+            checkpoint = self._checkpoint(_step_directory(Path(asked.path)))
+            final = self._checkpoint(_step_directory(Path(asked.final))) if asked.final else None
+            self._surveys.append(Surveying(asked, checkpoint, found.corpus, final))
+        except (TinyGPTError, RuntimeError) as error:
+            self._fail(asked.job, error)
+
+    def _step(self, survey: Surveying) -> None:
+        try:
+            if survey.step():
+                return
+            told = survey.told()
+        except (TinyGPTError, RuntimeError) as error:
+            self._surveys.remove(survey)
+            self._fail(survey.job, error)
+            return
+        self._surveys.remove(survey)
+        self._say(told)
 
     def _pick(self, asked: Pick) -> None:
         try:
@@ -215,7 +279,7 @@ def _step_directory(path: Path) -> Path:
     return path
 
 
-def _listen(pipe: IO[bytes], asked: queue.SimpleQueue[Request | None]) -> None:
+def _listen(pipe: IO[bytes], asked: queue.SimpleQueue[Request | Found | None]) -> None:
     with suppress(OSError, ValueError):
         while (request := protocol.next_request(pipe)) is not None:
             asked.put(request)
@@ -224,9 +288,9 @@ def _listen(pipe: IO[bytes], asked: queue.SimpleQueue[Request | None]) -> None:
 
 def serve(source: IO[bytes], out: IO[bytes], device: str) -> None:
     """Answer until the source ends."""
-    asked: queue.SimpleQueue[Request | None] = queue.SimpleQueue()
+    asked: queue.SimpleQueue[Request | Found | None] = queue.SimpleQueue()
     threading.Thread(target=_listen, args=(source, asked), daemon=True).start()
-    worker = Worker(out, device=device)
+    worker = Worker(out, asked.put, device=device)
     while True:
         try:
             request = asked.get(block=not worker.busy)
