@@ -8,6 +8,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Literal, TypeAlias
 
+from rich.cells import cell_len
+
 from tinygpt.params import SamplingParams
 from tinygpt_tui import palette
 from tinygpt_tui.engine.protocol import Token
@@ -144,28 +146,34 @@ def lay_out(side: Side, columns: int, look: Look) -> Flow | None:
 
 
 def heading(side: Side, columns: int, *, active: bool, ascii: bool = False) -> Row:
-    """Which model, checkpoint, seed; how far and how fast."""
+    """Which model, checkpoint, seed; how far and how fast: what matters most, as far as it fits."""
     dot = " - " if ascii else " · "
-    text = side.text
-    parts: list[str] = []
-    if text is not None:
-        if text.opened is not None:
-            parts.append(f"step {text.opened.step:,}")
-            if text.opened.val_loss is not None:
-                parts.append(f"val {loss(text.opened.val_loss, ascii=ascii)}")
-        parts.append(f"seed {text.params.seed}")
-        parts.append(f"{count(len(text.tokens))} tok")
-        if text.writing:
-            parts.append("writing")
-        elif not math.isnan(text.speed):
-            parts.append(rate(text.speed, "tok", ascii=ascii))
-        if text.tokens and not text.writing:
-            parts.append(f"{text.mean_surprisal:.2f} nats")
-        if text.name:
-            parts.append(safe(text.name))
+    facts = _facts_of(side.text, ascii=ascii) if side.text else []
+    room = columns - cell_len(side.title) - 1
+    while facts and sum(cell_len(dot + words) for _, words in facts) > room:
+        facts.remove(max(facts))
     mark = (">" if ascii else "▸") if active else " "
-    words = "".join(f"{dot}{part}" for part in parts)
+    words = "".join(dot + fact for _, fact in facts)
     return fit(row(Span(f"{mark}{side.title}", side.style), Span(words, "muted")), columns)
+
+
+def _facts_of(text: Text, *, ascii: bool) -> list[tuple[int, str]]:
+    """What a heading says, in its order, each with the rank by which it is left out."""
+    facts: list[tuple[int, str]] = []
+    if text.opened is not None:
+        facts.append((1, f"step {text.opened.step:,}"))
+        if text.opened.val_loss is not None:
+            facts.append((6, f"val {loss(text.opened.val_loss, ascii=ascii)}"))
+    facts += [(5, f"seed {text.params.seed}"), (2, f"{count(len(text.tokens))} tok")]
+    if text.writing:
+        facts.append((0, "writing"))
+    elif not math.isnan(text.speed):
+        facts.append((3, rate(text.speed, "tok", ascii=ascii)))
+    if text.tokens and not text.writing:
+        facts.append((4, f"{text.mean_surprisal:.2f} nats"))
+    if text.name:
+        facts.append((0, safe(text.name)))
+    return facts
 
 
 def column(
