@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import ClassVar
 
 from textual import work
-from textual.app import App, ComposeResult, SystemCommand
+from textual.app import ComposeResult, SystemCommand
 from textual.binding import BindingType
 from textual.screen import Screen
 from textual.widgets import ContentSwitcher
@@ -23,6 +23,7 @@ from tinygpt_tui.engine.client import Engine
 from tinygpt_tui.follow import Followed, Follower, News
 from tinygpt_tui.generate.pane import GeneratePane
 from tinygpt_tui.history import History
+from tinygpt_tui.keyboard import OneKeyAtATime
 from tinygpt_tui.keys import CHARTS, GENERAL, RUN, WRITE, Key, bindings
 from tinygpt_tui.overlays import Laid
 from tinygpt_tui.screens.dialog import Ask
@@ -37,7 +38,7 @@ from tinygpt_tui.train.pane import TrainPane
 TABS = tuple(TITLES)
 
 
-class LabApp(App[int]):
+class LabApp(OneKeyAtATime[int]):
     """The terminal laboratory on the runs in one folder."""
 
     TITLE = "tinygpt-tui"
