@@ -1,4 +1,4 @@
-"""``tinygpt-tui --generate``: text to stdout, and what would make it again."""
+"""``tinygpt-tui --generate`` and ``--inspect``: to stdout, for scripts."""
 
 import dataclasses
 import io
@@ -7,12 +7,14 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
+import torch
 
 import tinygpt
 from tests.scenes import make_run
 from tests.test_checkpoint import TOKENIZER, snapshot
-from tinygpt import SamplingParams, checkpoint
+from tinygpt import SamplingParams, checkpoint, heads
 from tinygpt.tokenizer import save_tokenizer
 from tinygpt_tui import cli
 from tinygpt_tui.headless import SAMPLING
@@ -102,6 +104,14 @@ def test_a_run_is_named_as_in_the_app_and_a_prompt_piped(
         (["--generate", "a", "--device", "abacus"], "abacus"),
         (["--generate", "a", "--train-only"], "give one of them"),
         (["--temperature", "0.5"], "--temperature is for --generate"),
+        (["--inspect", "aXb"], "X"),
+        (["--inspect", ""], "nothing to look at"),
+        (["--inspect", "a", "--model", "both"], "--inspect takes dense or moe"),
+        (["--inspect", "a", "--top-k", "5"], "--top-k means nothing to --inspect"),
+        (["--inspect", "a", "--generate", "a"], "--generate and --inspect are two things"),
+        (["--inspect", "a", "--train-only"], "--train-only and --inspect are two things"),
+        (["--inspect", "a", "--inspect-out", "/dev/null/x"], "--inspect-out /dev/null/x cannot be"),
+        (["--inspect-out", "x"], "--inspect-out is for --inspect TEXT"),
     ],
 )
 def test_mistakes_are_named(
@@ -114,6 +124,98 @@ def test_mistakes_are_named(
     shown = capsys.readouterr()
     assert (status, shown.out) == (2, "")
     assert said in shown.err
+
+
+TEXT = "abcdefghijk\nabc"
+"""15 tokens, four more than the context."""
+
+
+@pytest.mark.parametrize("variant", ["dense", "moe"])
+def test_inspect_writes_what_inspect_tokens_finds(
+    run: Path, variant: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = tmp_path / "new" / "look"
+    asked = [str(run), "--inspect", TEXT, "--model", variant, "--inspect-out", str(folder)]
+    assert cli.main(asked) == 0
+    files = sorted(folder.iterdir())
+    assert capsys.readouterr().out.splitlines() == [str(file) for file in files]
+    assert [file.name for file in files] == ["attention.npz", "heads.csv", "routing.csv"]
+    model = tinygpt.load(run / variant).model
+    ids = TOKENIZER.encode(TEXT[-11:])
+    expected = tinygpt.inspect_tokens(model, ids)
+    with np.load(folder / "attention.npz", allow_pickle=False) as found:
+        assert found["attention"].dtype == np.float32
+        np.testing.assert_array_equal(found["attention"], expected.attention)
+        assert "".join(found["tokens"]) == TEXT[-11:]
+        assert found["ids"].tolist() == ids
+        assert {*found.files} >= {"router", "choice"} or variant == "dense"
+        if variant == "moe":
+            np.testing.assert_array_equal(found["router"], expected.router)
+            np.testing.assert_array_equal(found["choice"], expected.choice)
+    rows = (folder / "heads.csv").read_text().splitlines()
+    assert rows[0] == "layer,head,entropy,distance,previous,self,first"
+    assert [row[:4] for row in rows[1:]] == ["0,0,", "0,1,", "1,0,", "1,1,", "2,0,", "2,1,"]
+    assert len((folder / "routing.csv").read_text().splitlines()) == 1 + 33 * (variant == "moe")
+
+
+@pytest.mark.parametrize("variant", ["dense", "moe"])
+def test_inspect_as_json(run: Path, variant: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main([str(run / variant), "--inspect", TEXT, "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    checkpoint = tinygpt.load(run / variant)
+    ids = TOKENIZER.encode(TEXT[-11:])
+    expected = tinygpt.inspect_tokens(checkpoint.model, ids)
+    said = {name: found[name] for name in ("checkpoint", "variant", "step", "text", "start")}
+    assert said == {
+        "checkpoint": str(checkpoint.path),
+        "variant": variant,
+        "step": 7,
+        "text": TEXT,
+        "start": 4,
+    }
+    assert (found["total"], "".join(found["tokens"])) == (15, TEXT[-11:])
+    loss = torch.nn.functional.cross_entropy(expected.logits[:-1], torch.tensor(ids[1:]))
+    assert found["loss"] == pytest.approx(float(loss))
+    assert found["surprisal"][0] is None
+    statistics = heads.statistics(expected.attention)
+    assert found["statistics"] == {name: table.tolist() for name, table in statistics.items()}
+    assert found["chance"] == heads.chance(11)
+    if variant == "dense":
+        assert (found["router"], found["choice"]) == (None, None)
+    else:
+        assert expected.router is not None
+        assert expected.choice is not None
+        assert found["router"] == expected.router.tolist()
+        assert found["choice"] == expected.choice.tolist()
+
+
+def test_inspect_one_token_of_stdin(
+    run: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys, "stdin", io.StringIO("a"))
+    assert cli.main([str(run), "--inspect", "-", "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert (found["tokens"], found["loss"]) == (["a"], None)
+    assert found["statistics"]["previous"] == [[None, None]] * 3
+    assert found["statistics"]["self"] == [[1.0, 1.0]] * 3
+    assert found["chance"]["first"] is None
+
+
+def test_inspect_as_a_table(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main([str(run / "moe"), "--inspect", TEXT]) == 0
+    title, _, names, *rows = capsys.readouterr().out.splitlines()
+    assert title.startswith("moe step 7: tokens 4 to 14 of 15, loss ")
+    assert names == "layer  head   entropy  distance  previous      self     first"
+    found = tinygpt.inspect_tokens(tinygpt.load(run / "moe").model, TOKENIZER.encode(TEXT[-11:]))
+    statistics = heads.statistics(found.attention)
+    numbers = "".join(f"{float(table[2, 1]):10.3f}" for table in statistics.values())
+    assert rows[5] == f"    2     1{numbers}"
+    assert rows[6] == "  all alike     1.591     2.500     0.202     0.275     0.202"
+    assert rows[8] == "layer  expert 0  expert 1  expert 2  expert 3"
+    assert found.choice is not None
+    counts = np.bincount(found.choice[0].flatten(), minlength=4)
+    assert rows[9] == "    0" + "".join(f"{count / 11:10.1%}" for count in counts)
+    assert len(rows) == 12
 
 
 def test_no_run_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -61,6 +61,12 @@ def inspect_tokens(model: GPT, ids: Sequence[int] | Tensor) -> Inspection:
     )
 
 
+def window_start(total: int, context: int, wanted: int | None) -> int:
+    """Where a window of the context begins in so many tokens; without a wish, as late as can be."""
+    last = max(0, total - context)
+    return last if wanted is None else min(max(0, wanted), last)
+
+
 def surprisal(logits: Tensor, ids: Sequence[int] | Tensor) -> Tensor:
     """(T,) nats of each token given those before it, of logits (T, V); that of the first is nan."""
     following = torch.as_tensor(ids, dtype=torch.int64).cpu().flatten()[1:]

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import trainer
 from tinygpt.fields import flag
-from tinygpt_tui import headless
+from tinygpt_tui import headless, inspect_command
 
 
 def make_parser() -> argparse.ArgumentParser:
@@ -22,6 +22,7 @@ def make_parser() -> argparse.ArgumentParser:
         "--train-only", action="store_true", help="train without the interface, then exit"
     )
     headless.add_options(parser)
+    inspect_command.add_options(parser)
     parser.add_argument("--ascii", action="store_true", help="draw with ASCII characters only")
     parser.add_argument("--no-mouse", action="store_true", help="leave the mouse to the terminal")
     return parser
@@ -31,10 +32,16 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run the command; the exit status."""
     parser = make_parser()
     options = parser.parse_args(argv)
-    if hasattr(options, "train_only") and hasattr(options, "generate"):
-        parser.error("--train-only and --generate are two things: give one of them")
+    commands = [name for name in ("train_only", "generate", "inspect") if hasattr(options, name)]
+    if len(commands) > 1:
+        first, second = map(flag, commands[:2])
+        parser.error(f"{first} and {second} are two things: give one of them")
     if hasattr(options, "generate"):
         return headless.command(options)
+    if hasattr(options, "inspect"):
+        return inspect_command.command(options)
+    if hasattr(options, "inspect_out"):
+        parser.error("--inspect-out is for --inspect TEXT")
     if sampling := sorted(vars(options).keys() & headless.SAMPLING.keys()):
         parser.error(f"{flag(sampling[0])} is for --generate PROMPT")
     if hasattr(options, "train_only"):

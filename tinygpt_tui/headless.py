@@ -8,7 +8,7 @@ import os
 import random
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Set
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -68,22 +68,40 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 def command(options: argparse.Namespace) -> int:
     """Write a continuation as the parsed options say; the exit status."""
+    return status_of(lambda: _generate(vars(options)))
+
+
+def status_of(work: Callable[[], None]) -> int:
+    """The exit status of a command: a sentence on stderr for what its user can mend."""
     try:
-        given = vars(options)
-        if others := sorted(given.keys() - OTHERS - SAMPLING.keys()):
-            raise ConfigError(f"{flag(others[0])} means nothing to --generate: leave it out")
-        values = _sampling(given)
-        path = _checkpoint_path(given.get("run"), given["out"], given.get("model"))
-        prompt = sys.stdin.read() if options.generate == "-" else options.generate
-        return _write(prompt, values, path, given.get("device", "auto"), as_json="json" in given)
+        work()
     except TinyGPTError as error:
         sys.stderr.write(f"{error}\n")
         return USAGE
     except BrokenPipeError:  # the reader has read enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # for the flush at exit
-        return 0
     except KeyboardInterrupt:
         return 130
+    return 0
+
+
+def text_given(text: str) -> str:
+    """Itself, or stdin's where it is ``-``."""
+    return sys.stdin.read() if text == "-" else text
+
+
+def refuse_others(given: Mapping[str, Any], own: Set[str], command: str) -> None:
+    """Raises ConfigError for an option that means nothing to a command."""
+    if others := sorted(given.keys() - own):
+        raise ConfigError(f"{flag(others[0])} means nothing to {command}: leave it out")
+
+
+def _generate(given: dict[str, Any]) -> None:
+    refuse_others(given, OTHERS | SAMPLING.keys(), "--generate")
+    values = _sampling(given)
+    path = checkpoint_path(given, "--generate")
+    prompt = text_given(given["generate"])
+    _write(prompt, values, path, given.get("device", "auto"), as_json="json" in given)
 
 
 def _sampling(given: dict[str, Any]) -> dict[str, Any]:
@@ -108,12 +126,17 @@ def _number(name: str, kind: Callable[[str], Any], text: str) -> Any:
         raise ConfigError(f"{flag(name)} {text!r} is not {expected}") from None
 
 
-def _checkpoint_path(run: str | None, out: str, model: str | None) -> Path:
-    """The run, variant or step directory to load; without a name, the live or the newest run."""
+def checkpoint_path(given: Mapping[str, Any], command: str) -> Path:
+    """The run, variant or step directory to load; without a name, the live or the newest run.
+
+    Raises:
+        ConfigError: there is none, or --model names two.
+    """
     from tinygpt.run import VARIANTS, current_run  # noqa: PLC0415 - not for --help
 
+    run, out, model = given.get("run"), given["out"], given.get("model")
     if model is not None and model not in VARIANTS:
-        raise ConfigError(f"--model {model!r} does not write: --generate takes dense or moe")
+        raise ConfigError(f"--model {model!r} is not one model: {command} takes dense or moe")
     if run is None:
         found = current_run(Path(out))
         if found is None:
@@ -128,7 +151,7 @@ def _checkpoint_path(run: str | None, out: str, model: str | None) -> Path:
     return path if model is None else path / model
 
 
-def _write(prompt: str, values: dict[str, Any], path: Path, device: str, *, as_json: bool) -> int:
+def _write(prompt: str, values: dict[str, Any], path: Path, device: str, *, as_json: bool) -> None:
     from tinygpt import load, stream  # noqa: PLC0415 - torch
     from tinygpt.config import build  # noqa: PLC0415
     from tinygpt.training.session import choose_device  # noqa: PLC0415
@@ -142,7 +165,6 @@ def _write(prompt: str, values: dict[str, Any], path: Path, device: str, *, as_j
         found = report(checkpoint, prompt, params, events, took)
         sys.stdout.write(json.dumps(found, ensure_ascii=False) + "\n")
         sys.stdout.flush()
-    return 0
 
 
 def _shown(stream: Iterator[TokenEvent], *, hide: bool) -> list[TokenEvent]:

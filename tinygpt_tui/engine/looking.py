@@ -13,7 +13,7 @@ from tinygpt import heads
 from tinygpt.checkpoint import Checkpoint
 from tinygpt.corpus import Corpus, split
 from tinygpt.errors import TinyGPTError, TokenizerError
-from tinygpt.inspection import inspect_tokens, surprisal
+from tinygpt.inspection import inspect_tokens, surprisal, window_start
 from tinygpt.survey import Surveyor
 from tinygpt.tokenizer import Tokenizer
 from tinygpt_tui.engine.protocol import Example, Look, Looked, Survey, Surveyed
@@ -60,12 +60,6 @@ def look(asked: Look, checkpoint: Checkpoint) -> Looked:
         surprisal=raw(surprisal(found.logits, window)),
         statistics=all_raw(heads.statistics(found.attention)),
     )
-
-
-def window_start(total: int, context: int, wanted: int | None) -> int:
-    """Where a window of the context begins in so many tokens; without a wish, as late as can be."""
-    last = max(0, total - context)
-    return last if wanted is None else min(max(0, wanted), last)
 
 
 class Surveying:
