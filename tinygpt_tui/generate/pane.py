@@ -176,7 +176,8 @@ class GeneratePane(Container):
         if self._note:
             below += view.sentence(self._note, width, "warn")
         if look.colour != "plain":
-            below.append(view.legend(look, text, width))
+            routed = (side.text for side in console.sides if side.text and side.text.experts)
+            below.append(view.legend(look, next(routed, text), width))
         self._inspector = 0
         if console.cursor is not None and text is not None and not console.listed:
             across = max(1, width // view.CHOICE)

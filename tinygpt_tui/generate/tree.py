@@ -57,6 +57,11 @@ class Text:
         return sum(token.surprisal for token in self.tokens) / len(self.tokens)
 
     @property
+    def experts(self) -> int:
+        """A layer of the model that wrote it; 0 for Dense, and until that is known."""
+        return self.opened.experts if self.opened else 0
+
+    @property
     def speed(self) -> float:
         """Tokens a second of the last stretch; NaN before it is known."""
         return self.made / self.seconds if self.seconds else math.nan

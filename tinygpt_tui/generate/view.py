@@ -115,7 +115,7 @@ def legend(look: Look, text: Text | None, columns: int) -> Row:
     mark = "#" if look.ascii else "■"
     parts: list[Span | str] = [Span(f" {look.colour} ", "muted")]
     if look.colour == "expert":
-        experts = text.opened.experts if text and text.opened else 0
+        experts = text.experts if text else 0
         if not experts:
             return fit(row(Span(" expert: Dense has none", "muted")), columns)
         parts += [Span(f"of layer {look.layer} ", "muted")]
