@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from tinygpt.model import GPT
     from tinygpt.params import SamplingParams
     from tinygpt.sampling import filter_logits
+    from tinygpt.survey import Findings, Surveyor, survey_tokens
     from tinygpt.tokenizer import CharTokenizer
 
 _HOME = {
@@ -36,6 +37,9 @@ _HOME = {
     "TinyGPTError": "errors",
     "Inspection": "inspection",
     "inspect_tokens": "inspection",
+    "Findings": "survey",
+    "Surveyor": "survey",
+    "survey_tokens": "survey",
     "GPT": "model",
     "CharTokenizer": "tokenizer",
 }
@@ -44,11 +48,13 @@ __all__ = [
     "GPT",
     "CharTokenizer",
     "Checkpoint",
+    "Findings",
     "Inspection",
     "MoEConfig",
     "ModelConfig",
     "RunConfig",
     "SamplingParams",
+    "Surveyor",
     "TinyGPTError",
     "TokenEvent",
     "filter_logits",
@@ -57,6 +63,7 @@ __all__ = [
     "load",
     "stream",
     "stream_many",
+    "survey_tokens",
 ]
 
 
