@@ -1,0 +1,538 @@
+"""The Attention tab's widget: keys change the choice or ask the engine; the view draws."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import ClassVar
+
+import numpy as np
+from textual import events
+from textual.app import ComposeResult
+from textual.binding import BindingType
+from textual.containers import Container
+from textual.message import Message
+from textual.timer import Timer
+
+from tinygpt import atomic
+from tinygpt.tokenizer import summarize
+from tinygpt_tui import exports, palette
+from tinygpt_tui.attention import layout, state, view
+from tinygpt_tui.attention.browser import Browser
+from tinygpt_tui.attention.state import COLOURS, FACTORS, MODES, POOLINGS, SCALES, Choice
+from tinygpt_tui.cellview import CellView
+from tinygpt_tui.engine.client import Engine
+from tinygpt_tui.engine.protocol import Reply, Request
+from tinygpt_tui.generate import memory
+from tinygpt_tui.generate.pane import save_problem
+from tinygpt_tui.generate.prompt import PromptArea
+from tinygpt_tui.generate.screens import Pick, Picked
+from tinygpt_tui.keys import LOOK, bindings
+from tinygpt_tui.palette import NAMES
+from tinygpt_tui.render.svg import svg
+from tinygpt_tui.screens.dialog import AskText
+
+FRAME = 0.03
+"""Seconds between two frames that only answers of the engine ask for."""
+PLAY = 0.5
+"""Seconds that a checkpoint of the film stands."""
+LONGEST = 200_000
+"""Characters of a file that are read."""
+
+
+class Written:
+    """What the Generate tab has written: prompt and text, and the character under its cursor."""
+
+    def __init__(self, text: str, at: int | None) -> None:
+        self.text, self.at = text, at
+
+
+class Heard(Message):
+    """A reply of the engine."""
+
+    def __init__(self, reply: Reply) -> None:
+        super().__init__()
+        self.reply = reply
+
+
+class AttentionPane(Container):
+    """All heads, one head, a part of it, the text: a ladder that Enter and Esc climb."""
+
+    BINDINGS: ClassVar[list[BindingType]] = bindings(LOOK)
+    DEFAULT_CSS = """
+    AttentionPane { height: 1fr; }
+    AttentionPane PromptArea { display: none; height: 3; }
+    AttentionPane #looked { height: 1fr; }
+    """
+    can_focus = True
+
+    def __init__(
+        self,
+        engine: Engine,
+        written: Callable[[], Written | None],
+        *,
+        ascii: bool = False,
+        glyphs: bool = False,
+        id: str | None = None,
+    ) -> None:
+        """`written` gives what the Generate tab has written. `glyphs`: there are no colours."""
+        super().__init__(id=id)
+        self.engine, self._written = engine, written
+        self.browser = Browser(self._ask, engine.number, ascii=ascii, glyphs=glyphs)
+        self._timer: Timer | None = None
+        self._film: Timer | None = None
+        self._drawn = 0.0
+
+    def _ask(self, request: Request) -> None:
+        self.engine.ask(request, self._hear)
+
+    def _hear(self, reply: Reply) -> None:
+        self.post_message(Heard(reply))
+
+    def compose(self) -> ComposeResult:
+        """A field that is opened to type a text, and everything else."""
+        yield PromptArea("", self.browser.unknown, id="looked-text")
+        yield CellView(id="looked")
+
+    def open(self, run: Path | None) -> None:
+        """Look into this run's models from now on."""
+        self.browser.open(run)
+        self.draw()
+
+    def checkpoints(self, kept: dict[str, list[int]]) -> None:
+        """The run's checkpoints, as they were just listed."""
+        if kept != self.browser.kept:
+            self.browser.checkpoints(kept)
+            if self.is_on_screen:
+                self.shown()
+
+    def shown(self) -> None:
+        """The tab is on the screen: something is looked at, whatever was chosen before."""
+        self.browser.learn()
+        if self.browser.variants:
+            self.engine.start()
+            written = None if self.browser.text else self._written()
+            if written is not None and len(written.text) > 1:
+                self.browser.give(written.text, "Generate", written.at)
+            self.browser.begin(memory.Prompts().last)
+            self.browser.look()
+        self.draw()
+
+    # -- drawing --------------------------------------------------------------------------------
+
+    def on_resize(self, _: events.Resize) -> None:
+        """Lay everything out anew."""
+        self.call_after_refresh(self.draw)
+
+    def on_show(self) -> None:
+        """Catch up."""
+        self.draw()
+
+    @property
+    def choice(self) -> Choice:
+        """What is looked at, and how."""
+        return self.browser.choice
+
+    @property
+    def room(self) -> tuple[int, int]:
+        """Columns and lines of what is drawn."""
+        size = self.query_one("#looked", CellView).size
+        return size.width, size.height
+
+    def choose(self, choice: Choice) -> None:
+        """Take a choice, and show it."""
+        self.browser.choice = choice
+        self.draw()
+
+    def draw_later(self) -> None:
+        """Within a frame."""
+        if self._timer is None:
+            wait = max(FRAME - (time.monotonic() - self._drawn), 0.001)
+            self._timer = self.set_timer(wait, self.draw)
+
+    def draw(self) -> None:
+        """Everything, now; what did not change is not sent."""
+        if self._timer is not None:
+            self._timer.stop()
+            self._timer = None
+        columns, lines = self.room
+        if not self.is_on_screen or not columns or not lines:
+            return
+        self._drawn = time.monotonic()
+        browser = self.browser
+        if browser.shown is not None and browser.shown.size:
+            browser.choice = layout.settled(
+                browser.choice, browser.shown, browser.statistics, (columns, lines), pin=browser.pin
+            )
+        self.query_one("#looked", CellView).show(view.tab(browser.scene(), columns, lines))
+
+    # -- the engine -----------------------------------------------------------------------------
+
+    def on_heard(self, message: Heard) -> None:
+        """Take it in; drawn with the next frame."""
+        if self.browser.take(message.reply):
+            self.draw_later()
+
+    # -- the ladder -----------------------------------------------------------------------------
+
+    def action_enter(self) -> None:
+        """Further in."""
+        self.choose(state.climb(self.choice, 1))
+
+    def action_back(self) -> None:
+        """Stop the film; else further out."""
+        if self.browser.playing:
+            self.action_play()
+            return
+        self.browser.words = ""
+        self.choose(state.climb(self.choice, -1))
+
+    def action_move(self, across: int, down: int) -> None:
+        """The cursor, or another head."""
+        shown, choice = self.browser.shown, self.choice
+        if shown is None or not shown.size:
+            return
+        match choice.level:
+            case "grid":
+                self._move_head(across, down)
+            case "head":
+                self._move_bucket(across, down)
+            case "window":
+                self.choose(state.move(choice, shown, queries=down, keys=across))
+            case "text":
+                self._move_character(across, down)
+
+    def _move_head(self, across: int, down: int) -> None:
+        shown, browser = self.browser.shown, self.browser
+        assert shown is not None
+        columns, lines = self.room
+        body = layout.plan(self.choice, columns, lines).body
+        wide = layout.thumbnails(shown.layers, shown.heads, columns, body).across
+        every = state.order(self.choice, browser.statistics, shown)
+        self.choose(state.walk(self.choice, every, across + down * wide))
+
+    def _move_bucket(self, across: int, down: int) -> None:
+        browser, choice, shown = self.browser, self.choice, self.browser.shown
+        assert shown is not None
+        columns, lines = self.room
+        pinned = browser.pin is not None
+        planned = layout.plan(choice, columns, lines, pinned=pinned)
+        wide, high = layout.map_size(planned, pinned=pinned)
+        total = shown.start + shown.size
+        framed = layout.frame(choice, browser.matrix, wide, high, total=total)
+        if not framed.pooled:
+            self.choose(state.move(choice, shown, queries=down, keys=across))
+            return
+        self.choose(
+            state.move_buckets(choice, browser.matrix, framed.pixels, down=down, right=across)
+        )
+
+    def _move_character(self, across: int, down: int) -> None:
+        shown, choice = self.browser.shown, self.choice
+        assert shown is not None
+        query = choice.query + across
+        if down:
+            flow = view.flow_of(shown, self.room[0], ascii=choice.ascii)
+            line, column = flow.place(query)
+            line = min(max(line + down, 0), flow.height - 1)
+            found = flow.token_at(line, column)
+            query = query if found is None else found
+        moved = state.move(replace(choice, query=query), shown)
+        line_ = self.browser.matrix[moved.query, : moved.query + 1]
+        self.choose(replace(moved, key=int(line_.argmax())))
+
+    def action_jump(self, where: str) -> None:
+        """To the first or the last query."""
+        shown = self.browser.shown
+        if shown is not None and shown.size:
+            query = 0 if where == "first" else shown.size - 1
+            self.choose(state.fitted(replace(self.choice, query=query), shown))
+
+    def action_head(self, by: int) -> None:
+        """Another head."""
+        if self.browser.shown is not None:
+            self.choose(state.turn(self.choice, self.browser.shown, heads=by))
+
+    def action_layer(self, by: int) -> None:
+        """Another layer."""
+        if self.browser.shown is not None:
+            self.choose(state.turn(self.choice, self.browser.shown, layers=by))
+
+    # -- how it is looked at --------------------------------------------------------------------
+
+    def action_mode(self) -> None:
+        """A head, the mean of heads, rollout."""
+        mode = MODES[(MODES.index(self.choice.mode) + 1) % len(MODES)]
+        level = "head" if self.choice.level == "grid" and mode != "head" else self.choice.level
+        self.choose(replace(self.choice, mode=mode, level=level))
+
+    def action_statistic(self) -> None:
+        """What stands under each head."""
+        self.browser.next_statistic()
+        self.draw()
+
+    def action_sort(self) -> None:
+        """By the statistic, or by layer."""
+        self.choose(replace(self.choice, ordered=not self.choice.ordered))
+
+    def action_survey(self) -> None:
+        """The heads over the validation split."""
+        self.browser.ask_survey()
+        self.notify("Surveying all heads over a sample of the validation split", timeout=2)
+
+    def action_colours(self) -> None:
+        """Another colour map."""
+        paint = self.choice.paint
+        chosen = state.after(paint.colours, COLOURS)
+        self.choose(replace(self.choice, paint=replace(paint, colours=chosen)))
+
+    def action_scale(self) -> None:
+        """Root, linear, each row by its own."""
+        paint = self.choice.paint
+        scale = SCALES[(SCALES.index(paint.scale) + 1) % len(SCALES)]
+        self.choose(replace(self.choice, paint=replace(paint, scale=scale)))
+
+    def action_pooling(self) -> None:
+        """The largest of a cell, or the mean."""
+        paint = self.choice.paint
+        pooling = POOLINGS[(POOLINGS.index(paint.pooling) + 1) % len(POOLINGS)]
+        self.choose(replace(self.choice, paint=replace(paint, pooling=pooling)))
+
+    def action_zoom(self, by: int) -> None:
+        """Numbers larger or smaller; from a whole head, into its window."""
+        now = self.choice.factor or (2 if by < 0 else 1)
+        place = min(max(FACTORS.index(now) + by, 0), len(FACTORS) - 1)
+        level = "window" if self.choice.level == "head" and by > 0 else self.choice.level
+        self.choose(replace(self.choice, factor=FACTORS[place], level=level))
+
+    def action_incoming(self) -> None:
+        """Where a character looks, or who looks at it."""
+        self.choose(replace(self.choice, incoming=not self.choice.incoming, level="text"))
+
+    def action_pin(self) -> None:
+        """Hold this map and compare it with others."""
+        if self.browser.toggle_pin():
+            self.notify("Held on the left: choose another head, model, step or text", timeout=3)
+        self.draw()
+
+    # -- which model ----------------------------------------------------------------------------
+
+    def action_variant(self) -> None:
+        """Dense or MoE."""
+        self.browser.other_variant()
+        self.draw()
+
+    def action_film(self, by: int) -> None:
+        """A checkpoint on or back."""
+        self.browser.film(by)
+        self.draw()
+
+    def action_play(self) -> None:
+        """Through all checkpoints."""
+        self.browser.play()
+        if self._film is None:
+            self._film = self.set_interval(PLAY, self._advance, pause=True)
+        if self.browser.playing:
+            self._film.reset()
+            self._film.resume()
+        else:
+            self._film.pause()
+        self.draw()
+
+    def _advance(self) -> None:
+        """The next checkpoint, once this one is on the screen."""
+        if (
+            not self.browser.playing
+            or not self.is_on_screen
+            or (not self.browser.busy and not self.browser.film(1))
+        ):
+            self.browser.playing = False
+        if not self.browser.playing and self._film is not None:
+            self._film.pause()
+        self.draw()
+
+    def action_checkpoint(self) -> None:
+        """Any that is kept."""
+        browser = self.browser
+        entries = [("newest", "the newest, whichever it is")]
+        entries += [
+            (str(step), f"{NAMES[browser.variant]:<6} step {step:>8,}")
+            for step in reversed(browser.steps)
+        ]
+
+        def answered(picked: Picked | None) -> None:
+            if picked is not None:
+                browser.to_step(None if picked.value == "newest" else int(picked.value))
+                self.draw()
+
+        self.app.push_screen(Pick("Checkpoint", entries, plain=self.choice.ascii), answered)
+
+    # -- which text -----------------------------------------------------------------------------
+
+    def action_page(self, by: int) -> None:
+        """Another part of a long text."""
+        if not self.browser.page(by):
+            self.notify("There is no more of the text", timeout=2)
+        self.draw()
+
+    def action_type(self) -> None:
+        """A text to look at."""
+        field = self.query_one(PromptArea)
+        field.display = True
+        field.put(self.browser.text)
+        field.focus()
+
+    def on_prompt_area_left(self) -> None:
+        """Nothing is changed; what was typed stays in the field until it is opened anew."""
+        self._close_field()
+
+    def on_prompt_area_submitted(self) -> None:
+        """Look at it, if every character is known."""
+        text = self.query_one(PromptArea).text
+        unknown = self.browser.unknown(text)
+        if not text or unknown:
+            self.browser.words = (
+                f"not in the vocabulary: {summarize(sorted(unknown), 8)}"
+                if unknown
+                else "An empty text has nothing to look at: type at least one character"
+            )
+            self.draw()
+            return
+        self.browser.give(text, "typed")
+        self._close_field()
+
+    def on_prompt_area_random_line(self) -> None:
+        """A line of the corpus instead."""
+        self._close_field()
+        self.action_corpus()
+
+    def _close_field(self) -> None:
+        self.query_one(PromptArea).display = False
+        self.focus()
+        self.call_after_refresh(self.draw)
+
+    def action_corpus(self) -> None:
+        """A random line."""
+        self.browser.corpus()
+        self.draw()
+
+    def action_written(self) -> None:
+        """What the Generate tab wrote."""
+        written = self._written()
+        if written is None or not written.text:
+            self.browser.words = "The Generate tab has written nothing yet: 2, then g"
+        else:
+            self.browser.give(written.text, "Generate", written.at)
+        self.draw()
+
+    def action_file(self) -> None:
+        """A text file."""
+        self.app.push_screen(
+            AskText(
+                "Look at the text of a file",
+                "",
+                file_problem,
+                title="File",
+                plain=self.choice.ascii,
+            ),
+            self._file_named,
+        )
+
+    def _file_named(self, name: str | None) -> None:
+        if not name:
+            return
+        path = Path(name).expanduser()
+        try:
+            with open(path, encoding="utf-8", errors="replace") as file:
+                text = file.read(LONGEST)
+        except OSError as error:
+            self.browser.words = f"cannot read {path}: {error.strerror}"
+        else:
+            self.browser.give(text, path.name)
+        self.draw()
+
+    # -- files ----------------------------------------------------------------------------------
+
+    def action_save(self) -> None:
+        """The map, everything, the statistics, or the picture."""
+        if self.browser.shown is None:
+            self.notify("There is nothing to save yet", severity="warning")
+            return
+        entries = [
+            ("csv", "this map as CSV, a row a query"),
+            ("npz", "all layers and heads as NPZ, for NumPy"),
+            ("heads", "statistics of all heads as CSV"),
+            ("svg", "this view as an SVG picture"),
+        ]
+        self.app.push_screen(Pick("Save", entries, plain=self.choice.ascii), self._save_what)
+
+    def _save_what(self, picked: Picked | None) -> None:
+        shown, choice = self.browser.shown, self.choice
+        if picked is None or shown is None:
+            return
+        what = picked.value
+        part = {
+            "csv": f"layer{choice.layer}-head{choice.head}.csv",
+            "npz": "attention.npz",
+            "heads": "heads.csv",
+            "svg": f"{choice.level}.svg",
+        }[what]
+        if what == "csv" and choice.mode != "head":
+            part = f"layer{choice.layer}-{choice.mode}.csv"
+
+        def answered(name: str | None) -> None:
+            if name:
+                self._save(what, Path(name).expanduser())
+
+        self.app.push_screen(
+            AskText(
+                "Save to a file; one that is there is not replaced",
+                f"{shown.variant}-{shown.step}-{part}",
+                save_problem,
+                title="Save",
+                keep=True,
+                plain=choice.ascii,
+            ),
+            answered,
+        )
+
+    def _save(self, what: str, path: Path) -> None:
+        shown, browser = self.browser.shown, self.browser
+        assert shown is not None
+        try:
+            match what:
+                case "csv":
+                    exports.write_map_csv(path, browser.matrix, list(shown.texts))
+                case "npz":
+                    exports.write_npz(
+                        path,
+                        attention=shown.attention,
+                        tokens=np.array(shown.texts),
+                        step=np.array(shown.step),
+                        variant=np.array(shown.variant),
+                        start=np.array(shown.start),
+                        **browser.statistics,
+                    )
+                case "heads":
+                    exports.write_heads_csv(path, browser.statistics)
+                case _:
+                    atomic.write_text(path, self._picture())
+        except OSError as error:
+            self.notify(f"cannot write {path}: {error.strerror}", severity="error", markup=False)
+            return
+        self.notify(f"Saved {path}", markup=False)
+
+    def _picture(self) -> str:
+        dark = self.app.current_theme.dark
+        rows = self.query_one("#looked", CellView).rows
+        return svg(rows, lambda name: palette.style(name, dark=dark), dark=dark)
+
+
+def file_problem(name: str) -> str | None:
+    """Why a file cannot be looked at."""
+    path = Path(name).expanduser()
+    if not name.strip() or path.is_dir():
+        return "Name a text file"
+    return None if path.is_file() else f"There is no file {path}"

@@ -1,0 +1,260 @@
+"""A matrix of attention as rows of cells: half blocks in colours, or glyphs where there are none.
+
+Letters: Q queries (rows), K keys (columns). A *pixel* is what one number is drawn as: half a cell
+of a terminal, which is about twice as high as wide, or with glyphs two cells beside each other;
+either way a square. A map that is larger than its window is pooled into even buckets, one that is
+smaller is drawn larger by a whole factor.
+
+What lies in the future of its query (key > query) is no number: it has a code of its own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cache
+from typing import Any, Literal, NamedTuple, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tinygpt_tui.render.cells import Row, Span
+
+Scale: TypeAlias = Literal["linear", "sqrt", "row"]
+Pooling: TypeAlias = Literal["max", "mean"]
+Floats: TypeAlias = NDArray[np.floating[Any]]
+Codes: TypeAlias = NDArray[np.intp]
+
+LEVELS = 14
+"""Of a colour map: as many as the 256-colour cube holds near it, in steps one can tell apart."""
+RAMP = ".:-=+*#%@"
+"""The glyphs of levels; the future is blank, so that zero must not be."""
+MASKED, POINTER, GUIDE, BLANK = range(LEVELS, LEVELS + 4)
+"""Codes beside the levels: the future, the cell under the cursor, the lines from it to the labels,
+nothing."""
+_GLYPHS = {MASKED: " ", POINTER: "O", GUIDE: "'", BLANK: " "}
+_CHOICE = 8
+_LEAST = 1e-12
+
+
+@dataclass(frozen=True)
+class Paint:
+    """How numbers become colours."""
+
+    colours: str = "viridis"
+    """A map of the palette."""
+    scale: Scale = "sqrt"
+    pooling: Pooling = "max"
+    glyphs: bool = False
+    """No colours, nothing but ASCII."""
+
+
+class Pixels(NamedTuple):
+    """A matrix that fits its window, and how it was made to fit."""
+
+    values: Floats
+    """(R, C); 0 where masked."""
+    future: NDArray[np.bool_]
+    """(R, C): every number of the bucket lies in the future."""
+    rows: Codes
+    """(R + 1,): bucket r holds the queries from rows[r] to rows[r + 1]."""
+    columns: Codes
+    """(C + 1,)"""
+    factor: int
+    """Pixels a side that one bucket is drawn as."""
+
+
+class View(NamedTuple):
+    """The part of a matrix that is shown."""
+
+    queries: tuple[int, int]
+    keys: tuple[int, int]
+
+
+def whole(matrix: Floats) -> View:
+    """All of it."""
+    return View((0, matrix.shape[0]), (0, matrix.shape[1]))
+
+
+def room(columns: int, lines: int, *, glyphs: bool = False) -> tuple[int, int]:
+    """Pixels (down, across) that cells have room for."""
+    return (lines, columns // 2) if glyphs else (2 * lines, columns)
+
+
+def pixels(matrix: Floats, part: View, down: int, across: int, pooling: Pooling = "max") -> Pixels:
+    """A part of a (Q, K) matrix in at most `down` x `across` pixels.
+
+    Pooled by maximum or mean where it is larger; the mean leaves out the future. Buckets differ in
+    size by one at most, so that the window is filled whatever the size of the map.
+    """
+    rows, columns = _edges(part.queries, down), _edges(part.keys, across)
+    tall, wide = len(rows) - 1, len(columns) - 1
+    future = columns[:-1][None, :] > (rows[1:] - 1)[:, None]
+    cut = matrix[part.queries[0] : part.queries[1], part.keys[0] : part.keys[1]]
+    starts = rows[:-1] - part.queries[0], columns[:-1] - part.keys[0]
+    if not cut.size:
+        values: Floats = np.zeros((tall, wide), np.float32)
+    elif pooling == "max":
+        values = np.maximum.reduceat(np.maximum.reduceat(cut, starts[0], axis=0), starts[1], axis=1)
+    else:
+        past = np.tri(*matrix.shape, dtype=np.float32)
+        past = past[part.queries[0] : part.queries[1], part.keys[0] : part.keys[1]]
+        values = _sums(cut * past, *starts) / np.maximum(_sums(past, *starts), 1)
+    factor = max(1, min(down // max(tall, 1), across // max(wide, 1)))
+    return Pixels(np.where(future, 0, values).astype(np.float32), future, rows, columns, factor)
+
+
+def _edges(span: tuple[int, int], most: int) -> Codes:
+    """Where buckets begin and end."""
+    size = max(span[1] - span[0], 0)
+    count = max(1, min(size, most))
+    return span[0] + np.arange(count + 1) * size // count
+
+
+def _sums(matrix: Floats, rows: Codes, columns: Codes) -> Floats:
+    summed: Floats = np.add.reduceat(np.add.reduceat(matrix, rows, axis=0), columns, axis=1)
+    return summed
+
+
+def bucket_words(shown: Pixels, pooling: Pooling, *, ascii: bool = False) -> str:
+    """How many numbers a cell stands for: "1 cell = 4-5x4-5, max"."""
+    times = "x" if ascii else "×"  # noqa: RUF001 - the sign is meant
+    tall, wide = (_sizes(edges) for edges in (shown.rows, shown.columns))
+    if tall == wide == "1":
+        return f"1:1, drawn {shown.factor}{times}" if shown.factor > 1 else "1:1"
+    return f"1 cell = {tall}{times}{wide}, {pooling}"
+
+
+def _sizes(edges: Codes) -> str:
+    sizes = np.diff(edges)
+    least, most = int(sizes.min()), int(sizes.max())
+    return f"{most}" if least == most else f"{least}-{most}"
+
+
+def peak(matrix: Floats) -> float:
+    """The weight that has the brightest colour: the largest where a query has some choice.
+
+    The first queries see so few keys that their weights are large whatever the head does; they
+    would leave nothing but dark colours for the others.
+    """
+    chosen = matrix[min(_CHOICE, len(matrix) // 2) :]
+    return float(chosen.max()) if chosen.size else 0.0
+
+
+def codes(shown: Pixels, scale: Scale, top: float, levels: int = LEVELS) -> Codes:
+    """(R, C) levels from 0 to `levels` - 1, or MASKED. `top` is the weight of the last level."""
+    values = shown.values
+    most = values.max(axis=1, keepdims=True, initial=0) if scale == "row" else np.float32(top)
+    part = np.clip(values / np.maximum(most, _LEAST), 0, 1)
+    if scale == "sqrt":
+        part = np.sqrt(part)
+    found = np.minimum((part * levels).astype(np.intp), levels - 1)
+    return np.where(shown.future, MASKED, found)
+
+
+def enlarge(found: Codes, factor: int) -> Codes:
+    """Each code as a square of them."""
+    return np.repeat(np.repeat(found, factor, axis=0), factor, axis=1) if factor > 1 else found
+
+
+def find(edges: Codes, position: int) -> int | None:
+    """The bucket that a position lies in; None outside."""
+    if not edges[0] <= position < edges[-1]:
+        return None
+    return int(np.searchsorted(edges, position, side="right")) - 1
+
+
+def point(canvas: Codes, shown: Pixels, query: int, key: int) -> None:
+    """Mark a cell in an enlarged canvas, and lead lines from it through the future to the labels.
+
+    The lines stand only where there is no number: at the right of the query's row, and above the
+    diagonal in the key's column.
+    """
+    y, x = find(shown.rows, query), find(shown.columns, key)
+    factor = shown.factor
+    middle = factor // 2
+    if y is not None:
+        line = canvas[y * factor + middle]
+        line[line == MASKED] = GUIDE
+    if x is not None:
+        line = canvas[:, x * factor + middle]
+        line[line == MASKED] = GUIDE
+    if y is None or x is None:
+        return
+    square = canvas[y * factor : (y + 1) * factor, x * factor : (x + 1) * factor]
+    inner = square[1:-1, 1:-1].copy()
+    square[:] = POINTER
+    if factor >= 4:  # large enough for a frame that leaves the colour to be seen
+        square[1:-1, 1:-1] = inner
+
+
+def heat(canvas: Codes, paint: Paint) -> list[Row]:
+    """A canvas of codes as rows: half as many as it has lines, or with glyphs as many."""
+    return _glyph_rows(canvas) if paint.glyphs else _half_blocks(canvas, paint.colours)
+
+
+def _half_blocks(canvas: Codes, colours: str) -> list[Row]:
+    if len(canvas) % 2:
+        canvas = np.vstack([canvas, np.full((1, canvas.shape[1]), BLANK)])
+    pairs = canvas[0::2] * (BLANK + 1) + canvas[1::2]
+    table = _blocks(colours)
+    return [_runs(line, table) for line in pairs]
+
+
+def _glyph_rows(canvas: Codes) -> list[Row]:
+    table = _glyphs()
+    return [_runs(line, table) for line in np.repeat(canvas, 2, axis=1)]
+
+
+def _runs(line: Codes, table: Sequence[Span]) -> Row:
+    """A row of cells by their numbers in `table`, equal neighbours as one span."""
+    if not len(line):
+        return ()
+    ends = np.append(np.flatnonzero(line[1:] != line[:-1]) + 1, len(line))
+    spans: list[Span] = []
+    begin = 0
+    for end, code in zip(ends.tolist(), line[ends - 1].tolist(), strict=True):
+        text, style = table[code]
+        spans.append(Span(text * (end - begin), style))
+        begin = end
+    return tuple(spans)
+
+
+@cache
+def _blocks(colours: str) -> list[Span]:
+    """By upper code * (BLANK + 1) + lower code: a cell of two pixels."""
+    names = [*(f"{colours}.{level}" for level in range(LEVELS)), "masked", "pointer", "guide", ""]
+    found = []
+    for upper in names:
+        for lower in names:
+            if upper == lower:  # a space is one byte, a half block three
+                found.append(Span(" ", f"/{upper}" if upper else ""))
+            elif lower:
+                found.append(Span("▀", f"{upper}/{lower}") if upper else Span("▄", lower))
+            else:
+                found.append(Span("▀", upper))
+    return found
+
+
+@cache
+def _glyphs() -> list[Span]:
+    """By code: half of a pixel's two cells. Fewer glyphs than levels: neighbours share one."""
+    ramp = [RAMP[level * len(RAMP) // LEVELS] for level in range(LEVELS)]
+    spans = [Span(glyph, "text") for glyph in ramp]
+    styles = {MASKED: "", POINTER: "reverse", GUIDE: "faint", BLANK: ""}
+    return spans + [Span(_GLYPHS[code], style) for code, style in styles.items()]
+
+
+def legend(paint: Paint, columns: int) -> Row:
+    """The levels beside each other, each `columns` wide."""
+    levels = np.repeat(np.arange(LEVELS), columns)
+    if paint.glyphs:
+        return _runs(levels, _glyphs())
+    return _runs(levels * (BLANK + 1) + levels, _blocks(paint.colours))
+
+
+def blend(level: int, paint: Paint) -> str:
+    """The style of a character on a level: for text that is coloured by its weight."""
+    if paint.glyphs:
+        return ("faint", "text", "strong", "reverse")[min(level * 4 // LEVELS, 3)]
+    return f"{'bright' if level < LEVELS // 2 else 'ink'}/{paint.colours}.{level}"
