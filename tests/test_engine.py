@@ -346,6 +346,9 @@ def test_looks_and_surveys_are_stopped_wherever_they_are(run: Path) -> None:
 
 def test_an_engine_that_dies_fails_its_jobs_and_is_started_anew(run: Path) -> None:
     heard = Heard()
+    looking = heard.engine.number()
+    heard.ask(Look(looking, str(run / "dense"), "abc"))
+    assert isinstance(heard.until_over(looking)[looking][-1], Looked)
     job = heard.engine.number()
     heard.ask(Write(job, str(run / "dense"), "a", {"max_new_tokens": 100_000}))
     assert isinstance(heard.replies.get(timeout=PATIENCE), Opened)
@@ -362,3 +365,4 @@ def test_an_engine_that_dies_fails_its_jobs_and_is_started_anew(run: Path) -> No
     assert second not in (None, pid)
     heard.engine.close()
     until(lambda: heard.engine.pid is None)
+    assert heard.replies.empty()  # what was answered fails no more

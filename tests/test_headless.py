@@ -153,7 +153,7 @@ def test_inspect_writes_what_inspect_tokens_finds(
             np.testing.assert_array_equal(found["router"], expected.router)
             np.testing.assert_array_equal(found["choice"], expected.choice)
     rows = (folder / "heads.csv").read_text().splitlines()
-    assert rows[0] == "layer,head,entropy,distance,previous,self,first"
+    assert rows[0] == "layer,head,entropy,distance,previous,self,first,duplicate,induction"
     assert [row[:4] for row in rows[1:]] == ["0,0,", "0,1,", "1,0,", "1,1,", "2,0,", "2,1,"]
     assert len((folder / "routing.csv").read_text().splitlines()) == 1 + 33 * (variant == "moe")
 
@@ -177,9 +177,9 @@ def test_inspect_as_json(run: Path, variant: str, capsys: pytest.CaptureFixture[
     loss = torch.nn.functional.cross_entropy(expected.logits[:-1], torch.tensor(ids[1:]))
     assert found["loss"] == pytest.approx(float(loss))
     assert found["surprisal"][0] is None
-    statistics = heads.statistics(expected.attention)
+    statistics = heads.statistics(expected.attention) | heads.repeated(checkpoint.model, 5)
     assert found["statistics"] == {name: table.tolist() for name, table in statistics.items()}
-    assert found["chance"] == heads.chance(11)
+    assert found["chance"] == heads.chance(11) | heads.repeated_chance(5)
     if variant == "dense":
         assert (found["router"], found["choice"]) == (None, None)
     else:
@@ -205,12 +205,15 @@ def test_inspect_as_a_table(run: Path, capsys: pytest.CaptureFixture[str]) -> No
     assert cli.main([str(run / "moe"), "--inspect", TEXT]) == 0
     title, _, names, *rows = capsys.readouterr().out.splitlines()
     assert title.startswith("moe step 7: tokens 4 to 14 of 15, loss ")
-    assert names == "layer  head   entropy  distance  previous      self     first"
-    found = tinygpt.inspect_tokens(tinygpt.load(run / "moe").model, TOKENIZER.encode(TEXT[-11:]))
-    statistics = heads.statistics(found.attention)
+    assert names[:50] == "layer head   entropy  distance  previous      self"
+    assert names[50:] == "     first duplicate induction"
+    model = tinygpt.load(run / "moe").model
+    found = tinygpt.inspect_tokens(model, TOKENIZER.encode(TEXT[-11:]))
+    statistics = heads.statistics(found.attention) | heads.repeated(model, 5)
     numbers = "".join(f"{float(table[2, 1]):10.3f}" for table in statistics.values())
-    assert rows[5] == f"    2     1{numbers}"
-    assert rows[6] == "  all alike     1.591     2.500     0.202     0.275     0.202"
+    assert rows[5] == f"    2    1{numbers}"
+    assert rows[6][:60] == " all alike     1.591     2.500     0.202     0.275     0.202"
+    assert rows[6][60:] == "     0.129     0.129"
     assert rows[8] == "layer  expert 0  expert 1  expert 2  expert 3"
     assert found.choice is not None
     counts = np.bincount(found.choice[0].flatten(), minlength=4)

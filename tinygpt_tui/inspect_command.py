@@ -64,6 +64,8 @@ def _inspect(given: dict[str, Any]) -> None:
 class Seen:
     """A text, and what a model did with it; of a text longer than the context, with its end.
 
+    The scores of repetition are of the model alone: of half a context of random tokens, twice.
+
     Raises:
         TinyGPTError: the text is empty, or has a character that the model does not know.
     """
@@ -82,6 +84,9 @@ class Seen:
         self.surprisal: Tensor = surprisal(self.found.logits, self.ids)
         self.statistics = heads.statistics(self.found.attention)
         self.chance = heads.chance(len(self.ids))
+        if (half := context // 2) > 1:
+            self.statistics |= heads.repeated(checkpoint.model, half)
+            self.chance |= heads.repeated_chance(half)
 
     @property
     def loss(self) -> float:
@@ -151,13 +156,13 @@ def table(seen: Seen) -> list[str]:
     lines = [
         f"{title}: tokens {seen.start} to {last} of {seen.total}{loss}",
         "",
-        "layer  head" + "".join(f"{name:>10}" for name in seen.statistics),
+        "layer head" + "".join(f"{name:>10}" for name in seen.statistics),
     ]
     for layer, head in _each_head(seen):
         numbers = [float(values[layer, head]) for values in seen.statistics.values()]
-        lines.append(f"{layer:5}{head:6}" + "".join(f"{number:10.3f}" for number in numbers))
+        lines.append(f"{layer:5}{head:5}" + "".join(f"{number:10.3f}" for number in numbers))
     alike = "".join(f"{number:10.3f}" for number in seen.chance.values())
-    return [*lines, f"{'all alike':>11}{alike}", *_experts(seen)]
+    return [*lines, f"{'all alike':>10}{alike}", *_experts(seen)]
 
 
 def _each_head(seen: Seen) -> list[tuple[int, int]]:
