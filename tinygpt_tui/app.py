@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable, Iterable, Sequence
 from pathlib import Path
 from typing import ClassVar
 
+from rich.console import RenderableType
 from textual import work
 from textual.app import ComposeResult, SystemCommand
 from textual.binding import BindingType
@@ -18,13 +19,15 @@ from tinygpt.errors import TinyGPTError
 from tinygpt.run import Item, RunState, current_run, read_config, request
 from tinygpt.run.control import Request
 from tinygpt_tui import journal, launch, overlays
-from tinygpt_tui.cellview import CellView
+from tinygpt_tui.attention.pane import AttentionPane, Written
+from tinygpt_tui.cellview import CellView, only_changed
 from tinygpt_tui.engine.client import Engine
+from tinygpt_tui.experts.pane import ExpertsPane
 from tinygpt_tui.follow import Followed, Follower, News
 from tinygpt_tui.generate.pane import GeneratePane
 from tinygpt_tui.history import History
 from tinygpt_tui.keyboard import OneKeyAtATime
-from tinygpt_tui.keys import CHARTS, GENERAL, RUN, WRITE, Key, bindings
+from tinygpt_tui.keys import CHARTS, EXPERTS, GENERAL, LOOK, RUN, WRITE, Key, bindings
 from tinygpt_tui.overlays import Laid
 from tinygpt_tui.screens.dialog import Ask
 from tinygpt_tui.screens.help import HelpScreen
@@ -32,10 +35,11 @@ from tinygpt_tui.screens.new_run import NewRunScreen
 from tinygpt_tui.screens.runs import Renamed, RunsResult, RunsScreen, resume_problem
 from tinygpt_tui.screens.start import Start
 from tinygpt_tui.shell import TITLES, footer_row, header_row
-from tinygpt_tui.soon import SOON, SoonPane
 from tinygpt_tui.train.pane import TrainPane
 
 TABS = tuple(TITLES)
+OWN = {"generate": WRITE, "attention": LOOK, "experts": EXPERTS}
+"""The keys of the tabs that have most letters to themselves."""
 
 
 class LabApp(OneKeyAtATime[int]):
@@ -66,8 +70,16 @@ class LabApp(OneKeyAtATime[int]):
         with ContentSwitcher(initial="train", id="tabs"):
             yield TrainPane(id="train", ascii=self.ascii)
             yield GeneratePane(self.engine, id="generate", ascii=self.ascii)
-            for name in TABS[2:]:
-                yield SoonPane(SOON[name], id=name)
+            yield AttentionPane(
+                self.engine,
+                self._written,
+                id="attention",
+                ascii=self.ascii,
+                glyphs=self.ascii or self.no_color,
+            )
+            yield ExpertsPane(
+                self.engine, self._generated, self._unknown, id="experts", ascii=self.ascii
+            )
         yield CellView(id="footer")
 
     def on_mount(self) -> None:
@@ -93,6 +105,37 @@ class LabApp(OneKeyAtATime[int]):
     def generate(self) -> GeneratePane:
         """The Generate tab."""
         return self.query_one(GeneratePane)
+
+    @property
+    def attention(self) -> AttentionPane:
+        """The Attention tab."""
+        return self.query_one(AttentionPane)
+
+    def _written(self) -> Written | None:
+        """What the Generate tab has written, and which of its characters is under the cursor."""
+        console = self.generate.console
+        text = console.text
+        if text is None:
+            return None
+        at = None if console.cursor is None else len(text.prompt)
+        for token in text.tokens[: console.cursor or 0]:
+            at = (at or 0) + len(token.text)
+        return Written(text.prompt + text.text, at)
+
+    @property
+    def experts(self) -> ExpertsPane:
+        """The Experts tab."""
+        return self.query_one(ExpertsPane)
+
+    def _generated(self) -> str:
+        """The text of the Generate tab, for tabs that look at one."""
+        text = self.generate.console.text
+        return text.prompt + text.text if text else ""
+
+    def _unknown(self, text: str) -> set[str]:
+        """The characters of a text that the open run does not know."""
+        self.generate.console.learn()
+        return self.generate.console.unknown(text)
 
     @property
     def state(self) -> RunState | None:
@@ -133,6 +176,8 @@ class LabApp(OneKeyAtATime[int]):
         self.run_path, self.history = path, History()
         self._sequence += 1
         self.generate.open(path)
+        self.attention.open(path)
+        self.experts.open(path)
         if path is None:
             self.train.show_start()
         else:
@@ -157,6 +202,7 @@ class LabApp(OneKeyAtATime[int]):
         if news.items:
             self.history.add(news.items)
             self.train.update_scene(history=self.history)
+            self.experts.news(self.history)
         if news.error != self.train.scene.error:
             if news.error:
                 journal.note(news.error)
@@ -164,6 +210,8 @@ class LabApp(OneKeyAtATime[int]):
         self.train.news(news.state, news.machine)
         if news.kept is not None:
             self.generate.checkpoints(news.kept)
+            self.attention.checkpoints(news.kept)
+            self.experts.checkpoints(news.kept)
         if self.history.start is not start or _word(self.state) != _word(before):
             self.draw_shell()
         launch.poll_children()
@@ -334,8 +382,9 @@ class LabApp(OneKeyAtATime[int]):
         own: tuple[Key, ...] = ()
         if self.tab == "train" and self.run_path:
             own = CHARTS
-        elif self.tab == "generate":
-            return [key for key in (*WRITE, *RUN, *GENERAL) if self._has(key.needs)]
+        elif self.tab in OWN:
+            mine = OWN[self.tab]
+            return [key for key in (*mine, *RUN, *GENERAL) if self._has(key.needs)]
         return [key for key in (*RUN, *own, *GENERAL) if self._has(key.needs)]
 
     def _has(self, needs: str) -> bool:
@@ -360,6 +409,10 @@ class LabApp(OneKeyAtATime[int]):
         self.query_one(f"#{name}").focus()
         if name == "generate":
             self.generate.shown()
+        if name == "attention":
+            self.attention.shown()
+        if name == "experts":
+            self.experts.shown()
         if name == "train":
             self.train.schedule(soon=True)
             if self.run_path is None:
@@ -390,7 +443,7 @@ class LabApp(OneKeyAtATime[int]):
 
     def _runner(self, action: str) -> Callable[[], Awaitable[None]]:
         async def run() -> None:
-            own = {"train": CHARTS, "generate": WRITE}.get(self.tab, ())
+            own = CHARTS if self.tab == "train" else OWN.get(self.tab, ())
             mine = any(action == key.action for key in own)
             await self.run_action(action, self.query_one(f"#{self.tab}") if mine else self)
 
@@ -400,6 +453,10 @@ class LabApp(OneKeyAtATime[int]):
         """Textual's own key for leaving is no way around the question."""
         if not isinstance(self.screen, Ask):
             self.action_leave()
+
+    def _display(self, screen: Screen[object], renderable: RenderableType | None) -> None:
+        """Textual's way to the terminal, without what did not change."""
+        super()._display(screen, only_changed(renderable))
 
     def action_leave(self) -> None:
         """Ask what is to become of a live run."""

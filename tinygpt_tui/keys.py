@@ -133,6 +133,98 @@ WRITE = (
     Key("S", "set('seed')", "seed", "Seed; empty draws one each time"),
     Key("E", "set('stop')", "stop texts", "Texts that end the writing"),
 )
+LOOK = (
+    Key(
+        "enter",
+        "enter",
+        "closer",
+        "Closer: all heads, a head, a part of it, the text",
+        "Enter",
+        footer=True,
+    ),
+    Key(
+        "escape", "back", "back", "Back: the text, a part, the head, all heads", "Esc", footer=True
+    ),
+    Key(
+        "left", "move(-1, 0)", "left", "Among heads: the one before; in a map: the key before", "←"
+    ),
+    Key("right", "move(1, 0)", "right", "The head, key or character behind", "→"),
+    Key("up", "move(0, -1)", "up", "Among heads: a layer up; in a map: the query before", "↑"),
+    Key("down", "move(0, 1)", "down", "A layer, query or line down", "↓"),
+    Key("shift+left", "move(-8, 0)", "far left", "Eight keys to the left", "shift ←"),
+    Key("shift+right", "move(8, 0)", "far right", "Eight keys to the right", "shift →"),
+    Key("shift+up", "move(0, -8)", "far up", "Eight queries up", "shift ↑"),
+    Key("shift+down", "move(0, 8)", "far down", "Eight queries down", "shift ↓"),
+    Key("home", "jump('first')", "first", "The first query", "Home"),
+    Key("end", "jump('last')", "last", "The last query", "End"),
+    Key("left_square_bracket", "head(-1)", "head", "The head before", "["),
+    Key("right_square_bracket", "head(1)", "head", "The next head", "]"),
+    Key("left_curly_bracket", "layer(-1)", "layer", "The layer below", "{"),
+    Key("right_curly_bracket", "layer(1)", "layer", "The layer above", "}"),
+    Key("v", "variant", "model", "Dense or MoE", footer=True),
+    Key("t", "type", "text", "Type a text to look at; Enter there looks", footer=True),
+    Key("full_stop", "film(1)", "later", "Film: the checkpoint after this", "."),
+    Key("comma", "film(-1)", "earlier", "Film: the checkpoint before", ",", footer=True),
+    Key("p", "play", "play", "Play the film of all checkpoints", footer=True),
+    Key("h", "checkpoint", "checkpoint", "Choose a checkpoint, or follow the newest"),
+    Key("m", "mode", "mean", "A head, the mean of the heads, rollout (an approximation)"),
+    Key(
+        "equals_sign",
+        "pin",
+        "compare",
+        "Hold this map left, compare with others right",
+        "=",
+        footer=True,
+    ),
+    Key("i", "statistic", "statistic", "The statistic under each head", footer=True),
+    Key("z", "sort", "sort", "All heads by layer, or sorted by the statistic"),
+    Key("y", "survey", "survey", "Statistics over the validation split, with induction"),
+    Key("w", "incoming", "who looks", "The text by where the character looks, or who looks at it"),
+    Key("plus", "zoom(1)", "larger", "The numbers of a map larger", "+"),
+    Key("minus", "zoom(-1)", "smaller", "The numbers of a map smaller", "-"),
+    Key("o", "colours", "colours", "Colour map: viridis, magma, cividis"),
+    Key("l", "scale", "scale", "Scale: root, linear, each row by its own largest weight"),
+    Key("x", "pooling", "pooling", "A cell of several weights: their largest, or their mean"),
+    Key("g", "written", "generated", "Look at what the Generate tab wrote, at its cursor"),
+    Key("c", "corpus", "corpus", "Look at a random line of the corpus"),
+    Key("f", "file", "file", "Look at the text of a file"),
+    Key("pageup", "page(-1)", "page up", "A part of a long text further up", "PgUp"),
+    Key("pagedown", "page(1)", "page down", "A part of a long text further down", "PgDn"),
+    Key("d", "save", "save", "Save the map, all heads, their statistics, or the picture"),
+)
+EXPERTS = (
+    Key(
+        "v", "view", "view", "Load and balance, the text, the table of who reads what", footer=True
+    ),
+    Key("left_curly_bracket", "layer(-1)", "layer", "The layer below", "{"),
+    Key("right_curly_bracket", "layer(1)", "layer", "The layer above", "{ }", footer=True),
+    Key("up", "down(-1)", "up", "The layer below; in the table, scroll up", "↑"),
+    Key("down", "down(1)", "down", "The layer above; in the table, scroll down", "↓"),
+    Key("left", "move(-1)", "left", "The cursor over the text: which experts read each", "←"),
+    Key("right", "move(1)", "right", "The cursor to the right", "→"),
+    Key("pageup", "lines(-1)", "line up", "The cursor a line up; the table a page up", "PgUp"),
+    Key("pagedown", "lines(1)", "line down", "The cursor a line down; the table a page", "PgDn"),
+    Key("home", "move(-1000000)", "first", "The cursor to the first token", "Home"),
+    Key("end", "move(1000000)", "last", "The cursor to the last token", "End"),
+    Key("comma", "film(-1)", "earlier", "An earlier checkpoint", ","),
+    Key(
+        "full_stop",
+        "film(1)",
+        "film",
+        "A later checkpoint: the film of the run",
+        ", .",
+        footer=True,
+    ),
+    Key("p", "play", "play", "Play the film of all checkpoints; again stops it", footer=True),
+    Key("f,0", "follow", "newest", "The newest checkpoint, also when a newer one comes", "f"),
+    Key("t", "write", "text", "Type another text", footer=True),
+    Key("g", "generated", "generated", "The text of the Generate tab"),
+    Key("c", "corpus", "corpus", "Random lines of the corpus", footer=True),
+    Key("w", "digits", "digits", "The number of the expert under each character"),
+    Key("d", "classes", "classes", "The table by character or by class of characters"),
+    Key("e", "expert", "expert", "Another expert, whose characters stand first in the table"),
+    Key("o", "order", "order", "Order the table by lift, by count, by name"),
+)
 GENERAL = (
     Key("1", "tab('train')", "train", "The Train tab"),
     Key("2", "tab('generate')", "generate", "The Generate tab"),
@@ -145,7 +237,14 @@ GENERAL = (
     Key("question_mark", "help", "help", "This help", "?", footer=True),
     Key("q", "leave", "quit", "Leave; a live run asks what is to become of it", footer=True),
 )
-GROUPS = {"The run": RUN, "Charts": CHARTS, "Generate": WRITE, "Everywhere": GENERAL}
+GROUPS = {
+    "The run": RUN,
+    "Charts": CHARTS,
+    "Generate": WRITE,
+    "Attention": LOOK,
+    "Experts": EXPERTS,
+    "Everywhere": GENERAL,
+}
 
 
 def bindings(*groups: tuple[Key, ...]) -> list[BindingType]:

@@ -49,7 +49,17 @@ DARK = {
     "expert.5": "#5fd7d7",
     "expert.6": "#ff8787",
     "expert.7": "#afafaf",
+    "share.0": "#5f87ff",
+    "share.1": "#87afd7",
+    "share.2": "#9e9e9e",
+    "share.3": "#d7af87",
+    "share.4": "#ff8700",
     "unknown": "bold #ff5f5f reverse",
+    "masked": "#262626",
+    "guide": "#6c6c6c",
+    "pointer": "#ff87ff",
+    "bright": "#eeeeee",
+    "ink": "#080808",
 }
 LIGHT = {
     "dense": "#005faf",
@@ -89,10 +99,37 @@ LIGHT = {
     "expert.5": "#008787",
     "expert.6": "#af0000",
     "expert.7": "#585858",
+    "share.0": "#005fd7",
+    "share.1": "#5f87af",
+    "share.2": "#8a8a8a",
+    "share.3": "#af875f",
+    "share.4": "#af5f00",
     "unknown": "bold #af0000 reverse",
+    "masked": "#dadada",
+    "guide": "#8a8a8a",
+    "pointer": "#ff5fff",
+    "bright": "#eeeeee",
+    "ink": "#080808",
 }
-# Levels of what a token's colour says, from expected to surprising, and experts; and both for where
-# there are no colours.
+# Perceptual maps as near as the 256-colour cube comes to them: each level is brighter than the one
+# before. The same in both themes, and with truecolor: a level looks the same wherever it is seen.
+MAPS = {
+    "viridis": (
+        *("#5f005f", "#5f0087", "#5f00af", "#005faf", "#0087af", "#00af87", "#5faf5f"),
+        *("#5fd75f", "#87d75f", "#afd75f", "#d7d75f", "#ffd75f", "#ffff00", "#ffff87"),
+    ),
+    "magma": (
+        *("#000000", "#00005f", "#5f005f", "#5f0087", "#870087", "#af005f", "#d7005f"),
+        *("#d75f5f", "#ff5f5f", "#ff875f", "#ffaf5f", "#ffd75f", "#ffd787", "#ffffaf"),
+    ),
+    "cividis": (
+        *("#00005f", "#000087", "#005f87", "#5f5f87", "#6c6c6c", "#767676", "#878787"),
+        *("#949494", "#afaf87", "#d7af5f", "#d7d75f", "#ffd75f", "#ffff5f", "#ffff87"),
+    ),
+}
+_LEVELS = {f"{name}.{i}": colour for name, map_ in MAPS.items() for i, colour in enumerate(map_)}
+# Levels of what a token's colour says, from expected to surprising; experts; shares, from far below
+# an even one (blue) to far above it (orange); and all of them for where there are no colours.
 MONO = {
     "heat.0": "dim",
     "heat.1": "dim",
@@ -110,6 +147,11 @@ MONO = {
     "expert.5": "bold underline",
     "expert.6": "dim",
     "expert.7": "underline italic",
+    "share.0": "dim",
+    "share.1": "dim",
+    "share.2": "none",
+    "share.3": "bold",
+    "share.4": "bold underline",
 }
 HEAT = EXPERTS = 8
 NAMES = {"dense": "Dense", "moe": "MoE"}
@@ -122,12 +164,17 @@ OVERLAYS = ("over.1", "over.2", "over.3", "over.4")
 def style(name: str, *, dark: bool = True, mono: bool = False) -> Style:
     """The style of a name; an unknown one is taken for a rich style definition itself.
 
-    "a+b" is both, the second over the first. `mono` is for a terminal without colours.
+    "a+b" is both, the second over the first; "a/b" is a's colour on b's, either may be empty.
+    `mono` is for a terminal without colours.
     """
     if not name:
         return Style.null()
     first, _, second = name.partition("+")
     if second:
         return style(first, dark=dark, mono=mono) + style(second, dark=dark, mono=mono)
-    known = DARK if dark else LIGHT
+    text, slash, ground = name.partition("/")
+    if slash:
+        under = style(ground, dark=dark, mono=mono)
+        return style(text, dark=dark, mono=mono) + Style(bgcolor=under.color)
+    known = (DARK if dark else LIGHT) | _LEVELS
     return Style.parse((known | MONO if mono else known).get(name, name))

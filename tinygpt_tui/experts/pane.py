@@ -1,0 +1,289 @@
+"""The Experts tab's widget: keys change the desk, which asks the engine; the view draws."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import ClassVar
+
+from rich.text import Text as Rich
+from textual import events
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.containers import Container, Horizontal
+from textual.message import Message
+from textual.timer import Timer
+from textual.widgets import Input, Static
+
+from tinygpt.tokenizer import summarize
+from tinygpt_tui.cellview import CellView
+from tinygpt_tui.engine.client import Engine
+from tinygpt_tui.engine.protocol import Reply, Request
+from tinygpt_tui.experts import view
+from tinygpt_tui.experts.desk import Desk
+from tinygpt_tui.history import History
+from tinygpt_tui.keys import EXPERTS, bindings
+
+FRAME = 0.6
+"""Seconds that a checkpoint of the film is seen, at least."""
+
+
+class Answered(Message):
+    """A reply of the engine."""
+
+    def __init__(self, reply: Reply) -> None:
+        super().__init__()
+        self.reply = reply
+
+
+class TextField(Input):
+    """The text to look at; backslash and n begin a new line, Esc leaves things as they were."""
+
+    DEFAULT_CSS = """
+    TextField, TextField:focus { border: none; height: 1; padding: 0; width: 1fr;
+                                 background: $panel; }
+    """
+    BINDINGS: ClassVar[list[BindingType]] = [Binding("escape", "leave", show=False)]
+
+    class Left(Message):
+        """Esc was pressed."""
+
+    def action_leave(self) -> None:
+        """Nothing is changed."""
+        self.post_message(self.Left())
+
+
+class ExpertsPane(Container):
+    """Load, balance, text, path, table."""
+
+    BINDINGS: ClassVar[list[BindingType]] = bindings(EXPERTS)
+    DEFAULT_CSS = """
+    ExpertsPane { height: 1fr; }
+    ExpertsPane #experts-view { height: 1fr; }
+    ExpertsPane #experts-field { height: 1; display: none; }
+    ExpertsPane #experts-field Static { width: auto; height: 1; }
+    """
+    can_focus = True
+
+    def __init__(
+        self,
+        engine: Engine,
+        generated: Callable[[], str],
+        unknown: Callable[[str], set[str]],
+        *,
+        ascii: bool = False,
+        id: str | None = None,
+    ) -> None:
+        """`generated` is the text of the Generate tab, `unknown` what of a text no model knows."""
+        super().__init__(id=id)
+        self._engine, self._generated, self._unknown = engine, generated, unknown
+        self.desk = Desk(self._ask, engine.number, ascii=ascii)
+        self._timer: Timer | None = None
+
+    def _ask(self, request: Request) -> None:
+        self._engine.ask(request, self._hear)
+
+    def _hear(self, reply: Reply) -> None:
+        self.post_message(Answered(reply))
+
+    def compose(self) -> ComposeResult:
+        """One view, and a field under it while a text is typed."""
+        yield CellView(id="experts-view")
+        with Horizontal(id="experts-field"):
+            yield Static(Rich(" text ", "bold"))
+            yield TextField(compact=True, select_on_focus=True)
+
+    def on_mount(self) -> None:
+        """Without colours, digits say which expert it is."""
+        if self.app.no_color and not self.desk.scene.digits:
+            self.desk.toggle_digits()
+
+    # -- what comes from outside ----------------------------------------------------------------
+
+    def open(self, run: Path | None) -> None:
+        """Look at this run from now on."""
+        self.desk.open(run)
+        self.draw()
+
+    def news(self, history: History) -> None:
+        """The records say more."""
+        if self.desk.news(history):
+            self.draw()
+
+    def checkpoints(self, kept: dict[str, list[int]]) -> None:
+        """The run's checkpoints, as they were just listed."""
+        if self.desk.checkpoints(kept.get("moe", [])):
+            self.draw()
+
+    def shown(self) -> None:
+        """The tab is on the screen."""
+        if self.desk.scene.steps:
+            self._engine.start()
+        self.desk.wake(self._generated())
+        self.draw()
+
+    def on_show(self) -> None:
+        """Catch up."""
+        self.draw()
+
+    def on_hide(self) -> None:
+        """Ask for nothing that nobody sees."""
+        self.desk.sleep()
+
+    def on_resize(self, _: events.Resize) -> None:
+        """Lay everything out anew."""
+        self.call_after_refresh(self.draw)
+
+    def on_answered(self, message: Answered) -> None:
+        """Take it in."""
+        if self.desk.take(message.reply):
+            self.draw()
+
+    # -- drawing --------------------------------------------------------------------------------
+
+    def draw(self) -> None:
+        """Everything, now; what is equal costs nothing."""
+        rows = self.query_one("#experts-view", CellView)
+        if not self.is_on_screen or not rows.size.width:
+            return
+        rows.show(view.tab(self.desk.scene, rows.size.width, rows.size.height))
+        self._keep_time()
+
+    def _keep_time(self) -> None:
+        """A clock while the film plays, and none while it does not."""
+        playing = self.desk.scene.playing
+        if playing and self._timer is None:
+            self._timer = self.set_interval(FRAME, self._tick)
+        elif not playing and self._timer is not None:
+            self._timer.stop()
+            self._timer = None
+
+    def _tick(self) -> None:
+        if self.desk.tick():
+            self.draw()
+
+    @property
+    def _joined(self) -> bool:
+        return view.together(self.size.width, self.size.height)
+
+    # -- keys -----------------------------------------------------------------------------------
+
+    def action_view(self) -> None:
+        """Load, text, table."""
+        self.desk.next_view(joined=self._joined)
+        self.draw()
+
+    def action_layer(self, by: int) -> None:
+        """Another layer."""
+        self.desk.move_layer(by)
+        self.draw()
+
+    def action_down(self, by: int) -> None:
+        """Another layer; in the table, other rows."""
+        if self.desk.scene.view == "table":
+            self.desk.scroll(by, self.size.height // 2)
+        else:
+            self.desk.move_layer(by)
+        self.draw()
+
+    def action_move(self, by: int) -> None:
+        """Along the text."""
+        self.desk.move(by)
+        self.draw()
+
+    def action_lines(self, by: int) -> None:
+        """By a line; in the table, by a page."""
+        if self.desk.scene.view == "table":
+            self.desk.scroll(by * self.size.height // 2, self.size.height // 2)
+        else:
+            self.desk.move_lines(by, view.text_columns(self.size.width, self.size.height))
+        self.draw()
+
+    def action_film(self, by: int) -> None:
+        """Another checkpoint."""
+        self.desk.film(by)
+        self.draw()
+
+    def action_play(self) -> None:
+        """The film."""
+        self.desk.play()
+        self.draw()
+
+    def action_follow(self) -> None:
+        """The newest."""
+        self.desk.follow()
+        self.draw()
+
+    def action_digits(self) -> None:
+        """Experts as numbers."""
+        self.desk.toggle_digits()
+        self.draw()
+
+    def action_classes(self) -> None:
+        """Characters or their classes."""
+        self.desk.toggle_classes()
+        self.draw()
+
+    def action_expert(self) -> None:
+        """Whose characters stand first."""
+        self.desk.next_expert()
+        self.draw()
+
+    def action_order(self) -> None:
+        """Of the table's rows."""
+        self.desk.next_order()
+        self.draw()
+
+    # -- the text -------------------------------------------------------------------------------
+
+    def action_corpus(self) -> None:
+        """Random lines."""
+        self.desk.pick()
+        self.desk.wish()
+        self.draw()
+
+    def action_generated(self) -> None:
+        """What the Generate tab shows."""
+        text = self._generated()
+        if text:
+            self._read(text, "the Generate tab")
+        else:
+            self.desk.say("Nothing was written on the Generate tab yet: 2 goes there, g writes.")
+        self.draw()
+
+    def action_write(self) -> None:
+        """Open the field."""
+        if self.desk.scene.nothing:
+            return
+        self.query_one("#experts-field").display = True
+        field = self.query_one(TextField)
+        field.value = self.desk.text.replace("\n", "\\n")
+        field.focus()
+
+    def on_input_submitted(self, event: Input.Submitted) -> None:
+        """Look at it, if it is a text."""
+        text = event.value.replace("\\n", "\n")
+        if not text:
+            self.desk.say("There is no text: type at least one character, or Esc.")
+        elif self._read(text, "typed"):
+            self._close_field()
+        self.draw()
+
+    def on_text_field_left(self) -> None:
+        """As it was."""
+        self.desk.say("")
+        self._close_field()
+
+    def _read(self, text: str, source: str) -> bool:
+        """Look at a text whose characters the run knows; another one leaves the old in place."""
+        unknown: Sequence[str] = sorted(self._unknown(text))
+        if unknown:
+            self.desk.say(f"not in the vocabulary of this run: {summarize(unknown, 8)}")
+            return False
+        self.desk.read(text, source)
+        return True
+
+    def _close_field(self) -> None:
+        self.query_one("#experts-field").display = False
+        self.focus()
+        self.call_after_refresh(self.draw)

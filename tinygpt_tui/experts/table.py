@@ -1,0 +1,221 @@
+"""Who reads what: the lift of each expert for each character, and where the strongest stood."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal, TypeAlias
+
+import numpy as np
+
+from tinygpt import routing
+from tinygpt.routing import Floats, Ints
+from tinygpt_tui.engine.protocol import Example
+from tinygpt_tui.experts.answers import Census
+from tinygpt_tui.experts.loads import expert_style, share_style
+from tinygpt_tui.generate.view import named
+from tinygpt_tui.render.cells import Row, Span, fit, row, safe
+from tinygpt_tui.render.numbers import count
+
+Order: TypeAlias = Literal["lift", "count", "name"]
+ORDERS: tuple[Order, ...] = ("lift", "count", "name")
+FEW = 20
+"""Reads of a character below which its lift is mostly chance: faint, and last in the order."""
+AROUND = 12
+"""Columns of what stood before an example."""
+_NAME, _TOTAL, _LIFT, _COUNT = 12, 6, 6, 6
+
+
+@dataclass(frozen=True)
+class Sorting:
+    """How the table is read."""
+
+    classes: bool = False
+    """A row a class of characters, not a character."""
+    order: Order = "lift"
+    expert: int = 0
+    """Whose lift or count orders the rows."""
+    top: int = 0
+    """The first row that is shown."""
+
+
+def counted(census: Census, sorting: Sorting) -> tuple[list[str], Ints]:
+    """The names of the rows, and (L, E, rows) how often each was read."""
+    if sorting.classes:
+        return census.by_class()
+    return [named(token) for token in census.vocabulary], census.reads
+
+
+def ordered(counts: Ints, lift: Floats, sorting: Sorting) -> list[int]:
+    """Rows in their order, of counts and lift (E, rows); what nobody read is left out."""
+    total = counts.sum(0)
+    there = np.flatnonzero(total)
+    if sorting.order == "name":
+        return [int(place) for place in there]
+    expert = min(sorting.expert, len(counts) - 1)
+    by = lift[expert] if sorting.order == "lift" else counts[expert]
+    rare = (total < FEW) & (sorting.order == "lift")
+    order = sorted(there.tolist(), key=lambda i: (bool(rare[i]), -np.nan_to_num(float(by[i])), i))
+    return [int(place) for place in order]
+
+
+def rows_of(census: Census, layer: int, sorting: Sorting) -> int:
+    """How many rows there are to scroll through."""
+    return int(np.count_nonzero(counted(census, sorting)[1][layer].sum(0)))
+
+
+def table_block(
+    census: Census,
+    columns: int,
+    lines: int,
+    *,
+    layer: int,
+    sorting: Sorting,
+    ascii: bool = False,
+) -> list[Row]:
+    """A heading, then a row a character or class: lift of each expert, and how often it read it."""
+    names, all_counts = counted(census, sorting)
+    counts = all_counts[layer]
+    lift = routing.lift(all_counts)[layer]
+    order = ordered(counts, lift, sorting)
+    room = max(lines - 3, 1)
+    top = max(0, min(sorting.top, len(order) - room))
+    numbers = _NAME + _TOTAL + census.experts * (_LIFT + _COUNT) <= columns
+    rows = [
+        _title(census, columns, layer, sorting, ascii=ascii),
+        _heading(census.experts, columns, sorting, numbers=numbers, ascii=ascii),
+    ]
+    shown = order[top : top + room]
+    rows += [
+        _line(names[i], counts[:, i], lift[:, i], columns, bold=sorting.expert, numbers=numbers)
+        for i in shown
+    ]
+    hidden = len(order) - top - room
+    more = f" {hidden} more below" if hidden > 0 else f" {top} more above" if top else ""
+    rows += [fit(row(Span(more, "faint")), columns)] if more else []
+    return rows[: max(lines, 0)]
+
+
+def _title(census: Census, columns: int, layer: int, sorting: Sorting, *, ascii: bool) -> Row:
+    kind = "classes" if sorting.classes else "characters"
+    read = count(census.tokens, ascii=ascii)
+    words = f" of L{layer}: lift, 1.0 no preference; {read} tokens"
+    return fit(row(Span(f" {kind}", "strong"), Span(words, "muted")), columns)
+
+
+def _heading(experts: int, columns: int, sorting: Sorting, *, numbers: bool, ascii: bool) -> Row:
+    each = _LIFT + (_COUNT if numbers else 0)
+    sorted_by = {"lift": "lift", "count": "count", "name": ""}[sorting.order]
+    arrow = "v" if ascii else "▾"
+    parts: list[Span | str] = [Span(f" {'read':<{_NAME - 1}}{'times':>{_TOTAL}}", "muted")]
+    for expert in range(experts):
+        chosen = expert == min(sorting.expert, experts - 1) and sorted_by
+        name = f"{sorted_by} {arrow}{expert}" if chosen and numbers else str(expert)
+        name = f"{arrow}{expert}" if chosen and not numbers else name
+        style = expert_style(expert) + ("+bold" if chosen else "")
+        parts.append(Span(f"{name:>{each}}", style))
+    return fit(row(*parts), columns)
+
+
+def _line(name: str, counts: Ints, lift: Floats, columns: int, *, bold: int, numbers: bool) -> Row:
+    """One character: its counts and lifts (E,)."""
+    total = int(counts.sum())
+    few = total < FEW
+    parts: list[Span | str] = [" "]
+    parts += fit(row(Span(name, "muted" if few else "text")), _NAME - 1)
+    parts += [Span(f"{count(total):>{_TOTAL}}", "muted")]
+    for expert, (ratio, read) in enumerate(zip(lift.tolist(), counts.tolist(), strict=True)):
+        style = "faint" if few else share_style(ratio)
+        style += "+bold" if expert == bold and not few else ""
+        parts += [Span(f"{_ratio(ratio):>{_LIFT}}", style)]
+        parts += [Span(f"{count(read):>{_COUNT}}", "faint")] if numbers else []
+    return fit(row(*parts), columns)
+
+
+def _ratio(lift: float) -> str:
+    return "-" if math.isnan(lift) else f"{lift:.2f}" if lift < 9.995 else f"{lift:.1f}"
+
+
+def examples_block(
+    census: Census,
+    columns: int,
+    lines: int,
+    *,
+    layer: int,
+    experts: Sequence[int],
+    ascii: bool = False,
+) -> list[Row]:
+    """The strongest characters of each of these experts, with what stood around them."""
+    lift = routing.lift(census.reads)[layer]
+    each = max(lines // max(len(experts), 1), 2)
+    rows: list[Row] = []
+    for expert in experts:
+        found = strongest(census, layer, expert, lift)
+        block = [_reader(expert, columns, anything=bool(found), ascii=ascii)]
+        for token, places in _broad(found, each - 1):
+            ratio = float(lift[expert, token])
+            block += _places(census, token, places, columns, lift=ratio, expert=expert)
+        rows += [*block, *[fit((), columns)] * (each - len(block))]
+    return rows[: max(lines, 0)]
+
+
+def strongest(
+    census: Census, layer: int, expert: int, lift: Floats
+) -> list[tuple[int, tuple[Example, ...]]]:
+    """Tokens with examples that an expert reads beyond its share, of lift (E, V).
+
+    Ordered by how many more it read than its share: of lift alone, the rarest would stand first.
+    """
+    found = [
+        (token, places)
+        for (there, who, token), places in census.examples.items()
+        if (there, who) == (layer, expert) and places
+    ]
+    with np.errstate(divide="ignore", invalid="ignore"):
+        beyond = np.nan_to_num(census.reads[layer, expert] * (1 - 1 / lift[expert]), neginf=0.0)
+    return sorted(found, key=lambda entry: -float(beyond[entry[0]]))
+
+
+def _broad(
+    found: Sequence[tuple[int, tuple[Example, ...]]], lines: int
+) -> list[tuple[int, tuple[Example, ...]]]:
+    """As many examples as there are lines: one of each token before a second one of any."""
+    if not found:
+        return []
+    shown = found[: max(lines, 0)]
+    each, more = divmod(max(lines, 0), max(len(shown), 1))
+    return [(t, places[: each + (i < more)]) for i, (t, places) in enumerate(shown)]
+
+
+def _reader(expert: int, columns: int, *, anything: bool, ascii: bool) -> Row:
+    """The heading of an expert's examples."""
+    words = "reads beyond its share" if anything else "reads nothing beyond its share"
+    mark = "#" if ascii else "■"
+    return fit(row(Span(f" {mark}{expert} ", expert_style(expert)), Span(words, "muted")), columns)
+
+
+def _places(
+    census: Census,
+    token: int,
+    places: Sequence[Example],
+    columns: int,
+    *,
+    lift: float,
+    expert: int,
+) -> list[Row]:
+    """A line a place, the token under itself in all of them."""
+    rows = []
+    for number, place in enumerate(places):
+        head = f" {named(census.vocabulary[token]):<5}{lift:>5.1f}x "
+        head = head if not number else " " * len(head)
+        room = min(max((columns - len(head)) // 2 - 1, 0), AROUND)
+        before = safe(place.before)[-room:] if room else ""
+        parts = (
+            Span(head, "text"),
+            Span(f"{before:>{room}}", "muted"),
+            Span(safe(place.token), expert_style(expert) + "+reverse"),
+            Span(safe(place.after), "muted"),
+        )
+        rows.append(fit(row(*parts), columns))
+    return rows
