@@ -5,7 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from rich.cells import cell_len
+from rich.console import Console, RenderableType
+from rich.control import Control
 from rich.segment import Segment
+from textual._compositor import ChopsUpdate
 from textual.geometry import Region
 from textual.strip import Strip
 from textual.widget import Widget
@@ -13,9 +16,13 @@ from textual.widget import Widget
 from tinygpt_tui import palette
 from tinygpt_tui.render.cells import Row
 
+APART = 8
+"""Cells between two changes of a row from which each is sent by itself: the two positions cost as
+much."""
+
 
 class CellView(Widget):
-    """Rows of cells by the line API. A row is repainted from its first changed cell to its last."""
+    """Rows of cells by the line API. Of a row, only the parts that changed are repainted."""
 
     DEFAULT_CSS = "CellView { height: 1; }"
 
@@ -31,8 +38,8 @@ class CellView(Widget):
             before = old[y] if y < len(old) else ()
             after = self.rows[y] if y < len(self.rows) else ()
             if before != after:
-                left, right = _changed(before, after, width)
-                self.refresh(Region(left, y, right - left, 1))
+                for left, right in changed(before, after, width):
+                    self.refresh(Region(left, y, right - left, 1))
 
     def repaint(self) -> None:
         """Paint everything anew: the colours changed."""
@@ -50,13 +57,18 @@ class CellView(Widget):
         return Strip(segments).adjust_cell_length(self.size.width, base)
 
 
-def _changed(before: Row, after: Row, width: int) -> tuple[int, int]:
-    """The columns between which two rows differ, as long as all their characters are narrow."""
+def changed(before: Row, after: Row, width: int) -> list[tuple[int, int]]:
+    """The parts that differ in two rows of narrow characters, as columns; else everything."""
     old, new = _cells(before), _cells(after)
     if old is None or new is None or len(old) != len(new):
-        return 0, width
-    differing = [i for i, (a, b) in enumerate(zip(old, new, strict=True)) if a != b]
-    return differing[0], differing[-1] + 1
+        return [(0, width)]
+    parts: list[tuple[int, int]] = []
+    for place, (a, b) in enumerate(zip(old, new, strict=True)):
+        if a != b:
+            near = bool(parts) and place - parts[-1][1] < APART
+            left = parts.pop()[0] if near else place
+            parts.append((left, place + 1))
+    return parts
 
 
 def _cells(row: Row) -> list[tuple[str, str]] | None:
@@ -64,3 +76,29 @@ def _cells(row: Row) -> list[tuple[str, str]] | None:
     if any(cell_len(span.text) != len(span.text) for span in row):
         return None
     return [(character, span.style) for span in row for character in span.text]
+
+
+class OnlyChanged(ChopsUpdate):
+    """An update of parts of lines that sends just these parts.
+
+    Textual's own begins each at the left edge of the widget: one cell that changed in the middle
+    of a map costs half of its row.
+    """
+
+    def render_segments(self, console: Console) -> str:
+        """What is written to the terminal."""
+        written = []
+        for y, left, right in self.spans:
+            for end, (x, strip) in zip(self.chop_ends[y], self.chops[y].items(), strict=False):
+                begin, stop = max(x, left), min(end, right)
+                if strip is not None and begin < stop:
+                    written.append(Control.move_to(begin, y).segment.text)
+                    written.append(strip.crop(begin - x, stop - x).render(console))
+        return "".join(written)
+
+
+def only_changed(update: RenderableType | None) -> RenderableType | None:
+    """The same update, but for what it would send beside its parts."""
+    if type(update) is ChopsUpdate:
+        return OnlyChanged(update.chops, update.spans, update.chop_ends)
+    return update
