@@ -31,6 +31,8 @@ from tinygpt_tui.render.heatmap import Floats, Paint
 
 KEPT_BYTES = 256 * 2**20
 """Of looks that are kept: a film of nano is 5 MB, one of baby 190."""
+SHORT, PICKS = 24, 5
+"""Characters below which a line of the corpus shows little, so that another is taken; how often."""
 SURVEYED = ("duplicate", "induction")
 
 
@@ -79,6 +81,7 @@ class Browser:
         self._flying: tuple[int, Wish] | None = None
         self._refused: Wish | None = None
         self._picking: int | None = None
+        self._picks = 0
         self._surveying: int | None = None
 
     # -- which model ----------------------------------------------------------------------------
@@ -180,6 +183,7 @@ class Browser:
 
     def pick(self) -> None:
         """Ask for a line of the corpus."""
+        self._picks = 0
         self._picking = self._number()
         self._ask(Pick(self._picking, self.data))
 
@@ -288,6 +292,11 @@ class Browser:
     def _picked(self, reply: Reply) -> None:
         self._picking = None
         if isinstance(reply, Line):
+            if len(reply.text) < SHORT and self._picks < PICKS:
+                self._picks += 1
+                self._picking = self._number()
+                self._ask(Pick(self._picking, self.data))
+                return
             text = "".join(c for c in reply.text if not self.unknown(c))
             if text and not (self._given and self.source != "corpus"):
                 self._use(text, "corpus")

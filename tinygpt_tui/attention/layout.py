@@ -125,7 +125,7 @@ def thumbnails(layers: int, heads: int, columns: int, lines: int) -> Thumbnails:
     total = -(-layers * heads // across)
     high = max(lines // total - 1, min(LEAST_THUMBNAIL, lines - 1), 1)
     shown = max(1, min(total, lines // (high + 1)))
-    return Thumbnails(across, min(columns // across, 4 * high + 4), high, shown, total)
+    return Thumbnails(across, min(columns // across, 6 * high + 4), high, shown, total)
 
 
 def settled(

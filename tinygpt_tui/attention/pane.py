@@ -178,8 +178,16 @@ class AttentionPane(Container):
     # -- the ladder -----------------------------------------------------------------------------
 
     def action_enter(self) -> None:
-        """Further in."""
-        self.choose(state.climb(self.choice, 1))
+        """Further in; past the window where the head's map is as large and has the same labels."""
+        past = self.choice.level == "head" and self._roomy()
+        self.choose(state.climb(self.choice, 2 if past else 1))
+
+    def _roomy(self) -> bool:
+        shown = self.browser.shown
+        if shown is None or self.choice.factor:
+            return False
+        framed = self._frame(replace(self.choice, level="head"))
+        return not framed.pooled and framed.pixels.factor > 1
 
     def action_back(self) -> None:
         """Stop the film; else further out."""
@@ -187,7 +195,8 @@ class AttentionPane(Container):
             self.action_play()
             return
         self.browser.words = ""
-        self.choose(state.climb(self.choice, -1))
+        past = self.choice.level == "text" and self._roomy()
+        self.choose(state.climb(self.choice, -2 if past else -1))
 
     def action_move(self, across: int, down: int) -> None:
         """The cursor, or another head."""
@@ -216,18 +225,23 @@ class AttentionPane(Container):
     def _move_bucket(self, across: int, down: int) -> None:
         browser, choice, shown = self.browser, self.choice, self.browser.shown
         assert shown is not None
-        columns, lines = self.room
-        pinned = browser.pin is not None
-        planned = layout.plan(choice, columns, lines, pinned=pinned)
-        wide, high = layout.map_size(planned, pinned=pinned)
-        total = shown.start + shown.size
-        framed = layout.frame(choice, browser.matrix, wide, high, total=total)
+        framed = self._frame(choice)
         if not framed.pooled:
             self.choose(state.move(choice, shown, queries=down, keys=across))
             return
         self.choose(
             state.move_buckets(choice, browser.matrix, framed.pixels, down=down, right=across)
         )
+
+    def _frame(self, choice: Choice) -> layout.Frame:
+        """The map as it stands on the screen."""
+        browser, shown = self.browser, self.browser.shown
+        assert shown is not None
+        pinned = browser.pin is not None
+        planned = layout.plan(choice, *self.room, pinned=pinned)
+        wide, high = layout.map_size(planned, pinned=pinned)
+        total = shown.start + shown.size
+        return layout.frame(choice, browser.matrix, wide, high, total=total)
 
     def _move_character(self, across: int, down: int) -> None:
         shown, choice = self.browser.shown, self.choice

@@ -273,7 +273,7 @@ def _thumbnail(
     choice = scene.choice
     matrix = shown.attention[at]
     down, across = heatmap.room(columns - 1, lines, glyphs=choice.paint.glyphs)
-    across = min(across, 2 * down)
+    across = min(across, 3 * down)
     small = heatmap.pixels(matrix, heatmap.whole(matrix), down, across, choice.paint.pooling)
     canvas = heatmap.codes(small, choice.paint.scale, heatmap.peak(matrix))
     high, wide = canvas.shape
