@@ -124,6 +124,12 @@ def test_a_context_without_room_for_a_repetition(context: int) -> None:
     assert set(found.chance) == set(heads.STATISTICS)
 
 
+def test_the_sample_has_its_size_whatever_the_context() -> None:
+    ids = IDS.repeat(31)
+    assert survey.survey_tokens(tiny(layers=1), ids).tokens == 4103  # 373 windows of 11
+    assert survey.survey_tokens(tiny(layers=1), IDS).tokens == 396
+
+
 def test_a_text_shorter_than_the_context_is_one_window() -> None:
     surveyor = survey.Surveyor(tiny(), IDS[:7])
     steps = 0

@@ -8,6 +8,7 @@ V vocabulary.
 
 from __future__ import annotations
 
+import math
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -27,8 +28,8 @@ Floats = NDArray[np.float64]
 Place = tuple[int, int, int]
 """Layer, expert, token."""
 
-WINDOWS = 16
-"""Windows of the sample: at a context of 256 the standard error of a share of 5 % is 0.3 %."""
+SAMPLE = 4096
+"""Tokens to look at, or a window more: the standard error of a share of 5 % is then 0.3 %."""
 REPEATS = 4
 """Random sequences that the scores of `heads.repeated` are the mean of."""
 FAVOURITES = 12
@@ -72,6 +73,8 @@ class Findings:
 class Surveyor:
     """Looks at evenly spaced windows of `ids` (whole contexts, without overlap), one a `step`.
 
+    Without a number of `windows`, at so many that `SAMPLE` tokens are read, if there are as many.
+
     Raises:
         TinyGPTError: no ids, or a `final` model with other layers or experts.
     """
@@ -81,7 +84,7 @@ class Surveyor:
         model: GPT,
         ids: Sequence[int] | Tensor,
         *,
-        windows: int = WINDOWS,
+        windows: int | None = None,
         final: GPT | None = None,
     ) -> None:
         self._model, self._final = model, final if model.config.moe else None
@@ -92,7 +95,8 @@ class Surveyor:
             raise TinyGPTError("there is nothing to look at: give at least one token")
         self._window = min(model.config.context, len(self._ids))
         self._half = model.config.context // 2
-        self._starts = deque(window_starts(len(self._ids), self._window, windows))
+        count = math.ceil(SAMPLE / self._window) if windows is None else windows
+        self._starts = deque(window_starts(len(self._ids), self._window, count))
         self._seeds = deque(range(REPEATS if self._half > 1 else 0))
         self._heads: list[dict[str, Tensor]] = []
         self._copying: list[dict[str, Tensor]] = []
@@ -162,7 +166,7 @@ def survey_tokens(
     model: GPT,
     ids: Sequence[int] | Tensor,
     *,
-    windows: int = WINDOWS,
+    windows: int | None = None,
     final: GPT | None = None,
 ) -> Findings:
     """All steps of a `Surveyor` at once."""
