@@ -97,6 +97,8 @@ def test_places_are_where_the_expert_reads_the_token() -> None:
     assert found is not None
     assert found.places
     lift = routing.lift(found.reads)
+    starts = survey.window_starts(397, 11, 31)
+    choices = {start: inspect_tokens(model, IDS[start : start + 11]).choice for start in starts}
     for (layer, expert, token), places in found.places.items():
         assert found.reads[layer, expert, token] >= survey.ENOUGH
         assert lift[layer, expert, token] > 1
@@ -104,8 +106,8 @@ def test_places_are_where_the_expert_reads_the_token() -> None:
         assert list(places) == sorted(set(places))
         for place in places:
             assert IDS[place] == token
-            start = max(s for s in survey.window_starts(397, 11, 31) if s <= place)
-            choice = inspect_tokens(model, IDS[start : start + 11]).choice
+            start = max(start for start in starts if start <= place)
+            choice = choices[start]
             assert choice is not None
             assert choice[layer, place - start, 0] == expert
 
