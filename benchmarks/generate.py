@@ -56,6 +56,8 @@ def main() -> None:
     parser.add_argument("--data", default="auto")
     parser.add_argument("--rounds", type=int, default=12)
     options = parser.parse_args()
+    if Path(options.data).is_file():
+        options.data = str(Path(options.data).resolve())
     with tempfile.TemporaryDirectory() as folder:
         out = Path(folder, "checkpoints")
         trainer = [*APP, "--train-only", "--preset", "nano", "--steps", "100000", "--name", "live"]
@@ -64,19 +66,18 @@ def main() -> None:
             (120, 36),
             Path(folder),
         )
-        training.wait_for(b"step ")
-        app = Terminal([*APP, "--out", str(out)], (120, 36), Path(folder))
-        app.wait_for(b"Live")
-        app.type(b"2")
-        app.wait_for(b"answered by")
-        app.type(b"X20000\rg")
-        app.wait_for(b"writing")
-        before = time.perf_counter() - app.began
-        time.sleep(5)
-        sent = len(app.text(before))
-        found = latencies(app, options.rounds)
-        app.close()
-        training.close()
+        with training:
+            training.wait_for(b"step ")
+            with Terminal([*APP, "--out", str(out)], (120, 36), Path(folder)) as app:
+                app.wait_for(b"Live")
+                app.type(b"2")
+                app.wait_for(b"answered by")
+                app.type(b"X20000\rg")
+                app.wait_for(b"writing")
+                before = time.perf_counter() - app.began
+                time.sleep(5)
+                sent = len(app.text(before))
+                found = latencies(app, options.rounds)
     result = {
         "benchmark": "generate",
         "key_ms_median": round(statistics.median(found), 1),

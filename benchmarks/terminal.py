@@ -83,6 +83,12 @@ class Terminal:
         times = process.cpu_times()
         return times.user + times.system, process.memory_info().rss / 2**20
 
+    def __enter__(self) -> Terminal:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
     def close(self) -> None:
         """End it, as when the connection is cut."""
         if self.process.poll() is None:

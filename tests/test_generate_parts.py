@@ -21,6 +21,7 @@ from tinygpt_tui.generate.view import (
     COLOURS,
     Look,
     Side,
+    _first_line,
     column,
     inspector,
     level,
@@ -300,3 +301,14 @@ def test_settings_fit_two_rows_of_eighty() -> None:
     busy = replace(PRESETS["careful"], seed=123456789, no_repeat_ngram=10, stop=("x",))
     assert len(settings_rows(busy, 80)) <= 3
     assert {width(r) for r in settings_rows(busy, 80)} == {80}
+
+
+@given(total=st.integers(1, 400), room=st.integers(1, 41))
+def test_a_growing_text_keeps_its_newest_line_in_sight_and_seldom_moves(
+    total: int, room: int
+) -> None:
+    firsts = [_first_line(n, room, n - 1, centre=False) for n in range(1, total + 1)]
+    for lines, first in enumerate(firsts, start=1):
+        assert first <= lines - 1 < first + room
+    moves = sum(a != b for a, b in zip(firsts, firsts[1:], strict=False))
+    assert moves <= total / max(1, room // 2)

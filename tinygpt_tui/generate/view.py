@@ -213,8 +213,15 @@ def first_line(side: Side, height: int, cursor: int | None) -> int:
 
 
 def _first_line(total: int, room: int, line: int, *, centre: bool) -> int:
-    wanted = line - room // 2 if centre else line - room + 1
-    return max(0, min(wanted, total - room))
+    """Around the cursor; else with the newest line in sight.
+
+    A text that grows past the room moves up by half of it at once, not by every line: a line that
+    scrolls repaints the whole column, over a slow link a hundred times what the new token costs.
+    """
+    if centre:
+        return max(0, min(line - room // 2, total - room))
+    half = max(1, room // 2)
+    return max(0, -(-(line - room + 1) // half) * half)
 
 
 def _styled(cell: Cell, text: Text, look: Look, cursor: int | None) -> Span:

@@ -1,0 +1,149 @@
+"""Claims: what experts cost, and what they would cost written as others write them.
+
+    python benchmarks/experts.py
+
+The time of a whole optimizer step of MoE over that of Dense, in turns, for `nano` and `baby`; and
+of one MoE layer, forward and backward, against the loop over experts with masks, and against
+Hugging Face's experts block run eagerly where transformers is installed. Prints a table and, last,
+one JSON line.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import statistics
+import time
+from collections.abc import Callable
+
+import machine
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from tinygpt.config import RunConfig, build
+from tinygpt.moe import MoE
+from tinygpt.training.batches import Batches
+from tinygpt.training.learner import Learner
+
+SIZES = {"nano": {}, "baby": {"train.batch": 4}}
+"""`baby` with a batch that two cores finish in a second."""
+
+
+def seconds(run: Callable[[], object]) -> float:
+    """Of one call."""
+    began = time.perf_counter()
+    run()
+    return time.perf_counter() - began
+
+
+def in_turns(runs: dict[str, Callable[[], object]], repeats: int) -> dict[str, list[float]]:
+    """Seconds of each, one after the other, over and over; the first round does not count."""
+    found: dict[str, list[float]] = {name: [] for name in runs}
+    for turn in range(repeats + 1):
+        for name, run in runs.items():
+            took = seconds(run)
+            if turn:
+                found[name].append(took)
+    return found
+
+
+def step_of(config: RunConfig, variant: str) -> Callable[[], object]:
+    """One optimizer step on random text."""
+    learner = Learner(variant, config, 65, "cpu")
+    generator = torch.Generator().manual_seed(1)
+    tokens = torch.randint(65, (100_000,), generator=generator)
+    batches = Batches(tokens, config.train.batch, config.gpt.context, 1, 1)
+    return lambda: learner.train(batches(learner.progress.step), 0.0)
+
+
+class Looped(torch.nn.Module):
+    """The loop over experts with masks that people write, with the weights of ours."""
+
+    def __init__(self, layer: MoE) -> None:
+        super().__init__()
+        self.layer = layer
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, T, D) -> (B, T, D)."""
+        tokens = x.reshape(-1, x.shape[-1])
+        routing = self.layer.router(tokens)
+        y = torch.zeros_like(tokens)
+        for expert in range(len(self.layer.up)):
+            mask = routing.choice[:, 0] == expert
+            if mask.any():
+                h = F.gelu(F.linear(tokens[mask], self.layer.up[expert]))
+                y[mask] = F.linear(h, self.layer.down[expert]) * routing.weight[mask]
+        return y.view_as(x)
+
+
+def hugging_face(layer: MoE, config: RunConfig) -> torch.nn.Module | None:
+    """Mixtral's block at this shape, run eagerly; None without transformers."""
+    try:
+        from transformers import MixtralConfig  # noqa: PLC0415
+        from transformers.models.mixtral.modeling_mixtral import (  # noqa: PLC0415
+            MixtralSparseMoeBlock,
+        )
+    except ImportError:
+        return None
+    experts, hidden, width = layer.up.shape
+    # A gated block has three matrices: two thirds of the channels make it as many parameters.
+    shape = MixtralConfig(
+        hidden_size=width,
+        intermediate_size=hidden * 2 // 3,
+        num_local_experts=experts,
+        num_experts_per_tok=1,
+    )
+    shape._experts_implementation = "eager"
+    del config
+    block: torch.nn.Module = MixtralSparseMoeBlock(shape)
+    for parameter in block.parameters():
+        torch.nn.init.normal_(parameter, std=0.02)
+    return block
+
+
+def pass_through(block: torch.nn.Module, config: RunConfig) -> Callable[[], object]:
+    """Forward and backward."""
+    x = torch.randn(config.train.batch, config.gpt.context, config.gpt.width, requires_grad=True)
+
+    def run() -> None:
+        y = block(x)
+        (y[0] if isinstance(y, tuple) else y).square().mean().backward()
+
+    return run
+
+
+def main() -> None:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--repeats", type=int, default=25)
+    options = parser.parse_args()
+    result: dict[str, object] = {"benchmark": "experts"}
+    print(f"{'':24} {'ms':>9} {'from':>9} {'to':>9} {'ratio':>7}")
+    for preset, changes in SIZES.items():
+        config = build({"preset": preset, "device": "cpu", **changes})
+        torch.manual_seed(1)
+        layer = MoE(config.model_config("moe", 65))
+        for parameter in layer.parameters():
+            torch.nn.init.normal_(parameter, std=0.05)
+        blocks = {"layer": layer, "loop with masks": Looped(layer)}
+        if other := hugging_face(layer, config):
+            blocks["Hugging Face, eager"] = other
+        steps = {name: step_of(config, name) for name in ("dense", "moe")}
+        passes = {name: pass_through(block, config) for name, block in blocks.items()}
+        for runs in (steps, passes):
+            found = in_turns(runs, options.repeats)
+            first = statistics.median(found[next(iter(runs))])
+            for name, times in found.items():
+                ms = statistics.median(times) * 1000
+                print(
+                    f"{preset + ' ' + name:24} {ms:9.2f} {min(times) * 1000:9.2f} "
+                    f"{max(times) * 1000:9.2f} {ms / first / 1000:7.2f}"
+                )
+                result[f"{preset} {name} ms"] = round(ms, 3)
+                result[f"{preset} {name} ratio"] = round(ms / first / 1000, 3)
+    print(json.dumps({**result, **machine.describe()}))
+
+
+if __name__ == "__main__":
+    main()
