@@ -3,6 +3,7 @@
 import json
 import math
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -310,5 +311,5 @@ def test_a_growing_text_keeps_its_newest_line_in_sight_and_seldom_moves(
     firsts = [_first_line(n, room, n - 1, centre=False) for n in range(1, total + 1)]
     for lines, first in enumerate(firsts, start=1):
         assert first <= lines - 1 < first + room
-    moves = sum(a != b for a, b in zip(firsts, firsts[1:], strict=False))
+    moves = sum(a != b for a, b in pairwise(firsts))
     assert moves <= total / max(1, room // 2)

@@ -203,15 +203,6 @@ def column(
     return [*rows[:height], *[fit((), columns)] * (height - len(rows))]
 
 
-def first_line(side: Side, height: int, cursor: int | None) -> int:
-    """The first line of the text that `column` shows."""
-    flow = side.flow
-    if flow is None:
-        return 0
-    line = flow.place(cursor)[0] if cursor is not None else flow.height - 1
-    return _first_line(flow.height, height, line, centre=cursor is not None)
-
-
 def _first_line(total: int, room: int, line: int, *, centre: bool) -> int:
     """Around the cursor; else with the newest line in sight.
 
