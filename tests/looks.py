@@ -12,12 +12,13 @@ LAYERS, HEADS = 3, 2
 
 def weights(size: int) -> Floats:
     """(L, H, T, T): head h of layer l looks 2l + h tokens back, and at the first."""
-    found = np.tril(np.full((LAYERS, HEADS, size, size), 0.02))
+    found: Floats = np.tril(np.full((LAYERS, HEADS, size, size), 0.02))
     for layer, head in np.ndindex(LAYERS, HEADS):
         for query in range(size):
             found[layer, head, query, max(0, query - 2 * layer - head)] += 1
             found[layer, head, query, 0] += 0.2 * layer
-    return (found / found.sum(-1, keepdims=True)).astype(np.float32)
+    found /= found.sum(-1, keepdims=True)
+    return found.astype(np.float32)
 
 
 def statistics() -> dict[str, Floats]:

@@ -1,5 +1,7 @@
 """What a change costs: the parts of a row that differ, and nothing beside them."""
 
+from itertools import pairwise
+
 from hypothesis import given
 from hypothesis import strategies as st
 from rich.console import Console
@@ -43,7 +45,7 @@ def test_the_parts_hold_every_change(
     for left, right in parts:
         assert before[left] != after[left]
         assert before[right - 1] != after[right - 1]
-    for (_, end), (begin, _) in zip(parts, parts[1:], strict=False):
+    for (_, end), (begin, _) in pairwise(parts):
         assert begin - end >= APART
 
 

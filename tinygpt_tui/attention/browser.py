@@ -33,6 +33,8 @@ KEPT_BYTES = 256 * 2**20
 """Of looks that are kept: a film of nano is 5 MB, one of baby 190."""
 SHORT, PICKS = 24, 5
 """Characters below which a line of the corpus shows little, so that another is taken; how often."""
+LAST = -1
+"""The cursor is to stand on the last token of the window, whichever that is."""
 SURVEYED = ("duplicate", "induction")
 
 
@@ -213,7 +215,7 @@ class Browser:
 
     def _use(self, text: str, source: str, at: int | None = None) -> None:
         self.text, self.source, self.start, self.words = text, source, 0, ""
-        self._at = len(text) - 1 if at is None else at
+        self._at = LAST if at is None else at
         if self.shown is not None and at is not None:
             self.start = max(0, min(at - self.shown.context // 2, len(text) - self.shown.context))
         self.look()
@@ -276,7 +278,7 @@ class Browser:
         if before is not None and self.words and self._at is None:
             self.words = ""
         if self._at is not None:
-            at = self._at
+            at = shown.start + shown.size - 1 if self._at == LAST else self._at
             if not shown.start <= at < shown.start + shown.size and shown.total > shown.size:
                 self.start = max(0, min(at - shown.size // 2, shown.total - shown.size))
                 if self.start != shown.start:

@@ -361,7 +361,8 @@ def _key_labels(shown: Seen, choice: Choice, framed: Frame, key: int) -> Row:
         step = max(1, 8 // each)
         for place in range(0, len(small.columns) - 1, step):
             text = str(shown.start + int(small.columns[place]) + 1)
-            if place * each + len(text) < columns:
+            here = at is not None and place * each - 2 < at * each < place * each + len(text) + 1
+            if not here and place * each + len(text) < columns:
                 cells[place * each : place * each + len(text)] = text
     else:
         for place, position in enumerate(small.columns[:-1]):
