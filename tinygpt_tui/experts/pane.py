@@ -163,6 +163,11 @@ class ExpertsPane(Container):
             self.draw()
 
     @property
+    def _rows(self) -> int:
+        """Of the table."""
+        return view.table_rows(self.desk.scene, self.size.width, self.size.height)
+
+    @property
     def _joined(self) -> bool:
         return view.together(self.size.width, self.size.height)
 
@@ -181,7 +186,7 @@ class ExpertsPane(Container):
     def action_down(self, by: int) -> None:
         """Another layer; in the table, other rows."""
         if self.desk.scene.view == "table":
-            self.desk.scroll(by, self.size.height // 2)
+            self.desk.scroll(by, self._rows)
         else:
             self.desk.move_layer(by)
         self.draw()
@@ -194,7 +199,7 @@ class ExpertsPane(Container):
     def action_lines(self, by: int) -> None:
         """By a line; in the table, by a page."""
         if self.desk.scene.view == "table":
-            self.desk.scroll(by * self.size.height // 2, self.size.height // 2)
+            self.desk.scroll(by * self._rows, self._rows)
         else:
             self.desk.move_lines(by, view.text_columns(self.size.width, self.size.height))
         self.draw()

@@ -12,7 +12,7 @@ from tinygpt_tui.render.bars import progress
 from tinygpt_tui.render.cells import Row, Span, fit, row
 from tinygpt_tui.render.numbers import percent
 
-_BAR = 9
+_BAR = 8
 """Columns that an expert takes at least, where its probability is drawn."""
 
 
@@ -119,8 +119,9 @@ def _bars(
         style = expert_style(expert)
         mark = ("*" if ascii else "●") if picked else " "
         name = Span(f"{mark}{expert:<2}", style if picked else "muted")
-        number = f"{percent(share, ascii=ascii):>5} "
+        number = f" {percent(share, ascii=ascii):>4} "
         bar = max(each - 3 - len(number), 0)
-        drawn = progress(share, bar, style, ascii=ascii) if bar > 1 else (Span(" " * bar),)
+        drawn = progress(share, bar, style, ascii=ascii) if bar > 1 else ()
+        number = number if drawn else f"{number[1:]:<{each - 3}}"
         parts += [name, *drawn, Span(number, "strong" if picked else "muted")]
     return fit(row(*parts), columns)

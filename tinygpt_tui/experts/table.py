@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal, TypeAlias
+from typing import Literal, NamedTuple, TypeAlias
 
 import numpy as np
 
@@ -81,20 +81,39 @@ def table_block(
     order = ordered(counts, lift, sorting)
     room = max(lines - 3, 1)
     top = max(0, min(sorting.top, len(order) - room))
-    numbers = _NAME + _TOTAL + census.experts * (_LIFT + _COUNT) <= columns
-    rows = [
-        _title(census, columns, layer, sorting, ascii=ascii),
-        _heading(census.experts, columns, sorting, numbers=numbers, ascii=ascii),
-    ]
-    shown = order[top : top + room]
+    shown = _columns(census.experts, columns, sorting)
+    rows = [_title(census, columns, layer, sorting, ascii=ascii)]
+    rows.append(_heading(shown, columns, sorting, ascii=ascii))
     rows += [
-        _line(names[i], counts[:, i], lift[:, i], columns, bold=sorting.expert, numbers=numbers)
-        for i in shown
+        _line(names[i], counts[:, i], lift[:, i], columns, shown, bold=sorting.expert)
+        for i in order[top : top + room]
     ]
     hidden = len(order) - top - room
     more = f" {hidden} more below" if hidden > 0 else f" {top} more above" if top else ""
     rows += [fit(row(Span(more, "faint")), columns)] if more else []
     return rows[: max(lines, 0)]
+
+
+class Shown(NamedTuple):
+    """The columns of the table that fit."""
+
+    total: bool
+    """How often a character was read at all."""
+    counts: bool
+    """And by each expert."""
+    experts: Sequence[int]
+    """Around the one that orders the rows, where not all fit."""
+
+
+def _columns(experts: int, columns: int, sorting: Sorting) -> Shown:
+    room = columns - _NAME
+    if room >= _TOTAL + experts * (_LIFT + _COUNT):
+        return Shown(total=True, counts=True, experts=range(experts))
+    if room >= _TOTAL + experts * _LIFT:
+        return Shown(total=True, counts=False, experts=range(experts))
+    fitting = min(max(room // _LIFT, 1), experts)
+    first = max(0, min(sorting.expert - fitting // 2, experts - fitting))
+    return Shown(total=False, counts=False, experts=range(first, first + fitting))
 
 
 def _title(census: Census, columns: int, layer: int, sorting: Sorting, *, ascii: bool) -> Row:
@@ -104,32 +123,33 @@ def _title(census: Census, columns: int, layer: int, sorting: Sorting, *, ascii:
     return fit(row(Span(f" {kind}", "strong"), Span(words, "muted")), columns)
 
 
-def _heading(experts: int, columns: int, sorting: Sorting, *, numbers: bool, ascii: bool) -> Row:
-    each = _LIFT + (_COUNT if numbers else 0)
-    sorted_by = {"lift": "lift", "count": "count", "name": ""}[sorting.order]
+def _heading(shown: Shown, columns: int, sorting: Sorting, *, ascii: bool) -> Row:
+    each = _LIFT + (_COUNT if shown.counts else 0)
+    word = sorting.order if sorting.order != "name" else ""
     arrow = "v" if ascii else "▾"
-    parts: list[Span | str] = [Span(f" {'read':<{_NAME - 1}}{'times':>{_TOTAL}}", "muted")]
-    for expert in range(experts):
-        chosen = expert == min(sorting.expert, experts - 1) and sorted_by
-        name = f"{sorted_by} {arrow}{expert}" if chosen and numbers else str(expert)
-        name = f"{arrow}{expert}" if chosen and not numbers else name
-        style = expert_style(expert) + ("+bold" if chosen else "")
-        parts.append(Span(f"{name:>{each}}", style))
+    times = f"{'times':>{_TOTAL}}" if shown.total else ""
+    parts: list[Span | str] = [Span(f" {'read':<{_NAME - 1}}{times}", "muted")]
+    for expert in shown.experts:
+        chosen = bool(word) and expert == sorting.expert
+        name = f"{word} {arrow}{expert}" if shown.counts else f"{arrow}{expert}"
+        text = name if chosen else str(expert)
+        parts.append(Span(f"{text:>{each}}", expert_style(expert) + ("+bold" if chosen else "")))
     return fit(row(*parts), columns)
 
 
-def _line(name: str, counts: Ints, lift: Floats, columns: int, *, bold: int, numbers: bool) -> Row:
+def _line(name: str, counts: Ints, lift: Floats, columns: int, shown: Shown, *, bold: int) -> Row:
     """One character: its counts and lifts (E,)."""
     total = int(counts.sum())
     few = total < FEW
     parts: list[Span | str] = [" "]
     parts += fit(row(Span(name, "muted" if few else "text")), _NAME - 1)
-    parts += [Span(f"{count(total):>{_TOTAL}}", "muted")]
-    for expert, (ratio, read) in enumerate(zip(lift.tolist(), counts.tolist(), strict=True)):
-        style = "faint" if few else share_style(ratio)
+    parts += [Span(f"{count(total):>{_TOTAL}}", "muted")] if shown.total else []
+    for expert in shown.experts:
+        style = "faint" if few else share_style(float(lift[expert]))
         style += "+bold" if expert == bold and not few else ""
-        parts += [Span(f"{_ratio(ratio):>{_LIFT}}", style)]
-        parts += [Span(f"{count(read):>{_COUNT}}", "faint")] if numbers else []
+        parts += [Span(f"{_ratio(float(lift[expert])):>{_LIFT}}", style)]
+        read = int(counts[expert])
+        parts += [Span(f"{count(read):>{_COUNT}}", "faint")] if shown.counts else []
     return fit(row(*parts), columns)
 
 
@@ -151,19 +171,17 @@ def examples_block(
     each = max(lines // max(len(experts), 1), 2)
     rows: list[Row] = []
     for expert in experts:
-        found = strongest(census, layer, expert, lift)
+        found = strongest(census, layer, expert)
         block = [_reader(expert, columns, anything=bool(found), ascii=ascii)]
         for token, places in _broad(found, each - 1):
             ratio = float(lift[expert, token])
-            block += _places(census, token, places, columns, lift=ratio, expert=expert)
+            block += _places(census, token, places, columns, lift=ratio, expert=expert, ascii=ascii)
         rows += [*block, *[fit((), columns)] * (each - len(block))]
     return rows[: max(lines, 0)]
 
 
-def strongest(
-    census: Census, layer: int, expert: int, lift: Floats
-) -> list[tuple[int, tuple[Example, ...]]]:
-    """Tokens with examples that an expert reads beyond its share, of lift (E, V).
+def strongest(census: Census, layer: int, expert: int) -> list[tuple[int, tuple[Example, ...]]]:
+    """Tokens with examples that an expert reads beyond its share.
 
     Ordered by how many more it read than its share: of lift alone, the rarest would stand first.
     """
@@ -172,8 +190,9 @@ def strongest(
         for (there, who, token), places in census.examples.items()
         if (there, who) == (layer, expert) and places
     ]
-    with np.errstate(divide="ignore", invalid="ignore"):
-        beyond = np.nan_to_num(census.reads[layer, expert] * (1 - 1 / lift[expert]), neginf=0.0)
+    counts = census.reads[layer]
+    share = counts[expert].sum() / max(counts.sum(), 1)
+    beyond = counts[expert] - counts.sum(0) * share
     return sorted(found, key=lambda entry: -float(beyond[entry[0]]))
 
 
@@ -203,6 +222,7 @@ def _places(
     *,
     lift: float,
     expert: int,
+    ascii: bool,
 ) -> list[Row]:
     """A line a place, the token under itself in all of them."""
     rows = []
@@ -210,12 +230,15 @@ def _places(
         head = f" {named(census.vocabulary[token]):<5}{lift:>5.1f}x "
         head = head if not number else " " * len(head)
         room = min(max((columns - len(head)) // 2 - 1, 0), AROUND)
-        before = safe(place.before)[-room:] if room else ""
+        before, inside, after = (
+            safe(part).replace("⏎", "$" if ascii else "⏎")
+            for part in (place.before, place.token, place.after)
+        )
         parts = (
             Span(head, "text"),
-            Span(f"{before:>{room}}", "muted"),
-            Span(safe(place.token), expert_style(expert) + "+reverse"),
-            Span(safe(place.after), "muted"),
+            Span(f"{before[-room:] if room else '':>{room}}", "muted"),
+            Span(inside, expert_style(expert) + "+reverse"),
+            Span(after, "muted"),
         )
         rows.append(fit(row(*parts), columns))
     return rows

@@ -150,7 +150,8 @@ def _body(scene: Scene, columns: int, lines: int) -> list[Row]:
         blocks = [_load(scene, left, lines), text]
         return _beside(blocks, (left, right), 3)
     if scene.view == "text":
-        return _text(scene, columns, lines)
+        rows = _text(scene, columns, lines)
+        return rows + _rest(scene, columns, lines - len(rows))
     return _load(scene, columns, lines)
 
 
@@ -277,7 +278,7 @@ def _table(scene: Scene, columns: int, lines: int) -> list[Row]:
             table.examples_block(census, sizes[1], lines, layer=layer, experts=shown, ascii=ascii),
         )
         return [*problem, *_beside(blocks, sizes, 2)]
-    below = min(6, lines // 3) if lines >= 9 else 0
+    below = _examples_below(lines)
     shown = range(min(sorting.expert, census.experts - 1), census.experts)[:1]
     above = lines - below
     rows = table.table_block(census, columns, above, layer=layer, sorting=sorting, ascii=ascii)
@@ -289,16 +290,34 @@ def _table(scene: Scene, columns: int, lines: int) -> list[Row]:
     return [*problem, *rows]
 
 
+def _examples_below(lines: int) -> int:
+    return min(6, lines // 3) if lines >= 9 else 0
+
+
+def table_rows(scene: Scene, columns: int, lines: int) -> int:
+    """How many characters or classes the table shows at once in a tab of this size."""
+    room = lines - 2
+    if columns < WIDE + 16:
+        return max(room - _examples_below(room) - 3, 1)
+    above = _classes_above(scene, room)
+    return max(room - above - 3, 1)
+
+
+def _classes_above(scene: Scene, lines: int) -> int:
+    """Rows of the classes over the characters, and the empty one between."""
+    if scene.census is None or scene.sorting.classes or lines < 2 * _LEAST_TABLE + 6:
+        return 0
+    return len(scene.census.by_class()[0]) + 3
+
+
 def _tables(scene: Scene, census: Census, columns: int, lines: int) -> list[Row]:
     """Characters, and over them their classes where there is room."""
     sorting, ascii = scene.sorting, scene.ascii
     layer = min(scene.layer, census.layers - 1)
     rows: list[Row] = []
-    if not sorting.classes and lines >= 2 * _LEAST_TABLE + 6:
+    if above := _classes_above(scene, lines):
         classes = replace(sorting, classes=True, top=0)
-        rows = table.table_block(
-            census, columns, _LEAST_TABLE + 4, layer=layer, sorting=classes, ascii=ascii
-        )
+        rows = table.table_block(census, columns, above, layer=layer, sorting=classes, ascii=ascii)
         rows.append(fit((), columns))
     rest = lines - len(rows)
     return rows + table.table_block(

@@ -1,0 +1,460 @@
+"""The Experts tab at every size and in every state: snapshots, numbers, and what the desk asks."""
+
+import math
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tests import snapshots
+from tests.test_history import lockstep, routed, sample, started
+from tinygpt import routing
+from tinygpt.run import RoutingRecord
+from tinygpt_tui.engine.protocol import (
+    Example,
+    Failed,
+    Line,
+    Look,
+    Looked,
+    Pick,
+    Request,
+    Survey,
+    Surveyed,
+)
+from tinygpt_tui.experts import answers, loads, table
+from tinygpt_tui.experts.desk import PICKED, Desk
+from tinygpt_tui.experts.table import Sorting
+from tinygpt_tui.experts.view import VIEWS, Scene, slider, tab
+from tinygpt_tui.history import History
+from tinygpt_tui.render.cells import plain, width
+
+LAYERS, EXPERTS = 3, 5
+VOCABULARY = tuple("\n !.3abcdeAB")
+TEXT = "abba cade!\nBe a dab.\nA bead."
+STEPS = (0, 7, 20, 45, 100)
+
+
+def records() -> tuple[RoutingRecord, ...]:
+    """Evaluations of three layers: the load comes to rest; one expert of the last layer is dead."""
+    found = []
+    for step in range(10, 101, 10):
+        tilt = [
+            [1 + math.sin(7 * a + b) * 10 / step for b in range(EXPERTS)] for a in range(LAYERS)
+        ]
+        tilt[2][3] = 0.0
+        load = [[max(x, 0.0) / sum(max(y, 0.0) for y in row) for x in row] for row in tilt]
+        found.append(
+            RoutingRecord(
+                time=1.0,
+                model="moe",
+                step=step,
+                tokens=77 * step,
+                load=load,
+                entropy=[1.6, 1.55, 1.1],
+                worst_over_mean=[1.1, 1.7, 2.9],
+                mean_top1=[0.3, 0.6, 0.9],
+                dead=[0, 0, 1],
+            )
+        )
+    return tuple(found)
+
+
+def looked(job: int = 1, *, step: int = 100, experts: int = EXPERTS, text: str = TEXT) -> Looked:
+    """What an engine would say of the text, each row of probabilities its own."""
+    grid = np.mgrid[0:LAYERS, 0 : len(text), 0:experts]
+    scores = np.exp(np.sin(3.0 * grid[0] + 1.7 * grid[1] * (grid[2] + 1) + step) * 2)
+    router = (scores / scores.sum(-1, keepdims=True)).astype(np.float32)
+    return Looked(
+        job=job,
+        path=f"run/moe/step-{step:08}",
+        variant="moe",
+        step=step,
+        val_loss=1.5,
+        context=31,
+        layers=LAYERS,
+        heads=2,
+        experts=experts,
+        total=len(text) + 11,
+        start=0,
+        texts=tuple(text),
+        attention=b"",
+        router=router.tobytes(),
+        choice=router.argmax(-1).astype(np.int32).tobytes(),
+        surprisal=b"",
+        statistics={},
+    )
+
+
+def surveyed(job: int = 1, *, step: int = 45) -> Surveyed:
+    grid = np.mgrid[0:LAYERS, 0:EXPERTS, 0 : len(VOCABULARY)]
+    reads = (40 * (1 + np.sin(grid[0] + 2.3 * grid[1] * (grid[2] + 1)))).astype(np.int64)
+    reads[:, :, VOCABULARY.index("3")] //= 30
+    reads[:, :, VOCABULARY.index("B")] = 0
+    reads[2, 3] = 0
+    examples: dict[str, tuple[Example, ...]] = {
+        f"{layer} {expert} {token}": (Example("cab a", VOCABULARY[token], "d\nbe"),) * 2
+        for layer in range(LAYERS)
+        for expert in range(EXPERTS)
+        for token in (5, 8)
+    }
+    return Surveyed(
+        job=job,
+        path=f"run/moe/step-{step:08}",
+        variant="moe",
+        step=step,
+        val_loss=1.5,
+        tokens=int(reads[0].sum()),
+        corpus="tinyshakespeare",
+        layers=LAYERS,
+        heads=2,
+        experts=EXPERTS,
+        statistics={},
+        chance={},
+        vocabulary=VOCABULARY,
+        reads=reads.tobytes(),
+        pairs=b"",
+        sure=(0.4, 0.5, 0.8),
+        agreement=(0.31, 0.77, 0.94),
+        examples=examples,
+    )
+
+
+def scene(**changes: object) -> Scene:
+    known = Scene(
+        layer=1,
+        cursor=4,
+        routings=records(),
+        steps=STEPS,
+        at=45,
+        following=False,
+        reading=answers.reading(looked(step=45)),
+        census=answers.census(surveyed()),
+        source="typed",
+    )
+    return replace(known, **changes)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("plain_glyphs", [False, True])
+@pytest.mark.parametrize("size", [(80, 24), (120, 36)])
+@pytest.mark.parametrize("view", VIEWS)
+def test_snapshot_of_each_view(view: str, size: tuple[int, int], plain_glyphs: bool) -> None:  # noqa: FBT001
+    shown = scene(view=view, ascii=plain_glyphs, digits=plain_glyphs)
+    rows = tab(shown, size[0], size[1] - 2)
+    name = f"experts-{view}-{size[0]}x{size[1]}{'-ascii' if plain_glyphs else ''}"
+    snapshots.check(name, rows)
+    if plain_glyphs:
+        assert "".join(plain(rows)).isascii()
+
+
+@given(
+    st.sampled_from(VIEWS),
+    st.tuples(st.integers(20, 160), st.integers(3, 50)),
+    st.booleans(),
+    st.booleans(),
+    st.integers(0, LAYERS - 1),
+)
+def test_every_size_is_filled_exactly(
+    view: str,
+    size: tuple[int, int],
+    digits: bool,  # noqa: FBT001
+    empty: bool,  # noqa: FBT001
+    layer: int,
+) -> None:
+    columns, lines = size
+    shown = scene(view=view, digits=digits, layer=layer)
+    if empty:
+        shown = replace(shown, reading=None, census=None, routings=(), look_problem="no é here")
+    rows = tab(shown, columns, lines)
+    assert len(rows) == lines
+    assert {width(cells) for cells in rows} == {columns}
+
+
+@pytest.mark.parametrize(
+    ("changes", "says"),
+    [
+        ({"nothing": "This run trains Dense alone."}, "Dense alone"),
+        ({"routings": ()}, "comes with the first evaluation"),
+        ({"steps": (), "at": None, "reading": None, "census": None}, "no checkpoint yet"),
+        ({"looking": True}, "looking..."),
+        ({"surveying": True, "census": None}, "surveying..."),
+        ({"view": "table", "surveying": True, "census": None}, "The table comes as soon as"),
+        ({"view": "text", "reading": None}, "t types a text"),
+        ({"view": "text", "look_problem": "the engine ended"}, "the engine ended"),
+        ({"view": "table", "survey_problem": "no corpus"}, "no corpus"),
+        ({"view": "text", "at": 100}, "still of step 45"),
+        ({"note": "not in the vocabulary: é"}, "not in the vocabulary"),
+    ],
+)
+def test_what_is_missing_is_said_in_place(changes: dict[str, object], says: str) -> None:
+    for size in ((80, 22), (120, 34)):
+        assert says in "\n".join(plain(tab(scene(**changes), *size)))
+
+
+def test_nothing_else_is_shown_of_a_dense_run() -> None:
+    rows = plain(tab(scene(nothing="This run trains Dense alone."), 80, 22))
+    assert [line.strip() for line in rows if line.strip()] == ["This run trains Dense alone."]
+
+
+def test_load_through_time_takes_means_and_the_nearest() -> None:
+    found, ends = loads.through_time([routed(2, 0.2), routed(4, 0.4), routed(10, 0.9)], 8)
+    assert ends == (2, 10)
+    assert found.shape == (1, 2, 8)
+    assert found[0, 0].tolist() == [0.2, 0.4, 0.4, 0.4, 0.4, 0.9, 0.9, 0.9]
+    crowded, _ = loads.through_time([routed(s, s / 10) for s in range(1, 9)], 2)
+    assert crowded[0, 0].tolist() == pytest.approx([0.25, 0.65])
+    alone, _ = loads.through_time([routed(5, 0.3)], 3)
+    assert alone[0, 0].tolist() == [0.3, 0.3, 0.3]
+
+
+def test_half_a_cell_is_the_even_share() -> None:
+    shares = (0.0, 0.01, 0.125, 0.25, 0.5, 1.0, math.nan)
+    marks = [loads.mark(share, 4) for share in shares]
+    assert "".join(span.text for span in marks) == "×▁▂▄██ "  # noqa: RUF001 - the cross
+    assert [span.style for span in marks[:5]] == ["bad", "share.0", "share.1", "share.2", "share.4"]
+
+
+def test_balance_is_coloured_by_health() -> None:
+    one = loads.Balance(entropy=0.5, worst=3.5, sure=0.26, dead=2, agreement=0.3)
+    rows = loads.balance_block([one], 4, "", 70, 9)
+    styles = {span.style for span in rows[2] if span.text.strip()}
+    assert styles >= {"bad", "warn"}
+    assert "good" not in styles
+    fine = loads.balance_block([loads.Balance(1.38, 1.1, 0.8, 0, 0.95)], 4, "", 70, 9)
+    assert not {"bad", "warn"} & {span.style for span in fine[2]}
+
+
+def test_slider_marks_the_checkpoint() -> None:
+    assert plain([slider(3, 1, 20)]) == ["┼───●───┼"]
+    assert plain([slider(5, 4, 9)]) == ["┼─┼─┼─┼─●"]
+    assert plain([slider(50, 0, 9)]) == ["●────────"]
+    assert plain([slider(3, 2, 20, ascii=True)]) == ["+---+---#"]
+    assert slider(3, 1, 2) == ()
+
+
+def test_table_is_ordered_by_lift_with_the_rare_last() -> None:
+    found = answers.census(surveyed())
+    assert found is not None
+    names, counts = table.counted(found, Sorting())
+    lift = routing.lift(counts)[1]
+    order = table.ordered(counts[1], lift, Sorting(expert=2))
+    common = [i for i in order if counts[1][:, i].sum() >= table.FEW]
+    assert [lift[2, i] for i in common] == sorted((lift[2, i] for i in common), reverse=True)
+    assert names[order[-1]] == "3"
+    assert "B" not in [names[i] for i in order]
+    by_count = table.ordered(counts[1], lift, Sorting(order="count"))
+    assert counts[1][0, by_count[0]] == counts[1][0].max()
+    by_name = table.ordered(counts[1], lift, Sorting(order="name"))
+    assert by_name == sorted(by_name)
+    assert table.rows_of(found, 1, Sorting()) == len(order) == len(VOCABULARY) - 1
+    assert "consonant" in table.counted(found, Sorting(classes=True))[0]
+
+
+def test_the_strongest_are_those_read_most_beyond_the_share() -> None:
+    found = answers.census(surveyed())
+    assert found is not None
+    strongest = table.strongest(found, 1, 2)
+    counts = found.reads[1]
+    shares = counts.sum(0) * counts[2].sum() / counts.sum()
+    beyond = [counts[2, token] - shares[token] for token, _ in strongest]
+    assert beyond == sorted(beyond, reverse=True)
+
+
+# -- the desk --------------------------------------------------------------------------------------
+
+
+class Office:
+    """A desk whose questions go nowhere."""
+
+    def __init__(self, *, steps: tuple[int, ...] = STEPS, run: Path = Path("run")) -> None:
+        self.asked: list[Request] = []
+        self._jobs = iter(range(1, 1000))
+        self.desk = Desk(self.asked.append, lambda: next(self._jobs))
+        self.desk.open(run)
+        self.desk.checkpoints(steps)
+
+    def last(self, kind: type) -> object:
+        return [request for request in self.asked if isinstance(request, kind)][-1]
+
+    def count(self, kind: type) -> int:
+        return sum(isinstance(request, kind) for request in self.asked)
+
+    def answer(self, text: str = TEXT) -> None:
+        """To the newest look, from the checkpoint it asked for."""
+        asked = self.last(Look)
+        assert isinstance(asked, Look)
+        reply = looked(asked.job, step=int(asked.path[-8:]), text=text)
+        self.desk.take(reply)
+
+
+def test_nothing_is_asked_before_the_tab_is_shown() -> None:
+    office = Office()
+    assert office.asked == []
+    office.desk.wake("")
+    assert office.count(Pick) == PICKED
+    assert office.count(Survey) == 1
+    for asked, line in zip([a for a in office.asked if isinstance(a, Pick)], "abd", strict=True):
+        office.desk.take(Line(asked.job, line * 3))
+    assert office.last(Look) == Look(5, "run/moe/step-00000100", "aaa\nbbb\nddd", 0)
+    assert office.desk.scene.looking
+    office.answer()
+    assert office.desk.scene.reading is not None
+    assert not office.desk.scene.looking
+
+
+def test_the_text_of_the_generate_tab_comes_first() -> None:
+    office = Office()
+    office.desk.wake("abc")
+    assert office.count(Pick) == 0
+    assert office.last(Look) == Look(1, "run/moe/step-00000100", "abc", 0)
+
+
+def test_without_a_corpus_the_model_reads_its_own_sample() -> None:
+    office = Office()
+    history = History()
+    history.add([started(), sample("moe", 7)])
+    office.desk.news(history)
+    office.desk.wake("")
+    asked = office.last(Pick)
+    assert isinstance(asked, Pick)
+    office.desk.take(Failed(asked.job, "no network"))
+    assert "no network" in office.desk.scene.note
+    assert isinstance(look := office.last(Look), Look)
+    assert look.text == "moe at 7"
+
+
+def test_a_burst_through_the_film_asks_for_its_end_alone() -> None:
+    office = Office()
+    office.desk.wake("abc")
+    office.answer()
+    before = office.desk.scene.reading
+    for _ in range(3):
+        office.desk.film(-1)
+    assert office.count(Look) == 2
+    assert office.desk.scene.reading is before, "the old picture stays"
+    office.answer()
+    assert office.count(Look) == 3
+    office.answer()
+    assert office.desk.scene.at == 7
+    assert office.desk.scene.reading is not None
+    assert office.desk.scene.reading.step == 7
+    asked = office.count(Look)
+    office.desk.follow()
+    assert office.desk.scene.reading is before
+    assert office.count(Look) == asked, "what was answered is not asked again"
+
+
+def test_play_waits_for_each_frame_and_ends_at_the_newest() -> None:
+    office = Office()
+    office.desk.wake("abc")
+    office.answer()
+    office.desk.play()
+    assert office.desk.scene.at == 0
+    assert not office.desk.tick()
+    seen = [0]
+    while office.desk.scene.playing:
+        office.answer()
+        assert office.desk.tick()
+        seen.append(office.desk.scene.at or 0)
+    assert tuple(seen) == STEPS
+    assert office.desk.scene.following
+
+
+def test_the_newest_is_followed_unless_another_was_chosen() -> None:
+    office = Office()
+    office.desk.wake("abc")
+    office.desk.checkpoints((0, 100, 130))
+    assert office.desk.scene.at == 130
+    office.desk.film(-1)
+    office.desk.checkpoints((0, 90, 160))
+    assert office.desk.scene.at == 90, "pruned: the nearest"
+
+
+def test_the_cursor_takes_the_window_along() -> None:
+    office = Office()
+    office.desk.wake(TEXT + "x" * 11)
+    office.answer()
+    office.desk.move(1_000_000)
+    asked = office.last(Look)
+    assert isinstance(asked, Look)
+    assert asked.start == 11
+    found = looked(asked.job)
+    office.desk.take(
+        Looked(**{**{f: getattr(found, f) for f in found.__struct_fields__}, "start": 11})
+    )
+    assert office.desk.scene.cursor == len(TEXT) - 1
+    office.desk.move(-1)
+    assert office.desk.scene.cursor == len(TEXT) - 2
+
+
+def test_a_failed_look_keeps_what_was_there_and_is_tried_again_when_the_tab_is_shown() -> None:
+    office = Office()
+    office.desk.wake("abc")
+    office.answer()
+    office.desk.film(-1)
+    asked = office.last(Look)
+    assert isinstance(asked, Look)
+    office.desk.take(Failed(asked.job, "the file is gone"))
+    assert "the file is gone" in office.desk.scene.look_problem
+    assert office.desk.scene.reading is not None
+    before = office.count(Look)
+    office.desk.wish()
+    assert office.count(Look) == before
+    office.desk.wake("")
+    assert office.count(Look) == before + 1
+
+
+def test_a_survey_is_compared_with_the_newest_checkpoint() -> None:
+    office = Office()
+    office.desk.wake("abc")
+    office.desk.film(-2)
+    first = office.last(Survey)
+    assert isinstance(first, Survey)
+    assert first.final == first.path == "run/moe/step-00000100"
+    office.desk.take(surveyed(first.job, step=100))
+    second = office.last(Survey)
+    assert isinstance(second, Survey)
+    assert (second.path[-8:], second.final[-8:]) == ("00000020", "00000100")
+
+
+def test_a_dense_run_and_no_run_say_so() -> None:
+    office = Office(steps=())
+    history = History()
+    office.desk.news(history)
+    assert "first record" in office.desk.scene.nothing
+    history.add([replace(started(), models={"dense": {}})])
+    office.desk.news(history)
+    assert "Dense alone" in office.desk.scene.nothing
+    office.desk.open(None)
+    assert "There is no run" in office.desk.scene.nothing
+    history.add([*lockstep(7), routed(5)])
+    office.desk.open(Path("run"))
+    assert office.desk.news(history)
+    assert office.desk.scene.nothing == ""
+    assert not office.desk.news(history), "nothing new, nothing drawn"
+
+
+def test_keys_of_the_table() -> None:
+    office = Office()
+    desk = office.desk
+    desk.wake("abc")
+    desk.take(surveyed(2, step=100))
+    assert desk.scene.census is not None
+    desk.next_expert()
+    desk.scroll(100, 5)
+    assert (desk.scene.sorting.expert, desk.scene.sorting.top) == (1, len(VOCABULARY) - 6)
+    desk.next_order()
+    assert (desk.scene.sorting.order, desk.scene.sorting.top) == ("count", 0)
+    desk.toggle_classes()
+    assert desk.scene.sorting.classes
+    desk.move_layer(100)
+    assert desk.scene.layer == LAYERS - 1
+    views = []
+    for _ in range(3):
+        desk.next_view(joined=False)
+        views.append(desk.scene.view)
+    assert views == ["text", "table", "load"]
+    desk.next_view(joined=True)
+    assert desk.scene.view == "table"
