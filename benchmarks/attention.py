@@ -1,0 +1,185 @@
+"""Claims of the Attention tab: a look at 256 characters, and what its keys cost over a slow link.
+
+    python benchmarks/attention.py [--run checkpoints/name] [--threads 2]
+
+Looks into a model of the preset `baby` (random weights, whose maps are noise: the most expensive
+there are), once it is loaded: from the request to the rows of the screen. Then opens the
+app in a pseudo-terminal of 120x36 with 256 colours, has it look at a text as long as the context,
+and counts the bytes and the milliseconds until the last of them, of moves of the cursor and of
+changes of the head. With --run both on that run's newest checkpoint instead. Prints a table and,
+last, one JSON line.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import queue
+import random
+import statistics
+import sys
+import tempfile
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import machine
+import torch
+from terminal import Terminal
+
+from tinygpt.checkpoint import Snapshot, save
+from tinygpt.config import build
+from tinygpt.model import GPT
+from tinygpt.run import RunWriter
+from tinygpt.tokenizer import CharTokenizer, save_tokenizer
+from tinygpt_tui.attention import layout, state, view
+from tinygpt_tui.attention.state import Choice
+from tinygpt_tui.engine.client import Engine
+from tinygpt_tui.engine.protocol import Look, Looked, Reply
+
+LETTERS = "\n !',.:;?ABCDEFGHIJKLMNOPRSTUVWYabcdefghijklmnopqrstuvwxyz"
+SIZE = (120, 36)
+QUIET = 0.15
+"""Seconds without a byte after which an answer has been sent."""
+
+
+def make_run(out: Path) -> Path:
+    """A run with one checkpoint of `baby`, of weights that are drawn."""
+    tokenizer = CharTokenizer.train(LETTERS)
+    shape = replace(build({"preset": "baby"}).gpt, vocab_size=tokenizer.vocab_size)
+    torch.manual_seed(0)
+    model = GPT(shape)
+    with torch.no_grad():
+        for weights in model.parameters():
+            if not weights.any():
+                weights.normal_(std=0.02)
+    run = out / "looked"
+    RunWriter.create(run, {"preset": "baby"}, "{}").close()
+    save_tokenizer(tokenizer, run / "tokenizer.json")
+    save(
+        run,
+        Snapshot(
+            variant="dense",
+            step=0,
+            tokens=0,
+            val_loss=None,
+            config=shape,
+            weights=model.state_dict(),
+            training={},
+            progress={"step": 0},
+        ),
+    )
+    return run
+
+
+def texts(count: int, length: int) -> list[str]:
+    """Different every time, so that nothing that is kept answers."""
+    dice = random.Random(0)  # noqa: S311 - no secret
+    words = ["the", "sun", "is", "what", "ROMEO:", "\n", "light", "fair", "envious", "moon"]
+    return [" ".join(dice.choice(words) for _ in range(length))[:length] for _ in range(count)]
+
+
+def looked_and_drawn(run: Path, rounds: int) -> tuple[list[float], int]:
+    """Seconds from asking for a look to the rows of the largest map, and the context."""
+    engine = Engine()
+    replies: queue.SimpleQueue[Reply] = queue.SimpleQueue()
+    path = str(next(child for child in (run / "dense", run / "moe") if child.is_dir()))
+    found: list[float] = []
+    context = 256
+    for text in texts(rounds + 1, 4096):
+        began = time.perf_counter()
+        engine.ask(Look(engine.number(), path, text[:context], 0), replies.put)
+        reply = replies.get(timeout=120)
+        if not isinstance(reply, Looked):
+            raise SystemExit(f"the engine did not look: {reply}")
+        context = reply.context
+        shown = state.seen(reply)
+        choice = state.fitted(Choice(level="head", query=200, key=100), shown)
+        size = (SIZE[0], SIZE[1] - 2)
+        choice = layout.settled(choice, shown, shown.statistics, size)
+        view.tab(
+            view.Scene(choice=choice, shown=shown, statistics=shown.statistics, steps=(0, 1)),
+            *size,
+        )
+        found.append(time.perf_counter() - began)
+    engine.close()
+    return found[1:], context
+
+
+def answer(terminal: Terminal, key: bytes) -> tuple[float, float, int]:
+    """Milliseconds to the first byte and to the last, and how many, that a key brings."""
+    settle(terminal)
+    count = len(terminal.sent)
+    typed = terminal.type(key)
+    settle(terminal, count)
+    sent = terminal.sent[count:]
+    size = sum(len(data) for _, data in sent)
+    first, last = (sent[0][0], sent[-1][0]) if sent else (typed, typed)
+    return (first - typed) * 1000, (last - typed) * 1000, size
+
+
+def settle(terminal: Terminal, after: int = 0) -> None:
+    """Until nothing was sent for a while, and something after so many messages."""
+    deadline = time.perf_counter() + 2
+    while time.perf_counter() < deadline:
+        now = time.perf_counter() - terminal.began
+        if len(terminal.sent) > after and now - terminal.sent[-1][0] > QUIET:
+            return
+        time.sleep(0.005)
+
+
+def keys_cost(run: Path, context: int) -> dict[str, list[tuple[float, float, int]]]:
+    """What moves of the cursor and changes of the head send."""
+    command = [sys.executable, "-m", "tinygpt_tui", str(run), "--out", str(run.parent)]
+    found: dict[str, list[tuple[float, float, int]]] = {"cursor": [], "head": [], "layer": []}
+    with Terminal(command, SIZE, run.parent) as app:
+        app.wait_for(b"Experts")
+        time.sleep(2)
+        app.type(b"3")
+        app.wait_for(b"L0 H0")
+        app.type(b"t")
+        time.sleep(0.5)
+        for _ in range(200):
+            app.type(b"\x7f")
+        text = texts(1, context)[0].replace("\n", " ")
+        app.type(b"\x1b[200~" + text.encode() + b"\x1b[201~\r")
+        settle(app, len(app.sent))
+        time.sleep(2)  # of the look, nothing but what changed is sent: no word to wait for
+        app.type(b"\r")
+        app.wait_for(b"it looks most at")
+        for move in (b"\x1b[A", b"\x1b[D", b"\x1b[B", b"\x1b[D", b"\x1b[A") * 5:
+            found["cursor"].append(answer(app, move))
+        for _ in range(8):
+            found["head"].append(answer(app, b"]"))
+        for _ in range(5):
+            found["layer"].append(answer(app, b"}"))
+    return found
+
+
+def main() -> None:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--run", type=Path)
+    parser.add_argument("--rounds", type=int, default=9)
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory() as folder:
+        run = options.run.resolve() if options.run else make_run(Path(folder))
+        looks, context = looked_and_drawn(run, options.rounds)
+        costs = keys_cost(run, context)
+    result: dict[str, object] = {
+        "benchmark": "attention",
+        "context": context,
+        "looked_and_drawn_s": round(statistics.median(looks), 3),
+    }
+    for name, found in costs.items():
+        result[f"{name}_ms_median"] = round(statistics.median(last for _, last, _ in found), 1)
+        result[f"{name}_ms_most"] = round(max(last for _, last, _ in found), 1)
+        result[f"{name}_bytes_median"] = round(statistics.median(size for *_, size in found))
+        result[f"{name}_bytes_most"] = max(size for *_, size in found)
+    for key in list(result)[1:]:
+        print(f"{key:20} {result[key]}")
+    print(json.dumps({**result, **machine.describe()}))
+
+
+if __name__ == "__main__":
+    main()
