@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
 
 from rich.cells import cell_len
 from rich.console import Console, RenderableType
 from rich.control import Control
 from rich.segment import Segment
+from rich.style import Style
 from textual._compositor import ChopsUpdate
 from textual.geometry import Region
 from textual.strip import Strip
@@ -50,11 +52,15 @@ class CellView(Widget):
         base = self.rich_style
         if y >= len(self.rows):
             return Strip.blank(self.size.width, base)
-        how = {"dark": self.app.current_theme.dark, "mono": self.app.no_color}
-        segments = [
-            Segment(span.text, base + palette.style(span.style, **how)) for span in self.rows[y]
-        ]
+        how = self.app.current_theme.dark, self.app.no_color
+        segments = [Segment(text, on(base, style, *how)) for text, style in self.rows[y]]
         return Strip(segments).adjust_cell_length(self.size.width, base)
+
+
+@lru_cache(maxsize=4096)
+def on(base: Style, name: str, dark: bool, mono: bool) -> Style:  # noqa: FBT001 - for the cache
+    """A named style on that of the widget; a map has hundreds in a frame."""
+    return base + palette.style(name, dark=dark, mono=mono)
 
 
 def changed(before: Row, after: Row, width: int) -> list[tuple[int, int]]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field, replace
+from functools import lru_cache
 
 import numpy as np
 from rich.cells import cell_len
@@ -166,6 +167,7 @@ def text_row(scene: Scene, shown: Seen, columns: int) -> Row:
     )
 
 
+@lru_cache(maxsize=1024)
 def mark(text: str, *, ascii: bool = False) -> str:
     """A token as one cell: wide characters would break the alignment of what stands under them."""
     if text == " ":
