@@ -185,6 +185,7 @@ def test_every_size_is_filled_exactly(
         ({"view": "text", "look_problem": "the engine ended"}, "the engine ended"),
         ({"view": "table", "survey_problem": "no corpus"}, "no corpus"),
         ({"view": "text", "at": 100}, "still of step 45"),
+        ({"at": 100, "surveying": True}, "table still of step 45  surveying..."),
         ({"note": "not in the vocabulary: é"}, "not in the vocabulary"),
     ],
 )

@@ -128,6 +128,8 @@ def head_row(scene: Scene, columns: int) -> Row:
             style = "reverse bold" if layer == scene.layer else "muted"
             parts += [" ", Span(f"{layer}", style)]
     doing = "looking..." if scene.looking else "surveying..." if scene.surveying else ""
+    if scene.census is not None and scene.at not in (None, scene.census.step):
+        doing = f"table still of step {scene.census.step:,}  {doing}"
     right = row(Span(f"{doing} ", "accent")) if doing else ()
     return row(*fit(row(*parts), columns - width(right)), *right)
 
