@@ -10,7 +10,7 @@ import torch
 from textual.pilot import Pilot
 
 import tinygpt
-from tests.looks import looked
+from tests.looks import HEADS, LAYERS, looked
 from tests.scenes import make_run
 from tests.test_app import drive, until
 from tests.test_checkpoint import TOKENIZER, snapshot
@@ -20,7 +20,7 @@ from tinygpt_tui.app import LabApp
 from tinygpt_tui.attention.browser import Browser
 from tinygpt_tui.attention.pane import file_problem
 from tinygpt_tui.cellview import CellView
-from tinygpt_tui.engine.protocol import Failed, Line, Look, Pick, Request
+from tinygpt_tui.engine.protocol import Failed, Line, Look, Pick, Request, Survey, Surveyed
 from tinygpt_tui.generate.prompt import PromptArea
 from tinygpt_tui.generate.screens import Pick as PickScreen
 from tinygpt_tui.render.cells import plain
@@ -333,6 +333,47 @@ def test_short_lines_of_the_corpus_are_passed_over(browser: Browser, engine: Eng
     assert len([asked for asked in engine.asked if isinstance(asked, Pick)]) == 4
     browser.take(Line(engine.numbers, "a line that is long enough to be looked at"))
     assert browser.text.startswith("a line")
+
+
+def test_a_survey_adds_its_statistics(browser: Browser, engine: Engine) -> None:
+    browser.give("abcdefgh", "typed")
+    answer(browser, engine)
+    browser.next_statistic()
+    browser.ask_survey()
+    browser.ask_survey()  # the first is on its way
+    (asked,) = [asked for asked in engine.asked if isinstance(asked, Survey)]
+    table = np.arange(LAYERS * HEADS, dtype=np.float32) / 7
+    statistics = {"entropy": table.tobytes(), "induction": table.tobytes()}
+    browser.take(
+        Surveyed(
+            job=asked.job,
+            path=asked.path,
+            variant="dense",
+            step=700,
+            val_loss=None,
+            tokens=999,
+            corpus="some",
+            layers=LAYERS,
+            heads=HEADS,
+            experts=0,
+            statistics=statistics,
+            chance={"induction": 0.01},
+            vocabulary=(),
+            reads=b"",
+            pairs=b"",
+            sure=(),
+            agreement=(),
+            examples={},
+        )
+    )
+    scene = browser.scene()
+    assert scene.choice.statistic == "induction"
+    assert scene.statistics["induction"][2, 1] == pytest.approx(5 / 7)
+    assert scene.statistics["entropy"][2, 1] == pytest.approx(5 / 11)  # of this text
+    browser.film(-1)
+    answer(browser, engine)
+    assert "induction" not in browser.scene().statistics
+    assert browser.scene().choice.statistic in browser.scene().statistics
 
 
 def test_reasons_for_nothing(engine: Engine, tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 
@@ -17,7 +18,7 @@ from tinygpt_tui.generate.view import sentence
 from tinygpt_tui.render import heatmap
 from tinygpt_tui.render.cells import Row, Span, beside, fit, row, safe, width
 from tinygpt_tui.render.heatmap import Floats, Paint
-from tinygpt_tui.render.numbers import loss
+from tinygpt_tui.render.numbers import loss, percent
 
 STRONGEST = 5
 """Keys of a query that are named."""
@@ -105,23 +106,25 @@ def title(scene: Scene, shown: Seen, columns: int) -> Row:
     """Model, head, and what this head does; at the right, whether a look is on its way."""
     choice = scene.choice
     dot = Span(" - " if choice.ascii else " · ", "faint")
-    parts: list[Span | str] = [
-        " ",
-        Span(palette.NAMES.get(shown.variant, shown.variant), f"{shown.variant}.bold"),
-    ]
-    parts += [Span(f" {shown.step:,}", "strong"), dot]
-    parts += [Span(f"val {loss(shown.val_loss, ascii=choice.ascii)}", "muted"), dot]
-    parts += [Span(head_name(choice.layer, choice.head, choice.mode), "strong")]
-    busy = Span("looking... " if choice.ascii else "looking… ", "accent") if scene.busy else ""
-    right = row(busy)
-    left = row(*parts)
-    if choice.mode == "head":
-        for name in scene.statistics:
-            more = row(*left, dot, *statistic(scene, name, choice.layer, choice.head))
-            if width(more) > columns - width(right):
-                break
-            left = more
-    return row(*fit(left, columns - width(right)), *right)
+    name = palette.NAMES.get(shown.variant, shown.variant)
+    model = row(
+        " ", Span(name, f"{shown.variant}.bold"), " ", Span(f"{shown.step:,}", "strong"), dot
+    )
+    val = row(Span(f"val {loss(shown.val_loss, ascii=choice.ascii)}", "muted"), dot)
+    where = head_name(choice.layer, choice.head, choice.mode)
+    right = (
+        row(Span("looking... " if choice.ascii else "looking… ", "accent")) if scene.busy else ()
+    )
+    space = columns - width(right)
+    left = row(*model, *val, Span(where, "strong"))
+    if width(left) > space:
+        left = row(*model, Span(where, "strong"))
+    for statistic in scene.statistics if choice.mode == "head" else ():
+        more = row(*left, dot, *named(scene, statistic))
+        if width(more) > space:
+            break
+        left = more
+    return row(*fit(left, space), *right)
 
 
 def head_name(layer: int, head: int, mode: str) -> str:
@@ -133,12 +136,11 @@ def head_name(layer: int, head: int, mode: str) -> str:
     return f"layer {layer} head {head}"
 
 
-def statistic(scene: Scene, name: str, layer: int, head: int, *, short: bool = True) -> Row:
-    """Its name and its value for a head."""
-    shown = _SHORT.get(name, name) if short else name
-    return row(
-        Span(f"{shown} ", "muted"), Span(number(name, scene.statistics[name][layer, head]), "text")
-    )
+def named(scene: Scene, statistic: str) -> Row:
+    """A statistic of the chosen head, with its name."""
+    at = scene.choice.layer, scene.choice.head
+    value = number(statistic, scene.statistics[statistic][at])
+    return row(Span(f"{_SHORT.get(statistic, statistic)} ", "muted"), Span(value, "text"))
 
 
 def number(name: str, value: float) -> str:
@@ -147,7 +149,7 @@ def number(name: str, value: float) -> str:
         return "-"
     if name == "distance":
         return f"{value:.1f}"
-    return f"{value:.2f}" if name in UNITS else f"{100 * value:.0f}%"
+    return f"{value:.2f}" if name in UNITS else percent(float(value))
 
 
 def text_row(scene: Scene, shown: Seen, columns: int) -> Row:
@@ -220,18 +222,23 @@ def film_row(scene: Scene, columns: int) -> Row:
     )
 
 
-def legend(choice: Choice, most: str, words: str, columns: int) -> Row:
-    """What the colours mean: from zero to which weight, on which scale, and the size of a cell."""
+def legend(choice: Choice, most: str, words: Sequence[str], columns: int) -> Row:
+    """What the colours mean: from zero to which weight, on which scale.
+
+    Of `words`, the first that fits: the size of a cell, or what is shown.
+    """
     dot = Span(" - " if choice.ascii else " · ", "faint")
     paint = choice.paint
     most = "row max" if paint.scale == "row" else most
     parts: list[Span | str] = [
         Span(" 0 ", "muted"),
-        *heatmap.legend(paint, 1 if columns < 60 else 2),
+        *heatmap.legend(paint, 7 if columns < 60 else 14 if columns < 100 else 28),
     ]
     parts += [Span(f" {most}", "text"), dot, Span(paint.scale, "text")]
+    size = width(row(*parts))
+    chosen = [text for text in words if size + width((dot,)) + len(text) <= columns][:1]
     candidates: list[list[Span | str]] = [
-        [dot, Span(words, "text")] if words else [],
+        [dot, Span(chosen[0], "text")] if chosen else [],
         [] if paint.glyphs else [dot, Span(paint.colours, "muted")],
         [dot, Span("the future", "muted"), "  " if paint.glyphs else Span("  ", "/masked")],
     ]
@@ -257,10 +264,13 @@ def grid(scene: Scene, shown: Seen, planned: Plan) -> tuple[list[Row], list[Row]
     name = choice.statistic
     unit = f" ({UNITS[name]})" if name in UNITS else ""
     by = chances(scene, shown).get(name)
-    words = f"{name}{unit} under each" + (", sorted" if choice.ordered else "")
-    words += f", by chance {number(name, by)}" if by is not None else ""
+    short = name + (", sorted" if choice.ordered else "")
+    words = [f"{name}{unit} under each" + (", sorted" if choice.ordered else ""), short]
+    if by is not None:
+        words = [f"{words[0]}, by chance {number(name, by)}", *words]
     if cut.shown < cut.total:
-        words += f" - lines {choice.top + 1}-{choice.top + cut.shown} of {cut.total}"
+        lines = f"lines {choice.top + 1}-{choice.top + cut.shown} of {cut.total}"
+        words = [f"{text}, {lines}" for text in words] + words
     return rows, [legend(choice, "max", words, planned.columns)]
 
 
@@ -303,7 +313,8 @@ def maps(scene: Scene, shown: Seen, planned: Plan) -> tuple[list[Row], list[Row]
     pin = scene.pin
     wide, high = map_size(planned, pinned=pin is not None)
     framed = frame(choice, matrix, wide, high, total=shown.start + shown.size)
-    words = heatmap.bucket_words(framed.pixels, choice.paint.pooling, ascii=choice.ascii)
+    size = heatmap.bucket_words(framed.pixels, choice.paint.pooling, ascii=choice.ascii)
+    words = [size, size.removeprefix("1 cell = ")]
     if pin is None:
         top = heatmap.peak(matrix)
         blocks = [fitted_block(heatmap_rows(shown, choice, framed, top), wide)]
@@ -318,7 +329,7 @@ def maps(scene: Scene, shown: Seen, planned: Plan) -> tuple[list[Row], list[Row]
     right = [map_title(shown, head_name(choice.layer, choice.head, choice.mode), wide, " ")]
     right += heatmap_rows(shown, choice, framed, top)
     rows = beside([fitted_block(left, wide), fitted_block(right, wide)], gap=2)
-    return rows, [legend(choice, weight_of(top, matrix), words, planned.columns)]
+    return rows, [legend(choice, weight_of(top, matrix, held), words, planned.columns)]
 
 
 def weight_of(top: float, *matrices: Floats) -> str:
@@ -556,7 +567,7 @@ def coloured_text(scene: Scene, shown: Seen, planned: Plan) -> tuple[list[Row], 
     if choice.mode != "head" or planned.body < len(heads) * (flow.height + 1):
         matrix = shown.matrix(choice.layer, choice.head, choice.mode)
         rows, most = _text_by(matrix, flow, choice, planned.body)
-        return rows, [legend(choice, f"{most:.3g}", words, planned.columns)]
+        return rows, [legend(choice, f"{most:.3g}", [words], planned.columns)]
     rows = []
     for head in heads:
         matrix = shown.attention[choice.layer, head]
@@ -564,7 +575,7 @@ def coloured_text(scene: Scene, shown: Seen, planned: Plan) -> tuple[list[Row], 
         rows += _text_by(matrix, flow, choice, flow.height)[0]
         if planned.body >= len(heads) * (flow.height + 2):
             rows.append(())
-    return rows, [legend(choice, "max", words, planned.columns)]
+    return rows, [legend(choice, "max", [words], planned.columns)]
 
 
 def _text_by(matrix: Floats, flow: Flow, choice: Choice, lines: int) -> tuple[list[Row], float]:

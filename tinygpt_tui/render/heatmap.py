@@ -246,8 +246,8 @@ def _glyphs() -> list[Span]:
 
 
 def legend(paint: Paint, columns: int) -> Row:
-    """The levels beside each other, each `columns` wide."""
-    levels = np.repeat(np.arange(LEVELS), columns)
+    """The levels beside each other in so many columns."""
+    levels = np.arange(columns) * LEVELS // columns
     if paint.glyphs:
         return _runs(levels, _glyphs())
     return _runs(levels * (BLANK + 1) + levels, _blocks(paint.colours))
