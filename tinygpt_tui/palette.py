@@ -105,7 +105,7 @@ LIGHT = {
     "share.3": "#af875f",
     "share.4": "#af5f00",
     "unknown": "bold #af0000 reverse",
-    "masked": "#dadada",
+    "masked": "#c6c6c6",
     "guide": "#8a8a8a",
     "pointer": "#ff5fff",
     "bright": "#eeeeee",

@@ -397,9 +397,12 @@ class AttentionPane(Container):
         field.display = True
         field.put(self.browser.text)
         field.focus()
+        self.browser.words = "Enter looks at it, Esc goes back, ctrl+r takes a line of the corpus"
+        self.call_after_refresh(self.draw)
 
     def on_prompt_area_left(self) -> None:
-        """Nothing is changed; what was typed stays in the field until it is opened anew."""
+        """Nothing is changed."""
+        self.browser.words = ""
         self._close_field()
 
     def on_prompt_area_submitted(self) -> None:
@@ -419,6 +422,7 @@ class AttentionPane(Container):
 
     def on_prompt_area_random_line(self) -> None:
         """A line of the corpus instead."""
+        self.browser.words = ""
         self._close_field()
         self.action_corpus()
 
