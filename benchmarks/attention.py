@@ -147,6 +147,7 @@ def keys_cost(run: Path, context: int) -> dict[str, list[tuple[float, float, int
         time.sleep(2)  # of the look, nothing but what changed is sent: no word to wait for
         app.type(b"\r")
         app.wait_for(b"it looks most at")
+        app.wait_for(b"1 cell" if context > 60 else b"1:1")  # the whole text, not a line of it
         for move in (b"\x1b[A", b"\x1b[D", b"\x1b[B", b"\x1b[D", b"\x1b[A") * 5:
             found["cursor"].append(answer(app, move))
         for _ in range(8):
