@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -75,7 +76,7 @@ def drive(terminal: Terminal, folder: Path, run: Path) -> None:
     assert terminal.ends() == 0
 
 
-def saved(terminal: Terminal, path: Path) -> dict[str, object] | object:
+def saved(terminal: Terminal, path: Path) -> dict[str, Any]:
     """Save the text under the keys, and read the file."""
     terminal.press("d")
     terminal.sees("Save to a file")
@@ -83,7 +84,8 @@ def saved(terminal: Terminal, path: Path) -> dict[str, object] | object:
     terminal.press("Enter")
     until(path.is_file, terminal.screen)
     terminal.until(lambda: "Save to a file" not in terminal.screen())
-    return json.loads(path.read_text())
+    found: dict[str, Any] = json.loads(path.read_text())
+    return found
 
 
 def assert_shown(terminal: Terminal, text: str) -> None:
