@@ -134,6 +134,12 @@ class OptimConfig(_Checked):
     final: float = setting(
         0.02, "learning rate at the very end, as a share of its peak", low=0, high=1
     )
+    average: float = setting(
+        0.1,
+        "share of the steps taken whose weights are averaged into what is saved (0: none)",
+        low=0,
+        high=1,
+    )
 
 
 @dataclass(frozen=True, kw_only=True)

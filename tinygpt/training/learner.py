@@ -20,6 +20,10 @@ from tinygpt.errors import CheckpointError
 from tinygpt.model import GPT, Trace
 from tinygpt.moe import Routing, balance_loss, z_loss
 from tinygpt.optim import make_optimizers, schedule, set_learning_rate
+from tinygpt.training.average import Average
+
+_FOLLOWED = "model."
+"""Before the name of a weight in the training state."""
 
 
 @dataclass(slots=True)
@@ -64,6 +68,8 @@ class Learner:
         with torch.random.fork_rng():
             torch.manual_seed(config.seed)
             self.model = GPT(config.model_config(variant, vocab_size)).to(device)
+        window = config.optim.average
+        self.average = Average(self.model, window) if window else None
         self.optimizers = make_optimizers(self.model, config.optim)
         self.progress = Progress()
         self.failure: str | None = None
@@ -73,6 +79,11 @@ class Learner:
             CompiledOrEager(self.model) if compiled else self.model.run
         )
         self._stopwatch = Stopwatch(device)
+
+    @property
+    def result(self) -> GPT:
+        """The model that the training has arrived at: evaluated, saved and used."""
+        return self.average.model if self.average else self.model
 
     @property
     def val_loss(self) -> float | None:
@@ -122,6 +133,8 @@ class Learner:
                 optimizer.zero_grad(set_to_none=True)
             if moe and moe.bias_rate:
                 self.model.rebalance(loads, moe.bias_rate)
+            if self.average:
+                self.average.follow(self.model, step + 1)
         self.progress.step += 1
         self.progress.tokens += self.config.batch_tokens
         return StepResult(loss, grad_norm, self.optimizers[0].param_groups[0]["lr"])
@@ -149,8 +162,8 @@ class Learner:
             tokens=self.progress.tokens,
             val_loss=self.val_loss,
             config=self.model.config,
-            weights=self.model.state_dict(),
-            training=self._optimizer_state(),
+            weights=self.result.state_dict(),
+            training=self._optimizer_state() | self._followed(),
             progress=asdict(self.progress),
         )
 
@@ -164,8 +177,14 @@ class Learner:
         if snapshot.config != self.model.config:
             raise CheckpointError(f"{where} was made for another model than run.toml describes")
         try:
-            self.model.load_state_dict(dict(snapshot.weights))
-            self._load_optimizer_state(dict(snapshot.training))
+            training = dict(snapshot.training)
+            followed = {
+                name: training.pop(name) for name in list(training) if name.startswith(_FOLLOWED)
+            }
+            weights = {name.removeprefix(_FOLLOWED): tensor for name, tensor in followed.items()}
+            self.result.load_state_dict(dict(snapshot.weights))
+            self.model.load_state_dict(weights or dict(snapshot.weights))
+            self._load_optimizer_state(training)
             self.progress = Progress(**snapshot.progress)
         except (RuntimeError, KeyError, TypeError, ValueError) as error:
             raise CheckpointError(f"{where} does not fit the run: {error}") from error
@@ -188,6 +207,11 @@ class Learner:
         if self.model.config.dropout:
             mixed = (self.config.seed * 1_000_003 + step) * 2 + VARIANTS.index(self.variant)
             torch.manual_seed(mixed % 2**63)
+
+    def _followed(self) -> dict[str, Tensor]:
+        """The weights that learn, where those that are saved are their average."""
+        weights = self.model.state_dict() if self.average else {}
+        return {_FOLLOWED + name: tensor for name, tensor in weights.items()}
 
     def _optimizer_state(self) -> dict[str, Tensor]:
         """Every optimizer's tensors under flat names: "muon.3.momentum"."""

@@ -180,8 +180,8 @@ class Loop:
     def _evaluate(self, learner: Learner) -> bool:
         """Evaluate, and write what was found; whether it is the best so far."""
         with learner.precision():
-            found = evaluate(learner.model, self.session.validation)
-            on_train = evaluate(learner.model, self.session.train_sample)
+            found = evaluate(learner.result, self.session.validation)
+            on_train = evaluate(learner.result, self.session.train_sample)
         progress = learner.progress
         if not math.isfinite(found.loss):
             self._fail(learner, f"the validation loss is {found.loss}")
@@ -239,7 +239,9 @@ class Loop:
         params = decoding.SamplingParams(
             seed=self.config.seed, max_new_tokens=train.sample_tokens, temperature=0.8
         )
-        text = decoding.generate(learner.model, self.session.tokenizer, train.sample_prompt, params)
+        text = decoding.generate(
+            learner.result, self.session.tokenizer, train.sample_prompt, params
+        )
         self._write(
             SampleRecord(
                 **self._about(learner),
