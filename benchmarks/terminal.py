@@ -39,6 +39,7 @@ class Terminal:
         self._fd = ours
         self.sent: list[tuple[float, bytes]] = []
         """What it sent, with the seconds since its start."""
+        self._news = threading.Condition()
         self._reader = threading.Thread(target=self._read, daemon=True)
         self._reader.start()
 
@@ -50,7 +51,9 @@ class Terminal:
                 data = os.read(self._fd, 65536)
             except OSError:
                 return
-            self.sent.append((time.perf_counter() - self.began, data))
+            with self._news:
+                self.sent.append((time.perf_counter() - self.began, data))
+                self._news.notify_all()
             for question, answer in ((b"\x1b[6n", b"\x1b[1;1R"), (b"\x1b[c", b"\x1b[?62c")):
                 if question in data:
                     self.type(answer)
@@ -67,14 +70,16 @@ class Terminal:
     def wait_for(self, what: bytes, since: float = 0.0, limit: float = 60.0) -> float:
         """Seconds since the start at which `what` had been sent."""
         deadline = time.perf_counter() + limit
+        found, place = b"", sum(when < since for when, _ in self.sent)
         while time.perf_counter() < deadline:
-            found = b""
-            for when, data in list(self.sent):
-                if when >= since:
-                    found += data
-                    if what in found:
-                        return when
-            time.sleep(0.0005)
+            with self._news:
+                if len(self.sent) == place:
+                    self._news.wait(timeout=1.0)
+            while place < len(self.sent):
+                when, data = self.sent[place]
+                found, place = found + data, place + 1
+                if what in found:
+                    return when
         raise TimeoutError(f"{what!r} never came; the last was {self.text()[-300:]!r}")
 
     def usage(self) -> tuple[float, float]:
