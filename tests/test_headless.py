@@ -3,6 +3,7 @@
 import dataclasses
 import io
 import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -198,6 +199,7 @@ def test_inspect_one_token_of_stdin(
     assert (found["tokens"], found["loss"]) == (["a"], None)
     assert found["statistics"]["previous"] == [[None, None]] * 3
     assert found["statistics"]["self"] == [[1.0, 1.0]] * 3
+    assert str(found["statistics"]["entropy"]) == str([[0.0, 0.0]] * 3)  # and not -0.0
     assert found["chance"]["first"] is None
 
 
@@ -219,6 +221,21 @@ def test_inspect_as_a_table(run: Path, capsys: pytest.CaptureFixture[str]) -> No
     counts = np.bincount(found.choice[0].flatten(), minlength=4)
     assert rows[9] == "    0" + "".join(f"{count / 11:10.1%}" for count in counts)
     assert len(rows) == 12
+
+
+@pytest.mark.parametrize("command", ["--generate", "--inspect"])
+def test_model_beside_a_variant_or_a_step_is_the_same_one_or_refused(
+    run: Path, command: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for where in ("dense", "dense/step-00000003"):
+        assert cli.main([str(run / where), command, "a", "--model", "dense"]) == 0
+        capsys.readouterr()
+        assert cli.main([str(run / where), command, "a", "--model", "moe"]) == 2
+        said = capsys.readouterr().err
+        assert said == f"--model moe: {run / where} is of dense, so leave --model out\n"
+    shutil.rmtree(run / "moe")
+    assert cli.main([str(run), command, "a", "--model", "moe"]) == 2
+    assert capsys.readouterr().err == f"--model moe: {run} has no checkpoint of it\n"
 
 
 def test_no_run_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

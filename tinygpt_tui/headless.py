@@ -130,7 +130,7 @@ def checkpoint_path(given: Mapping[str, Any], command: str) -> Path:
     """The run, variant or step directory to load; without a name, the live or the newest run.
 
     Raises:
-        ConfigError: there is none, or --model names two.
+        ConfigError: there is none, or --model names two, or one that is not there.
     """
     from tinygpt.run import VARIANTS, current_run  # noqa: PLC0415 - not for --help
 
@@ -148,7 +148,22 @@ def checkpoint_path(given: Mapping[str, Any], command: str) -> Path:
         if known is None:
             raise ConfigError(f"there is no run {run!r}, neither as a path nor in {out}")
         path = known
-    return path if model is None else path / model
+    return path if model is None else _of_model(path, model)
+
+
+def _of_model(path: Path, model: str) -> Path:
+    """The variant of a run that --model names; what is a variant or a step already is one."""
+    from tinygpt.run import VARIANTS, is_run  # noqa: PLC0415 - not for --help
+
+    if is_run(path):
+        if not (path / model).is_dir():
+            raise ConfigError(f"--model {model}: {path} has no checkpoint of it")
+        return path / model
+    whole = path.absolute()
+    found = next((name for name in (whole.name, whole.parent.name) if name in VARIANTS), model)
+    if found != model:
+        raise ConfigError(f"--model {model}: {path} is of {found}, so leave --model out")
+    return path
 
 
 def _write(prompt: str, values: dict[str, Any], path: Path, device: str, *, as_json: bool) -> None:

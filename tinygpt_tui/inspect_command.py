@@ -82,7 +82,9 @@ class Seen:
         self.tokens = [checkpoint.tokenizer.decode([token]) for token in self.ids]
         self.found: Inspection = inspect_tokens(checkpoint.model, self.ids)
         self.surprisal: Tensor = surprisal(self.found.logits, self.ids)
-        self.statistics = heads.statistics(self.found.attention)
+        statistics = heads.statistics(self.found.attention)
+        # What is sure has an entropy of minus nothing, which reads as a mistake.
+        self.statistics = {name: table + 0.0 for name, table in statistics.items()}
         self.chance = heads.chance(len(self.ids))
         if (half := context // 2) > 1:
             self.statistics |= heads.repeated(checkpoint.model, half)
