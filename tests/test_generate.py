@@ -1,10 +1,13 @@
 """The Generate tab, driven by keys, with the real engine."""
 
+import shutil
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from textual.pilot import Pilot
+from textual.widgets import OptionList
 
 import tinygpt
 from tests.scenes import make_run
@@ -15,7 +18,7 @@ from tinygpt.tokenizer import save_tokenizer
 from tinygpt_tui.app import LabApp
 from tinygpt_tui.generate.prompt import PromptArea
 from tinygpt_tui.render.cells import plain, width
-from tinygpt_tui.screens.dialog import Ask
+from tinygpt_tui.screens.dialog import Ask, Dialog
 
 
 @pytest.fixture
@@ -117,5 +120,80 @@ def test_unknown_characters_are_dropped_or_replaced(out: Path) -> None:
         await pilot.press("r")
         await until(pilot, lambda: idle(app))
         assert prompt.text == "a b"
+
+    drive(out, on_tab(body))  # type: ignore[arg-type]
+
+
+def test_a_burst_of_single_tokens_is_so_many_tokens(out: Path) -> None:
+    async def body(app: LabApp, pilot: "Pilot[int]") -> None:
+        console = app.generate.console
+        await pilot.press("X", *"3", "enter", "g")
+        await until(pilot, lambda: idle(app) and bool(console.text and console.text.tokens))
+        for _ in range(5):
+            app.generate.action_one()
+        await until(pilot, lambda: idle(app))
+        assert [len(side.text.tokens) for side in console.sides if side.text] == [8, 8]
+        app.generate.action_one()
+        app.generate.action_one()
+        app.generate.action_back()
+        await until(pilot, lambda: idle(app))
+        assert all(len(side.text.tokens) <= 9 for side in console.sides if side.text)
+
+    drive(out, on_tab(body))  # type: ignore[arg-type]
+
+
+def test_saving_offers_a_name_and_the_list_of_checkpoints_begins_at_the_chosen(
+    out: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(out)
+
+    async def body(app: LabApp, pilot: "Pilot[int]") -> None:
+        console = app.generate.console
+        await pilot.press("X", *"3", "enter", "S", *"5", "enter", "g")
+        await until(pilot, lambda: idle(app))
+        await pilot.press("d", "enter")
+        await until(pilot, lambda: (out / "dense-7-seed5.json").is_file())
+        await pilot.press("h", "down", "down", "enter")
+        assert console.steps == {"dense": 3}
+        await pilot.press("h")
+        assert app.screen.query_one(OptionList).highlighted == 2
+        await pilot.press("escape")
+
+    drive(out, on_tab(body))  # type: ignore[arg-type]
+
+
+def test_one_model_alone_is_not_said_to_be_two(out: Path) -> None:
+    shutil.rmtree(out / "one" / "moe")
+
+    async def body(app: LabApp, pilot: "Pilot[int]") -> None:
+        await pilot.press("m")
+        await pilot.pause()
+        assert [said.message for said in app._notifications] == [
+            "Dense answers: there is no checkpoint of another"
+        ]
+        assert app.generate.console.models == "both"
+
+    drive(out, on_tab(body))  # type: ignore[arg-type]
+
+
+def test_lists_and_questions_are_ascii_where_all_is(out: Path) -> None:
+    async def body(app: LabApp, pilot: "Pilot[int]") -> None:
+        app.generate.console.look = replace(app.generate.console.look, ascii=True)
+        app.generate.query_one(PromptArea).put("a\nb")
+        await pilot.press("X", *"3", "enter", "g")
+        await until(pilot, lambda: idle(app))
+        for keys in (["b"], ["b", "e"], ["b", "delete"], ["d"], ["o", "w"], ["h"]):
+            await pilot.press(*keys)
+            await pilot.pause()
+            dialog = app.screen
+            assert isinstance(dialog, Dialog)
+            assert dialog.plain
+            if keys == ["b"]:
+                label = str(dialog.query_one(OptionList).get_option_at_index(0).prompt)
+                assert "a$b" in label
+                assert label.isascii()
+            await pilot.press("escape")
+            while isinstance(app.screen, Dialog):
+                await pilot.press("escape")
 
     drive(out, on_tab(body))  # type: ignore[arg-type]

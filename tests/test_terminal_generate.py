@@ -80,6 +80,7 @@ def saved(terminal: Terminal, path: Path) -> dict[str, Any]:
     """Save the text under the keys, and read the file."""
     terminal.press("d")
     terminal.sees("Save to a file")
+    terminal.press("C-u")
     terminal.type(path.name)
     terminal.press("Enter")
     until(path.is_file, terminal.screen)

@@ -157,7 +157,11 @@ class Console:
                 self._start(text, count)
 
     def step(self) -> None:
-        """One token."""
+        """One token; while one is on its way, one more behind it: keys come faster than tokens."""
+        texts = [self.text] if self.listed else [side.text for side in self.sides]
+        for text in texts:
+            if text is not None and text.writing and text.stepping:
+                text.owed += 1
         self.more(1)
 
     def several(self, prompt: str) -> bool:
@@ -198,6 +202,7 @@ class Console:
     def _start(self, text: Text, count: int | None = None) -> None:
         job = self._number()
         text.job, text.over, text.failed, text.made, text.seconds = job, "", False, 0, 0.0
+        text.stepping, text.owed = count is not None, 0
         params = as_dict(text.params)
         if count is not None:
             params["max_new_tokens"] = count
@@ -208,6 +213,8 @@ class Console:
     def stop(self) -> bool:
         """End what is being written; whether anything was."""
         jobs = [text.job for text in self.tree.texts.values() if text.job is not None]
+        for text in self.tree.texts.values():
+            text.owed = 0
         for job in jobs:
             self._ask(Stop(job))
         return bool(jobs)
@@ -225,6 +232,8 @@ class Console:
                 text.made += len(reply.tokens)
             case Ended():
                 text.job, text.over, text.seconds = None, reply.why, reply.seconds
+                if text.owed and text.over == "length":
+                    self._start(text, text.owed)
             case Failed():
                 text.job, text.over, text.failed = None, reply.why, True
         return True

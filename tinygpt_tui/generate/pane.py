@@ -29,7 +29,7 @@ from tinygpt_tui.engine.protocol import Pick as PickLine
 from tinygpt_tui.generate import memory, view
 from tinygpt_tui.generate.console import Console
 from tinygpt_tui.generate.prompt import PromptArea, SettingInput
-from tinygpt_tui.generate.screens import Pick, Picked, tree_entries
+from tinygpt_tui.generate.screens import Pick, Picked, tree_entries, with_known
 from tinygpt_tui.generate.settings import (
     BY_NAME,
     PRESETS,
@@ -306,31 +306,19 @@ class GeneratePane(Container):
     def _with_known(self, write: Callable[[str], bool]) -> None:
         """Write the prompt once all its characters are known to the models."""
         self.console.learn()
-        unknown = self.console.unknown(self.prompt)
-        if not unknown:
-            self.prompts.used(self.prompt)
+        plain = self.console.look.ascii
+
+        def take(prompt: str) -> None:
+            if prompt != self.prompt:
+                self.query_one(PromptArea).put(prompt)
+            self.prompts.used(prompt)
             self._note = ""
-            if not write(self.prompt):
+            if not write(prompt):
                 self._say_no_model()
             self.draw()
-            return
-        names = summarize(sorted(unknown), 8)
-        choices = [("d", "drop", "Drop them"), ("c", "cancel", "Back to the prompt")]
-        if " " in self.console.known:
-            choices.insert(1, ("r", "replace", "Put a space for each"))
 
-        def answered(answer: str | None) -> None:
-            if answer not in ("drop", "replace"):
-                self.action_prompt()
-                return
-            instead = " " if answer == "replace" else ""
-            kept = "".join(instead if c in unknown else c for c in self.prompt)
-            self.query_one(PromptArea).put(kept)
-            self._with_known(write)
-
-        question = f"The models do not know {names}."
-        self.app.push_screen(
-            Ask(question, choices, title="Prompt", plain=self.console.look.ascii), answered
+        with_known(
+            self.app, self.prompt, self.console.unknown, take, self.action_prompt, plain=plain
         )
 
     def _say_no_model(self) -> None:
@@ -364,6 +352,10 @@ class GeneratePane(Container):
 
     def action_models(self) -> None:
         """Which models answer."""
+        there = [NAMES[variant] for variant, steps in self.console.kept.items() if steps]
+        if len(there) == 1:
+            self.notify(f"{there[0]} answers: there is no checkpoint of another", timeout=2)
+            return
         now = self.console.next_models()
         answer = "Both models answer" if now == "both" else f"{NAMES[now]} alone answers"
         self.notify(answer, timeout=2)
@@ -517,7 +509,13 @@ class GeneratePane(Container):
             return
         if picked.action == "save":
             self.app.push_screen(
-                AskText("Save these settings as", "", self._preset_problem, title="Preset"),
+                AskText(
+                    "Save these settings as",
+                    "",
+                    self._preset_problem,
+                    title="Preset",
+                    plain=self.console.look.ascii,
+                ),
                 self._save_preset,
             )
         elif picked.action == "forget":
@@ -553,8 +551,15 @@ class GeneratePane(Container):
         for variant in self.console.variants:
             steps = reversed(self.console.kept[variant])
             entries += [(f"{variant} {s}", f"{NAMES[variant]:<6} step {s:>8,}") for s in steps]
+        side = self.console.side
+        variant = side.text.opened.variant if side and side.text and side.text.opened else ""
+        chosen = {f"{name} {step}" for name, step in self.console.steps.items()}
+        now = [place for place, (value, _) in enumerate(entries) if value in chosen]
+        mine = [place for place in now if entries[place][0].startswith(f"{variant} ")]
+        at = next(iter([*mine, *now]), 0)
         self.app.push_screen(
-            Pick("Checkpoint", entries, plain=self.console.look.ascii), self._checkpoint_picked
+            Pick("Checkpoint", entries, at=at, plain=self.console.look.ascii),
+            self._checkpoint_picked,
         )
 
     def _checkpoint_picked(self, picked: Picked | None) -> None:
@@ -578,7 +583,13 @@ class GeneratePane(Container):
         at = [value for value, _ in entries].index(str(text.id)) if text else 0
         keys = [("c", "compare", "beside"), ("e", "name", "name"), ("del", "prune", "prune")]
         self.app.push_screen(
-            Pick("Texts", entries, keys=keys, at=at, plain=self.console.look.ascii),
+            Pick(
+                "Texts, with mean surprisal in nats",
+                entries,
+                keys=keys,
+                at=at,
+                plain=self.console.look.ascii,
+            ),
             self._tree_picked,
         )
 
@@ -606,6 +617,7 @@ class GeneratePane(Container):
                 text.name,
                 lambda name: None if name.isprintable() else problem,
                 title="Name",
+                plain=self.console.look.ascii,
             ),
             answered,
         )
@@ -618,7 +630,8 @@ class GeneratePane(Container):
 
         choices = [("p", "prune", "Prune"), ("c", "cancel", "Cancel")]
         question = f"Remove text {text.id} and every text that branched from it?"
-        self.app.push_screen(Ask(question, choices, title="Prune"), answered)
+        plain = self.console.look.ascii
+        self.app.push_screen(Ask(question, choices, title="Prune", plain=plain), answered)
 
     def action_copy(self) -> None:
         """Prompt and text, to the clipboard of the terminal."""
@@ -644,7 +657,15 @@ class GeneratePane(Container):
             self._save(text, answer)
 
         self.app.push_screen(
-            AskText(question, "", save_problem, title=f"Save, as {name}"), answered
+            AskText(
+                question,
+                name,
+                save_problem,
+                title="Save",
+                keep=True,
+                plain=self.console.look.ascii,
+            ),
+            answered,
         )
 
     def _save(self, text: Text, name: str | None) -> None:

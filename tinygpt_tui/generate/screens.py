@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import ClassVar, NamedTuple
+from collections.abc import Callable, Sequence
+from typing import Any, ClassVar, NamedTuple
 
 from rich.text import Text as Rich
-from textual.app import ComposeResult
+from textual.app import App, ComposeResult
 from textual.binding import Binding, BindingType
 from textual.widgets import OptionList
 from textual.widgets.option_list import Option
 
+from tinygpt.tokenizer import summarize
 from tinygpt_tui.generate.tree import Tree
 from tinygpt_tui.palette import NAMES
 from tinygpt_tui.render.cells import safe
-from tinygpt_tui.screens.dialog import Dialog
+from tinygpt_tui.screens.dialog import Ask, Dialog
 
 
 class Picked(NamedTuple):
@@ -87,16 +88,52 @@ class Pick(Dialog[Picked]):
             self.dismiss(Picked(self._actions[key], self._entries[place][0]))
 
 
+def with_known(
+    app: App[Any],
+    text: str,
+    unknown: Callable[[str], set[str]],
+    take: Callable[[str], None],
+    back: Callable[[], object],
+    *,
+    plain: bool = False,
+) -> None:
+    """`take` a text: at once if the models know all of it, else as a person wants it mended.
+
+    `unknown` gives the characters of a text that no model knows; `back` is for who mends it alone.
+    """
+    strange = unknown(text)
+    if not strange:
+        take(text)
+        return
+    choices = [("d", "drop", "Drop them"), ("c", "cancel", "Back to the text")]
+    if not unknown(" "):
+        choices.insert(1, ("r", "replace", "Put a space for each"))
+
+    def answered(answer: str | None) -> None:
+        if answer not in ("drop", "replace"):
+            back()
+            return
+        instead = " " if answer == "replace" else ""
+        take("".join(instead if c in strange else c for c in text))
+
+    question = f"The models do not know {summarize(sorted(strange), 8)}."
+    app.push_screen(Ask(question, choices, title="Unknown characters", plain=plain), answered)
+
+
 def tree_entries(tree: Tree, *, ascii: bool = False) -> list[tuple[str, str]]:
     """The tree as a list: indented, named, with its first words."""
+
+    def line(words: str) -> str:
+        return safe(words.replace("\n", "$") if ascii else words)
+
     entries = []
     for depth, text in tree.walk():
         corner = ("` " if ascii else "└ ") if depth else ""
         opened = text.opened
         model = f"{NAMES.get(opened.variant, opened.variant)} {opened.step:,}" if opened else "?"
-        begin = safe(text.prompt + text.text)
+        begin = line(text.prompt + text.text)
         if depth:
-            begin = f"at {text.at + 1}: {safe(''.join(t.text for t in text.tokens[text.at :]))}"
+            begin = f"at {text.at + 1}: {line(''.join(t.text for t in text.tokens[text.at :]))}"
         name = f"[{safe(text.name)}] " if text.name else ""
         surprisal = f"{text.mean_surprisal:.2f}" if text.tokens else "-"
         label = f"{'  ' * max(depth - 1, 0)}{corner}{text.id} {model} {surprisal} {name}{begin}"

@@ -35,6 +35,10 @@ class Text:
     made: int = 0
     """Tokens of the last stretch, and the seconds that they took."""
     seconds: float = 0.0
+    stepping: bool = False
+    """The stretch that is being written was asked for token by token."""
+    owed: int = 0
+    """Tokens that were asked for, one a key, while others were being written."""
     name: str = ""
     forced: set[int] = field(default_factory=set)
     """Places of tokens that a person chose."""

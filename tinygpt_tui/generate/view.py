@@ -188,7 +188,7 @@ def column(
     """A heading, what is to be said, and as much of the text as there is room for."""
     rows = [heading(side, columns, active=active, ascii=look.ascii)]
     if side.note:
-        rows.append(fit(row(Span(f" {side.note}", "accent")), columns))
+        rows += sentence(side.note, columns, "accent")
     text = side.text
     if text is not None and text.failed:
         rows += sentence(text.over, columns, "bad")
