@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 from textual.pilot import Pilot
+from textual.widgets import OptionList
 
 import tinygpt
 from tests.looks import HEADS, LAYERS, looked
@@ -24,7 +25,7 @@ from tinygpt_tui.engine.protocol import Failed, Line, Look, Pick, Request, Surve
 from tinygpt_tui.generate.prompt import PromptArea
 from tinygpt_tui.generate.screens import Pick as PickScreen
 from tinygpt_tui.render.cells import plain
-from tinygpt_tui.screens.dialog import AskText
+from tinygpt_tui.screens.dialog import Ask, AskText
 
 TEXT = "abcdefghijk cab"
 """15 characters; the context of the models is 11."""
@@ -138,13 +139,17 @@ def test_a_long_text_is_shown_by_parts(out: Path) -> None:
 def test_what_cannot_be_looked_at_is_said_and_nothing_is_lost(out: Path) -> None:
     async def body(app: LabApp, pilot: "Pilot[int]") -> None:
         await typed(app, pilot, "a")
-        await until(pilot, lambda: "1 characters" in screen(app))
+        await until(pilot, lambda: "1 character " in screen(app))
+        assert "entropy 0.00" in screen(app)
         await pilot.press("enter", "left", "down", "enter", "enter", "escape")
         field = app.attention.query_one(PromptArea)
         await pilot.press("t")
         field.put("aXb")
-        await pilot.press("enter")
         await until(pilot, lambda: "not in the vocabulary: 'X'" in screen(app))
+        await pilot.press("enter")
+        await until(pilot, lambda: isinstance(app.screen, Ask))
+        await pilot.press("c")
+        await until(pilot, lambda: app.focused is field)
         assert field.text == "aXb"
         field.put("")
         await pilot.press("enter")
@@ -152,6 +157,33 @@ def test_what_cannot_be_looked_at_is_said_and_nothing_is_lost(out: Path) -> None
         await pilot.press("escape", "g")
         await until(pilot, lambda: "has written nothing yet" in screen(app))
         assert app.attention.browser.text == "a"
+
+    drive(out, on_tab(body))  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(("key", "text"), [("d", "ab"), ("r", "a b")])
+def test_unknown_characters_are_dropped_or_replaced(out: Path, key: str, text: str) -> None:
+    async def body(app: LabApp, pilot: "Pilot[int]") -> None:
+        await until(pilot, lambda: settled(app))
+        await pilot.press("t")
+        app.attention.query_one(PromptArea).put("aXb")
+        await pilot.press("enter")
+        await until(pilot, lambda: isinstance(app.screen, Ask))
+        await pilot.press(key)
+        await until(pilot, lambda: app.attention.browser.text == text and settled(app))
+        assert app.focused is app.attention
+
+    drive(out, on_tab(body))  # type: ignore[arg-type]
+
+
+def test_the_list_of_checkpoints_begins_at_the_one_that_is_shown(out: Path) -> None:
+    async def body(app: LabApp, pilot: "Pilot[int]") -> None:
+        await until(pilot, lambda: settled(app))
+        for before, step in ((0, None), (2, 3)):
+            app.attention.browser.to_step(step)
+            await pilot.press("h")
+            assert app.screen.query_one(OptionList).highlighted == before
+            await pilot.press("escape")
 
     drive(out, on_tab(body))  # type: ignore[arg-type]
 
@@ -384,8 +416,7 @@ def test_reasons_for_nothing(engine: Engine, tmp_path: Path) -> None:
     browser.checkpoints({"moe": [3]})
     assert browser.variant == "moe"
     assert "no text" in browser.scene().words
-    browser.other_variant()
-    assert "no checkpoint of the other model" in browser.words
+    assert not browser.other_variant()
     assert not browser.film(1)
     assert not browser.page(1)
     assert not browser.give("", "file")

@@ -19,6 +19,7 @@ from tinygpt_tui.cellview import CellView
 from tinygpt_tui.experts.desk import Desk
 from tinygpt_tui.experts.pane import TextField
 from tinygpt_tui.render.cells import plain
+from tinygpt_tui.screens.dialog import Ask
 
 STEPS = (3, 7, 11)
 
@@ -88,14 +89,32 @@ def test_something_is_seen_without_a_key_then_text_film_and_table(
     drive(out, on_tab(body), size)
 
 
+def test_unknown_characters_are_dropped(out: Path) -> None:
+    async def body(app: LabApp, pilot: "Pilot[int]", desk: Desk) -> None:
+        await until(pilot, lambda: settled(desk))
+        await pilot.press("t")
+        app.experts.query_one(TextField).value = "aéb"
+        await pilot.press("enter")
+        await until(pilot, lambda: isinstance(app.screen, Ask))
+        await pilot.press("d")
+        await until(pilot, lambda: desk.text == "ab" and settled(desk))
+        assert app.focused is app.experts
+        assert "not in the vocabulary" not in shown(app)
+
+    drive(out, on_tab(body))
+
+
 def test_an_unknown_character_leaves_all_as_it_was(out: Path) -> None:
     async def body(app: LabApp, pilot: "Pilot[int]", desk: Desk) -> None:
         await until(pilot, lambda: settled(desk))
         before = desk.text
         await pilot.press("t")
         app.experts.query_one(TextField).value = "aéb"
-        await pilot.press("enter")
         await until(pilot, lambda: "not in the vocabulary" in shown(app))
+        await pilot.press("enter")
+        await until(pilot, lambda: isinstance(app.screen, Ask))
+        await pilot.press("escape")
+        await until(pilot, lambda: app.focused is app.experts.query_one(TextField))
         assert desk.text == before
         app.experts.query_one(TextField).value = ""
         await pilot.press("enter")

@@ -152,7 +152,7 @@ def test_saving_offers_a_name_and_the_list_of_checkpoints_begins_at_the_chosen(
         await pilot.press("X", *"3", "enter", "S", *"5", "enter", "g")
         await until(pilot, lambda: idle(app))
         await pilot.press("d", "enter")
-        await until(pilot, lambda: (out / "dense-7-seed5.json").is_file())
+        await until(pilot, (out / "dense-7-seed5.json").is_file)
         await pilot.press("h", "down", "down", "enter")
         assert console.steps == {"dense": 3}
         await pilot.press("h")

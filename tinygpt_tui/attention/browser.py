@@ -138,15 +138,15 @@ class Browser:
         if self.step is not None and self.step not in self.steps:
             self.step = None
 
-    def other_variant(self) -> None:
-        """Dense or MoE, at the same step if it has that one, else the nearest."""
+    def other_variant(self) -> bool:
+        """Dense or MoE, at the same step if it has that one, else the nearest; False: no other."""
         if len(self.variants) < 2:
-            self.words = "There is no checkpoint of the other model" if self.variants else ""
-            return
+            return False
         self.variant = state.after(self.variant, tuple(self.variants))
         if self.step is not None:
             self.step = min(self.steps, key=lambda step: abs(step - (self.step or 0)))
         self.look()
+        return True
 
     def to_step(self, step: int | None) -> None:
         """Another checkpoint; None follows the newest."""

@@ -28,7 +28,7 @@ from tinygpt_tui.engine.protocol import Reply, Request
 from tinygpt_tui.generate import memory
 from tinygpt_tui.generate.pane import save_problem
 from tinygpt_tui.generate.prompt import PromptArea
-from tinygpt_tui.generate.screens import Pick, Picked
+from tinygpt_tui.generate.screens import Pick, Picked, with_known
 from tinygpt_tui.keys import LOOK, bindings
 from tinygpt_tui.palette import NAMES
 from tinygpt_tui.render.svg import svg
@@ -38,6 +38,8 @@ FRAME = 0.03
 """Seconds between two frames that only answers of the engine ask for."""
 PLAY = 0.5
 """Seconds that a checkpoint of the film stands."""
+HINT = "Enter looks at it, Esc goes back, ctrl+r takes a line of the corpus"
+"""Of the field that a text is typed into."""
 LONGEST = 200_000
 """Characters of a file that are read."""
 
@@ -335,7 +337,8 @@ class AttentionPane(Container):
 
     def action_variant(self) -> None:
         """Dense or MoE."""
-        self.browser.other_variant()
+        if not self.browser.other_variant():
+            self.notify("There is no checkpoint of the other model", timeout=2)
         self.draw()
 
     def action_film(self, by: int) -> None:
@@ -381,7 +384,10 @@ class AttentionPane(Container):
                 browser.to_step(None if picked.value == "newest" else int(picked.value))
                 self.draw()
 
-        self.app.push_screen(Pick("Checkpoint", entries, plain=self.choice.ascii), answered)
+        at = [value for value, _ in entries].index(
+            "newest" if browser.step is None else str(browser.step)
+        )
+        self.app.push_screen(Pick("Checkpoint", entries, at=at, plain=self.choice.ascii), answered)
 
     # -- which text -----------------------------------------------------------------------------
 
@@ -397,8 +403,19 @@ class AttentionPane(Container):
         field.display = True
         field.put(self.browser.text)
         field.focus()
-        self.browser.words = "Enter looks at it, Esc goes back, ctrl+r takes a line of the corpus"
+        self.browser.words = HINT
         self.call_after_refresh(self.draw)
+
+    def on_text_area_changed(self) -> None:
+        """Say at once which characters no model knows."""
+        field = self.query_one(PromptArea)
+        if not field.display:
+            return
+        unknown = self.browser.unknown(field.text)
+        self.browser.words = (
+            f"not in the vocabulary: {summarize(sorted(unknown), 8)}" if unknown else HINT
+        )
+        self.draw()
 
     def on_prompt_area_left(self) -> None:
         """Nothing is changed."""
@@ -406,15 +423,16 @@ class AttentionPane(Container):
         self._close_field()
 
     def on_prompt_area_submitted(self) -> None:
-        """Look at it, if every character is known."""
-        text = self.query_one(PromptArea).text
-        unknown = self.browser.unknown(text)
-        if not text or unknown:
-            self.browser.words = (
-                f"not in the vocabulary: {summarize(sorted(unknown), 8)}"
-                if unknown
-                else "An empty text has nothing to look at: type at least one character"
-            )
+        """Look at it, once every character is known."""
+        field, plain = self.query_one(PromptArea), self.choice.ascii
+        with_known(
+            self.app, field.text, self.browser.unknown, self._typed, field.focus, plain=plain
+        )
+
+    def _typed(self, text: str) -> None:
+        if not text:
+            self.query_one(PromptArea).focus()
+            self.browser.words = "An empty text has nothing to look at: type at least one character"
             self.draw()
             return
         self.browser.give(text, "typed")

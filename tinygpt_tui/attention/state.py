@@ -109,7 +109,9 @@ def seen(reply: Looked) -> Seen:
 def tables(found: dict[str, bytes], layers: int, heads: int) -> dict[str, Floats]:
     """Statistics as (L, H)."""
     return {
-        name: np.frombuffer(data, np.float32).reshape(layers, heads) for name, data in found.items()
+        # What is sure has an entropy of minus nothing, which reads as a mistake.
+        name: np.frombuffer(data, np.float32).reshape(layers, heads) + np.float32(0)
+        for name, data in found.items()
     }
 
 

@@ -158,7 +158,7 @@ def text_row(scene: Scene, shown: Seen, columns: int) -> Row:
     end = shown.start + shown.size
     what = f" {scene.source}: " if scene.source else " "
     part = (
-        f" {shown.total} characters "
+        f" {shown.total} character{'s' * (shown.total > 1)} "
         if shown.size == shown.total
         else f" characters {shown.start + 1}-{end} of {shown.total} "
     )

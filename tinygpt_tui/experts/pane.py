@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from typing import ClassVar
 
@@ -21,6 +21,7 @@ from tinygpt_tui.engine.client import Engine
 from tinygpt_tui.engine.protocol import Reply, Request
 from tinygpt_tui.experts import view
 from tinygpt_tui.experts.desk import Desk
+from tinygpt_tui.generate.screens import with_known
 from tinygpt_tui.history import History
 from tinygpt_tui.keys import EXPERTS, bindings
 
@@ -251,7 +252,7 @@ class ExpertsPane(Container):
         """What the Generate tab shows."""
         text = self._generated()
         if text:
-            self._read(text, "the Generate tab")
+            self._known(text, "the Generate tab", self.focus)
         else:
             self.desk.say("Nothing was written on the Generate tab yet: 2 goes there, g writes.")
         self.draw()
@@ -267,11 +268,13 @@ class ExpertsPane(Container):
 
     def on_input_submitted(self, event: Input.Submitted) -> None:
         """Look at it, if it is a text."""
-        text = event.value.replace("\\n", "\n")
-        if not text:
-            self.desk.say("There is no text: type at least one character, or Esc.")
-        elif self._read(text, "typed"):
-            self._close_field()
+        self._known(event.value.replace("\\n", "\n"), "typed", self.query_one(TextField).focus)
+
+    def on_input_changed(self, event: Input.Changed) -> None:
+        """Say at once which characters no model knows."""
+        unknown = self._unknown(event.value.replace("\\n", "\n"))
+        words = f"not in the vocabulary of this run: {summarize(sorted(unknown), 8)}"
+        self.desk.say(words if unknown else "")
         self.draw()
 
     def on_text_field_left(self) -> None:
@@ -279,14 +282,19 @@ class ExpertsPane(Container):
         self.desk.say("")
         self._close_field()
 
-    def _read(self, text: str, source: str) -> bool:
-        """Look at a text whose characters the run knows; another one leaves the old in place."""
-        unknown: Sequence[str] = sorted(self._unknown(text))
-        if unknown:
-            self.desk.say(f"not in the vocabulary of this run: {summarize(unknown, 8)}")
-            return False
-        self.desk.read(text, source)
-        return True
+    def _known(self, text: str, source: str, back: Callable[[], object]) -> None:
+        """Look at a text once the run knows all its characters; till then the old one stays."""
+
+        def take(known: str) -> None:
+            if known:
+                self.desk.read(known, source)
+                self._close_field()
+            else:
+                self.desk.say("There is no text: type at least one character, or Esc.")
+            self.draw()
+
+        plain = self.desk.scene.ascii
+        with_known(self.app, text, self._unknown, take, back, plain=plain)
 
     def _close_field(self) -> None:
         self.query_one("#experts-field").display = False
