@@ -5,7 +5,7 @@ import torch
 
 from tests.conftest import tiny
 from tinygpt.config import MoEConfig, OptimConfig
-from tinygpt.optim import Muon, make_optimizers, orthogonalize, schedule, split_parameters
+from tinygpt.optim import ROUNDS, Muon, make_optimizers, orthogonalize, schedule, split_parameters
 
 
 @pytest.mark.parametrize("shape", [(3, 7, 13), (2, 13, 7), (5, 11, 11)])
@@ -23,13 +23,24 @@ def test_orthogonalize_levels_singular_values(shape: tuple[int, ...]) -> None:
     )
 
 
+def test_rounds_take_every_singular_value_near_one() -> None:
+    values = torch.linspace(0.01, 1, 10_007, dtype=torch.float64)
+    for a, b, c in ROUNDS:
+        values = a * values + b * values**3 + c * values**5
+    assert 0.725 < values.min() < values.max() < 1.275
+
+
+def test_a_gradient_of_zero_stays_zero() -> None:
+    assert not orthogonalize(torch.zeros(2, 5, 7)).any()
+
+
 def test_gram_iteration_equals_the_usual_one() -> None:
     torch.manual_seed(0)
     x = torch.randn(3, 7, 29, dtype=torch.float64)
     wanted = x / x.norm(dim=(-2, -1), keepdim=True)
-    for _ in range(5):
+    for a, b, c in ROUNDS:
         gram = wanted @ wanted.mT
-        wanted = 3.4445 * wanted + (-4.7750 * gram + 2.0315 * gram @ gram) @ wanted
+        wanted = a * wanted + (b * gram + c * gram @ gram) @ wanted
     torch.testing.assert_close(orthogonalize(x), wanted, atol=1e-5, rtol=1e-5)
 
 

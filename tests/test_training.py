@@ -35,6 +35,7 @@ from tinygpt.training import Loop, Outcome, begin, resume
 from tinygpt.training.batches import Batches
 from tinygpt.training.evaluation import evaluate, windows
 from tinygpt.training.learner import CompiledOrEager, Learner
+from tinygpt.training.loop import PROBE_EVERY
 from tinygpt.training.session import resumed_config
 
 SHAPE: dict[str, object] = {
@@ -236,6 +237,16 @@ def test_nothing_is_made_for_a_mistake(tmp_path: Path) -> None:
         begin(build(SHAPE), Corpus("a", TEXT, "0", ""), str(tmp_path / "out"), "a/b", [])
     assert not (tmp_path / "out").exists()
     assert not (tmp_path / "run").exists()
+
+
+def test_a_target_is_noticed_between_two_evaluations(tmp_path: Path) -> None:
+    outcome = train(session(tmp_path, target_loss=100.0, steps=97, train__eval_every=89))
+    assert {model["step"] for model in outcome.models.values()} == {PROBE_EVERY}
+
+
+def test_a_target_far_away_costs_nothing(tmp_path: Path) -> None:
+    outcome = train(session(tmp_path, target_loss=0.1, steps=23, train__eval_every=89))
+    assert outcome.reason == "all 23 steps are taken"
 
 
 def test_target_loss_ends_a_variant(tmp_path: Path) -> None:

@@ -33,6 +33,11 @@ from tinygpt.training.session import Session
 
 PAUSE_POLL = 0.2
 """Seconds between two looks at control/ while paused."""
+PROBE_EVERY = 20
+"""Optimizer steps between two looks whether a target loss is reached."""
+NEAR, CLOSE = 0.2, 0.01
+"""Nats: how far above the target the loss of a batch may be for a look, and that of the look for a
+whole evaluation."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,7 +135,7 @@ class Loop:
         train, progress = self.config.train, learner.progress
         step = progress.step
         last = learner.over or self._time_over
-        evaluated = last or step % train.eval_every == 0
+        evaluated = last or step % train.eval_every == 0 or self._may_be_on_target(learner, result)
         framed = checkpoint.film_due(step, train.film)
         periodic = bool(train.checkpoint_every) and step % train.checkpoint_every == 0
         if evaluated or framed or periodic or step % train.log_every == 0:
@@ -138,6 +143,17 @@ class Loop:
         improved = evaluated and not learner.failure and self._evaluate(learner)
         if not learner.failure and (framed or periodic or improved or last or learner.over):
             self._save(learner)
+
+    def _may_be_on_target(self, learner: Learner, result: StepResult) -> bool:
+        """Whether a whole evaluation is worth its time: a part of the validation split says so.
+
+        Between two evaluations a training would go on for long past its target.
+        """
+        target, due = self.config.target_loss, learner.progress.step % PROBE_EVERY == 0
+        if target is None or not due or result.loss.item() > target + NEAR:
+            return False
+        with learner.precision():
+            return evaluate(learner.result, self.session.probe).loss <= target + CLOSE
 
     def _log(self, learner: Learner, result: StepResult) -> None:
         """Write the train record, and fail if it is not finite. This waits for the device."""

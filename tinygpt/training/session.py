@@ -39,6 +39,8 @@ from tinygpt.training.learner import Learner
 ENDS = ("steps", "minutes", "target_loss")
 """Settings that say where a run ends; a resume may replace them, for itself and those after it."""
 MAY_CHANGE = frozenset({*ENDS, "data", "device", "train.threads", "train.compile"})
+PROBE_WINDOWS = 128
+"""Windows whose loss says whether the whole validation split is worth a look."""
 """What a resumed run may be told anew. Where the corpus lies, but not what it is: its sha256 has to
 be the same."""
 
@@ -55,6 +57,8 @@ class Session:
     batches: Batches
     validation: list[Tensor]
     """Windows of the whole validation split."""
+    probe: list[Tensor]
+    """A part of `validation`: about `PROBE_WINDOWS` of its whole windows."""
     train_sample: list[Tensor]
     """Fixed windows of the training split, evaluated beside it."""
     device: str
@@ -271,6 +275,7 @@ def _session(
         writer=writer,
         batches=Batches(train, config.train.batch, context, config.train.accumulate, config.seed),
         validation=windows(validation, context),
+        probe=spread(validation, context, PROBE_WINDOWS),
         train_sample=spread(train, context, config.train.eval_train_windows),
         device=device,
         notes=list(notes),
