@@ -1,0 +1,94 @@
+"""Claim: a run costs little more than its bare optimizer steps.
+
+    python benchmarks/overhead.py --data tinyshakespeare.txt
+
+In turns: the bare steps of both variants of `nano` in lockstep; and a whole run of as many, with
+its records, routing, checkpoints of the film and an app that follows it at 120x36. Evaluations and
+samples are counted apart: they are work that is asked for. Prints a table and, last, one JSON line.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import statistics
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+import machine
+from terminal import Terminal
+
+COMMAND = [sys.executable, "-m", "tinygpt_tui"]
+BARE = """
+import sys, time, torch
+from tinygpt.config import build
+from tinygpt.training.batches import Batches
+from tinygpt.training.learner import Learner
+config = build({"preset": "nano", "device": "cpu"})
+learners = [Learner(v, config, 65, "cpu") for v in ("dense", "moe")]
+tokens = torch.randint(65, (1_000_000,), generator=torch.Generator().manual_seed(1))
+batches = Batches(tokens, config.train.batch, config.gpt.context, 1, 1)
+steps = int(sys.argv[1])
+for step in range(steps + 10):
+    if step == 10:
+        began = time.perf_counter()
+    for learner in learners:
+        learner.train(batches(step), 0.0)
+print((time.perf_counter() - began) / steps)
+"""
+
+
+def bare(steps: int) -> float:
+    """Seconds a step of both."""
+    done = subprocess.run(
+        [sys.executable, "-c", BARE, str(steps)], check=True, capture_output=True, text=True
+    )
+    return float(done.stdout)
+
+
+def whole(steps: int, folder: Path, data: str) -> float:
+    """Seconds a step of both, of a run that is followed: from its tenth step to its last."""
+    out = folder / "runs"
+    ends = ["--steps", str(steps + 10), "--train.eval-every", "1000000", "--device", "cpu"]
+    command = [*COMMAND, "--train-only", "--preset", "nano", "--out", str(out), "--data", data]
+    training = subprocess.Popen(
+        [*command, *ends, "--name", "run"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
+    with Terminal([*COMMAND, "--out", str(out)], (120, 36), folder):
+        training.wait()
+    lines = (out / "run" / "metrics.jsonl").read_text(encoding="utf-8").splitlines()
+    records = [json.loads(line) for line in lines]
+    times = {r["step"]: r["time"] for r in records if r["kind"] == "train" and r["model"] == "moe"}
+    return float(times[steps + 10] - times[10]) / steps
+
+
+def main() -> None:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--data", default="auto")
+    parser.add_argument("--steps", type=int, default=200)
+    parser.add_argument("--repeats", type=int, default=5)
+    options = parser.parse_args()
+    data = str(Path(options.data).resolve()) if Path(options.data).is_file() else options.data
+    rows = []
+    print(f"{'bare, ms':>9} {'whole, ms':>10} {'ratio':>7}")
+    for _ in range(options.repeats):
+        with tempfile.TemporaryDirectory() as folder:
+            row = bare(options.steps), whole(options.steps, Path(folder), data)
+        rows.append((*row, row[1] / row[0]))
+        print(f"{row[0] * 1000:9.1f} {row[1] * 1000:10.1f} {rows[-1][2]:7.3f}")
+    ratios = [row[2] for row in rows]
+    result = {
+        "benchmark": "overhead",
+        "bare_ms": round(statistics.median(row[0] for row in rows) * 1000, 2),
+        "whole_ms": round(statistics.median(row[1] for row in rows) * 1000, 2),
+        "ratio": round(statistics.median(ratios), 4),
+        "ratio_from_to": [round(min(ratios), 4), round(max(ratios), 4)],
+    }
+    print(json.dumps({**result, **machine.describe()}))
+
+
+if __name__ == "__main__":
+    main()
