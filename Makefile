@@ -7,7 +7,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 LOCKED := $(VENV)/.locked
 READY := $(VENV)/.ready
-BENCHMARKS := app generate million quality
+BENCHMARKS := start experts overhead app attention generate million quality
 
 .DEFAULT_GOAL := help
 .PHONY: help run train test check format bench wheel clean

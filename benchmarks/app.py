@@ -1,4 +1,4 @@
-"""Claims of the app: its start, its answer to a key, and what following a live run costs.
+"""Claims of the app: its answer to a key, and what following a live run costs.
 
     python benchmarks/app.py --data tinyshakespeare.txt
 
@@ -20,16 +20,6 @@ import machine
 from terminal import Terminal
 
 APP = [sys.executable, "-m", "tinygpt_tui"]
-
-
-def first_paint(out: Path) -> float:
-    """Seconds until the tabs are on the screen, the best of five warm starts."""
-    times = []
-    for _ in range(6):
-        terminal = Terminal([*APP, "--out", str(out)], (120, 36), out.parent)
-        times.append(terminal.wait_for(b"Experts"))
-        terminal.close()
-    return statistics.median(times[1:])
 
 
 def key_latencies(terminal: Terminal, count: int) -> list[float]:
@@ -62,7 +52,6 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         out = Path(folder, "checkpoints")
         out.mkdir()
-        paint = first_paint(out)
         trainer = [*APP, "--train-only", "--preset", "nano", "--steps", "100000", "--name", "live"]
         training = Terminal(
             ["nice", "-n", "10", *trainer, "--data", options.data, "--out", str(out)],
@@ -84,7 +73,6 @@ def main() -> None:
     p95 = latencies[int(len(latencies) * 0.95)]
     result = {
         "benchmark": "app",
-        "first_paint_s": round(paint, 3),
         "cpu_percent_of_one_core": round((later - cpu) / options.seconds * 100, 2),
         "memory_mib": round(memory),
         "bytes_per_second": round(sent / options.seconds),
@@ -93,7 +81,7 @@ def main() -> None:
         "keys": len(latencies),
         **machine.describe(),
     }
-    for key in list(result)[1:7]:
+    for key in list(result)[1:6]:
         print(f"{key:26} {result[key]}")
     print(json.dumps(result))
 

@@ -127,15 +127,20 @@ class Muon(torch.optim.Optimizer):
         gradients = [p.grad for p in parameters if p.grad is not None]
         momenta = [self._momentum(p) for p in parameters]
         torch._foreach_lerp_(momenta, gradients, 1 - group["momentum"])
-        nesterov = torch._foreach_lerp(gradients, momenta, group["momentum"])
         rows, columns = parameters[0].shape[-2:]
-        direction = orthogonalize(torch.cat([m.reshape(-1, rows, columns) for m in nesterov]))
-        steps = direction.split([p.numel() // (rows * columns) for p in parameters])
+        counts = [p.numel() // (rows * columns) for p in parameters]
+        ahead = parameters[0].new_empty(sum(counts), rows, columns)  # Nesterov's
+        for gradient, momentum, place in zip(gradients, momenta, ahead.split(counts), strict=True):
+            torch.lerp(gradient, momentum, group["momentum"], out=place.view_as(gradient))
         size = group["lr"] * max(1.0, rows / columns) ** 0.5
-        torch._foreach_mul_(parameters, 1 - group["lr"] * group["weight_decay"])
-        torch._foreach_add_(
-            parameters, [s.view_as(p) for s, p in zip(steps, parameters, strict=True)], alpha=-size
-        )
+        decay = group["lr"] * group["weight_decay"]
+        # Decay and step at once: p becomes (1 - decay) p + decay x (-size / decay) direction.
+        steps = orthogonalize(ahead, -size / decay if decay else -size).split(counts)
+        targets = [s.view_as(p) for s, p in zip(steps, parameters, strict=True)]
+        if decay:
+            torch._foreach_lerp_(parameters, targets, decay)
+        else:
+            torch._foreach_add_(parameters, targets)
 
     def _momentum(self, parameter: Tensor) -> Tensor:
         state = self.state[parameter]
@@ -145,8 +150,10 @@ class Muon(torch.optim.Optimizer):
         return momentum
 
 
-def orthogonalize(matrices: Tensor) -> Tensor:
+def orthogonalize(matrices: Tensor, scale: float = 1.0) -> Tensor:
     """The nearest orthogonal matrix of each of (N, O, I), roughly: singular values near 1.
+
+    All times `scale`.
 
     The usual iteration X <- (a + b X Xt + c (X Xt)^2) X multiplies the full matrix in each round.
     Every round is a polynomial in G = X Xt, and polynomials in one matrix commute, so it is enough
@@ -168,7 +175,7 @@ def orthogonalize(matrices: Tensor) -> Tensor:
         if left:
             gram = torch.bmm(turn, torch.bmm(gram, turn))
     assert total is not None
-    x = torch.bmm(total / square.sqrt(), x)
+    x = torch.bmm(total * (scale / square.sqrt()), x)
     return x if wide else x.mT
 
 
