@@ -13,8 +13,9 @@ from hypothesis import strategies as st
 from tinygpt.errors import ConfigError
 from tinygpt.params import SamplingParams
 from tinygpt.sampling import chain
-from tinygpt_tui.engine.protocol import Opened, Token
+from tinygpt_tui.engine.protocol import Ended, Opened, Reply, Request, Stop, Token, Tokens, Write
 from tinygpt_tui.generate import memory, settings
+from tinygpt_tui.generate.console import Console
 from tinygpt_tui.generate.flow import Flow
 from tinygpt_tui.generate.settings import BY_NAME, PRESETS, SETTINGS
 from tinygpt_tui.generate.tree import Text, Tree, reproducible
@@ -313,3 +314,31 @@ def test_a_growing_text_keeps_its_newest_line_in_sight_and_seldom_moves(
         assert first <= lines - 1 < first + room
     moves = sum(a != b for a, b in pairwise(firsts))
     assert moves <= total / max(1, room // 2)
+
+
+def test_a_burst_is_swept_and_a_text_of_another_run_says_so(tmp_path: Path) -> None:
+    asked: list[Request] = []
+    console = Console(asked.append, lambda: len(asked) + 1)
+    one, two = tmp_path / "one", tmp_path / "two"
+    console.open(one)
+    console.kept = {"dense": [7]}
+    for _ in range(3):
+        console.write("ab", seed=5)
+    writes = [request for request in asked if isinstance(request, Write)]
+    jobs = [write.job for write in writes[:2]]
+    assert {request.job for request in asked if isinstance(request, Stop)} == {*jobs}
+    replies: list[Reply] = [Ended(job, "stopped", 0.0) for job in jobs]
+    last = writes[-1]
+    replies += [Opened(last.job, last.path, "dense", 7, 1.5, 2, 0)]
+    replies += [Tokens(last.job, (token("a"),)), Ended(last.job, "stopped", 1.0)]
+    assert all(console.take(reply) for reply in replies)
+    console.sweep()
+    assert list(console.tree.texts) == [3]
+    (side,) = console.sides
+    assert side.note == ""
+    console.open(two)
+    assert side.note == "written by the run one"
+    console.open(one)
+    console.kept = {"dense": [7, 11]}
+    console.look_for_newer()
+    assert side.note == "step 11 is there: a writes this with it"

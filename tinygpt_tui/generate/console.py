@@ -51,9 +51,10 @@ class Console:
     # -- which models ---------------------------------------------------------------------------
 
     def open(self, run: Path | None) -> None:
-        """Write with another run's models; the texts stay."""
+        """Write with another run's models; the texts stay, and say whose they are."""
         self.run, self.steps, self.kept, self.known = run, {}, {}, frozenset()
         self.learn()
+        self.look_for_newer()
 
     def learn(self) -> None:
         """Read which characters the run knows, once they can be."""
@@ -239,13 +240,19 @@ class Console:
         return True
 
     def look_for_newer(self) -> None:
-        """Say under a heading that a newer checkpoint is there."""
+        """Say under a heading that a newer checkpoint is there, or that another run wrote it."""
+        here = self.run.resolve() if self.run is not None else None
         for side in self.sides:
             opened = side.text.opened if side.text else None
-            if opened is None or self.held is not None or opened.variant in self.steps:
+            if opened is None or self.held is not None:
                 continue
-            mine = self.run is not None and Path(opened.path).parent.parent == self.run
-            newest = self.newest(opened.variant) if mine else None
+            run = Path(opened.path).resolve().parent.parent
+            if run != here:
+                side.note = f"written by the run {run.name}"
+                continue
+            if opened.variant in self.steps:
+                continue
+            newest = self.newest(opened.variant)
             newer = newest is not None and newest > opened.step
             side.note = f"step {newest:,} is there: a writes this with it" if newer else ""
 
@@ -339,6 +346,13 @@ class Console:
                 self._ask(Stop(gone.job))
             self.sides = [side for side in self.sides if side.text is not gone]
         self._leave()
+
+    def sweep(self) -> None:
+        """Forget what was stopped before its first token, and is nowhere on the screen."""
+        shown = [*self.listed, *(side.text for side in self.sides)]
+        for text in list(self.tree.texts.values()):
+            if text.over == "stopped" and not text.tokens and text not in shown:
+                del self.tree.texts[text.id]
 
     def other(self) -> None:
         """The other side."""

@@ -575,6 +575,7 @@ class GeneratePane(Container):
 
     def action_tree(self) -> None:
         """All texts."""
+        self.console.sweep()
         entries = tree_entries(self.console.tree, ascii=self.console.look.ascii)
         if not entries:
             self.notify("Nothing was written yet: g writes", severity="warning")
