@@ -81,3 +81,15 @@ def test_trainer_never_imports(banned: str) -> None:
         elif isinstance(node, ast.ImportFrom):
             names.add((node.module or "").partition(".")[0])
     assert banned not in names
+
+
+def test_training_on_a_cpu_imports_no_compiler(tmp_path: Path) -> None:
+    """torch.compile takes two seconds to import, and torch's optimizers do so when first used."""
+    corpus = tmp_path / "corpus.txt"
+    corpus.write_text("abcde " * 211)
+    printed, _ = run(
+        "import tinygpt_tui.cli; assert not tinygpt_tui.cli.main(sys.argv[1:]); "
+        "print('torch._dynamo' in sys.modules)",
+        *("--train-only", *TINY, "--data", str(corpus), "--out", str(tmp_path / "runs")),
+    )
+    assert printed.split()[-1] == "False"

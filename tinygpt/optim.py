@@ -9,6 +9,7 @@ square of each.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from inspect import unwrap
 from typing import Any, overload
 
 import torch
@@ -70,7 +71,7 @@ def make_optimizers(model: nn.Module, config: OptimConfig) -> list[torch.optim.O
     else:
         decayed = matrices + decayed
     optimizers.append(
-        torch.optim.AdamW(
+        AdamW(
             [
                 {"params": decayed, "weight_decay": config.weight_decay},
                 {"params": plain, "weight_decay": 0.0},
@@ -93,7 +94,26 @@ def set_learning_rate(optimizers: Iterable[torch.optim.Optimizer], share: float)
             group["lr"] = group["peak"] * share
 
 
-class Muon(torch.optim.Optimizer):
+class Light(torch.optim.Optimizer):
+    """An optimizer whose making and saving do not import torch's compiler.
+
+    Torch guards these methods against being compiled, and the guard imports all of torch.compile:
+    two seconds, of the five that a training takes to its first step.
+    """
+
+    add_param_group = unwrap(torch.optim.Optimizer.add_param_group)
+    zero_grad = unwrap(torch.optim.Optimizer.zero_grad)
+    state_dict = unwrap(torch.optim.Optimizer.state_dict)
+    load_state_dict = unwrap(torch.optim.Optimizer.load_state_dict)
+
+
+class AdamW(Light, torch.optim.AdamW):
+    """Torch's own."""
+
+    step = torch.no_grad()(unwrap(torch.optim.AdamW.step))
+
+
+class Muon(Light):
     """Momentum, made orthogonal. Parameters are (…, O, I): leading axes are that many matrices.
 
     The update of a matrix is scaled by sqrt(max(1, O / I)), as in Jordan's reference, so that one

@@ -40,6 +40,8 @@ class Progress:
     """Of the last evaluation, which found the two losses."""
     val_loss: float | None = None
     train_loss: float | None = None
+    probe_bias: float | None = None
+    """By how much the whole validation split was then above the part that a probe looks at."""
     best_val_loss: float | None = None
     best_step: int | None = None
     seconds_to_target: float | None = None

@@ -35,9 +35,9 @@ PAUSE_POLL = 0.2
 """Seconds between two looks at control/ while paused."""
 PROBE_EVERY = 20
 """Optimizer steps between two looks whether a target loss is reached."""
-NEAR, CLOSE = 0.2, 0.01
-"""Nats: how far above the target the loss of a batch may be for a look, and that of the look for a
-whole evaluation."""
+NEAR = 0.15
+"""Nats that the loss of a batch may be above the target for such a look: more than the average of
+the weights is better than the weights, and than a batch is harder than the others."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,8 +152,12 @@ class Loop:
         target, due = self.config.target_loss, learner.progress.step % PROBE_EVERY == 0
         if target is None or not due or result.loss.item() > target + NEAR:
             return False
+        return self._probe(learner) + (learner.progress.probe_bias or 0.0) <= target
+
+    def _probe(self, learner: Learner) -> float:
+        """The loss over a part of the validation split."""
         with learner.precision():
-            return evaluate(learner.result, self.session.probe).loss <= target + CLOSE
+            return evaluate(learner.result, self.session.probe).loss
 
     def _log(self, learner: Learner, result: StepResult) -> None:
         """Write the train record, and fail if it is not finite. This waits for the device."""
@@ -204,6 +208,8 @@ class Loop:
             return False
         progress.val_loss, progress.train_loss = found.loss, on_train.loss
         progress.evaluated_step = progress.step
+        if self.config.target_loss is not None:
+            progress.probe_bias = found.loss - self._probe(learner)
         improved = progress.best_val_loss is None or found.loss < progress.best_val_loss
         if improved:
             progress.best_val_loss, progress.best_step = found.loss, progress.step
