@@ -97,7 +97,8 @@ def test_a_run_is_named_as_in_the_app_and_a_prompt_piped(
     ("flags", "said"),
     [
         (["--generate", "aXb"], "X"),
-        (["--generate", "a", "--top-p", "2"], "top_p"),
+        (["--generate", "a", "--top-p", "2"], "--top-p is 2.0"),
+        (["--json"], "--json is for --train-only, --generate and --inspect"),
         (["--generate", "a", "--top-k", "many"], "--top-k 'many' is not a whole number"),
         (["--generate", "a", "--seed", "x"], "--seed 'x' is not a whole number"),
         (["--generate", "a", "--model", "both"], "--generate takes dense or moe"),

@@ -54,6 +54,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 def open_app(parser: argparse.ArgumentParser, options: argparse.Namespace) -> int:
     """Run the interface; the exit status."""
     own = {"run", "out", "ascii", "no_mouse"}
+    if hasattr(options, "json"):
+        parser.error("--json is for --train-only, --generate and --inspect")
     if settings := sorted(vars(options).keys() - own):
         parser.error(f"{flag(settings[0])} is for --train-only; in the interface, n asks for it")
     run = find_run(options.run, options.out) if options.run is not None else None

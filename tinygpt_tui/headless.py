@@ -112,6 +112,15 @@ def _sampling(given: dict[str, Any]) -> dict[str, Any]:
     return values
 
 
+def _checked(values: dict[str, Any]) -> SamplingParams:
+    """The settings; an error names the flag where the library names the field."""
+    try:
+        return SamplingParams(**values)
+    except ConfigError as error:
+        name, _, rest = str(error).partition(" ")
+        raise ConfigError(f"{flag(name) if name in values else name} {rest}") from None
+
+
 def _parsed(name: str, value: Any) -> Any:
     if name == "stop":
         return tuple(value)
@@ -171,7 +180,7 @@ def _write(prompt: str, values: dict[str, Any], path: Path, device: str, *, as_j
     from tinygpt.config import build  # noqa: PLC0415
     from tinygpt.training.session import choose_device  # noqa: PLC0415
 
-    params = SamplingParams(**values)
+    params = _checked(values)
     checkpoint = load(path, choose_device(build({"device": device})))
     began = time.perf_counter()
     events = _shown(stream(checkpoint.model, checkpoint.tokenizer, prompt, params), hide=as_json)
