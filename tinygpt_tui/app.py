@@ -129,8 +129,8 @@ class LabApp(OneKeyAtATime[int]):
 
     def _generated(self) -> str:
         """The text of the Generate tab, for tabs that look at one."""
-        text = self.generate.console.text
-        return text.prompt + text.text if text else ""
+        written = self._written()
+        return written.text if written else ""
 
     def _unknown(self, text: str) -> set[str]:
         """The characters of a text that the open run does not know."""

@@ -11,8 +11,8 @@ from typing import NamedTuple
 import numpy as np
 
 from tinygpt.errors import TinyGPTError
-from tinygpt.run import TOKENIZER, VARIANTS, checkpoint_dir, read_config
-from tinygpt.tokenizer import load_tokenizer, summarize
+from tinygpt.run import VARIANTS, checkpoint_dir, read_config
+from tinygpt.tokenizer import summarize
 from tinygpt_tui.attention import state
 from tinygpt_tui.attention.state import STATISTICS, Choice, Pin, Seen, fitted
 from tinygpt_tui.attention.view import Scene
@@ -27,6 +27,7 @@ from tinygpt_tui.engine.protocol import (
     Survey,
     Surveyed,
 )
+from tinygpt_tui.known import known_characters, unknown_characters
 from tinygpt_tui.render.heatmap import Floats, Paint
 
 KEPT_BYTES = 256 * 2**20
@@ -98,13 +99,8 @@ class Browser:
 
     def learn(self) -> None:
         """Read which characters the run knows, once they can be."""
-        if self.run is None or self.known:
-            return
-        try:
-            found = load_tokenizer(self.run / TOKENIZER)
-        except TinyGPTError:
-            return
-        self.known = frozenset(found.decode([i]) for i in range(found.vocab_size))
+        if self.run is not None and not self.known:
+            self.known = known_characters(self.run)
 
     @property
     def variants(self) -> list[str]:
@@ -174,7 +170,7 @@ class Browser:
 
     def unknown(self, text: str) -> set[str]:
         """The characters that the models do not know."""
-        return {c for c in text if c not in self.known} if self.known else set()
+        return unknown_characters(text, self.known)
 
     def begin(self, text: str) -> None:
         """Something to look at while nobody chose a text, and a line of the corpus soon."""

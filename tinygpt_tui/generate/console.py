@@ -7,14 +7,13 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
-from tinygpt.errors import TinyGPTError
 from tinygpt.params import SamplingParams
-from tinygpt.run import TOKENIZER, VARIANTS, checkpoint_dir
-from tinygpt.tokenizer import load_tokenizer
+from tinygpt.run import VARIANTS, checkpoint_dir
 from tinygpt_tui.engine.protocol import Ended, Failed, Opened, Reply, Request, Stop, Tokens, Write
 from tinygpt_tui.generate.settings import PRESETS, as_dict, chain_words
 from tinygpt_tui.generate.tree import Text, Tree
 from tinygpt_tui.generate.view import COLOURS, Look, Side
+from tinygpt_tui.known import known_characters, unknown_characters
 from tinygpt_tui.palette import NAMES
 
 SAMPLES = 5
@@ -58,17 +57,12 @@ class Console:
 
     def learn(self) -> None:
         """Read which characters the run knows, once they can be."""
-        if self.run is None or self.known:
-            return
-        try:
-            found = load_tokenizer(self.run / TOKENIZER)
-        except TinyGPTError:
-            return
-        self.known = frozenset(found.decode([i]) for i in range(found.vocab_size))
+        if self.run is not None and not self.known:
+            self.known = known_characters(self.run)
 
     def unknown(self, prompt: str) -> set[str]:
         """The characters of a prompt that the models do not know."""
-        return {c for c in prompt if c not in self.known} if self.known else set()
+        return unknown_characters(prompt, self.known)
 
     @property
     def variants(self) -> list[str]:

@@ -382,9 +382,6 @@ class GeneratePane(Container):
 
     def action_lines(self, by: int) -> None:
         """By a line; among choices, by one."""
-        if self._field is not None:  # a burst of keys is faster than the focus
-            self.on_setting_input_stepped(SettingInput.Stepped(-by))
-            return
         if self.console.candidate is not None:
             self.console.choose(by)
         else:
