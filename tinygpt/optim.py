@@ -97,8 +97,8 @@ def set_learning_rate(optimizers: Iterable[torch.optim.Optimizer], share: float)
 class Light(torch.optim.Optimizer):
     """An optimizer whose making and saving do not import torch's compiler.
 
-    Torch guards these methods against being compiled, and the guard imports all of torch.compile:
-    two seconds, of the five that a training takes to its first step.
+    Torch guards these methods against being compiled, and the guard imports all of torch.compile,
+    which takes two seconds.
     """
 
     add_param_group = unwrap(torch.optim.Optimizer.add_param_group)
