@@ -7,10 +7,10 @@ VENV := .venv
 BIN := $(VENV)/bin
 LOCKED := $(VENV)/.locked
 READY := $(VENV)/.ready
-BENCHMARKS := start experts overhead app attention generate million quality
+BENCHMARKS := start step experts overhead app attention generate million quality
 
 .DEFAULT_GOAL := help
-.PHONY: help run train test check format bench wheel clean
+.PHONY: help run train test torture check format bench wheel clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -23,6 +23,9 @@ train: $(READY) ## train both models in this terminal; options in ARGS
 
 test: $(READY) ## run the tests; options of pytest in ARGS
 	$(BIN)/python -m pytest -n auto --dist worksteal $(ARGS)
+
+torture: $(READY) ## the tests that take minutes: kills, faults, floods; options of pytest in ARGS
+	$(BIN)/python -m pytest -m torture tests/torture -n auto --dist worksteal $(ARGS)
 
 check: $(READY) ## lint, formatting, types, direction of imports
 	$(BIN)/ruff check .

@@ -16,15 +16,17 @@ import signal
 import sys
 import tomllib
 import warnings
-from collections.abc import Mapping, Sequence
-from contextlib import ExitStack, suppress
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, Any, NoReturn, TextIO, TypeAlias, cast
 
 from tinygpt import config as configuration
-from tinygpt.errors import ConfigError, RunError, TinyGPTError
+from tinygpt.errors import NO_ROOM, ConfigError, RunError, TinyGPTError
 from tinygpt.fields import choices, closest, flag, kind_of, nearest
+from tinygpt.printable import printable
+from tinygpt.regular import open_to_write
 
 if TYPE_CHECKING:
     from tinygpt.corpus import Corpus
@@ -49,7 +51,7 @@ class Parser(argparse.ArgumentParser):
             near = closest(word.split("=")[0], flags)
             hint = f"did you mean {near}?" if near else "--help lists what there is"
             message = f"{word} is not an option: {hint}"
-        self.exit(USAGE, f"{self.prog}: {message}\n")
+        self.exit(USAGE, f"{self.prog}: {printable(message)}\n")
 
 
 GROUPS = {
@@ -178,7 +180,7 @@ def _read_toml(path: str) -> Mapping[str, Any]:
             return tomllib.load(file)
     except OSError as error:
         raise ConfigError(f"--config {path} cannot be read: {error.strerror}") from error
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise ConfigError(f"--config {path} is not valid TOML: {error}") from error
 
 
@@ -340,11 +342,14 @@ class Log:
         with suppress(OSError):
             if self._path.exists() and os.path.samestat(os.stat(self._path), os.fstat(2)):
                 return
-        self._file = open(self._path, "a", encoding="utf-8", buffering=1)
+        with suppress(OSError):  # what cannot be logged is still recorded
+            descriptor = open_to_write(self._path, os.O_WRONLY | os.O_APPEND | os.O_CREAT)
+            self._file = os.fdopen(descriptor, "a", encoding="utf-8", buffering=1)
 
     def __exit__(self, *_: object) -> None:
         if self._file:
-            self._file.close()
+            with suppress(OSError):  # what a full disk did not take
+                self._file.close()
 
     def say(self, line: str) -> None:
         """Add a line, if there is something to say and the disk takes it."""
@@ -489,18 +494,24 @@ class Unbreakable:
 
     def write(self, text: str) -> int:
         """Write, or give the stream up."""
-        try:
+        with self._forgiven():
             self._stream.write(text)
-        except OSError:
-            self._give_up()
         return len(text)
 
     def flush(self) -> None:
         """Flush, or give the stream up."""
-        try:
+        with self._forgiven():
             self._stream.flush()
-        except OSError:
-            self._give_up()
+
+    @contextmanager
+    def _forgiven(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            # A log on a full disk is written on once there is room; what stderr still holds at the
+            # end fails in silence.
+            if error.errno not in NO_ROOM or self._stream is not sys.stderr:
+                self._give_up()
 
     def _give_up(self) -> None:
         """Send it to nowhere from now on, or what it still holds would fail when Python exits."""
@@ -514,7 +525,7 @@ class Unbreakable:
 
 
 def _say(text: str) -> None:
-    _stderr().write(text + "\n")
+    _stderr().write(printable(text, keep="\n") + "\n")
     _stderr().flush()
 
 

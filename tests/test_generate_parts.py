@@ -288,6 +288,14 @@ def test_every_row_has_the_width_and_there_are_as_many_as_asked(columns: int, he
         assert {width(r) for r in rows} == {columns}
 
 
+def test_a_list_says_of_what_other_run_its_texts_are() -> None:
+    text = made("abc")
+    text.path = "runs/other/dense/step-00000003"
+    for run, said in (("other", False), ("one", True)):
+        shown = plain(listing([text], 0, 60, 3, Look(), film=True, run=run))[0]
+        assert ("other" in shown) == said
+
+
 def test_the_inspector_shows_all_and_marks_the_chosen() -> None:
     text = made("abc")
     rows = inspector(text, 1, 120, 4, look=Look())

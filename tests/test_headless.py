@@ -93,6 +93,15 @@ def test_a_run_is_named_as_in_the_app_and_a_prompt_piped(
         assert capsys.readouterr().out == expected + "\n" * (not expected.endswith("\n"))
 
 
+def test_a_prompt_that_is_no_text_is_refused(
+    run: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(b"ab\xffc"), "utf-8"))
+    assert cli.main(["one", "--out", str(run.parent), "--generate", "-"]) == 2
+    said = capsys.readouterr().err
+    assert said == "stdin is not UTF-8 text (invalid byte 0xff at byte 2): pipe in UTF-8\n"
+
+
 @pytest.mark.parametrize(
     ("flags", "said"),
     [

@@ -503,6 +503,25 @@ def test_a_full_disk_takes_the_half_line_back(
     assert (folder / run.METRICS).read_bytes() == lines(START, train(2))
 
 
+@pytest.mark.parametrize("call", ["fsync", "replace"])
+def test_a_full_disk_still_takes_the_status(
+    folder: Path, writer: run.RunWriter, monkeypatch: pytest.MonkeyPatch, call: str
+) -> None:
+    writer.status("running", 5, "a sentence that is longer than the next one")
+
+    def full(*arguments: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, call, full)
+    states: list[tuple[run.StatusState, str | None]] = [("paused", "x" * 200), ("running", None)]
+    for state, error in states:
+        writer.status(state, 7, error)
+        found = run.read_status(folder)
+        assert found
+        assert (found.state, found.step, found.error) == (state, 7, error)
+    assert not list(folder.glob(".*.tmp"))
+
+
 HOLDER = """
 import sys
 from tinygpt import run
@@ -670,7 +689,7 @@ BAD_STATUS: list[dict[str, Any]] = [
 
 @pytest.mark.parametrize(
     "text",
-    ["", "[]", "{}", "\0", "[" * 10**5, *(json.dumps(GOOD | bad) for bad in BAD_STATUS)],
+    ["", "[]", "{}", "\0", "[" * 6 * 10**4, *(json.dumps(GOOD | bad) for bad in BAD_STATUS)],
 )
 def test_unreadable_status_names_the_file(folder: Path, text: str) -> None:
     folder.mkdir()

@@ -48,7 +48,7 @@ def drive(terminal: Terminal, folder: Path, run: Path) -> None:
     terminal.press("C-u")
     terminal.type("abc")
     terminal.press("Enter")
-    terminal.until(lambda: terminal.screen().count(f"{LENGTH} tok") == 2)
+    terminal.until(lambda: terminal.screen().count(f" {LENGTH} tok ") == 2)
     said = saved(terminal, folder / "dense.json")
     found = tinygpt.load(run / "dense")
     params = tinygpt.SamplingParams(**{**said["sampling"], "seed": 11})

@@ -1,6 +1,7 @@
 """Characters to ids and back, on disk and off."""
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -21,6 +22,26 @@ def test_round_trip(corpus: str, data: st.DataObject) -> None:
     assert tokenizer.decode(ids) == text
     assert len(ids) == len(text)
     assert all(0 <= i < tokenizer.vocab_size for i in ids)
+
+
+@given(st.text(min_size=1), st.text())
+def test_an_array_holds_the_same_ids(corpus: str, text: str) -> None:
+    tokenizer = CharTokenizer.train(corpus)
+    try:
+        expected = tokenizer.encode(text)
+    except TokenizerError as error:
+        with pytest.raises(TokenizerError, match=re.escape(str(error))):
+            tokenizer.encode_array(text)
+    else:
+        assert tokenizer.encode_array(text).tolist() == expected
+
+
+@pytest.mark.parametrize(("size", "bytes_each"), [(256, 1), (257, 4)])
+def test_an_array_takes_as_few_bytes_as_hold_the_ids(size: int, bytes_each: int) -> None:
+    text = "".join(map(chr, range(size))) * 7000  # more than one piece
+    ids = CharTokenizer.train(text).encode_array(text)
+    assert ids.itemsize == bytes_each
+    assert (ids.reshape(-1, size) == range(size)).all()
 
 
 @given(st.text(st.characters(exclude_categories=["Cs"]), min_size=1))

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from tests.test_training import exact
+from tests.exactness import exact
 from tests.waiting import PATIENCE, until
 from tinygpt.errors import TinyGPTError
 from tinygpt.run import MetricsReader, TrainRecord, list_steps, read_config, read_state

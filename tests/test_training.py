@@ -1,7 +1,9 @@
 """Whole trainings of tiny models in this process: records, exact resume, ends, failures."""
 
-import dataclasses
+import errno
 import math
+import os
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -10,6 +12,7 @@ import pytest
 import torch
 
 from tests.conftest import TEXT, tiny
+from tests.exactness import exact, records
 from tinygpt import checkpoint, load
 from tinygpt.config import build
 from tinygpt.corpus import Corpus, read_text
@@ -17,7 +20,6 @@ from tinygpt.errors import ConfigError, CorpusError, RunError
 from tinygpt.run import (
     EndRecord,
     EvalRecord,
-    MetricsReader,
     Record,
     ResumeRecord,
     RoutingRecord,
@@ -25,7 +27,6 @@ from tinygpt.run import (
     StartRecord,
     TrainRecord,
     checkpoint_dir,
-    drop_rewound,
     list_steps,
     read_config,
     read_state,
@@ -66,27 +67,8 @@ def train(made: Any, **arguments: Any) -> Outcome:
         return Loop(made, **arguments).run()
 
 
-def records(run: Path) -> list[Record]:
-    return drop_rewound(MetricsReader(run).read())
-
-
 def stop_at(step: int, made: Any) -> Callable[[], str | None]:
     return lambda: "SIGTERM" if made.learners[0].progress.step >= step else None
-
-
-def exact(run: Path) -> list[Record]:
-    """Each model's records in order, without what differs between any two runs: times and paths.
-
-    Model by model, since one that was taken back further catches up alone.
-    """
-    clear = {"time": 0.0, "tokens_per_second": 0.0, "train_seconds": 0.0, "wall_seconds": 0.0}
-    result: list[Record] = []
-    for record in records(run):
-        if isinstance(record, TrainRecord | EvalRecord | SampleRecord | RoutingRecord):
-            known = {field.name for field in dataclasses.fields(record)}
-            changes: dict[str, Any] = {k: v for k, v in clear.items() if k in known}
-            result.append(dataclasses.replace(record, **changes))
-    return sorted(result, key=lambda record: getattr(record, "model", ""))
 
 
 def test_a_whole_run(tmp_path: Path) -> None:
@@ -186,10 +168,27 @@ def test_resume_of_a_run_that_is_done_needs_a_later_end(tmp_path: Path) -> None:
 def test_resume_with_nothing_to_resume(tmp_path: Path) -> None:
     with pytest.raises(RunError, match=r"run\.toml is missing"):
         resume(tmp_path, {})
-    made = session(tmp_path)
-    made.writer.close()
+    train(session(tmp_path))
+    run = tmp_path / "run"
+    shutil.rmtree(run / "moe")
     with pytest.raises(RunError, match="there is nothing to resume"):
-        resume(tmp_path / "run", {})
+        resume(run, {"steps": "17"})
+
+
+@pytest.mark.parametrize("records_left", [0, 1])
+def test_a_run_that_was_killed_before_its_first_checkpoint_begins_again(
+    tmp_path: Path, records_left: int
+) -> None:
+    (tmp_path / "a").mkdir()
+    train(session(tmp_path / "a"))
+    session(tmp_path).writer.close()
+    run = tmp_path / "run"
+    os.truncate(run / "metrics.jsonl", records_left and os.path.getsize(run / "metrics.jsonl"))
+    again = resume(run, {})
+    assert again.notes == [f"{v} had no checkpoint yet: it begins again" for v in ("dense", "moe")]
+    assert train(again).state == "done"
+    assert isinstance(records(run)[0], StartRecord)
+    assert exact(run) == exact(tmp_path / "a" / "run")
 
 
 def test_resume_with_another_configuration(tmp_path: Path) -> None:
@@ -298,17 +297,91 @@ def test_an_exception_in_a_step_is_recorded(tmp_path: Path) -> None:
 
     def broken(*arguments: Any) -> Any:
         if moe.progress.step == 5:
-            raise MemoryError("no room")
+            raise RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to ...")
         return step(*arguments)
 
     moe.train = broken
     outcome = train(made)
     assert outcome.state == "failed"
-    assert outcome.error == "MemoryError after step 5: no room"
+    assert outcome.error
+    assert outcome.error.startswith("out of memory after step 5: choose a smaller --train.batch")
     assert outcome.trace is not None
     assert "broken" in outcome.trace
     assert read_state(tmp_path / "run").state == "failed"
     assert checkpoint.newest_resumable(tmp_path / "run", "moe")[0].step == 4
+
+
+class Full:
+    """A disk without room for anything, for the first `times` tries of a call of `os`."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, call: str, times: int) -> None:
+        self.left, self._real = times, getattr(os, call)
+        monkeypatch.setattr(os, call, self)
+
+    def __call__(self, *arguments: Any, **named: Any) -> Any:
+        if self.left:
+            self.left -= 1
+            raise OSError(errno.ENOSPC, "No space left on device")
+        return self._real(*arguments, **named)
+
+
+@pytest.mark.parametrize("call", ["write", "fsync", "rename"])
+def test_a_full_disk_is_waited_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, call: str
+) -> None:
+    (tmp_path / "a").mkdir()
+    train(session(tmp_path / "a"))
+    run, seen = tmp_path / "run", []
+    made = session(tmp_path)
+    full: list[Full] = []
+
+    def fill(record: Record) -> None:
+        if isinstance(record, TrainRecord) and record.model == "moe" and record.step == 7:
+            full.append(Full(monkeypatch, call, 5))
+
+    def sleep(_: float) -> None:
+        seen.append(read_state(run))
+
+    assert train(made, observe=fill, sleep=sleep).state == "done"
+    assert full
+    assert seen
+    assert {state.state for state in seen} == {"paused"}
+    assert all("No space left on device; it goes on when" in state.reason for state in seen)
+    assert exact(run) == exact(tmp_path / "a" / "run")
+    assert read_state(run).state == "done"
+
+
+def test_a_full_disk_is_not_waited_for_when_asked_to_stop(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = session(tmp_path)
+    asked: list[float] = []
+
+    def fill(record: Record) -> None:
+        if isinstance(record, TrainRecord) and record.model == "moe" and record.step == 7:
+            Full(monkeypatch, "write", 1000)
+
+    outcome = train(
+        made, observe=fill, sleep=asked.append, interrupted=lambda: "SIGTERM" if asked else None
+    )
+    monkeypatch.undo()
+    assert (outcome.state, len(asked)) == ("failed", 1)
+    assert "metrics.jsonl: No space left on device" in str(outcome.error)
+    assert read_state(tmp_path / "run").state == "failed"
+    assert checkpoint.newest_resumable(tmp_path / "run", "moe")[0].step == 6
+
+
+def test_a_folder_that_was_deleted_does_not_come_back(tmp_path: Path) -> None:
+    run = tmp_path / "run"
+
+    def delete(record: Record) -> None:
+        if isinstance(record, TrainRecord) and record.model == "moe" and record.step == 7:
+            shutil.rmtree(run)
+
+    outcome = train(session(tmp_path), observe=delete)
+    assert outcome.state == "failed"
+    assert "No such file or directory" in str(outcome.error)
+    assert not run.exists()
 
 
 def test_pause_checkpoint_and_stop_are_obeyed(tmp_path: Path) -> None:

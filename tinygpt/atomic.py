@@ -6,6 +6,7 @@ leaves only a temporary, whose name starts with "." so that whoever lists a fold
 """
 
 import errno
+import fcntl
 import json
 import os
 import re
@@ -36,7 +37,7 @@ def write_bytes(path: str | os.PathLike[str], data: bytes, *, durable: bool = Tr
             file.write(data)
             file.flush()
             if durable:
-                os.fsync(file.fileno())
+                force(file.fileno())
         os.replace(temporary, target)
     except BaseException:
         temporary.unlink(missing_ok=True)
@@ -65,13 +66,15 @@ def directory(target: str | os.PathLike[str]) -> Iterator[Path]:
     """Yield an empty temporary folder that becomes `target`, whole, when the block ends without an
     exception.
 
-    Every file in it, every folder in it and the parent are forced to the disk. Parents of `target`
-    are made. An existing `target` is replaced: for the instant between two renames neither is
-    there. After an exception, an interrupt included, the temporary folder is removed and `target`
-    is as it was.
+    Every file in it, every folder in it and the parent are forced to the disk. The parent of
+    `target` is made, but not what should hold that: a folder that somebody deleted does not come
+    back with one checkpoint in it. An existing `target` is replaced: for the instant between two
+    renames neither is there. After an exception, an interrupt included, the temporary folder is
+    removed and `target` is as it was.
     """
     final = Path(target)
-    final.parent.mkdir(parents=True, exist_ok=True)
+    final.parent.mkdir(exist_ok=True)
+    _sync_folder(final.parent.parent)  # also of one that was there: nobody may have, before
     temporary = _temporary_beside(final)
     temporary.mkdir()
     try:
@@ -82,6 +85,15 @@ def directory(target: str | os.PathLike[str]) -> Iterator[Path]:
         shutil.rmtree(temporary, ignore_errors=True)
         raise
     _sync_folder(final.parent)
+
+
+def make_folders(folder: str | os.PathLike[str]) -> None:
+    """A folder and what should hold it, where they are missing; each new one is forced to the
+    disk."""
+    missing = [path for path in (Path(folder), *Path(folder).parents) if not path.is_dir()]
+    for path in reversed(missing):
+        path.mkdir(exist_ok=True)
+        _sync_folder(path.parent)
 
 
 def remove_directory(folder: str | os.PathLike[str]) -> None:
@@ -110,6 +122,15 @@ def remove_leftovers(folder: str | os.PathLike[str]) -> list[Path]:
     for leftover in leftovers:
         _remove(leftover)
     return leftovers
+
+
+def force(descriptor: int) -> None:
+    """Force a file or a folder to the disk. On macOS fsync stops at the drive's own cache."""
+    if hasattr(fcntl, "F_FULLFSYNC"):
+        with suppress(OSError):  # not on every file system
+            fcntl.fcntl(descriptor, fcntl.F_FULLFSYNC)
+            return
+    os.fsync(descriptor)
 
 
 def _temporary_beside(target: Path) -> Path:
@@ -160,6 +181,6 @@ def _sync_folder(folder: Path) -> None:
 def _sync(path: Path) -> None:
     descriptor = os.open(path, os.O_RDONLY)
     try:
-        os.fsync(descriptor)
+        force(descriptor)
     finally:
         os.close(descriptor)

@@ -11,6 +11,7 @@ import dataclasses
 import hashlib
 import json
 import math
+import os
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
@@ -21,7 +22,7 @@ import safetensors
 import safetensors.torch
 from torch import Tensor
 
-from tinygpt import atomic
+from tinygpt import atomic, regular
 from tinygpt.config import ModelConfig, MoEConfig
 from tinygpt.errors import CheckpointError, TinyGPTError
 from tinygpt.model import GPT
@@ -39,6 +40,8 @@ FORMAT = 1
 META = "meta.json"
 WEIGHTS = "model.safetensors"
 TRAINING = "training.safetensors"
+LARGEST_META = 1 << 20
+"""Bytes of a description."""
 RESUMABLE = 3
 """Newest checkpoints of a variant that keep their training state: one to resume, two in reserve."""
 
@@ -133,6 +136,13 @@ def load(path: StrPath, device: str = "cpu") -> Checkpoint:
     meta = _meta(folder)
     config = _model_config(meta["model"], folder)
     weights = _tensors(folder, WEIGHTS, meta)
+    # Compared before the model is made: a description may ask for any amount of memory.
+    held, described = sum(t.numel() for t in weights.values()), config.stored_numbers()
+    if held != described:
+        raise CheckpointError(
+            f"{folder / WEIGHTS} does not fit the model in {META}: "
+            f"it holds {held:,} numbers, and the model has {described:,}"
+        )
     model = GPT(config)
     try:
         model.load_state_dict(weights)
@@ -176,8 +186,10 @@ def prune(run: StrPath, variant: str, film: int, best: int | None) -> list[int]:
     for step in dropped:
         atomic.remove_directory(checkpoint_dir(run, variant, step))
     for step in [s for s in steps if s not in dropped][:-RESUMABLE]:
+        folder = checkpoint_dir(run, variant, step)
         with suppress(OSError):
-            (checkpoint_dir(run, variant, step) / TRAINING).unlink(missing_ok=True)
+            if not folder.is_symlink():  # or another run would lose its own
+                (folder / TRAINING).unlink(missing_ok=True)
     return dropped
 
 
@@ -229,7 +241,7 @@ def _choose(path: Path) -> Path:
 def _last_loss(folder: Path) -> float:
     """The validation loss of the last evaluation until then; infinite before the first."""
     loss = _meta(folder)["progress"].get("val_loss")
-    return float(loss) if isinstance(loss, int | float) else math.inf
+    return loss if isinstance(loss, float) else math.inf
 
 
 _REQUIRED = {
@@ -245,7 +257,7 @@ _REQUIRED = {
 def _meta(folder: Path) -> dict[str, Any]:
     file = folder / META
     try:
-        meta = json.loads(file.read_text(encoding="utf-8"))
+        meta = json.loads(regular.read_text(file, LARGEST_META))
     except OSError as error:
         raise CheckpointError(f"cannot read {file}: {error.strerror}") from error
     except (ValueError, RecursionError) as error:
@@ -256,12 +268,22 @@ def _meta(folder: Path) -> dict[str, Any]:
         raise CheckpointError(
             f"{file} was written by a newer version: upgrade tinygpt-tui to read it"
         )
+    _check(meta, file)
+    return meta
+
+
+def _check(meta: dict[str, Any], file: Path) -> None:
+    """Raises CheckpointError for a value that cannot be."""
     for key, kind in _REQUIRED.items():
         if not isinstance(meta.get(key), kind) or isinstance(meta[key], bool):
             raise CheckpointError(f"{file} has no valid {key!r}")
-    if not isinstance(meta.setdefault("val_loss", None), int | float | None):
+    for key in ("step", "tokens"):
+        if not 0 <= meta[key] < 1 << 63:
+            raise CheckpointError(f"{file} has no valid {key!r}")
+    if meta["variant"] not in VARIANTS:
+        raise CheckpointError(f"{file} is of a variant {meta['variant']!r} that is not known here")
+    if not isinstance(meta.setdefault("val_loss", None), float | None):
         raise CheckpointError(f"{file} has no valid 'val_loss'")
-    return meta
 
 
 def _model_config(values: Mapping[str, Any], folder: Path) -> ModelConfig:
@@ -276,10 +298,16 @@ def _tensors(folder: Path, name: str, meta: Mapping[str, Any]) -> dict[str, Tens
     """The tensors of one file, after its size and sha256 were found right."""
     file, said = folder / name, meta["files"].get(name)
     try:
-        data = file.read_bytes()
+        with regular.open_regular(file) as opened:
+            size = os.fstat(opened.fileno()).st_size
+            if not isinstance(said, dict) or said.get("bytes") != size:
+                raise CheckpointError(f"{file} is not what was written: it has {size:,} bytes")
+            data = opened.read()
     except OSError as error:
         raise CheckpointError(f"cannot read {file}: {error.strerror}") from error
-    if not isinstance(said, dict) or said.get("sha256") != hashlib.sha256(data).hexdigest():
+    except MemoryError as error:
+        raise CheckpointError(f"{file} does not fit the memory here") from error
+    if said.get("sha256") != hashlib.sha256(data).hexdigest():
         raise CheckpointError(
             f"{file} is not what was written: its sha256 is not the one in {META}"
         )

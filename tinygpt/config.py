@@ -62,7 +62,7 @@ class ModelConfig(_Checked):
     layers: int = setting(4, "Transformer blocks", low=1, high=1000)
     heads: int = setting(4, "attention heads a block", low=1)
     width: int = setting(128, "channels of the residual stream", low=2)
-    context: int = setting(64, "tokens that a prediction can see", low=2)
+    context: int = setting(64, "tokens that a prediction can see", low=2, high=65_536)
     hidden: int = setting(0, "active channels inside a feed-forward block (0: 4 x width)", low=0)
     dropout: float = setting(0.0, "probability of dropping a channel", low=0.0, below=1.0)
     rope_base: float = setting(10000.0, "base of the rotary frequencies", above=1.0)
@@ -70,7 +70,7 @@ class ModelConfig(_Checked):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.vocab_size < 1:
+        if type(self.vocab_size) is not int or self.vocab_size < 1:
             raise ConfigError(f"vocab_size is {self.vocab_size}; it has to be at least 1")
         if self.width % self.heads:
             raise ConfigError(
@@ -113,6 +113,10 @@ class ModelConfig(_Checked):
         gate = count * d if self.moe else 0
         fixed = 2 * v * d + d + self.layers * (attention + norms + gate)
         return fixed + self.layers * count * expert, fixed + self.layers * active * expert
+
+    def stored_numbers(self) -> int:
+        """How many numbers a checkpoint holds: the parameters, and the routers' selection bias."""
+        return self.parameters()[0] + (self.layers * self.moe.experts if self.moe else 0)
 
 
 @dataclass(frozen=True, kw_only=True)

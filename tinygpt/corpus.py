@@ -16,10 +16,12 @@ import threading
 import time
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, Protocol, TypeVar
 
 from tinygpt import standin
 from tinygpt.errors import CorpusError
 from tinygpt.fields import closest
+from tinygpt.regular import open_regular
 
 TINYSHAKESPEARE = "tinyshakespeare"
 TINYSHAKESPEARE_URL = (
@@ -29,6 +31,8 @@ TINYSHAKESPEARE_SHA256 = "86c4e6aa9db7c042ec79f339dcb96d42b0075e16b8fc2e86bf0ca5
 KNOWN = (TINYSHAKESPEARE, standin.NAME)
 TRAIN_SHARE = 0.9
 """Share of the characters, from the first, to train on; the rest is for validation."""
+
+T = TypeVar("T", bound="Sliced")
 
 _FILE = "tinyshakespeare.txt"
 _LONGEST_DOWNLOAD = 24
@@ -47,6 +51,13 @@ class Corpus:
     """Of the UTF-8 bytes as read, in hexadecimal."""
     source: str
     """One line: which corpus this is, and why this one."""
+
+
+class Sliced(Protocol):
+    """A text, or an array of its ids."""
+
+    def __len__(self) -> int: ...
+    def __getitem__(self, part: slice, /) -> Any: ...
 
 
 def find_corpus(
@@ -111,8 +122,8 @@ def read_text(path: str | Path) -> Corpus:
     return Corpus(Path(path).expanduser().name, text, sha256, f"file {path}")
 
 
-def split(text: str) -> tuple[str, str]:
-    """Training and validation text: the first 90 % of the characters, and the rest."""
+def split(text: T) -> tuple[T, T]:
+    """Training and validation text, or ids: the first 90 % of the characters, and the rest."""
     n = int(TRAIN_SHARE * len(text))
     return text[:n], text[n:]
 
@@ -163,7 +174,9 @@ def _remedy() -> str:
 def _read_bytes(name: str) -> bytes:
     """A named file's bytes, or an error that says what is there instead."""
     try:
-        return Path(name).expanduser().read_bytes()
+        # A pipe could not be read again by a resume.
+        with open_regular(Path(name).expanduser()) as file:
+            return file.read()
     except FileNotFoundError as error:
         near = closest(name, ("auto", *KNOWN))
         right = f"did you mean {near}?" if near else f"name a text file, {' or '.join(KNOWN)}"
@@ -176,7 +189,8 @@ def _read_bytes(name: str) -> bytes:
         msg = f"--data {name} may not be read: give yourself permission, or name another file"
         raise CorpusError(msg) from error
     except (OSError, RuntimeError, ValueError) as error:  # a device, ~nobody, NUL in a name
-        msg = f"--data {name} cannot be read ({error}): name a UTF-8 text file"
+        why = error.strerror if isinstance(error, OSError) and error.strerror else error
+        msg = f"--data {name} cannot be read ({why}): name a UTF-8 text file"
         raise CorpusError(msg) from error
 
 

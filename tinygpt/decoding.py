@@ -178,6 +178,8 @@ class _Writer:
         """Choose the next token from its logits (V,)."""
         if self.over:
             return None
+        if logits.isnan().any():
+            raise TinyGPTError("the model's output is not a number: its weights are damaged")
         steps = filter_steps(logits, self._params, self.ids)
         filtered = what_is_left(logits, steps).softmax(-1)
         if self._params.deterministic:

@@ -1,8 +1,25 @@
 """What a user can cause: each message names the flag, file or key, and what would be right."""
 
+import errno
+
+from tinygpt.printable import printable
+
+NO_ROOM = (errno.ENOSPC, errno.EDQUOT)
+"""What a full disk and a used-up quota answer."""
+
 
 class TinyGPTError(ValueError):
     """Base of every error that a user's input, file or configuration can cause."""
+
+    def __str__(self) -> str:
+        """One line that every terminal shows as it is, whatever names it quotes."""
+        return printable(super().__str__())
+
+    @property
+    def no_room(self) -> bool:
+        """Whether a full disk is behind it: it may pass, once somebody makes room."""
+        cause = self.__cause__
+        return isinstance(cause, OSError) and cause.errno in NO_ROOM
 
 
 class ConfigError(TinyGPTError):

@@ -246,6 +246,10 @@ def visible(query: Tensor, key: Tensor, window: int) -> Tensor:
     return mask.tril(own).triu(own - window + 1)
 
 
+TURNS = 4096
+"""Positions whose rotations are computed at first, whatever a description says of the context."""
+
+
 class Rotary(nn.Module):
     """A table of rotations, a row a position; it grows when a text goes on past its end."""
 
@@ -254,7 +258,7 @@ class Rotary(nn.Module):
     def __init__(self, head_width: int, context: int, base: float) -> None:
         super().__init__()
         self.head_width, self.base = head_width, base
-        self.register_buffer("table", self._rows(context), persistent=False)
+        self.register_buffer("table", self._rows(min(context, TURNS)), persistent=False)
 
     def forward(self, start: int, count: int) -> Tensor:
         """(T, K/2, 2): cosine and sine of each pair of channels at positions `start` and on."""

@@ -6,10 +6,18 @@ import json
 import unicodedata
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any, Protocol, Self
+from typing import Any, Protocol, Self, TypeAlias
 
-from tinygpt import atomic
+import numpy as np
+import numpy.typing as npt
+
+from tinygpt import atomic, regular
 from tinygpt.errors import TokenizerError
+
+Ids: TypeAlias = npt.NDArray[np.integer[Any]]
+
+_PIECE = 1 << 20
+"""Characters that are encoded at a time: a gigabyte of text takes no more memory than its ids."""
 
 
 class Tokenizer(Protocol):
@@ -21,6 +29,9 @@ class Tokenizer(Protocol):
 
     def encode(self, text: str) -> list[int]:
         """The ids of a text. Raises TokenizerError for what the vocabulary lacks."""
+
+    def encode_array(self, text: str) -> Ids:
+        """`encode`, for a whole corpus: (N,) in as few bytes each as hold the ids."""
 
     def decode(self, ids: Iterable[int]) -> str:
         """The text of ids. Raises TokenizerError for an id outside the vocabulary."""
@@ -60,6 +71,22 @@ class CharTokenizer:
             return [ids[character] for character in text]
         except KeyError:
             raise TokenizerError(self._unknown(text)) from None
+
+    def encode_array(self, text: str) -> Ids:
+        """The ids of a text (N,) in as few bytes each as hold them. Raises TokenizerError."""
+        largest = ord(self.characters[-1])
+        table = np.full(largest + 1, -1, np.int32)
+        table[[ord(character) for character in self.characters]] = range(self.vocab_size)
+        ids: Ids = np.empty(len(text), np.uint8 if self.vocab_size <= 256 else np.int32)
+        for start in range(0, len(text), _PIECE):
+            piece = text[start : start + _PIECE]
+            points = np.frombuffer(piece.encode("utf-32-le", "surrogatepass"), np.uint32)
+            found = table[np.minimum(points, largest)]
+            found[points > largest] = -1
+            if (found < 0).any():
+                raise TokenizerError(self._unknown(text))
+            ids[start : start + _PIECE] = found
+        return ids
 
     def decode(self, ids: Iterable[int]) -> str:
         """A character an id. Raises TokenizerError for an id that is none."""
@@ -128,7 +155,7 @@ def load_tokenizer(path: str | Path) -> CharTokenizer:
         TokenizerError: the file is missing, or not a tokenizer; it names the file.
     """
     try:
-        data = json.loads(Path(path).read_text(encoding="utf-8"))
+        data = json.loads(regular.read_text(path))
     except OSError as error:
         raise TokenizerError(f"cannot read the tokenizer {path}: {error.strerror}") from error
     except (ValueError, RecursionError) as error:
@@ -153,4 +180,6 @@ def _from_data(data: Any) -> CharTokenizer:
     characters = data.get("characters")
     if not isinstance(characters, list):
         raise TokenizerError("it has no list of characters")
+    if any(isinstance(c, str) and "\ud800" <= c <= "\udfff" for c in characters):
+        raise TokenizerError("it has half a character, which no text can hold")
     return CharTokenizer(characters)

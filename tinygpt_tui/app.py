@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import importlib
+import signal
 from collections.abc import Awaitable, Callable, Iterable, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import ClassVar
 
@@ -11,6 +14,7 @@ from rich.console import RenderableType
 from textual import work
 from textual.app import ComposeResult, SystemCommand
 from textual.binding import BindingType
+from textual.filter import LineFilter
 from textual.screen import Screen
 from textual.widgets import ContentSwitcher
 from textual.worker import Worker, WorkerState
@@ -25,6 +29,7 @@ from tinygpt_tui.engine.client import Engine
 from tinygpt_tui.experts.pane import ExpertsPane
 from tinygpt_tui.follow import Followed, Follower, News
 from tinygpt_tui.generate.pane import GeneratePane
+from tinygpt_tui.harmless import HARMLESS
 from tinygpt_tui.history import History
 from tinygpt_tui.keyboard import OneKeyAtATime
 from tinygpt_tui.keys import CHARTS, EXPERTS, GENERAL, LOOK, RUN, WRITE, Key, bindings
@@ -64,6 +69,10 @@ class LabApp(OneKeyAtATime[int]):
         self.laid = Laid()
         self.engine = Engine()
 
+    def get_line_filters(self) -> Sequence[LineFilter]:
+        """Textual's, and the last look at what is drawn."""
+        return [*super().get_line_filters(), HARMLESS]
+
     def compose(self) -> ComposeResult:
         """Header, the four tabs, footer."""
         yield CellView(id="header")
@@ -85,6 +94,11 @@ class LabApp(OneKeyAtATime[int]):
     def on_mount(self) -> None:
         """Open a run as soon as the first frame is out."""
         self.theme = "textual-dark"
+        # Killed by its default, it would leave the terminal raw, without an echo. SIGHUP says that
+        # there is no terminal any more.
+        with suppress(RuntimeError, ValueError):  # in a thread, as tests may have it
+            loop = asyncio.get_running_loop()
+            loop.add_signal_handler(signal.SIGTERM, self.exit, None, 128 + signal.SIGTERM)
         self.call_after_refresh(self._open_first)
         self.set_interval(overlays.PERIOD, self._look_at_overlays)
 
@@ -517,9 +531,9 @@ def planned_minutes(run: Path) -> float | None:
     """Of run.toml; None without, or before it is written."""
     try:
         minutes = read_config(run).get("minutes")
-    except TinyGPTError:
+        return float(minutes) if isinstance(minutes, int | float) else None
+    except (TinyGPTError, OverflowError):
         return None
-    return float(minutes) if isinstance(minutes, int | float) else None
 
 
 def _word(state: RunState | None) -> str | None:

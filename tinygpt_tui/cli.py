@@ -37,6 +37,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     if len(commands) > 1:
         first, second = map(flag, commands[:2])
         parser.error(f"{first} and {second} are two things: give one of them")
+    if commands and (own := sorted(vars(options).keys() & {"ascii", "no_mouse"})):
+        parser.error(
+            f"{flag(own[0])} is for the interface: leave it out beside {flag(commands[0])}"
+        )
     if hasattr(options, "generate"):
         return headless.command(options)
     if hasattr(options, "inspect"):

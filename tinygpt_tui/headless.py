@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from tinygpt.errors import ConfigError, TinyGPTError
 from tinygpt.fields import flag
 from tinygpt.params import SamplingParams
+from tinygpt.printable import printable
 
 if TYPE_CHECKING:
     from tinygpt.checkpoint import Checkpoint
@@ -87,7 +88,13 @@ def status_of(work: Callable[[], None]) -> int:
 
 def text_given(text: str) -> str:
     """Itself, or stdin's where it is ``-``."""
-    return sys.stdin.read() if text == "-" else text
+    if text != "-":
+        return text
+    try:
+        return sys.stdin.read()
+    except UnicodeDecodeError as error:
+        wrong = f"invalid byte 0x{error.object[error.start]:02x} at byte {error.start:,}"
+        raise ConfigError(f"stdin is not UTF-8 text ({wrong}): pipe in UTF-8") from error
 
 
 def refuse_others(given: Mapping[str, Any], own: Set[str], command: str) -> None:
@@ -192,12 +199,13 @@ def _write(prompt: str, values: dict[str, Any], path: Path, device: str, *, as_j
 
 
 def _shown(stream: Iterator[TokenEvent], *, hide: bool) -> list[TokenEvent]:
-    """All events; each token is written as it comes."""
+    """All events; each token is written as it comes, to a person without what terminals obey."""
+    watched = sys.stdout.isatty()
     events = []
     for event in stream:
         events.append(event)
         if not hide:
-            sys.stdout.write(event.text)
+            sys.stdout.write(printable(event.text, keep="\n\t") if watched else event.text)
             sys.stdout.flush()
     if not hide and not (events and events[-1].text.endswith("\n")):
         sys.stdout.write("\n")

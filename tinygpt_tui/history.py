@@ -85,6 +85,14 @@ class VariantHistory:
         self.last = train.last
         self._measure_speed()
 
+    def route(self, record: RoutingRecord) -> None:
+        """Continue the load of the experts. Another shape than before is another model's: it begins
+        anew."""
+        shape = len(record.load), len(record.load[0])
+        if self.routings and (len(self.routings[0].load), len(self.routings[0].load[0])) != shape:
+            self.routings = []
+        self.routings.append(record)
+
     def rewind(self, step: int) -> None:
         """Forget what came after `step`: a resume trains these steps again."""
         size = int(np.searchsorted(self.step.values, step, side="right"))
@@ -158,7 +166,7 @@ class History:
             case SampleRecord():
                 self._variant(item.model).sample = item
             case RoutingRecord():
-                self._variant(item.model).routings.append(item)
+                self._variant(item.model).route(item)
             case CheckpointRecord():
                 self._variant(item.model).checkpoint = item
             case _:

@@ -19,8 +19,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tinygpt.errors import RunError, TinyGPTError
+from tinygpt.printable import printable
+from tinygpt.regular import open_regular, open_to_write
 from tinygpt.run import LOCK, LOG, read_status, validate_run_name
-from tinygpt_tui.render.cells import safe
 
 NICENESS = 10
 """Half-way down: a key is answered at once, and other people's jobs still do not starve it."""
@@ -99,7 +100,9 @@ def _start(options: Sequence[str], run: Path, *, is_new: bool) -> int:
     command = [*_gently(), sys.executable, "-P", "-m", "tinygpt_tui", "--train-only", *options]
     try:
         run.mkdir(parents=True, exist_ok=True)
-        with open(run / LOG, "ab") as log:
+        with os.fdopen(
+            open_to_write(run / LOG, os.O_WRONLY | os.O_APPEND | os.O_CREAT), "ab"
+        ) as log:
             begin = os.fstat(log.fileno()).st_size
             process = subprocess.Popen(
                 command,
@@ -177,12 +180,12 @@ def _reported(child: _Child) -> bool:
 
 def _last_words(child: _Child) -> str:
     """The last line that the child left in its log: errors are one sentence, and come last."""
-    with suppress(OSError), open(child.run / LOG, "rb") as log:
+    with suppress(OSError), open_regular(child.run / LOG) as log:
         log.seek(max(child.log_begin, log.seek(0, os.SEEK_END) - _TAIL))
         lines = log.read().decode(errors="replace").splitlines()
         for line in reversed(lines):
             if line.strip():
-                return safe(line.strip()).removeprefix("tinygpt-tui: ")
+                return printable(line.strip()).removeprefix("tinygpt-tui: ")
     status = child.process.returncode
     how = f"was ended by {_signal(-status)}" if status < 0 else f"ended with exit code {status}"
     return f"the training process {how} before it said anything"

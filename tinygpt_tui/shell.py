@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from tinygpt.printable import printable
 from tinygpt.run import RunState
 from tinygpt_tui.keys import Key
-from tinygpt_tui.render.cells import Row, Span, fit, row, safe, width
+from tinygpt_tui.render.cells import Row, Span, fit, row, width
 from tinygpt_tui.render.states import badge
 
 TITLES = {"train": "Train", "generate": "Generate", "attention": "Attention", "experts": "Experts"}
@@ -29,11 +30,10 @@ def header_row(
         parts.append(Span(text, "reverse bold" if name == tab else "muted"))
     left = row(*parts)
     shown = badge(state, ascii=ascii)
+    called = Span(f"{printable(run or '')}  ", "strong")
     candidates = [
-        row(
-            Span(f"{safe(corpus)}  ", "faint"), Span(f"{safe(run or '')}  ", "strong"), *shown, " "
-        ),
-        row(Span(f"{safe(run or '')}  ", "strong"), *shown, " "),
+        row(Span(f"{printable(corpus)}  ", "faint"), called, *shown, " "),
+        row(called, *shown, " "),
         row(*shown, " "),
     ]
     rest = columns - width(left)

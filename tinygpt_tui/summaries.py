@@ -11,6 +11,7 @@ from types import MappingProxyType
 from typing import Any
 
 from tinygpt.errors import TinyGPTError
+from tinygpt.regular import open_regular
 from tinygpt.run import (
     METRICS,
     EndRecord,
@@ -159,7 +160,7 @@ def _parse(line: bytes) -> Record | None:
 def _lines_backwards(file: Path, size: int) -> Iterator[bytes]:
     """The lines of a file from its last whole one; a first line cut by the limit is left out."""
     rest, position, torn = b"", size, True
-    with open(file, "rb") as opened:
+    with open_regular(file) as opened:
         while position > max(0, size - _FARTHEST):
             begin = max(0, position - _BLOCK)
             opened.seek(begin)

@@ -15,7 +15,7 @@ import msgspec
 import numpy as np
 
 from tinygpt.errors import RunError
-from tinygpt.run.lines import parse_record
+from tinygpt.run.lines import LARGEST, parse_record
 from tinygpt.run.records import Record, TrainRecord
 
 Floats: TypeAlias = "np.ndarray[tuple[int], np.dtype[np.float64]]"
@@ -77,7 +77,7 @@ def decode(data: bytes) -> tuple[list[Item], int]:
     """
     try:
         rows = _DECODER.decode_lines(data)
-    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
         raise UndecodableError from error
     lines = _Lines(data)
     if len(lines) != len(rows):  # an empty line, which msgspec passes over
@@ -127,11 +127,12 @@ def _columns(rows: Sequence[_Line], lines: _Lines, start: int, end: int) -> Iter
     for model, index in last.items():
         own = [row for row in rows[start:end] if row.model == model]
         record = _record(lines[index])
-        if not isinstance(record, TrainRecord) or min(row.step for row in own) < 0:
+        steps = [row.step for row in own]
+        if not isinstance(record, TrainRecord) or min(steps) < 0 or max(steps) >= LARGEST:
             raise UndecodableError
         yield TrainColumns(
             model,
-            np.array([row.step for row in own], np.float64),
+            np.array(steps, np.float64),
             _floats([row.loss for row in own]),
             _floats([row.train_seconds for row in own]),
             record,
@@ -142,7 +143,7 @@ def _floats(values: list[float | str]) -> Floats:
     """Numbers, and the strings that JSON has to use for what it has no number for."""
     try:
         return np.array(values, np.float64)  # numpy reads "NaN" and "Infinity" too
-    except ValueError as error:
+    except (ValueError, OverflowError) as error:
         raise UndecodableError from error
 
 

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Literal, TypeAlias, get_args
 
 from tinygpt.errors import RunError
+from tinygpt.regular import open_to_write
 from tinygpt.run.layout import CONTROL, StrPath
 
 Request: TypeAlias = Literal["pause", "resume", "stop", "checkpoint"]
@@ -31,8 +32,10 @@ def request(path: StrPath, name: Request) -> None:
         if name == "resume":
             (folder / "pause").unlink(missing_ok=True)
         else:
+            if folder.is_symlink():
+                raise RunError(f"cannot ask for {name}: {folder} is a link")
             folder.mkdir(exist_ok=True)
-            (folder / name).touch()
+            os.close(open_to_write(folder / name, os.O_WRONLY | os.O_CREAT))
     except OSError as error:
         raise RunError(f"cannot ask for {name} in {folder}: {error.strerror}") from error
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 from tinygpt.errors import RunError
+from tinygpt.regular import read_text
 
 StrPath: TypeAlias = str | os.PathLike[str]
 
@@ -24,6 +25,9 @@ VARIANTS = ("dense", "moe")
 
 LONGEST_NAME = 60
 """Characters of a run's name: stays under the 255 bytes of a file name in any script."""
+
+LARGEST_TOML = 1 << 20
+"""Bytes of a run.toml: a thousand times what one has."""
 
 _STEP = re.compile(r"step-(\d{8,})", re.ASCII)
 
@@ -47,7 +51,8 @@ def checkpoint_dir(run: StrPath, variant: str, step: int) -> Path:
 def list_steps(run: StrPath, variant: str) -> list[int]:
     """The steps of a variant's checkpoints, ascending; empty without any."""
     try:
-        names = [entry.name for entry in Path(run, variant).iterdir()]
+        with os.scandir(Path(run, variant)) as entries:
+            names = [e.name for e in entries if e.is_dir()]
     except OSError:
         return []
     return sorted(step for name in names if (step := parse_step(name)) is not None)
@@ -63,7 +68,7 @@ def read_config(path: StrPath) -> dict[str, Any]:
     be read."""
     file = Path(path, RUN_TOML)
     try:
-        return tomllib.loads(file.read_text(encoding="utf-8"))
+        return tomllib.loads(read_text(file, LARGEST_TOML))
     except FileNotFoundError as error:
         raise RunError(f"{file} is missing: not a run directory, or not copied whole") from error
     except OSError as error:

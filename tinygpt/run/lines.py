@@ -16,6 +16,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, TypeAlias, cast
 
 from tinygpt.errors import RunError
+from tinygpt.run.layout import VARIANTS
 from tinygpt.run.records import (
     CheckpointRecord,
     EndRecord,
@@ -27,6 +28,7 @@ from tinygpt.run.records import (
     SampleRecord,
     StartRecord,
     TrainRecord,
+    Variant,
 )
 
 
@@ -62,7 +64,23 @@ def parse_record(line: str | bytes) -> Record | None:
             values.append(convert(data.get(name, default)))
         except (TypeError, ValueError, OverflowError, RecursionError) as error:
             raise _unreadable(line, f"{name} is missing or not what it should be") from error
-    return make(*values)
+    record = make(*values)
+    if isinstance(record, RoutingRecord) and not _rectangular(record):
+        raise _unreadable(line, "its lists are not a number for each layer, of shares each expert")
+    return record
+
+
+def _rectangular(record: RoutingRecord) -> bool:
+    """Whether the load is layers by experts of finite shares, and the rest a number a layer."""
+    layers, experts = len(record.load), len(record.load[0]) if record.load else 0
+    others = (record.entropy, record.worst_over_mean, record.mean_top1, record.dead)
+    return (
+        layers > 0
+        and experts > 0
+        and all(len(row) == experts for row in record.load)
+        and all(len(numbers) == layers for numbers in others)
+        and all(0 <= share <= 1 for row in record.load for share in row)
+    )
 
 
 # Reading. The plan of a record is made once, at import, from its annotations; a line then costs one
@@ -71,6 +89,10 @@ def parse_record(line: str | bytes) -> Record | None:
 _SPELLED = {"NaN": math.nan, "Infinity": math.inf, "-Infinity": -math.inf}
 _MISSING: Any = object()  # of no JSON type, so every conversion refuses it
 _decode = json.JSONDecoder().raw_decode
+
+LARGEST = 1 << 63
+"""Whole numbers below this are read; a larger one is damage, and most libraries choke on it."""
+YEAR_9999 = 253_370_764_800.0
 
 
 def _parse_object(line: str | bytes) -> dict[str, Any]:
@@ -100,9 +122,17 @@ def _float(value: object) -> float:
 
 
 def _int(value: object) -> int:
-    if type(value) is int:
+    if type(value) is int and abs(value) < LARGEST:
         return value
-    raise TypeError("not a whole number")
+    raise TypeError("not a whole number of 64 bits")
+
+
+def _time(value: object) -> float:
+    """Unix seconds that a calendar can show."""
+    seconds = _float(value)
+    if 0 <= seconds < YEAR_9999:
+        return seconds
+    raise ValueError("not a time")
 
 
 def _str(value: object) -> str:
@@ -111,8 +141,10 @@ def _str(value: object) -> str:
     raise TypeError("not text")
 
 
-def _variant(value: object) -> str:
-    return sys.intern(_str(value))  # a million records share one string
+def _variant(value: object) -> Variant:
+    if value in VARIANTS:
+        return sys.intern(_str(value))  # a million records share one string
+    raise ValueError("not a variant of the model")
 
 
 def _end_state(value: object) -> EndState:
@@ -143,12 +175,20 @@ def _mapping(convert: Callable[[Any], Any]) -> Callable[[Any], Any]:
     return read
 
 
+def _by_variant(convert: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    """Of a mapping the variants that this version knows."""
+    read = _mapping(convert)
+    return lambda value: {k: v for k, v in read(value).items() if k in VARIANTS}
+
+
 def _free(value: object) -> object:
     """Any JSON value, with spelled numbers read as floats."""
     if isinstance(value, dict):
         return {key: _free(item) for key, item in value.items()}
     if isinstance(value, list):
         return [_free(item) for item in value]
+    if type(value) is int:
+        return _int(value)
     return _SPELLED.get(value, value) if isinstance(value, str) else value
 
 
@@ -175,10 +215,11 @@ _CONVERT: dict[str, Callable[[Any], Any]] = {
     "list[float]": _list(_float),
     "list[int]": _list(_int),
     "list[list[float]]": _list(_list(_float)),
-    "Mapping[str, int]": _mapping(_int),
-    "Mapping[str, Any]": _mapping(lambda value: value),
-    "Mapping[str, Any] | None": _or_none(_mapping(lambda value: value)),
-    "Mappings": _mapping(_mapping(_free)),
+    "Time": _time,
+    "Mapping[str, int]": _by_variant(_int),
+    "Mapping[str, Any]": _mapping(_free),
+    "Mapping[str, Any] | None": _or_none(_mapping(_free)),
+    "Mappings": _by_variant(_mapping(_free)),
 }
 
 _Plan: TypeAlias = tuple[Callable[..., Record], list[tuple[str, Callable[[Any], Any], Any]]]

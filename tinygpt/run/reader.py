@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from tinygpt.errors import RunError
+from tinygpt.regular import open_regular
 from tinygpt.run.columns import Item, UndecodableError, decode, group
 from tinygpt.run.layout import METRICS, StrPath
 from tinygpt.run.lines import parse_record
@@ -50,7 +51,7 @@ class MetricsReader:
         """
         self.restarted = False
         try:
-            with open(self.path, "rb") as file:
+            with open_regular(self.path) as file:
                 return self._read(file, limit)
         except FileNotFoundError:
             self._restart_if(replaced=self.offset > 0)
@@ -66,7 +67,7 @@ class MetricsReader:
         """
         self.restarted = False
         try:
-            with open(self.path, "rb") as file:
+            with open_regular(self.path) as file:
                 return self._read_bulk(file, size)
         except FileNotFoundError:
             self._restart_if(replaced=self.offset > 0)
@@ -161,7 +162,7 @@ class MetricsReader:
 def first_record(path: StrPath) -> StartRecord | None:
     """The `start` of the run directory `path`, None if there is none yet or it cannot be read."""
     try:
-        with open(Path(path, METRICS), "rb") as file:
+        with open_regular(Path(path, METRICS)) as file:
             record = parse_record(file.readline(LONGEST_LINE))
     except (OSError, RunError):
         return None
@@ -171,7 +172,7 @@ def first_record(path: StrPath) -> StartRecord | None:
 def last_end(path: StrPath) -> EndRecord | None:
     """The `end` of the run directory `path` if that is its last whole record, else None."""
     try:
-        with open(Path(path, METRICS), "rb") as file:
+        with open_regular(Path(path, METRICS)) as file:
             file.seek(max(0, file.seek(0, 2) - _TAIL))
             lines = file.read().split(b"\n")[:-1]
         record = parse_record(lines[-1]) if lines else None

@@ -18,6 +18,9 @@ are added."""
 Variant: TypeAlias = str
 """Name of a model variant: "dense" or "moe"."""
 
+Time: TypeAlias = float
+"""Unix seconds, from 1970 to 9999."""
+
 EndState: TypeAlias = Literal["done", "stopped", "failed"]
 Mappings: TypeAlias = Mapping[str, Mapping[str, Any]]
 
@@ -32,7 +35,7 @@ class StartRecord:
     """
 
     kind: ClassVar[str] = "start"
-    time: float
+    time: Time
     schema_version: int = SCHEMA_VERSION
     run: str
     corpus: Mapping[str, Any]
@@ -50,7 +53,7 @@ class TrainRecord:
     sampling."""
 
     kind: ClassVar[str] = "train"
-    time: float
+    time: Time
     model: Variant
     step: int
     tokens: int
@@ -68,7 +71,7 @@ class EvalRecord:
     everything."""
 
     kind: ClassVar[str] = "eval"
-    time: float
+    time: Time
     model: Variant
     step: int
     tokens: int
@@ -89,7 +92,7 @@ class SampleRecord:
     """A continuation of `prompt`; `text` is without the prompt."""
 
     kind: ClassVar[str] = "sample"
-    time: float
+    time: Time
     model: Variant
     step: int
     tokens: int
@@ -109,7 +112,7 @@ class RoutingRecord:
     """
 
     kind: ClassVar[str] = "routing"
-    time: float
+    time: Time
     model: Variant
     step: int
     tokens: int
@@ -125,7 +128,7 @@ class CheckpointRecord:
     """A checkpoint that lies whole on the disk; `path` is relative to the run directory."""
 
     kind: ClassVar[str] = "checkpoint"
-    time: float
+    time: Time
     model: Variant
     step: int
     tokens: int
@@ -142,7 +145,7 @@ class ResumeRecord:
     """
 
     kind: ClassVar[str] = "resume"
-    time: float
+    time: Time
     step: int
     models: Mapping[str, int]
     note: str | None = None
@@ -159,7 +162,7 @@ class EndRecord:
     """
 
     kind: ClassVar[str] = "end"
-    time: float
+    time: Time
     state: EndState
     reason: str
     error: str | None = None

@@ -1,6 +1,8 @@
 """status.json, and what it says about a run: is it training, did it end, was it killed."""
 
+import errno
 import json
+import math
 import os
 import socket
 import time
@@ -9,7 +11,8 @@ from pathlib import Path
 from typing import Any, Literal, TypeAlias, cast, get_args
 
 from tinygpt import atomic
-from tinygpt.errors import RunError
+from tinygpt.errors import NO_ROOM, RunError
+from tinygpt.regular import open_to_write, read_text
 from tinygpt.run.layout import STATUS, StrPath
 from tinygpt.run.reader import last_end
 
@@ -18,6 +21,8 @@ State: TypeAlias = Literal[
     "new", "live", "paused", "stalled", "done", "stopped", "failed", "killed", "unreadable"
 ]
 
+LARGEST_STATUS = 1 << 16
+"""Bytes of a status.json, which viewers parse twice a second."""
 HEARTBEAT_OVERDUE = 30.0
 """Seconds without a heartbeat after which a run counts as stalled."""
 
@@ -65,8 +70,29 @@ class RunState:
 
 
 def write_status(path: StrPath, status: Status, *, durable: bool = True) -> None:
-    """Replace the status.json of the run directory `path`. Raises OSError."""
-    atomic.write_json(Path(path, STATUS), asdict(status), durable=durable)
+    """Replace the status.json of the run directory `path`. Raises OSError.
+
+    On a full disk, where there is no room for a second file, the first is written over in place: a
+    few hundred bytes in one piece, in a block that it has already.
+    """
+    file = Path(path, STATUS)
+    try:
+        atomic.write_json(file, asdict(status), durable=durable)
+    except OSError as error:
+        if error.errno not in NO_ROOM or not file.exists():
+            raise
+        _write_over(file, json.dumps(asdict(status)).encode("ascii"))
+
+
+def _write_over(file: Path, data: bytes) -> None:
+    """Blanks take the place of what was longer; JSON does not mind them."""
+    descriptor = open_to_write(file, os.O_WRONLY)
+    try:
+        whole = data.ljust(os.fstat(descriptor).st_size)
+        if os.pwrite(descriptor, whole, 0) < len(whole):
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), os.fspath(file))
+    finally:
+        os.close(descriptor)
 
 
 def read_status(path: StrPath) -> Status | None:
@@ -76,7 +102,7 @@ def read_status(path: StrPath) -> Status | None:
     """
     file = Path(path, STATUS)
     try:
-        return _parse(json.loads(file.read_text(encoding="utf-8")))
+        return _parse(json.loads(read_text(file, LARGEST_STATUS)))
     except FileNotFoundError:
         return None
     except OSError as error:
@@ -140,7 +166,8 @@ def _judge(path: StrPath, status: Status, age: float) -> tuple[State, str]:
     who = f"process {status.pid} on {status.host}"
     if age > HEARTBEAT_OVERDUE:
         return "stalled", f"no heartbeat from {who} for {age:.0f} s"
-    return "paused" if status.state == "paused" else "live", f"{who} is {status.state}"
+    why = f"{status.error} ({who} is {status.state})" if status.error else None
+    return "paused" if status.state == "paused" else "live", why or f"{who} is {status.state}"
 
 
 def _judge_gone(path: StrPath, status: Status) -> tuple[State, str]:
@@ -164,8 +191,11 @@ def _parse(data: Any) -> Status:
     if data["state"] not in get_args(StatusState):
         raise ValueError(f"state {data['state']!r} is unknown")
     for key in ("pid", "step"):
-        if type(data[key]) is not int:
-            raise TypeError(f"{key} is not a whole number")
+        if type(data[key]) is not int or not abs(data[key]) < 1 << 63:
+            raise TypeError(f"{key} is not a whole number of 64 bits")
+    for key in ("heartbeat", "process_started"):
+        if not math.isfinite(float(data[key])):
+            raise ValueError(f"{key} is not a time")
     if data["pid"] <= 0:
         raise ValueError(f"pid {data['pid']} is no process")
     if not isinstance(data["host"], str) or not isinstance(data.get("error"), str | None):

@@ -6,7 +6,7 @@ import json
 import os
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, Self
 
@@ -14,8 +14,10 @@ import tomli_w
 
 from tinygpt import atomic
 from tinygpt.errors import RunError
+from tinygpt.regular import open_to_write
 from tinygpt.run.control import Control
 from tinygpt.run.layout import (
+    CONTROL,
     LOCK,
     METRICS,
     RUN_TOML,
@@ -60,7 +62,7 @@ class RunWriter:
         self._error: str | None = None
         self._process_started = process_start(os.getpid()) or 0.0
         self._written = -float("inf")  # time of the last status, unix seconds
-        self._metrics = os.open(path / METRICS, os.O_RDWR | os.O_APPEND | os.O_CREAT, 0o666)
+        self._metrics = open_to_write(path / METRICS, os.O_RDWR | os.O_APPEND | os.O_CREAT)
         self._size = _cut_torn_tail(self._metrics)
 
     @classmethod
@@ -81,7 +83,7 @@ class RunWriter:
         run = Path(path)
         toml = tomli_w.dumps(config)
         with _naming(run):
-            run.mkdir(parents=True, exist_ok=True)
+            atomic.make_folders(run)
             lock = _lock(run, clock())
             try:
                 if any((run / name).exists() for name in (RUN_TOML, METRICS, STATUS)):
@@ -109,6 +111,7 @@ class RunWriter:
             lock = _lock(run, clock())
             try:
                 _refuse_newer(run)
+                _refuse_links(run)
                 for folder in (run, *(run / variant for variant in VARIANTS)):
                     atomic.remove_leftovers(folder)
                 Control(run).clear()
@@ -127,23 +130,35 @@ class RunWriter:
             raise
         return writer
 
+    @property
+    def empty(self) -> bool:
+        """Whether metrics.jsonl has no record yet."""
+        return self._size == 0
+
+    @property
+    def said(self) -> tuple[StatusState, str | None]:
+        """The state and the error that status.json was last told."""
+        return self._state, self._error
+
     def append(self, record: Record) -> None:
         """Add one whole line to metrics.jsonl. A `checkpoint` and an `end` are forced to the disk
         at once.
 
-        If the disk is full, the part of the line that was written is taken back before RunError is
-        raised.
+        What was written of a line that the disk refused is taken back before RunError is raised.
         """
         line = (to_json(record) + "\n").encode("ascii")
         with _naming(self.path / METRICS):
+            if os.fstat(self._metrics).st_size != self._size:  # could not be taken back
+                os.ftruncate(self._metrics, self._size)
             try:
                 _write_all(self._metrics, line)
+                if isinstance(record, CheckpointRecord | EndRecord):
+                    atomic.force(self._metrics)
             except BaseException:
-                os.ftruncate(self._metrics, self._size)
+                with suppress(OSError):
+                    os.ftruncate(self._metrics, self._size)
                 raise
             self._size += len(line)
-            if isinstance(record, CheckpointRecord | EndRecord):
-                os.fsync(self._metrics)
 
     def status(self, state: StatusState, step: int, error: str | None = None) -> None:
         """Replace status.json now; `error` is one sentence for a person."""
@@ -158,17 +173,15 @@ class RunWriter:
             self._write_status(self._state, step, self._error, durable=False)
 
     def close(self) -> None:
-        """Force the metrics to the disk and give the lock back. Says nothing about how the run
-        ended."""
+        """Force the metrics to the disk, as far as it takes them, and give the lock back. Says
+        nothing about how the run ended: its `end` was forced as it was written."""
         if self._lock < 0:
             return
         lock, self._lock = self._lock, -1
-        try:
-            with _naming(self.path / METRICS):
-                os.fsync(self._metrics)
-        finally:
-            os.close(self._metrics)
-            os.close(lock)
+        with suppress(OSError):
+            atomic.force(self._metrics)
+        os.close(self._metrics)
+        os.close(lock)
 
     def __enter__(self) -> Self:
         return self
@@ -204,7 +217,7 @@ def _naming(path: Path) -> Iterator[None]:
 
 def _lock(run: Path, now: float) -> int:
     """The descriptor that holds the lock of a run. Raises RunError that names who has it."""
-    descriptor = os.open(run / LOCK, os.O_RDWR | os.O_CREAT, 0o666)
+    descriptor = open_to_write(run / LOCK, os.O_RDWR | os.O_CREAT)
     try:
         _refuse_active(run, now, locked=_try_flock(run, descriptor))
         os.ftruncate(descriptor, 0)
@@ -235,7 +248,12 @@ def _holder(descriptor: int) -> str:
     try:
         holder = json.loads(os.pread(descriptor, _BLOCK, 0))
         return f"process {holder['pid']} on {holder['host']}"
-    except (ValueError, TypeError, KeyError):  # it has the lock but has not signed yet
+    except (
+        ValueError,
+        TypeError,
+        KeyError,
+        RecursionError,
+    ):  # it has the lock but has not signed yet
         return "another process"
 
 
@@ -267,6 +285,13 @@ def _refuse_newer(run: Path) -> None:
             f"{run} was written by a newer version (schema {first.schema_version}, this one knows "
             f"{SCHEMA_VERSION}): upgrade tinygpt-tui to resume it"
         )
+
+
+def _refuse_links(run: Path) -> None:
+    """A folder that is a link may lead into another run, which this one would write into."""
+    for name in (*VARIANTS, CONTROL):
+        if (run / name).is_symlink():
+            raise RunError(f"{run / name} is a link, and a training writes only where its run lies")
 
 
 def _cut_torn_tail(descriptor: int) -> int:

@@ -14,7 +14,7 @@ class Batches:
     """Windows at random places of the training split, which lies on the device whole."""
 
     tokens: Tensor
-    """(N,) int64"""
+    """(N,) of any type of whole numbers: the smaller, the less memory a large corpus takes"""
     size: int
     """Sequences a micro-batch."""
     context: int
@@ -24,9 +24,13 @@ class Batches:
     seed: int
 
     def __call__(self, step: int) -> list[Tensor]:
-        """The micro-batches of a step, (size, context + 1) each: inputs, and targets one later."""
+        """The micro-batches of a step, (size, context + 1) int64 each: inputs, and targets one
+        later."""
         random = np.random.Generator(np.random.Philox(key=[self.seed, step]))
         windows = len(self.tokens) - self.context
         starts = torch.from_numpy(random.integers(0, windows, (self.accumulate, self.size, 1)))
-        places = (starts + torch.arange(self.context + 1)).to(self.tokens.device)
-        return list(self.tokens[places])
+        device = self.tokens.device
+        if device.type == "cuda":  # from pinned memory, so that the host need not wait
+            starts = starts.pin_memory().to(device, non_blocking=True)
+        places = starts.to(device) + torch.arange(self.context + 1, device=device)
+        return list(self.tokens[places].long())

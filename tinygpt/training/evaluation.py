@@ -47,7 +47,7 @@ def evaluate(model: GPT, parts: list[Tensor]) -> Evaluation:
     tally = RoutingTally()
     with evaluating(model):
         for part in parts:
-            for batch in part.split(max(1, TOKENS // part.shape[1])):
+            for batch in map(Tensor.long, part.split(max(1, TOKENS // part.shape[1]))):
                 trace = model.run(batch[:, :-1])
                 targets = batch[:, 1:].flatten()
                 logits = trace.logits.flatten(0, 1).float()

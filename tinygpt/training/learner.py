@@ -187,7 +187,7 @@ class Learner:
             self.result.load_state_dict(dict(snapshot.weights))
             self.model.load_state_dict(weights or dict(snapshot.weights))
             self._load_optimizer_state(training)
-            self.progress = Progress(**snapshot.progress)
+            self.progress = _progress(snapshot)
         except (RuntimeError, KeyError, TypeError, ValueError) as error:
             raise CheckpointError(f"{where} does not fit the run: {error}") from error
 
@@ -236,6 +236,20 @@ class Learner:
             optimizer.load_state_dict(whole)
         if flat:
             raise ValueError(f"unknown optimizer state {min(flat)}")
+
+
+def _progress(snapshot: Snapshot) -> Progress:
+    """What was reached by then. Raises ValueError or TypeError for what cannot be."""
+    progress = Progress(**snapshot.progress)
+    for name, value in asdict(progress).items():
+        if name == "expert_load" or value is None:
+            continue
+        whole = name in ("step", "tokens", "evaluated_step", "best_step")
+        if type(value) is not int if whole else type(value) not in (int, float):
+            raise TypeError(f"its progress has no valid {name!r}")
+    if progress.step != snapshot.step or progress.tokens != snapshot.tokens:
+        raise ValueError("its progress is of another step")
+    return progress
 
 
 class CompiledOrEager:

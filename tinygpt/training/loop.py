@@ -11,8 +11,12 @@ import math
 import time
 import traceback
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
-from typing import Any, Literal
+from functools import partial
+from typing import Any, Literal, TypeVar
+
+import torch
 
 from tinygpt import checkpoint, decoding
 from tinygpt.errors import TinyGPTError
@@ -24,15 +28,21 @@ from tinygpt.run import (
     Record,
     RoutingRecord,
     SampleRecord,
+    StatusState,
     TrainRecord,
     checkpoint_dir,
+    list_steps,
 )
 from tinygpt.training.evaluation import Evaluation, evaluate
 from tinygpt.training.learner import Learner, StepResult
 from tinygpt.training.session import Session
 
+T = TypeVar("T")
+
 PAUSE_POLL = 0.2
 """Seconds between two looks at control/ while paused."""
+ROOM_POLL = 2.0
+"""Seconds between two tries to write to a disk that was full."""
 PROBE_EVERY = 20
 """Optimizer steps between two looks whether a target loss is reached."""
 NEAR = 0.15
@@ -127,7 +137,7 @@ class Loop:
             for learner in going:
                 if learner.progress.step == step:
                     self._take_step(learner, learner.train(batches, fraction))
-            self.writer.heartbeat(step + 1)
+            self._on_disk(partial(self.writer.heartbeat, step + 1))
         return None
 
     def _take_step(self, learner: Learner, result: StepResult) -> None:
@@ -195,7 +205,38 @@ class Loop:
     def _status(self, state: Literal["running", "paused"], step: int) -> None:
         """Say how the run is, with what failed already."""
         failures = "; ".join(v.failure for v in self.learners if v.failure)
-        self.writer.status(state, step, failures or None)
+        self._on_disk(partial(self.writer.status, state, step, failures or None))
+
+    def _on_disk(self, write: Callable[[], T]) -> T:
+        """Write; where the disk is full, wait until somebody makes room and write then.
+
+        Whatever is written here is taken back whole when it fails, so that it can be tried again.
+        """
+        before, waited = self.writer.said, None
+        while True:
+            try:
+                done = write()
+                break
+            except TinyGPTError as error:
+                if not error.no_room:
+                    raise
+                waited = self._wait_for_room(error)
+        if waited and self.writer.said == waited:
+            with suppress(TinyGPTError):
+                self.writer.status(before[0], self.step, before[1])
+        return done
+
+    def _wait_for_room(self, error: TinyGPTError) -> tuple[StatusState, str | None]:
+        """Pause once more, and what the status says meanwhile; raises `error` if the training is
+        asked to end."""
+        began = time.monotonic()
+        with suppress(TinyGPTError):
+            self.writer.status("paused", self.step, f"{error}; it goes on when there is room")
+        self._sleep(ROOM_POLL)
+        self._waited += time.monotonic() - began
+        if self._interrupted() or "stop" in self._control.poll():
+            raise error
+        return self.writer.said
 
     def _evaluate(self, learner: Learner) -> bool:
         """Evaluate, and write what was found; whether it is the best so far."""
@@ -284,7 +325,7 @@ class Loop:
             return
         learner.read_clock()
         progress.wall_seconds = self.wall_seconds
-        path = checkpoint.save(self.session.path, learner.snapshot())
+        path = self._on_disk(lambda: checkpoint.save(self.session.path, learner.snapshot()))
         self._saved[variant] = progress.step
         self._write(
             CheckpointRecord(
@@ -298,7 +339,8 @@ class Loop:
     def _save_untrained(self) -> None:
         """The first frame of the film: the model before its first step."""
         for learner in self.learners:
-            if learner.progress.step == 0 and learner.variant not in self._saved:
+            there = list_steps(self.session.path, learner.variant)
+            if learner.progress.step == 0 and 0 not in there:
                 self._save(learner)
 
     def _save_all(self) -> None:
@@ -310,6 +352,7 @@ class Loop:
     def _obey(self, step: int) -> str | None:
         """Signals and requests; the reason to stop if one asks for that. A pause waits in here."""
         paused: float | None = None
+        waited = self._waited
         while True:
             requests = self._control.poll()
             stop = self._interrupted() or ("asked to stop" if "stop" in requests else None)
@@ -324,9 +367,10 @@ class Loop:
                 paused = time.monotonic()
                 self._status("paused", step)
             self._sleep(PAUSE_POLL)
-            self.writer.heartbeat(step)
+            self._on_disk(partial(self.writer.heartbeat, step))
         if paused is not None:
-            self._waited += time.monotonic() - paused
+            # All of it, and no part twice: a wait for room is a part of the pause.
+            self._waited = waited + time.monotonic() - paused
             if not stop:
                 self._status("running", step)
         return stop
@@ -355,13 +399,18 @@ class Loop:
         }
 
     def _write(self, record: Record) -> None:
-        self.writer.append(record)
+        self._on_disk(partial(self.writer.append, record))
         self._observe(record)
 
     def _describe(self, exception: Exception) -> str:
         """One sentence for the user."""
         if isinstance(exception, TinyGPTError):
             return str(exception)
+        if out_of_memory(exception):
+            return (
+                f"out of memory after step {self.step}: choose a smaller --train.batch (a larger "
+                "--train.accumulate makes up for it), --gpt.context or --gpt.width"
+            )
         what = (str(exception).strip() or type(exception).__name__).splitlines()[0]
         return f"{type(exception).__name__} after step {self.step}: {what}"
 
@@ -370,14 +419,21 @@ class Loop:
         state = "failed" if error else "stopped" if stopped else "done"
         reason = error or stopped or self._why_done()
         models = {v.variant: self.summary(v) for v in self.learners}
-        outcome = Outcome(state, reason, error, models, trace)
-        self._write(
-            EndRecord(
-                time=time.time(), state=state, reason=reason, error=error, models=outcome.models
-            )
-        )
-        self.writer.status(state, max(v.progress.step for v in self.learners), error)
-        return outcome
+        end = EndRecord(time=time.time(), state=state, reason=reason, error=error, models=models)
+        step = max(v.progress.step for v in self.learners)
+        if error:  # of the disk, perhaps: waiting for it would be for ever
+            with suppress(TinyGPTError):
+                self.writer.append(end)
+                self._observe(end)
+            with suppress(TinyGPTError):
+                self.writer.status(state, step, error)
+            return Outcome(state, reason, error, models, trace)
+        try:
+            self._write(end)
+            self._on_disk(partial(self.writer.status, state, step))
+        except TinyGPTError as refused:
+            return self._end(stopped, str(refused), None)
+        return Outcome(state, reason, error, models, trace)
 
     def _why_done(self) -> str:
         if self.config.target_loss and all(v.on_target for v in self.learners):
@@ -406,6 +462,14 @@ class Loop:
         if learner.model.config.moe:
             summary["expert_load"] = progress.expert_load
         return summary
+
+
+def out_of_memory(exception: Exception) -> bool:
+    """Whether there was too little of it, on the device or here."""
+    # On a CPU torch raises a plain RuntimeError.
+    words = ("allocate memory", "not enough memory", "out of memory")
+    said = any(text in str(exception) for text in words)
+    return isinstance(exception, MemoryError | torch.OutOfMemoryError) or said
 
 
 def perplexity(loss: float) -> float:

@@ -21,6 +21,8 @@ from tinygpt.corpus import KNOWN, Corpus, check_length, find_corpus, split
 from tinygpt.errors import CheckpointError, ConfigError, RunError, TinyGPTError
 from tinygpt.fields import flag
 from tinygpt.run import (
+    VARIANTS,
+    CheckpointRecord,
     MetricsReader,
     ResumeRecord,
     RunWriter,
@@ -30,7 +32,7 @@ from tinygpt.run import (
     read_config,
     validate_run_name,
 )
-from tinygpt.run.layout import TOKENIZER
+from tinygpt.run.layout import RUN_TOML, TOKENIZER
 from tinygpt.tokenizer import CharTokenizer, load_tokenizer
 from tinygpt.training.batches import Batches
 from tinygpt.training.evaluation import spread, windows
@@ -39,10 +41,12 @@ from tinygpt.training.learner import Learner
 ENDS = ("steps", "minutes", "target_loss")
 """Settings that say where a run ends; a resume may replace them, for itself and those after it."""
 MAY_CHANGE = frozenset({*ENDS, "data", "device", "train.threads", "train.compile"})
-PROBE_WINDOWS = 128
-"""Windows whose loss says whether the whole validation split is worth a look."""
 """What a resumed run may be told anew. Where the corpus lies, but not what it is: its sha256 has to
 be the same."""
+BYTES_A_PARAMETER = 16
+"""Of a weight in fp32, its gradient, its momentum, its average: what training holds at least."""
+PROBE_WINDOWS = 128
+"""Windows whose loss says whether the whole validation split is worth a look."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,17 +90,7 @@ def begin(config: RunConfig, corpus: Corpus, out: str, name: str, argv: list[str
     learners = [_learner(v, config, tokenizer, device) for v in config.variants]
     described = describe(config, corpus, argv)
     writer = RunWriter.create(Path(out, name), described, tokenizer.to_json())
-    start = StartRecord(
-        time=time.time(),
-        run=name,
-        corpus=described["corpus"],
-        models={v.variant: _counts(v) for v in learners},
-        device=device_name(device),
-        versions=described["versions"],
-        steps=config.steps,
-        context=config.gpt.context,
-        batch_tokens=config.batch_tokens,
-    )
+    start = _start_record(config, name, described, learners)
     with _closed_on_failure(writer):
         return _session(
             writer, config, start, corpus=corpus, tokenizer=tokenizer, learners=learners
@@ -117,8 +111,11 @@ def resume(path: Path, asked: Mapping[str, object]) -> Session:
     config = resumed_config(stored, asked, path)
     corpus = _same_corpus(stored, config, path)
     tokenizer = load_tokenizer(path / TOKENIZER)
+    check_length(corpus.text, config.gpt.context)
+    _check_prompt(config, tokenizer)
     device = choose_device(config)
     # Read before the run is opened: where nothing can be resumed, its state stays as it was.
+    there = {variant: list_steps(path, variant) for variant in config.variants}
     learners, notes = _restored(config, path, tokenizer, device)
     models = {v.variant: v.progress.step for v in learners}
     _refuse_done(config, learners, path)
@@ -131,6 +128,11 @@ def resume(path: Path, asked: Mapping[str, object]) -> Session:
         ends={name: end for name in ENDS if (end := getattr(config, name)) is not None},
     )
     with _closed_on_failure(writer):
+        if {v: list_steps(path, v) for v in models} != there:
+            raise RunError(f"{path} was trained on meanwhile: try again")
+        if writer.empty:  # killed before its first record
+            described = {"versions": versions(), **{k: _plainly(v) for k, v in stored.items()}}
+            writer.append(_start_record(config, path.name, described, learners))
         _remove_later(path, models)
         return _session(
             writer,
@@ -141,6 +143,30 @@ def resume(path: Path, asked: Mapping[str, object]) -> Session:
             learners=learners,
             notes=notes,
         )
+
+
+def _start_record(
+    config: RunConfig, name: str, described: Mapping[str, Any], learners: Sequence[Learner]
+) -> StartRecord:
+    """The first record of a run; `described` is what run.toml holds."""
+    return StartRecord(
+        time=time.time(),
+        run=name,
+        corpus=described["corpus"],
+        models={v.variant: _counts(v) for v in learners},
+        device=device_name(learners[0].device),
+        versions=described["versions"],
+        steps=config.steps,
+        context=config.gpt.context,
+        batch_tokens=config.batch_tokens,
+    )
+
+
+def _plainly(value: Any) -> Any:
+    """Of what somebody's run.toml holds, that which a record can: no dates."""
+    if isinstance(value, Mapping):
+        return {key: _plainly(v) for key, v in value.items() if _plainly(v) is not None}
+    return value if isinstance(value, str | int | float | bool) else None
 
 
 def stored_settings(path: Path) -> dict[str, Any]:
@@ -265,7 +291,7 @@ def _session(
     """All that the loop needs, with the session's first record written."""
     context, device = config.gpt.context, learners[0].device
     train, validation = (
-        torch.tensor(tokenizer.encode(t), device=device) for t in split(corpus.text)
+        torch.from_numpy(ids).to(device) for ids in split(tokenizer.encode_array(corpus.text))
     )
     session = Session(
         config=config,
@@ -289,11 +315,21 @@ def _restored(
 ) -> tuple[list[Learner], list[str]]:
     """Each variant at its newest whole checkpoint, and what was passed over for that."""
     learners, notes = [], []
+    reported = _with_checkpoints(path)
     for variant in config.variants:
+        if variant not in reported:
+            notes.append(f"{variant} had no checkpoint yet: it begins again")
+            learners.append(_learner(variant, config, tokenizer, device))
+            continue
         try:
             snapshot, problems = newest_resumable(path, variant)
         except CheckpointError as error:
             raise RunError(f"there is nothing to resume in {path}: {error}") from error
+        if snapshot.config != config.model_config(variant, tokenizer.vocab_size):
+            raise CheckpointError(
+                f"the {variant} checkpoint of step {snapshot.step} was made for another model than "
+                f"{path / RUN_TOML} describes"
+            )
         learner = _learner(variant, config, tokenizer, device)
         learner.restore(snapshot)
         if not learner.on_target:  # of this session's target, which may be lower than the last
@@ -304,15 +340,49 @@ def _restored(
     return learners, notes
 
 
+def _with_checkpoints(path: Path) -> set[str]:
+    """The variants that have a checkpoint, or had one: a run that was killed within its first
+    seconds has none, and loses nothing by beginning again."""
+    records = (
+        item for item in MetricsReader(path).read_all() if isinstance(item, CheckpointRecord)
+    )
+    return {record.model for record in records} | {v for v in VARIANTS if list_steps(path, v)}
+
+
+def _refuse_too_large(config: RunConfig, vocab_size: int, device: str) -> None:
+    """Asked first: a system that promises more memory than it has kills who takes the promise up.
+
+    Raises:
+        ConfigError: the weights of all variants, and what each needs to learn, do not fit.
+    """
+    totals = [config.model_config(v, vocab_size).parameters()[0] for v in config.variants]
+    if sum(totals) * BYTES_A_PARAMETER > memory(device):
+        raise ConfigError(_too_large(" and ".join(config.variants), sum(totals)))
+
+
+def _too_large(what: str, total: int) -> str:
+    return (
+        f"{total:,} parameters ({what}): that does not fit the memory here, "
+        "choose a smaller --gpt.width or --gpt.layers"
+    )
+
+
 def _learner(variant: str, config: RunConfig, tokenizer: CharTokenizer, device: str) -> Learner:
+    _refuse_too_large(config, tokenizer.vocab_size, device)
     try:
         return Learner(variant, config, tokenizer.vocab_size, device)
     except (RuntimeError, MemoryError) as error:
         total, _ = config.model_config(variant, tokenizer.vocab_size).parameters()
-        raise ConfigError(
-            f"a {variant} model of {total:,} parameters does not fit the memory here: "
-            "choose a smaller --gpt.width or --gpt.layers"
-        ) from error
+        raise ConfigError(_too_large(variant, total)) from error
+
+
+def memory(device: str) -> int:
+    """Bytes that the device has, in use or not."""
+    if device == "cuda":
+        return torch.cuda.get_device_properties(0).total_memory
+    import psutil  # type: ignore[import-untyped,unused-ignore]  # noqa: PLC0415 - 15 ms
+
+    return int(psutil.virtual_memory().total)
 
 
 def _refuse_done(config: RunConfig, learners: list[Learner], path: Path) -> None:

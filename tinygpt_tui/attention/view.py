@@ -10,13 +10,14 @@ from functools import lru_cache
 import numpy as np
 from rich.cells import cell_len
 
+from tinygpt.printable import printable
 from tinygpt_tui import palette
 from tinygpt_tui.attention.layout import Frame, Plan, frame, map_size, plan, thumbnails
 from tinygpt_tui.attention.state import UNITS, Choice, Pin, Seen, chance, order
 from tinygpt_tui.generate.flow import Flow
 from tinygpt_tui.generate.view import sentence
 from tinygpt_tui.render import heatmap
-from tinygpt_tui.render.cells import Row, Span, beside, fit, row, safe, width
+from tinygpt_tui.render.cells import Row, Span, beside, fit, row, width
 from tinygpt_tui.render.heatmap import Floats, Paint
 from tinygpt_tui.render.numbers import loss, percent
 
@@ -176,7 +177,7 @@ def mark(text: str, *, ascii: bool = False) -> str:
         return "_" if ascii else "·"
     if text == "\n":
         return "$" if ascii else "⏎"
-    first = safe(text.strip() or text)[:1]
+    first = printable(text.strip() or text)[:1]
     if ascii and not first.isascii():
         return "?"
     return first if cell_len(first) == 1 else "□"
@@ -189,7 +190,7 @@ def quoted(text: str, *, ascii: bool = False) -> str:
         if ascii and text.isascii()
         else mark(text, ascii=ascii)
         if len(text) <= 1
-        else safe(text)
+        else printable(text)
     )
 
 

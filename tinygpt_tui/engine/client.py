@@ -11,11 +11,13 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import IO, TypeAlias
 
+import msgspec
+
+from tinygpt.printable import printable
 from tinygpt_tui import journal
 from tinygpt_tui.engine import protocol
 from tinygpt_tui.engine.protocol import Failed, Opened, Reply, Request, Stop, Tokens
 from tinygpt_tui.launch import environment
-from tinygpt_tui.render.cells import safe
 
 Tell: TypeAlias = Callable[[Reply], None]
 
@@ -94,7 +96,7 @@ class Engine:
         errors: IO[bytes],
     ) -> None:
         assert process.stdout is not None
-        with process.stdout as pipe, suppress(OSError, ValueError):
+        with process.stdout as pipe, suppress(OSError, ValueError, msgspec.MsgspecError):
             while (reply := protocol.next_reply(pipe)) is not None:
                 self._answer(reply)
         asked.put(None)
@@ -103,7 +105,7 @@ class Engine:
             if not self._closed:
                 errors.seek(0)
                 lines = errors.read().decode(errors="replace").strip().splitlines()
-                why = safe(lines[-1].strip()) if lines else f"exit status {status}"
+                why = printable(lines[-1].strip()) if lines else f"exit status {status}"
                 journal.note("the engine ended:\n" + "\n".join(lines[-50:]))
                 self._process = None
                 self._fail_all(f"the engine ended: {why}")

@@ -249,7 +249,11 @@ class Worker:
 
     def _say(self, reply: Reply) -> None:
         with self._speaking:
-            protocol.send(self._out, reply)
+            try:
+                protocol.send(self._out, reply)
+            except (ValueError, OverflowError) as error:  # a number or a character that no JSON has
+                why = f"what was found cannot be sent: {error}"
+                protocol.send(self._out, Failed(reply.job, why))
 
 
 def told(event: TokenEvent, checkpoint: Checkpoint) -> Token:

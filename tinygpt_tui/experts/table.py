@@ -10,12 +10,13 @@ from typing import Literal, NamedTuple, TypeAlias
 import numpy as np
 
 from tinygpt import routing
+from tinygpt.printable import printable
 from tinygpt.routing import Floats, Ints
 from tinygpt_tui.engine.protocol import Example
 from tinygpt_tui.experts.answers import Census
 from tinygpt_tui.experts.loads import expert_style, share_style
 from tinygpt_tui.generate.view import named
-from tinygpt_tui.render.cells import Row, Span, fit, row, safe
+from tinygpt_tui.render.cells import Row, Span, fit, row
 from tinygpt_tui.render.numbers import count
 
 Order: TypeAlias = Literal["lift", "count", "name"]
@@ -231,7 +232,7 @@ def _places(
         head = head if not number else " " * len(head)
         room = min(max((columns - len(head)) // 2 - 1, 0), AROUND)
         before, inside, after = (
-            safe(part).replace("⏎", "$" if ascii else "⏎")
+            printable(part).replace("⏎", "$" if ascii else "⏎")
             for part in (place.before, place.token, place.after)
         )
         parts = (

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from rich.cells import cell_len
 
-from tinygpt_tui.render.cells import safe
+from tinygpt.printable import printable
 
 
 class Cell(NamedTuple):
@@ -67,7 +67,7 @@ class Flow:
             return ("$" if self._ascii else "⏎") if self._marks else " "
         if character == " ":
             return ("_" if self._ascii else "·") if self._marks else " "
-        return safe(character)
+        return printable(character)
 
     @property
     def tokens(self) -> int:

@@ -10,6 +10,7 @@ from typing import Any
 from tinygpt import atomic
 from tinygpt.errors import ConfigError
 from tinygpt.params import SamplingParams
+from tinygpt.regular import read_text
 from tinygpt_tui import journal
 from tinygpt_tui.generate.settings import as_dict, from_dict
 
@@ -66,7 +67,7 @@ def save_preset(name: str, params: SamplingParams | None) -> None:
 
 def _read(name: str) -> Any:
     try:
-        return json.loads(_file(name).read_text(encoding="utf-8"))
+        return json.loads(read_text(_file(name)))
     except (OSError, ValueError, RuntimeError, RecursionError):
         return None
 

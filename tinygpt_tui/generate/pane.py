@@ -194,7 +194,15 @@ class GeneratePane(Container):
         room = height - len(below)
         if console.listed:
             found = console.listed
-            rows = view.listing(found, console.place, width, room, look, film=console.film)
+            rows = view.listing(
+                found,
+                console.place,
+                width,
+                room,
+                look,
+                film=console.film,
+                run=console.run.name if console.run else "",
+            )
             return [*rows, *below]
         return [*self._columns(width, room), *below]
 

@@ -11,10 +11,10 @@ from textual.binding import Binding, BindingType
 from textual.widgets import OptionList
 from textual.widgets.option_list import Option
 
+from tinygpt.printable import printable
 from tinygpt.tokenizer import summarize
 from tinygpt_tui.generate.tree import Tree
 from tinygpt_tui.palette import NAMES
-from tinygpt_tui.render.cells import safe
 from tinygpt_tui.screens.dialog import Ask, Dialog
 
 
@@ -124,7 +124,7 @@ def tree_entries(tree: Tree, *, ascii: bool = False) -> list[tuple[str, str]]:
     """The tree as a list: indented, named, with its first words."""
 
     def line(words: str) -> str:
-        return safe(words.replace("\n", "$") if ascii else words)
+        return printable(words.replace("\n", "$") if ascii else words)
 
     entries = []
     for depth, text in tree.walk():
@@ -134,7 +134,7 @@ def tree_entries(tree: Tree, *, ascii: bool = False) -> list[tuple[str, str]]:
         begin = line(text.prompt + text.text)
         if depth:
             begin = f"at {text.at + 1}: {line(''.join(t.text for t in text.tokens[text.at :]))}"
-        name = f"[{safe(text.name)}] " if text.name else ""
+        name = f"[{printable(text.name)}] " if text.name else ""
         surprisal = f"{text.mean_surprisal:.2f}" if text.tokens else "-"
         label = f"{'  ' * max(depth - 1, 0)}{corner}{text.id} {model} {surprisal} {name}{begin}"
         entries.append((str(text.id), label[:96]))

@@ -6,17 +6,19 @@ import math
 from bisect import bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from pathlib import PurePath
 from typing import Literal, TypeAlias
 
 from rich.cells import cell_len
 
 from tinygpt.params import SamplingParams
+from tinygpt.printable import printable
 from tinygpt_tui import palette
 from tinygpt_tui.engine.protocol import Token
 from tinygpt_tui.generate.flow import Cell, Flow
 from tinygpt_tui.generate.settings import SETTINGS, Setting, chain_words, shown
 from tinygpt_tui.generate.tree import Text
-from tinygpt_tui.render.cells import Row, Span, beside, fit, row, safe, width
+from tinygpt_tui.render.cells import Row, Span, beside, fit, row, width
 from tinygpt_tui.render.numbers import count, loss, rate
 
 Colour: TypeAlias = Literal["plain", "surprisal", "probability", "entropy", "expert"]
@@ -70,7 +72,7 @@ def settings_rows(params: SamplingParams, columns: int) -> list[Row]:
 
 
 def _setting(params: SamplingParams, setting: Setting) -> list[Span | str]:
-    value = safe(shown(params, setting))
+    value = printable(shown(params, setting))
     idle = value in ("off", "none", "random") or getattr(params, setting.name) == setting.off
     return [
         Span(f" {setting.key}", "key"),
@@ -172,7 +174,7 @@ def _facts_of(text: Text, *, ascii: bool) -> list[tuple[int, str]]:
     if text.tokens and not text.writing:
         facts.append((4, f"{text.mean_surprisal:.2f} nats"))
     if text.name:
-        facts.append((0, safe(text.name)))
+        facts.append((0, printable(text.name)))
     return facts
 
 
@@ -231,7 +233,7 @@ def _styled(cell: Cell, text: Text, look: Look, cursor: int | None) -> Span:
 def sentence(words: str, columns: int, style: str) -> list[Row]:
     """A sentence, wrapped."""
     flow = Flow(columns - 2)
-    flow.add(safe(words), -1)
+    flow.add(printable(words), -1)
     lines = ["".join(cell.text for cell in flow.line(n)) for n in range(flow.height)]
     return [fit(row(" ", Span(line, style)), columns) for line in lines]
 
@@ -316,13 +318,23 @@ _NAMES = {"\n": "\\n", " ": "' '", "\t": "\\t"}
 
 def named(text: str) -> str:
     """A token as it can be read."""
-    return _NAMES.get(text, safe(text))
+    return _NAMES.get(text, printable(text))
 
 
 def listing(
-    texts: Sequence[Text], chosen: int, columns: int, height: int, look: Look, *, film: bool
+    texts: Sequence[Text],
+    chosen: int,
+    columns: int,
+    height: int,
+    look: Look,
+    *,
+    film: bool,
+    run: str = "",
 ) -> list[Row]:
-    """Several texts under each other: samples, or one prompt through the film of checkpoints."""
+    """Several texts under each other: samples, or one prompt through the film of checkpoints.
+
+    Those of another run than `run`, by its name, say whose they are.
+    """
     if not texts:
         return [fit((), columns)] * height
     each = max(2, min(8, height // len(texts)))
@@ -332,7 +344,7 @@ def listing(
     for place in range(first, min(first + room, len(texts))):
         text = texts[place]
         active = place == chosen
-        rows.append(_entry(text, columns, look, active=active, film=film))
+        rows.append(_entry(text, columns, look, active=active, film=film, run=run))
         flow = Flow(columns - 4)
         flow.add(text.prompt, -1)
         flow.extend(token.text for token in text.tokens[: each * columns])
@@ -348,12 +360,15 @@ def listing(
     return [*rows[:height], *[fit((), columns)] * (height - len(rows))]
 
 
-def _entry(text: Text, columns: int, look: Look, *, active: bool, film: bool) -> Row:
+def _entry(text: Text, columns: int, look: Look, *, active: bool, film: bool, run: str) -> Row:
     variant = text.opened.variant if text.opened else ""
     parts = [f"seed {text.params.seed}", f"{len(text.tokens)} tok"]
     if text.opened and film:
         val = loss(text.opened.val_loss, ascii=look.ascii)
         parts = [f"step {text.opened.step:,}", f"val {val}", *parts[1:]]
+    whose = PurePath(text.path).parts[-3:-2]
+    if run and whose and whose[0] != run:
+        parts.insert(0, printable(whose[0]))
     if text.tokens:
         parts.append(f"mean surprisal {text.mean_surprisal:.2f} nats")
     parts += ["writing"] if text.writing else []

@@ -75,15 +75,3 @@ def beside(blocks: Sequence[Sequence[Row]], gap: int = 1) -> list[Row]:
 def plain(rows: Iterable[Row]) -> list[str]:
     """The text of rows, without styles: what tests compare."""
     return ["".join(span.text for span in cells) for cells in rows]
-
-
-def safe(text: str) -> str:
-    """Text from a file, fit to be shown: what a terminal would obey becomes a visible mark."""
-    return "".join(c if c.isprintable() else _shown(c) for c in text)
-
-
-def _shown(character: str) -> str:
-    code = ord(character)
-    if character == "\n":
-        return "⏎"
-    return chr(0x2400 + code) if code < 32 else "␡" if code == 127 else "�"

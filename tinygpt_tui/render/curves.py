@@ -14,7 +14,8 @@ from typing import Literal, NamedTuple, TypeAlias
 
 import numpy as np
 
-from tinygpt_tui.render.cells import Row, Span, fit, row, safe
+from tinygpt.printable import printable
+from tinygpt_tui.render.cells import Row, Span, fit, row
 from tinygpt_tui.render.cells import width as width_of
 from tinygpt_tui.render.raster import Canvas, Grid, Points, rasters
 from tinygpt_tui.render.sampling import Array, extremes, nice_ticks, tick_text, visible
@@ -150,9 +151,9 @@ def chart(
         at = limits.across(cursor, grid.dots[0]) // grid.across
         canvas.column(at, frame.cursor, "cursor")
     x_marks = _x_marks(limits, grid, x_ticks, x_text) if _any(curves) else {}
-    x_marks, labels = _labels(x_marks, gutter, width, row(Span(safe(x_label), "muted")))
+    x_marks, labels = _labels(x_marks, gutter, width, row(Span(printable(x_label), "muted")))
     return [
-        _head(safe(title), curves, glyphs, width),
+        _head(printable(title), curves, glyphs, width),
         *_body(canvas, y_marks, gutter, frame),
         _axis(x_marks, gutter, grid, at, frame),
         labels,
@@ -357,7 +358,7 @@ def _legend(entries: Sequence[tuple[Curve, str]]) -> Row:
     parts: list[Span | str] = []
     for curve, glyph in entries:
         parts += ["  "] if parts else []
-        parts += [Span(glyph, curve.style), Span(f" {safe(curve.name)}", "muted")]
+        parts += [Span(glyph, curve.style), Span(f" {printable(curve.name)}", "muted")]
     return row(*parts)
 
 

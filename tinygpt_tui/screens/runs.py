@@ -21,11 +21,12 @@ from textual.widgets import OptionList, Static
 from textual.widgets.option_list import Option
 
 from tinygpt.errors import RunError, TinyGPTError
-from tinygpt.run import LOCK, VARIANTS, RunInfo, RunState, list_runs, parse_step, read_state
+from tinygpt.printable import printable
+from tinygpt.regular import open_to_write
+from tinygpt.run import LOCK, RunInfo, RunState, list_runs, read_state
 from tinygpt.run import validate_run_name as valid_name
 from tinygpt_tui import estimate as costs
 from tinygpt_tui.palette import NAMES, OVERLAYS
-from tinygpt_tui.render.cells import safe
 from tinygpt_tui.render.states import LOOKS
 from tinygpt_tui.screens.dialog import Ask, AskText, Dialog, hints
 from tinygpt_tui.summaries import Summary, summary
@@ -183,11 +184,11 @@ class RunsScreen(Dialog[RunsResult]):
         cells = {
             "mark": mark,
             "state": (f"{ascii_glyph if self.plain else glyph} {word}", look),
-            "name": (safe(run.name), "strong" if run.state.active else "text"),
+            "name": (printable(run.name), "strong" if run.state.active else "text"),
             "step": (_steps(step, numbers.steps, wide=columns.wide), "text"),
             "dense": (_loss(numbers.best.get("dense")), "dense"),
             "moe": (_loss(numbers.best.get("moe")), "moe"),
-            "corpus": (safe(run.corpus or "-"), "muted"),
+            "corpus": (printable(run.corpus or "-"), "muted"),
             "age": (age(time.time() - run.created), "muted"),
         }
         text = Text(no_wrap=True, end="")
@@ -216,7 +217,7 @@ class RunsScreen(Dialog[RunsResult]):
         entry = self._chosen()
         if entry is not None:
             state = entry.run.state
-            reason = Text(safe(state.reason), self.style(LOOKS[state.state].style))
+            reason = Text(printable(state.reason), self.style(LOOKS[state.state].style))
             about = _about(entry, " - " if self.plain else " · ")
             lines = Text("\n").join([reason, *(Text(line) for line in about)])
             lines.no_wrap, lines.overflow = True, "crop" if self.plain else "ellipsis"
@@ -291,7 +292,7 @@ class RunsScreen(Dialog[RunsResult]):
                 self._do(lambda: self._renamed(path, rename_run(path, name)))
 
         ask = AskText(
-            f"Another name for {safe(path.name)}:",
+            f"Another name for {printable(path.name)}:",
             path.name,
             lambda name: rename_problem(path, name),
             title="Rename",
@@ -318,7 +319,7 @@ class RunsScreen(Dialog[RunsResult]):
                 self.run_worker(lambda: self._delete(path), thread=True, exit_on_error=False)
 
         choices = [("k", "keep", "keep it"), ("d", "delete", "delete it and its checkpoints")]
-        question = f"Delete {safe(path.name)}? Its records and models are gone then."
+        question = f"Delete {printable(path.name)}? Its records and models are gone then."
         self.app.push_screen(
             Ask(question, choices, title="Delete a run", plain=self.plain), answered
         )
@@ -402,9 +403,9 @@ def _about(entry: _Entry, between: str) -> list[str]:
         run.corpus or "",
     ]
     return [
-        safe(between.join(models)),
-        safe(between.join(filter(None, facts))),
-        safe(str(run.path)),
+        printable(between.join(models)),
+        printable(between.join(filter(None, facts))),
+        printable(str(run.path)),
     ]
 
 
@@ -436,20 +437,7 @@ def resume_problem(path: Path, state: RunState) -> str | None:
         return f"{path.name} is done. To train it on, name a later end: tinygpt-tui {more}"
     if not state.resumable:
         return f"{path.name} cannot be resumed: {state.reason}"
-    if not _has_checkpoint(path):
-        return f"{path.name} has no checkpoint yet from which it could be resumed."
     return None
-
-
-def _has_checkpoint(path: Path) -> bool:
-    for variant in VARIANTS:
-        try:
-            names = os.listdir(path / variant)
-        except OSError:
-            continue
-        if any(parse_step(name) is not None for name in names):
-            return True
-    return False
 
 
 def rename_problem(path: Path, name: str) -> str | None:
@@ -512,7 +500,7 @@ def _in_hand(path: Path, what: str) -> Iterator[None]:
 
 def _locked(path: Path, what: str) -> int | None:
     try:
-        descriptor = os.open(path / LOCK, os.O_RDWR)
+        descriptor = open_to_write(path / LOCK, os.O_RDWR)
     except OSError:  # it never had a trainer, or is not ours to write: the disk will say
         return None
     try:

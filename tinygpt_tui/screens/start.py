@@ -13,9 +13,9 @@ from textual.widgets import OptionList, Static
 from textual.widgets.option_list import Option
 
 from tinygpt.config import PRESETS
+from tinygpt.printable import printable
 from tinygpt_tui import estimate as costs
 from tinygpt_tui import palette
-from tinygpt_tui.render.cells import safe
 
 # The reason for each is in tinygpt/config.py.
 _MADE_FOR = {
@@ -170,4 +170,4 @@ def _corpus(data: str) -> str:
     """What will be trained on, in a line."""
     if data == "auto":
         return "tinyshakespeare, or its stand-in where it cannot be downloaded"
-    return safe(data)
+    return printable(data)

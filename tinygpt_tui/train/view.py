@@ -10,13 +10,14 @@ from typing import Any
 
 import numpy as np
 
+from tinygpt.printable import printable
 from tinygpt.run import RunState
 from tinygpt_tui.history import History, VariantHistory
 from tinygpt_tui.machine import Machine
 from tinygpt_tui.palette import NAMES
 from tinygpt_tui.render import numbers
 from tinygpt_tui.render.bars import load_bars, progress
-from tinygpt_tui.render.cells import Row, Span, beside, fit, row, safe, width
+from tinygpt_tui.render.cells import Row, Span, beside, fit, row, width
 from tinygpt_tui.render.curves import View, chart
 from tinygpt_tui.render.sampling import time_ticks
 from tinygpt_tui.render.table import Column, table
@@ -120,11 +121,13 @@ def status_line(scene: Scene) -> Row:
     if scene.options.cursor is not None and scene.history.variants:
         return _readout_line(scene)
     if said := scene.error or scene.note:
-        return row(Span(" " + safe(said), "warn"))
+        return row(Span(" " + printable(said), "warn"))
     state = scene.state
     if state and state.state in ("failed", "killed", "stopped", "stalled", "unreadable"):
         again = "  u resumes it" if state.resumable else ""
-        return row(Span(f" {safe(state.reason)}", "warn"), Span(again, "key"))
+        return row(Span(f" {printable(state.reason)}", "warn"), Span(again, "key"))
+    if state and state.active and state.status and state.status.error:
+        return row(Span(f" {printable(state.reason)}", "warn"))
     if scene.history.end and state and state.state == "done":
         return closing_line(scene.history, scene.overlays)
     return _hint_line(scene)
@@ -133,7 +136,7 @@ def status_line(scene: Scene) -> Row:
 def closing_line(history: History, overlays: Sequence[Overlay] = ()) -> Row:
     """How the run ended, and which model is better by how much; what lies over it."""
     assert history.end is not None
-    reason = "" if overlays else f": {safe(history.end.reason)}"
+    reason = "" if overlays else f": {printable(history.end.reason)}"
     parts: list[Span | str] = [Span(f" Done{reason}", "good")]
     losses = {name: v.evaluated.val_loss for name, v in history.variants.items() if v.evaluated}
     if losses.keys() >= {"dense", "moe"}:
@@ -149,7 +152,7 @@ def closing_line(history: History, overlays: Sequence[Overlay] = ()) -> Row:
 
 def _overlaid(overlays: Sequence[Overlay]) -> list[Span]:
     """The names of the runs over the charts, each in its colour."""
-    names = [Span(f"  {safe(overlay.name)}", overlay.style) for overlay in overlays]
+    names = [Span(f"  {printable(overlay.name)}", overlay.style) for overlay in overlays]
     return [Span("   over it:", "muted"), *names] if names else []
 
 
@@ -330,7 +333,7 @@ def sample_block(name: str, variant: VariantHistory, columns: int, lines: int) -
     title = f"{_called(name)} writes at step {sample.step:,}"
     rows = [fit(row(Span(title, name)), columns)]
     for line in (sample.prompt + sample.text).strip("\n").split("\n"):
-        wrapped = textwrap.wrap(safe(line), max(1, columns)) or [""]
+        wrapped = textwrap.wrap(printable(line), max(1, columns)) or [""]
         rows += [fit(row(Span(part, "text")), columns) for part in wrapped]
     return rows[:lines]
 
@@ -346,7 +349,7 @@ def machine_line(scene: Scene) -> Row:
     parts.append(_memory("memory", machine.memory_used, machine.memory_total))
     for gpu in machine.gpus:
         words = (
-            safe(gpu.name),
+            printable(gpu.name),
             "" if gpu.percent is None else f"{gpu.percent:.0f} %",
             _memory("", gpu.memory_used, gpu.memory_total),
             "" if gpu.celsius is None else f"{gpu.celsius:.0f} C",
@@ -363,4 +366,4 @@ def _memory(name: str, used: int | None, total: int | None) -> str:
 
 
 def _called(name: str) -> str:
-    return NAMES.get(name) or safe(name)
+    return NAMES.get(name) or printable(name)

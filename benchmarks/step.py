@@ -1,0 +1,131 @@
+"""Where the time of an optimizer step goes, and how far it is from what the processor can do.
+
+    python benchmarks/step.py
+
+Profiles the steady step of `nano`, Dense and MoE, operation by operation, and groups them; beside
+the products stands the time they would take at the rate of the machine's best product of this
+size. Prints a table and, last, one JSON line.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import time
+from collections import defaultdict
+
+import machine
+import torch
+from torch.profiler import ProfilerActivity, profile
+
+from tinygpt.config import build
+from tinygpt.training.batches import Batches
+from tinygpt.training.learner import Learner
+
+GROUPS = {
+    "products of the model": ("aten::mm", "aten::addmm"),
+    "Muon's products": ("aten::bmm", "aten::baddbmm"),
+    "attention": ("aten::_scaled_dot_product",),
+    "optimizers, element by element": (
+        "aten::_foreach",
+        "aten::lerp",
+        "aten::_fused_adamw_",
+        "aten::linalg_vector_norm",
+        "aten::stack",
+        "aten::diagonal",
+    ),
+    "gelu, norms, softmax, rotation": (
+        "aten::gelu",
+        "aten::native_layer_norm",
+        "aten::_softmax",
+        "aten::_log_softmax",
+        "aten::mul",
+        "aten::add",
+        "aten::sum",
+        "aten::native_dropout",
+        "aten::embedding",
+        "aten::nll_loss",
+    ),
+    "moving and sorting rows": (
+        "aten::index_select",
+        "aten::sort",
+        "aten::scatter",
+        "aten::gather",
+        "aten::copy_",
+        "aten::topk",
+        "aten::cat",
+    ),
+}
+OTHER = "everything else, the interpreter included"
+
+
+def group_of(operation: str) -> str:
+    """The first group with a name that this begins with."""
+    for group, names in GROUPS.items():
+        if operation.startswith(names):
+            return group
+    return OTHER
+
+
+def floor(learner: Learner) -> float:
+    """Seconds of the model's products at the best rate: 6 operations a parameter and token."""
+    config = learner.model.config
+    a, b = torch.randn(768, 512), torch.randn(512, 512)
+    best = min(_seconds(a, b) for _ in range(200))
+    rate = 2 * 768 * 512 * 512 / best
+    _, active = config.parameters()
+    inner = active - config.vocab_size * config.width
+    return learner.config.batch_tokens * 6 * inner / rate
+
+
+def _seconds(a: torch.Tensor, b: torch.Tensor) -> float:
+    began = time.perf_counter()
+    a @ b
+    return time.perf_counter() - began
+
+
+def measure(variant: str, steps: int) -> dict[str, float]:
+    """Milliseconds a step of each group, of the whole, and the floor of the model's products."""
+    config = build({"preset": "nano", "device": "cpu"})
+    learner = Learner(variant, config, 65, "cpu")
+    tokens = torch.randint(65, (1_000_000,), generator=torch.Generator().manual_seed(1))
+    batches = Batches(tokens, config.train.batch, config.gpt.context, 1, 1)
+
+    def run() -> float:
+        began = time.perf_counter()
+        for _ in range(steps):
+            learner.train(batches(learner.progress.step), 0.0)
+        return (time.perf_counter() - began) / steps * 1000
+
+    run()
+    whole = min(run() for _ in range(3))
+    with profile(activities=[ProfilerActivity.CPU]) as seen:
+        profiled = run()
+    found: dict[str, float] = defaultdict(float)
+    for event in seen.key_averages():
+        found[group_of(event.key)] += event.self_cpu_time_total / 1000 / steps
+    named = sum(ms for group, ms in found.items() if group != OTHER)
+    scale = whole / profiled  # what the profiler adds is spread over all
+    result = {group: found[group] * scale for group in GROUPS}
+    result[OTHER] = (profiled - named) * scale
+    return {**result, "whole": whole, "floor of the model's products": floor(learner) * 1000}
+
+
+def main() -> None:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--steps", type=int, default=40)
+    options = parser.parse_args()
+    found = {variant: measure(variant, options.steps) for variant in ("dense", "moe")}
+    print(f"{'ms a step':44} {'Dense':>8} {'MoE':>8}")
+    for group in found["dense"]:
+        print(f"{group:44} {found['dense'][group]:8.1f} {found['moe'][group]:8.1f}")
+    result = {
+        variant: {group: round(ms, 2) for group, ms in groups.items()}
+        for variant, groups in found.items()
+    }
+    print(json.dumps({"benchmark": "step", **result, **machine.describe()}))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,54 @@
+"""What two runs of one configuration have in common to the last bit, whatever happened to one."""
+
+import dataclasses
+import hashlib
+import json
+from pathlib import Path
+from typing import Any
+
+from tinygpt.run import (
+    EvalRecord,
+    MetricsReader,
+    Record,
+    RoutingRecord,
+    SampleRecord,
+    TrainRecord,
+    drop_rewound,
+)
+
+CLOCKS = {"time": 0.0, "tokens_per_second": 0.0, "train_seconds": 0.0, "wall_seconds": 0.0}
+"""What differs between any two runs."""
+
+
+def records(run: Path) -> list[Record]:
+    """Of a run, without those that a resume took back."""
+    return drop_rewound(MetricsReader(run).read())
+
+
+def exact(run: Path) -> list[Record]:
+    """Each model's records in order, without what differs between any two runs: times and paths.
+
+    Model by model, since one that was taken back further catches up alone.
+    """
+    result: list[Record] = []
+    for record in records(run):
+        if isinstance(record, TrainRecord | EvalRecord | SampleRecord | RoutingRecord):
+            known = {field.name for field in dataclasses.fields(record)}
+            changes: dict[str, Any] = {k: v for k, v in CLOCKS.items() if k in known}
+            result.append(dataclasses.replace(record, **changes))
+    return sorted(result, key=lambda record: getattr(record, "model", ""))
+
+
+def weights(run: Path) -> dict[str, str]:
+    """The sha256 of every file of tensors, and of every description but for its clocks."""
+    found = {}
+    for file in sorted(run.glob("*/step-*/*")):
+        data = file.read_bytes()
+        if file.suffix == ".json":
+            meta = json.loads(data)
+            meta["progress"].update(
+                dict.fromkeys(("train_seconds", "wall_seconds", "seconds_to_target"))
+            )
+            data = json.dumps(meta).encode()
+        found[str(file.relative_to(run))] = hashlib.sha256(data).hexdigest()
+    return found

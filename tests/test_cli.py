@@ -1,0 +1,119 @@
+"""The command line as strangers use it: one sentence and exit status 2, and nothing on the disk."""
+
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, example, given, settings
+from hypothesis import strategies as st
+
+from tinygpt.config import dotted_fields
+from tinygpt.fields import flag
+from tinygpt_tui import cli
+
+FLAGS = sorted(flag(name) for name, _ in dotted_fields())
+VALUES = st.one_of(
+    st.text(st.characters(exclude_characters="\x00"), min_size=1),
+    st.integers().map(str),
+    st.floats().map(str),
+    st.sampled_from(["true", "false", "auto", "nano", "both", "cpu", "-0", "1e400", "0x10", "½"]),
+)
+
+
+def said(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> tuple[int, str]:
+    """The exit status, and what stands on stderr."""
+    capsys.readouterr()
+    try:
+        status = cli.main(arguments)
+    except SystemExit as end:
+        status = int(str(end.code))
+    shown = capsys.readouterr()
+    assert not shown.out
+    return status, shown.err
+
+
+@settings(
+    max_examples=400,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+)
+@given(pairs=st.lists(st.tuples(st.sampled_from(FLAGS), VALUES), min_size=1, max_size=4))
+@example(pairs=[("--gpt.width", "\x1b[2J")])
+@example(pairs=[("--name", "a\nb")])
+def test_any_value_of_any_flag(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], pairs: list[tuple[str, str]]
+) -> None:
+    words = [f"{name}={value}" for name, value in pairs]
+    # The last word on the corpus: where all else is right, this is wrong.
+    end = ["--out", str(tmp_path / "runs"), "--data", str(tmp_path / "missing.txt")]
+    status, text = said(["--train-only", *words, *end], capsys)
+    assert status == 2, text
+    assert len(text.strip("\n").splitlines()) == 1, text
+    assert text.strip("\n").isprintable()
+    assert not (tmp_path / "runs").exists()
+
+
+@settings(
+    max_examples=100,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+)
+@given(data=st.binary(max_size=200))
+@example(b"steps = -1")
+@example(b"[gpt]\nwidth = 'wide'")
+@example(b"[train]\nbatch = [1]")
+@example(b'["\\u001b[2J"]\nx = 1')
+@example(b"[optim.momentum]\nx = 1")
+def test_any_file_of_settings(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], data: bytes
+) -> None:
+    file = tmp_path / "settings.toml"
+    file.write_bytes(data)
+    end = ["--out", str(tmp_path / "runs"), "--data", str(tmp_path / "missing.txt")]
+    status, text = said(["--train-only", "--config", str(file), *end], capsys)
+    assert status == 2, text
+    assert len(text.strip("\n").splitlines()) == 1, text
+    assert text.strip("\n").isprintable()
+    assert not (tmp_path / "runs").exists()
+
+
+@pytest.mark.parametrize("name", [name.removeprefix("--") for name in FLAGS])
+def test_each_flag_is_named_when_its_value_makes_no_sense(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], name: str
+) -> None:
+    if name in ("data", "train.sample-prompt"):
+        return  # any text is one
+    status, text = said(["--train-only", f"--{name}", "?!", "--out", str(tmp_path)], capsys)
+    assert status == 2
+    assert f"--{name} '?!'" in text
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (["--train-only", "--ascii"], "--ascii is for the interface"),
+        (["--train-only", "--generate", "x"], "--train-only and --generate are two things"),
+        (["--generate", "x", "--inspect", "y"], "--generate and --inspect are two things"),
+        (["--inspect-out", "x.csv"], "--inspect-out is for --inspect TEXT"),
+        (["--top-k", "3"], "--top-k is for --generate PROMPT"),
+        (["--train-only", "--top-k", "3"], "--top-k is for --generate PROMPT"),
+        (["--json"], "--json is for --train-only"),
+        (["--resume"], "--resume is for --train-only"),
+        (["--train-only", "somewhere"], "--train-only takes no RUN"),
+        (["--train-only", "--moe.top-k", "9"], "moe.top_k is 9, but there are only 4 experts"),
+        (["--train-only", "--gpt.heads", "3"], "--gpt.width 129"),
+        (["--train-only", "--gpt.widht", "3"], "did you mean --gpt.width?"),
+    ],
+)
+def test_contradictions(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], arguments: list[str], says: str
+) -> None:
+    status, text = said([*arguments, "--out", str(tmp_path)], capsys)
+    assert status == 2
+    assert says in text
+    assert not list(tmp_path.iterdir())
+
+
+def test_help_is_complete(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        cli.main(["--help"])
+    text = capsys.readouterr().out
+    assert [name for name in FLAGS if name not in text] == []
