@@ -25,7 +25,7 @@ test: $(READY) ## run the tests; options of pytest in ARGS
 	$(BIN)/python -m pytest -n auto --dist worksteal $(ARGS)
 
 torture: $(READY) ## the tests that take minutes: kills, faults, floods; options of pytest in ARGS
-	$(BIN)/python -m pytest -m torture tests/torture -n auto --dist worksteal $(ARGS)
+	$(BIN)/python -m pytest -m torture -o faulthandler_timeout=0 tests/torture -n auto --dist worksteal $(ARGS)
 
 check: $(READY) ## lint, formatting, types, direction of imports
 	$(BIN)/ruff check .

@@ -103,7 +103,7 @@ def good_run(folder: Path) -> Files:
     """Every file of a small run, Dense and MoE, trained to its end."""
     corpus = folder / "corpus.txt"
     corpus.write_text(TEXT)
-    shape: dict[str, object] = {"gpt.layers": 2, "gpt.heads": 2, "gpt.width": 12, "gpt.context": 7}
+    shape: dict[str, object] = {"gpt.layers": 1, "gpt.heads": 2, "gpt.width": 12, "gpt.context": 7}
     pace = {"train.batch": 5, "train.eval_every": 2, "train.sample_tokens": 11, "steps": 4}
     config = build({**shape, **pace, "device": "cpu", "data": str(corpus)})
     made = begin(config, read_text(corpus), str(folder), "good", ["test"])
@@ -248,8 +248,7 @@ def look(run: Path) -> int:
     attempt(stored_settings, run)
     for variant in ("dense", "moe"):
         attempt(checkpoint.newest_resumable, run, variant)
-        attempt(use, run / variant)
-        for step in list_steps(run, variant)[-2:]:
+        for step in list_steps(run, variant)[-1:]:
             attempt(use, checkpoint_dir(run, variant, step))
     attempt(tinygpt.load, run)
     attempt(request, run, "pause")
@@ -272,7 +271,7 @@ def draw(state: RunState, history: History | None) -> None:
     """The rows of the Train tab and of the load of the experts: each as wide as asked."""
     history = history or History()
     header_row("train", "run", str(history.start and history.start.corpus), state, 80)
-    for columns, lines in ((80, 24), (41, 13)):
+    for columns, lines in ((80, 24),):
         rows = train_view.tab(train_view.Scene(history=history, state=state), columns, lines)
         assert [width(row) for row in rows] == [columns] * lines
         assert all(line.isprintable() for line in plain(rows))

@@ -99,8 +99,15 @@ class LabApp(OneKeyAtATime[int]):
         with suppress(RuntimeError, ValueError):  # in a thread, as tests may have it
             loop = asyncio.get_running_loop()
             loop.add_signal_handler(signal.SIGTERM, self.exit, None, 128 + signal.SIGTERM)
+        self.app_resume_signal.subscribe(self, self._come_back)
         self.call_after_refresh(self._open_first)
         self.set_interval(overlays.PERIOD, self._look_at_overlays)
+
+    def _come_back(self, _: object) -> None:
+        """After Ctrl-Z and fg the terminal is empty: everything is drawn, not what changed."""
+        self.screen.refresh(layout=True)
+        for widget in self.screen.query("*"):
+            widget.refresh()
 
     def on_unmount(self) -> None:
         """The engine ends with the app."""

@@ -21,7 +21,7 @@ from tests.torture.test_kills import AGAIN, BEGIN, check, finished
 from tests.waiting import until
 from tinygpt.run import MetricsReader, TrainRecord, read_state
 
-LONG = [*BEGIN, "--steps", "1201", "--out", "runs"]
+LONG = [*BEGIN, "--steps", "241", "--out", "runs"]
 
 
 @pytest.fixture
@@ -59,7 +59,9 @@ def trainer(disk: Path) -> Iterator[Callable[..., "subprocess.Popen[str]"]]:
     yield start
     for process in started:
         process.kill()
-        process.communicate()
+        process.wait()
+        if process.stderr:
+            process.stderr.close()
 
 
 def steps(run: Path) -> int:
@@ -197,7 +199,7 @@ def test_a_directory_that_is_deleted(
         assert not run.exists()
         terminal.sees("Unreadable")
         terminal.press("?")
-        terminal.sees("Esc")
+        terminal.sees("The run", "space")
     finally:
         terminal.kill()
 
@@ -216,7 +218,7 @@ def test_a_disk_that_is_slow(nursery: Nursery, tmp_path: Path) -> None:
 
 def test_twenty_viewers(nursery: Nursery, tmp_path: Path) -> None:
     """They all read the same, and the training ends as without them."""
-    words = [*BEGIN, "--steps", "401", "--out", "runs"]
+    words = [*BEGIN, "--steps", "101", "--out", "runs"]
     assert nursery.train(*words)[0] == 0
     (tmp_path / "runs").rename(tmp_path / "reference")
     run = tmp_path / "runs" / "run"
@@ -245,6 +247,6 @@ while True:
     seen += len(reader.read())
     if state == "done":
         break
-    time.sleep(0.1)
+    time.sleep(0.5)
 print(seen, state)
 """

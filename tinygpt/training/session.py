@@ -33,6 +33,7 @@ from tinygpt.run import (
     validate_run_name,
 )
 from tinygpt.run.layout import RUN_TOML, TOKENIZER
+from tinygpt.run.reader import last_end
 from tinygpt.tokenizer import CharTokenizer, load_tokenizer
 from tinygpt.training.batches import Batches
 from tinygpt.training.evaluation import spread, windows
@@ -118,7 +119,9 @@ def resume(path: Path, asked: Mapping[str, object]) -> Session:
     there = {variant: list_steps(path, variant) for variant in config.variants}
     learners, notes = _restored(config, path, tokenizer, device)
     models = {v.variant: v.progress.step for v in learners}
-    _refuse_done(config, learners, path)
+    end = last_end(path)
+    if end is not None and end.state == "done":  # else its end alone is missing, and is written now
+        _refuse_done(config, learners, path)
     writer = RunWriter.open(path, step=min(models.values()))
     again = ResumeRecord(
         time=time.time(),
