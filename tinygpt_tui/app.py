@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import importlib
+import os
+import select
 import signal
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from contextlib import suppress
@@ -43,6 +45,8 @@ from tinygpt_tui.shell import TITLES, footer_row, header_row
 from tinygpt_tui.train.pane import TrainPane
 
 TABS = tuple(TITLES)
+TERMINAL_PERIOD = 2.0
+"""Seconds between two looks whether there still is a terminal."""
 OWN = {"generate": WRITE, "attention": LOOK, "experts": EXPERTS}
 """The keys of the tabs that have most letters to themselves."""
 
@@ -99,9 +103,21 @@ class LabApp(OneKeyAtATime[int]):
         with suppress(RuntimeError, ValueError):  # in a thread, as tests may have it
             loop = asyncio.get_running_loop()
             loop.add_signal_handler(signal.SIGTERM, self.exit, None, 128 + signal.SIGTERM)
+        if os.isatty(0):
+            self.set_interval(TERMINAL_PERIOD, self._look_at_terminal)
         self.app_resume_signal.subscribe(self, self._come_back)
         self.call_after_refresh(self._open_first)
         self.set_interval(overlays.PERIOD, self._look_at_overlays)
+
+    def _look_at_terminal(self) -> None:
+        """End where the terminal is gone and no SIGHUP said so (after setsid, under nohup): textual
+        would read the end of its input for ever, on a whole core."""
+        ends = select.poll()
+        ends.register(0, 0)
+        if any(event & (select.POLLHUP | select.POLLERR) for _, event in ends.poll(0)):
+            journal.note("the terminal is gone")
+            self.engine.close()
+            os._exit(128 + signal.SIGHUP)  # there is nobody to restore anything for
 
     def _come_back(self, _: object) -> None:
         """After Ctrl-Z and fg the terminal is empty: everything is drawn, not what changed."""

@@ -79,12 +79,17 @@ class Screen:
         """Whether the terminal's modes are as they were before the app."""
         return termios.tcgetattr(self._slave) == self.modes
 
+    def hang_up(self) -> None:
+        """Close both ends."""
+        for end in {self._master, self._slave} - {-1}:
+            os.close(end)
+        self._master = self._slave = -1
+
     def close(self) -> None:
         """End it."""
         self.process.kill()
         self.process.wait()
-        os.close(self._master)
-        os.close(self._slave)
+        self.hang_up()
 
 
 @pytest.fixture
@@ -172,6 +177,18 @@ def test_a_signal_leaves_a_plain_terminal(
     assert screen.process.returncode == 128 + signal.SIGTERM
     assert b"\x1b[?1049l" in screen.read()
     assert screen.restored()
+    moves_on(run, 20)
+
+
+def test_a_terminal_that_is_gone_without_a_word(
+    run: Path, tmp_path: Path, opened: Callable[..., Screen]
+) -> None:
+    """It is not the app's controlling terminal, so that no SIGHUP comes."""
+    screen = opened(tmp_path)
+    screen.sees(b"Live")
+    screen.hang_up()
+    until(lambda: screen.process.poll() is not None)
+    assert screen.process.returncode == 128 + signal.SIGHUP
     moves_on(run, 20)
 
 
