@@ -56,7 +56,14 @@ def start(cwd: Path, *arguments: str) -> "subprocess.Popen[str]":
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
+        preexec_fn=listen,  # noqa: PLW1509 - the tests have no threads by then
     )
+
+
+def listen() -> None:
+    """Signals as from a terminal: who starts the tests may have them ignored (a shell's &)."""
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, signal.SIG_DFL)
 
 
 def steps_taken(path: Path) -> int:
