@@ -168,7 +168,7 @@ def _start_record(
 def _plainly(value: Any) -> Any:
     """Of what somebody's run.toml holds, that which a record can: no dates."""
     if isinstance(value, Mapping):
-        return {key: _plainly(v) for key, v in value.items() if _plainly(v) is not None}
+        return {key: kept for key, v in value.items() if (kept := _plainly(v)) is not None}
     return value if isinstance(value, str | int | float | bool) else None
 
 
@@ -346,10 +346,11 @@ def _restored(
 def _with_checkpoints(path: Path) -> set[str]:
     """The variants that have a checkpoint, or had one: a run that was killed within its first
     seconds has none, and loses nothing by beginning again."""
-    records = (
-        item for item in MetricsReader(path).read_all() if isinstance(item, CheckpointRecord)
-    )
-    return {record.model for record in records} | {v for v in VARIANTS if list_steps(path, v)}
+    there = {v for v in VARIANTS if list_steps(path, v)}
+    if len(there) == len(VARIANTS):  # no need to read all records a second time
+        return there
+    items = MetricsReader(path).read_all()
+    return there | {item.model for item in items if isinstance(item, CheckpointRecord)}
 
 
 def _refuse_too_large(config: RunConfig, vocab_size: int, device: str) -> None:
