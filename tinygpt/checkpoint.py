@@ -34,6 +34,7 @@ from tinygpt.run.layout import (
     list_steps,
     parse_step,
 )
+from tinygpt.run.lines import LARGEST
 from tinygpt.tokenizer import CharTokenizer, load_tokenizer
 
 FORMAT = 1
@@ -278,7 +279,7 @@ def _check(meta: dict[str, Any], file: Path) -> None:
         if not isinstance(meta.get(key), kind) or isinstance(meta[key], bool):
             raise CheckpointError(f"{file} has no valid {key!r}")
     for key in ("step", "tokens"):
-        if not 0 <= meta[key] < 1 << 63:
+        if not 0 <= meta[key] < LARGEST:
             raise CheckpointError(f"{file} has no valid {key!r}")
     if meta["variant"] not in VARIANTS:
         raise CheckpointError(f"{file} is of a variant {meta['variant']!r} that is not known here")

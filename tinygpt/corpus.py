@@ -21,7 +21,7 @@ from typing import Any, Protocol, TypeVar
 from tinygpt import standin
 from tinygpt.errors import CorpusError
 from tinygpt.fields import closest
-from tinygpt.regular import open_regular
+from tinygpt.regular import bad_byte, open_regular
 
 TINYSHAKESPEARE = "tinyshakespeare"
 TINYSHAKESPEARE_URL = (
@@ -111,10 +111,7 @@ def read_text(path: str | Path) -> Corpus:
     try:
         text = raw.decode()
     except UnicodeDecodeError as error:
-        msg = (
-            f"--data {path} is not UTF-8 text (invalid byte 0x{raw[error.start]:02x} "
-            f"at byte {error.start:,}): save it as UTF-8"
-        )
+        msg = f"--data {path} is not UTF-8 text ({bad_byte(error)}): save it as UTF-8"
         raise CorpusError(msg) from error
     sha256 = _sha256(raw)
     if sha256 == TINYSHAKESPEARE_SHA256:

@@ -20,6 +20,11 @@ def open_regular(path: str | os.PathLike[str]) -> BinaryIO:
     return os.fdopen(_opened(path, os.O_RDONLY), "rb")
 
 
+def bad_byte(error: UnicodeDecodeError) -> str:
+    """Where and why bytes are not UTF-8, for a sentence."""
+    return f"invalid byte 0x{error.object[error.start]:02x} at byte {error.start:,}"
+
+
 def open_to_write(path: str | os.PathLike[str], flags: int) -> int:
     """A descriptor by os.open's flags, made with mode 666 less the umask.
 

@@ -17,6 +17,7 @@ from tinygpt.errors import ConfigError, TinyGPTError
 from tinygpt.fields import flag
 from tinygpt.params import SamplingParams
 from tinygpt.printable import printable
+from tinygpt.regular import bad_byte
 
 if TYPE_CHECKING:
     from tinygpt.checkpoint import Checkpoint
@@ -93,8 +94,7 @@ def text_given(text: str) -> str:
     try:
         return sys.stdin.read()
     except UnicodeDecodeError as error:
-        wrong = f"invalid byte 0x{error.object[error.start]:02x} at byte {error.start:,}"
-        raise ConfigError(f"stdin is not UTF-8 text ({wrong}): pipe in UTF-8") from error
+        raise ConfigError(f"stdin is not UTF-8 text ({bad_byte(error)}): pipe in UTF-8") from error
 
 
 def refuse_others(given: Mapping[str, Any], own: Set[str], command: str) -> None:

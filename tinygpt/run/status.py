@@ -14,6 +14,7 @@ from tinygpt import atomic
 from tinygpt.errors import NO_ROOM, RunError
 from tinygpt.regular import open_to_write, read_text
 from tinygpt.run.layout import STATUS, StrPath
+from tinygpt.run.lines import LARGEST
 from tinygpt.run.reader import last_end
 
 StatusState: TypeAlias = Literal["starting", "running", "paused", "done", "stopped", "failed"]
@@ -191,7 +192,7 @@ def _parse(data: Any) -> Status:
     if data["state"] not in get_args(StatusState):
         raise ValueError(f"state {data['state']!r} is unknown")
     for key in ("pid", "step"):
-        if type(data[key]) is not int or not abs(data[key]) < 1 << 63:
+        if type(data[key]) is not int or not abs(data[key]) < LARGEST:
             raise TypeError(f"{key} is not a whole number of 64 bits")
     for key in ("heartbeat", "process_started"):
         if not math.isfinite(float(data[key])):
