@@ -17,7 +17,7 @@ from tinygpt import checkpoint, load
 from tinygpt.checkpoint import META, WEIGHTS
 from tinygpt.config import MoEConfig
 from tinygpt.inspection import inspect_tokens, surprisal
-from tinygpt.model import attention_weights, fused_attention
+from tinygpt.model import attend, attention_weights
 from tinygpt.moe import MoE
 from tinygpt.tokenizer import save_tokenizer
 
@@ -32,7 +32,7 @@ def some_ids(count: int = 7, seed: int = 2) -> torch.Tensor:
 def test_explicit_weights_times_values_are_the_fused_kernels() -> None:
     query, key, value = torch.randn(3, 5, 2, 7, 6, generator=torch.Generator().manual_seed(1))
     explicit = attention_weights(query, key, 11) @ value
-    torch.testing.assert_close(explicit, fused_attention(query, key, value, 11), atol=1e-5, rtol=0)
+    torch.testing.assert_close(explicit, attend(query, key, value, 11), atol=1e-5, rtol=0)
 
 
 @MOES

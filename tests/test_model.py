@@ -10,7 +10,7 @@ from tests.conftest import tiny
 from tinygpt.config import ModelConfig, MoEConfig
 from tinygpt.errors import TinyGPTError
 from tinygpt.inspection import inspect_tokens
-from tinygpt.model import GPT, Cache, LayerCache, attention_weights, fused_attention, rotate
+from tinygpt.model import GPT, Cache, LayerCache, attend, attention_weights, rotate
 
 MOES = pytest.mark.parametrize("moe", [None, MoEConfig(), MoEConfig(experts=5, top_k=2)])
 
@@ -119,7 +119,15 @@ def test_attention_weights_against_a_loop() -> None:
                 wanted[s] = math.exp(score) / total
             torch.testing.assert_close(weights[0, head, t], torch.tensor(wanted))
     value = torch.randn(1, 2, 7, 6)
-    torch.testing.assert_close(fused_attention(query, key, value, 4), weights @ value)
+    torch.testing.assert_close(attend(query, key, value, 4), weights @ value)
+
+
+@pytest.mark.parametrize(("new", "total", "window"), [(7, 7, 7), (3, 7, 4), (5, 519, 519)])
+def test_attention_in_bf16(new: int, total: int, window: int) -> None:
+    query, key, value = (torch.randn(2, 3, n, 6).bfloat16() for n in (new, total, total))
+    found = attend(query, key, value, window)
+    wanted = attention_weights(query, key, window) @ value.float()
+    assert (found.float() - wanted).norm() < 0.02 * wanted.norm()
 
 
 def test_too_many_tokens() -> None:

@@ -17,6 +17,7 @@ from tinygpt.moe import (
     Router,
     Routing,
     RoutingTally,
+    arrange,
     balance_loss,
     grouped_linear,
     z_loss,
@@ -118,6 +119,39 @@ def test_an_expert_that_reads_nothing() -> None:
     y.sum().backward()
     assert moe.up.grad is not None
     assert [bool(g.any()) for g in moe.up.grad] == [False, False, True, False]
+
+
+@given(
+    st.integers(1, 7).flatmap(
+        lambda experts: st.tuples(
+            st.just(experts), st.lists(st.integers(0, experts - 1), min_size=1, max_size=40)
+        )
+    ),
+    st.sampled_from([1, 2, 16]),
+)
+@settings(max_examples=50)
+def test_every_selection_has_a_row_of_its_own(chosen: tuple[int, list[int]], multiple: int) -> None:
+    experts, choice = chosen
+    places, rows = arrange(torch.tensor(choice)[:, None], experts, multiple)
+    assert rows.tolist() == [-(-choice.count(e) // multiple) * multiple for e in range(experts)]
+    starts = [sum(rows.tolist()[:e]) for e in range(experts)]
+    seen = [0] * experts
+    for expert, place in zip(choice, places.tolist(), strict=True):
+        assert place == starts[expert] + seen[expert]
+        seen[expert] += 1
+
+
+@pytest.mark.parametrize(("experts", "top_k"), [(4, 1), (5, 2), (1, 1), (7, 7)])
+def test_in_bf16_with_rounded_rows_against_a_loop(experts: int, top_k: int) -> None:
+    moe = layer(experts, top_k)
+    x = torch.randn(211, 6, requires_grad=True)  # rows in multiples of 4 and more
+    grad = torch.randn(211, 6)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        y, _ = moe(x)
+    found = torch.autograd.grad(y, [x, *moe.parameters()], grad)
+    wanted = torch.autograd.grad(by_hand(moe, x), [x, *moe.parameters()], grad)
+    for a, b in zip((y, *found), (by_hand(moe, x), *wanted), strict=True):
+        assert (a - b).norm() <= 0.02 * b.norm()
 
 
 @given(st.lists(st.integers(0, 9), min_size=1, max_size=5))

@@ -453,7 +453,8 @@ def test_evaluation_predicts_every_token_but_the_first_once() -> None:
 
 def randomized(**changes: object) -> Learner:
     """A learner whose every weight is drawn: an untrained one would hide faults."""
-    learner = Learner("moe", build({**SHAPE, "gpt.dropout": 0.0, **changes}), 13, "cpu")
+    changes = {"train.precision": "fp32", "gpt.dropout": 0.0, **changes}
+    learner = Learner("moe", build({**SHAPE, **changes}), 13, "cpu")
     generator = torch.Generator().manual_seed(3)
     with torch.no_grad():
         for parameter in learner.model.parameters():
@@ -474,6 +475,21 @@ def test_the_next_token_is_what_is_learned() -> None:
                 losses += [-log_p[t, text[t + 1]].item() for t in range(7)]
     result = learner.train(BATCHES, 0.0)
     assert result.loss.item() == pytest.approx(sum(losses) / len(losses), abs=1e-5)
+
+
+@pytest.mark.parametrize("moe_top_k", [1, 2])
+def test_bf16_products_learn_what_fp32_ones_do(moe_top_k: int) -> None:
+    whole = randomized(**{"moe.top_k": moe_top_k})
+    half = randomized(**{"moe.top_k": moe_top_k, "train.precision": "bf16"})
+    for learner in (whole, half):
+        batches = [part.long() for part in BATCHES]
+        found = learner.train(batches, 0.0)
+        learner.grad, learner.loss = found.grad_norm.item(), found.loss.item()  # type: ignore[attr-defined]
+    assert half.loss == pytest.approx(whole.loss, rel=0.02)  # type: ignore[attr-defined]
+    assert half.loss != whole.loss  # type: ignore[attr-defined]
+    assert half.grad == pytest.approx(whole.grad, rel=0.05)  # type: ignore[attr-defined]
+    assert {p.dtype for p in half.model.parameters()} == {torch.float32}
+    assert {t.dtype for t in half.snapshot().training.values()} == {torch.float32}
 
 
 def test_gradients_are_clipped_to_the_norm() -> None:

@@ -161,6 +161,9 @@ class TrainConfig(_Checked):
     eval_train_windows: int = setting(256, "fixed windows of the train split evaluated", low=1)
     sample_prompt: str = setting("", "prompt of each evaluation's sample (empty: a new line)")
     sample_tokens: int = setting(200, "tokens of that sample (0: none)", low=0)
+    precision: Literal["auto", "bf16", "fp32"] = setting(
+        "auto", "products in bf16 over fp32 weights, or in fp32 (auto: bf16 where it is faster)"
+    )
     compile: bool = setting(True, "torch.compile on CUDA")
     threads: int = setting(0, "CPU threads (0: PyTorch's choice)", low=0, high=1024)
 

@@ -1,7 +1,8 @@
 """Mixture of experts: a router sends each token to its top-k experts, and returns what it decided.
 
-The layer is dropless and exact: tokens are sorted by expert once, each expert computes one product
-over its own, the results are put back and scaled by the router's probability (Switch Transformer,
+The layer is dropless and exact: every token has its row among those of its expert, each expert
+computes one product over its own rows, and the results are taken back and scaled by the router's
+probability (Switch Transformer,
 arXiv:2101.03961). That scale is what teaches the router: without it, or with top-1 weights
 renormalised to the constant 1, its gradient is zero and the routing stays random for ever.
 
@@ -86,27 +87,35 @@ class MoE(nn.Module):
         tokens = x.reshape(-1, x.shape[-1])
         routing = self.router(tokens)
         k = self.router.top_k
-        counts = routing.load().long()
-        order = routing.choice.flatten().argsort(stable=True)  # (N K,) by expert, then by position
-        inverse = torch.empty_like(order).scatter_(0, order, _arange_like(order))
-        repeated = tokens if k == 1 else tokens.repeat_interleave(k, 0)
-        y = self.experts(_permute(repeated, order, inverse), counts)
-        y = (
-            _permute(y, inverse, order).unflatten(0, (-1, k))
-            * routing.weight.to(y.dtype)[..., None]
-        )
+        tokens = tokens.to(_product_dtype(x))
+        place, rows = arrange(routing.choice, len(self.up), _multiple(tokens, k))
+        size = sum(rows.tolist()) if x.device.type == "cpu" else len(place)
+        y = _put(tokens if k == 1 else tokens.repeat_interleave(k, 0), place, size)
+        y = _take(self.experts(y, rows), place).unflatten(0, (-1, k)) * routing.weight[..., None]
         return (y.squeeze(1) if k == 1 else y.sum(1)).view_as(x), routing
 
-    def experts(self, x: Tensor, counts: Tensor) -> Tensor:
-        """(N, D) sorted by expert, (E,) how many each expert reads -> (N, D)."""
-        return grouped_linear(F.gelu(grouped_linear(x, self.up, counts)), self.down, counts)
+    def experts(self, x: Tensor, rows: Tensor) -> Tensor:
+        """(R, D) one expert's rows after the other's, (E,) how many each has -> (R, D)."""
+        return grouped_linear(F.gelu(grouped_linear(x, self.up, rows)), self.down, rows)
+
+
+def arrange(choice: Tensor, experts: int, multiple: int) -> tuple[Tensor, Tensor]:
+    """Where each selection (N, K) has its row: (N K,), and how many rows each expert has, (E,).
+
+    An expert's selections keep their order; its rows are rounded up to a `multiple`.
+    """
+    # (N K, E): how many of the selections up to each one are of each expert.
+    ranks = F.one_hot(choice.flatten(), experts).cumsum(0)
+    rows = (ranks[-1] + multiple - 1) // multiple * multiple
+    places = ranks + (rows.cumsum(0) - rows - 1)
+    return places.gather(1, choice.flatten()[:, None]).squeeze(1), rows
 
 
 def grouped_linear(x: Tensor, weight: Tensor, counts: Tensor) -> Tensor:
     """One linear map a group: rows of (N, I), sorted by group, times (G, O, I) -> (N, O).
 
     `counts` (G,) holds the rows of each group and sums to N. On CUDA in bf16 this is one grouped
-    product, which needs no host sync; elsewhere a product a group.
+    product, which needs no host sync; elsewhere a product a group. It computes in the type of x.
     """
     if x.device.type == "cuda" and x.dtype == torch.bfloat16 and _aligned(weight):
         ends = counts.cumsum(0, dtype=torch.int32)
@@ -213,27 +222,61 @@ class _GroupedLinear(torch.autograd.Function):
         return grad_x, grad_weight, None
 
 
-class _Permute(torch.autograd.Function):
-    """Rows in another order. Its gradient is a gather too; that of indexing would scatter-add."""
+class _Put(torch.autograd.Function):
+    """Rows at their places among rows of zeros. No place is taken twice."""
 
     @staticmethod
-    def forward(ctx: Any, x: Tensor, order: Tensor, inverse: Tensor) -> Tensor:
-        ctx.save_for_backward(order, inverse)
-        return x.index_select(0, order)
+    def forward(ctx: Any, x: Tensor, place: Tensor, size: int) -> Tensor:
+        ctx.save_for_backward(place)
+        return x.new_zeros(size, x.shape[1]).index_copy_(0, place, x)
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, None, None]:
-        _, inverse = ctx.saved_tensors
-        return grads[0].index_select(0, inverse), None, None
+        (place,) = ctx.saved_tensors
+        return grads[0].index_select(0, place), None, None
 
 
-def _permute(x: Tensor, order: Tensor, inverse: Tensor) -> Tensor:
-    result: Tensor = _Permute.apply(x, order, inverse)  # type: ignore[no-untyped-call]
+class _Take(torch.autograd.Function):
+    """The rows at places. Its gradient is a copy too; that of indexing would add."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, place: Tensor) -> Tensor:
+        ctx.save_for_backward(place)
+        ctx.size = len(x)
+        return x.index_select(0, place)
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, None]:
+        (place,) = ctx.saved_tensors
+        grad = grads[0]
+        return grad.new_zeros(ctx.size, grad.shape[1]).index_copy_(0, place, grad), None
+
+
+def _put(x: Tensor, place: Tensor, size: int) -> Tensor:
+    result: Tensor = _Put.apply(x, place, size)  # type: ignore[no-untyped-call]
     return result
 
 
-def _arange_like(x: Tensor) -> Tensor:
-    return torch.arange(len(x), device=x.device)
+def _take(x: Tensor, place: Tensor) -> Tensor:
+    result: Tensor = _Take.apply(x, place)  # type: ignore[no-untyped-call]
+    return result
+
+
+def _product_dtype(x: Tensor) -> torch.dtype:
+    """What autocast would give to a product of x; it does not know the grouped ones."""
+    device = x.device.type
+    return torch.get_autocast_dtype(device) if torch.is_autocast_enabled(device) else x.dtype
+
+
+def _multiple(tokens: Tensor, top_k: int) -> int:
+    """Rows of an expert are rounded up to this, a power of two and at most a 32nd of all.
+
+    oneDNN, which computes bf16 on a CPU, writes a kernel for every shape, for half a millisecond:
+    with rows of any number, half of a training is spent on that.
+    """
+    if tokens.device.type != "cpu" or tokens.dtype != torch.bfloat16:
+        return 1
+    return 1 << max(0, (len(tokens) * top_k // 32).bit_length() - 1)
 
 
 def _aligned(weight: Tensor) -> bool:

@@ -53,8 +53,13 @@ def split_parameters(model: nn.Module) -> tuple[list[nn.Parameter], list[nn.Para
     return matrices, others
 
 
-def make_optimizers(model: nn.Module, config: OptimConfig) -> list[torch.optim.Optimizer]:
-    """The optimizers of a model; each group carries its peak learning rate as ``peak``."""
+def make_optimizers(
+    model: nn.Module, config: OptimConfig, product_dtype: torch.dtype = torch.float32
+) -> list[torch.optim.Optimizer]:
+    """The optimizers of a model; each group carries its peak learning rate as ``peak``.
+
+    Muon's products are computed in `product_dtype`.
+    """
     matrices, others = split_parameters(model)
     decayed = [p for p in others if p.ndim >= 2]
     plain = [p for p in others if p.ndim < 2]
@@ -66,6 +71,7 @@ def make_optimizers(model: nn.Module, config: OptimConfig) -> list[torch.optim.O
                 lr=config.matrix_learning_rate,
                 momentum=config.momentum,
                 weight_decay=config.weight_decay,
+                product_dtype=product_dtype,
             )
         )
     else:
@@ -117,7 +123,8 @@ class Muon(Light):
     """Momentum, made orthogonal. Parameters are (…, O, I): leading axes are that many matrices.
 
     The update of a matrix is scaled by sqrt(max(1, O / I)), as in Jordan's reference, so that one
-    learning rate fits every shape. Weight decay is decoupled.
+    learning rate fits every shape. Weight decay is decoupled. Momentum and weights are of the
+    parameters' type, the products that orthogonalise of `product_dtype`.
     """
 
     def __init__(
@@ -127,8 +134,10 @@ class Muon(Light):
         lr: float = 0.02,
         momentum: float = 0.95,
         weight_decay: float = 0.0,
+        product_dtype: torch.dtype = torch.float32,
     ) -> None:
         super().__init__(params, {"lr": lr, "momentum": momentum, "weight_decay": weight_decay})
+        self._product_dtype = product_dtype
 
     @overload
     def step(self, closure: None = None) -> None: ...
@@ -155,8 +164,9 @@ class Muon(Light):
         size = group["lr"] * max(1.0, rows / columns) ** 0.5
         decay = group["lr"] * group["weight_decay"]
         # Decay and step at once: p becomes (1 - decay) p + decay x (-size / decay) direction.
-        steps = orthogonalize(ahead, -size / decay if decay else -size).split(counts)
-        targets = [s.view_as(p) for s, p in zip(steps, parameters, strict=True)]
+        steps = orthogonalize(ahead.to(self._product_dtype), -size / decay if decay else -size)
+        parts = steps.to(ahead.dtype).split(counts)
+        targets = [s.view_as(p) for s, p in zip(parts, parameters, strict=True)]
         if decay:
             torch._foreach_lerp_(parameters, targets, decay)
         else:

@@ -6,7 +6,7 @@ import math
 import time
 import warnings
 from collections.abc import Callable
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -21,6 +21,7 @@ from tinygpt.model import GPT, Trace
 from tinygpt.moe import Routing, balance_loss, z_loss
 from tinygpt.optim import make_optimizers, schedule, set_learning_rate
 from tinygpt.training.average import Average
+from tinygpt.training.precision import product_dtype, products_in
 
 _FOLLOWED = "model."
 """Before the name of a weight in the training state."""
@@ -72,7 +73,8 @@ class Learner:
             self.model = GPT(config.model_config(variant, vocab_size)).to(device)
         window = config.optim.average
         self.average = Average(self.model, window) if window else None
-        self.optimizers = make_optimizers(self.model, config.optim)
+        self.product_dtype = product_dtype(device, config.train.precision)
+        self.optimizers = make_optimizers(self.model, config.optim, self.product_dtype)
         self.progress = Progress()
         self.failure: str | None = None
         """One sentence, once it cannot go on."""
@@ -146,10 +148,8 @@ class Learner:
         self.progress.train_seconds += self._stopwatch.read()
 
     def precision(self) -> AbstractContextManager[Any]:
-        """bf16 arithmetic on CUDA, over fp32 weights; fp32 elsewhere."""
-        if self.device == "cuda":
-            return torch.autocast("cuda", dtype=torch.bfloat16)
-        return nullcontext()
+        """Within, models compute in the precision of training."""
+        return products_in(self.device, self.product_dtype)
 
     def run(self, ids: Tensor) -> Trace:
         """A forward pass in the precision of training."""
