@@ -4,8 +4,10 @@
 
 The time of a whole optimizer step of MoE over that of Dense, in turns, for `nano` and `baby`; and
 of one MoE layer, forward and backward, against the loop over experts with masks, and against
-Hugging Face's experts block run eagerly where transformers is installed. Prints a table and, last,
-one JSON line.
+Hugging Face's experts block run eagerly where transformers is installed; each under the autocast of
+our training, and, where that is bf16, the others also in fp32 as they are by default. Every pass
+has a text of its own, as in a training: no two send the same numbers of tokens to the experts.
+Prints a table and, last, one JSON line.
 """
 
 from __future__ import annotations
@@ -25,6 +27,7 @@ from tinygpt.config import RunConfig, build
 from tinygpt.moe import MoE
 from tinygpt.training.batches import Batches
 from tinygpt.training.learner import Learner
+from tinygpt.training.precision import product_dtype, products_in
 
 SIZES = {"nano": {}, "baby": {"train.batch": 4}}
 """`baby` with a batch that two cores finish in a second."""
@@ -73,7 +76,8 @@ class Looped(torch.nn.Module):
             mask = routing.choice[:, 0] == expert
             if mask.any():
                 h = F.gelu(F.linear(tokens[mask], self.layer.up[expert]))
-                y[mask] = F.linear(h, self.layer.down[expert]) * routing.weight[mask]
+                h = F.linear(h, self.layer.down[expert]) * routing.weight[mask]
+                y[mask] = h.to(y.dtype)
         return y.view_as(x)
 
 
@@ -102,13 +106,19 @@ def hugging_face(layer: MoE, config: RunConfig) -> torch.nn.Module | None:
     return block
 
 
-def pass_through(block: torch.nn.Module, config: RunConfig) -> Callable[[], object]:
-    """Forward and backward."""
-    x = torch.randn(config.train.batch, config.gpt.context, config.gpt.width, requires_grad=True)
+def pass_through(
+    block: torch.nn.Module, config: RunConfig, dtype: torch.dtype, count: int
+) -> Callable[[], object]:
+    """Forward and backward of the next of `count` texts, with products in `dtype`."""
+    generator = torch.Generator().manual_seed(1)
+    shape = (config.train.batch, config.gpt.context, config.gpt.width)
+    texts = iter([torch.randn(shape, generator=generator) for _ in range(count)])
 
     def run() -> None:
-        y = block(x)
-        (y[0] if isinstance(y, tuple) else y).square().mean().backward()
+        x = next(texts).requires_grad_()
+        with products_in("cpu", dtype):
+            y = block(x)
+        (y[0] if isinstance(y, tuple) else y).float().square().mean().backward()
 
     return run
 
@@ -130,7 +140,15 @@ def main() -> None:
         if other := hugging_face(layer, config):
             blocks["Hugging Face, eager"] = other
         steps = {name: step_of(config, name) for name in ("dense", "moe")}
-        passes = {name: pass_through(block, config) for name, block in blocks.items()}
+        dtype = product_dtype("cpu", config.train.precision)
+        count = options.repeats + 1
+        passes = {name: pass_through(b, config, dtype, count) for name, b in blocks.items()}
+        if dtype != torch.float32:
+            passes |= {
+                f"{name}, fp32": pass_through(b, config, torch.float32, count)
+                for name, b in blocks.items()
+                if b is not layer
+            }
         for runs in (steps, passes):
             found = in_turns(runs, options.repeats)
             first = statistics.median(found[next(iter(runs))])
