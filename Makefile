@@ -10,7 +10,7 @@ READY := $(VENV)/.ready
 BENCHMARKS := start step experts overhead app attention generate million quality
 
 .DEFAULT_GOAL := help
-.PHONY: help run train test torture check format bench wheel clean
+.PHONY: help run train test torture coverage check format bench wheel clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -26,6 +26,13 @@ test: $(READY) ## run the tests; options of pytest in ARGS
 
 torture: $(READY) ## the tests that take minutes: kills, faults, floods; options of pytest in ARGS
 	$(BIN)/python -m pytest -m torture -o faulthandler_timeout=0 tests/torture -n auto --dist worksteal $(ARGS)
+
+coverage: $(READY) ## which lines the tests run, in all processes that they start
+	$(BIN)/coverage erase
+	$(BIN)/coverage run -m pytest -n auto --dist worksteal $(ARGS)
+	$(BIN)/coverage combine --quiet
+	$(BIN)/coverage report --include='tinygpt/*,trainer.py' --fail-under=95
+	$(BIN)/coverage report --include='tinygpt_tui/*' --fail-under=90
 
 check: $(READY) ## lint, formatting, types, direction of imports
 	$(BIN)/ruff check .
@@ -45,7 +52,7 @@ wheel: $(READY) ## build the wheel into dist/
 
 clean: ## remove the environment, builds and caches; runs in checkpoints/ stay
 	rm -rf $(VENV) build dist *.egg-info
-	rm -rf .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
+	rm -rf .coverage .coverage.* .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # Two stamps, so that an edit of pyproject.toml does not download torch again.

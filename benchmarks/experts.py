@@ -33,6 +33,10 @@ SIZES = {"nano": {}, "baby": {"train.batch": 4}}
 """`baby` with a batch that two cores finish in a second."""
 
 
+WARM = {"nano": 60, "baby": 10}
+"""Steps before any is measured: until oneDNN has its kernels for most numbers of rows."""
+
+
 def seconds(run: Callable[[], object]) -> float:
     """Of one call."""
     began = time.perf_counter()
@@ -149,6 +153,9 @@ def main() -> None:
                 for name, b in blocks.items()
                 if b is not layer
             }
+        for run in steps.values():
+            for _ in range(WARM[preset]):
+                run()
         for runs in (steps, passes):
             found = in_turns(runs, options.repeats)
             first = statistics.median(found[next(iter(runs))])

@@ -6,7 +6,8 @@ In turns: nanoGPT's config/train_shakespeare_char.py until it first prints a val
 1.4697 or all its steps are taken, and `baby`, Dense, until the same loss; then `baby` whole, for
 the best it reaches. Of the steady optimizer step of both variants: its time, the share of the
 processor's peak that the model's own products use, and whether the host ever waits for the device
-in it. Prints a table and, last, one JSON line. Without CUDA it says "not measured".
+in it. Of one continuation, past the context: a token by a captured graph, and by the model's own
+pass. Prints a table and, last, one JSON line. Without CUDA it says "not measured".
 """
 
 from __future__ import annotations
@@ -27,7 +28,9 @@ import machine
 import torch
 from learning import prepare
 
+from tinygpt.captured import CapturedReader
 from tinygpt.config import RunConfig, build
+from tinygpt.model import GPT, Cache
 from tinygpt.training.batches import Batches
 from tinygpt.training.learner import Learner
 
@@ -102,6 +105,29 @@ def steady(config: RunConfig, variant: str, repeats: int) -> dict[str, float]:
     }
 
 
+def decoding(config: RunConfig, variant: str, tokens: int) -> dict[str, float]:
+    """Milliseconds a token, with its logits on the host: eager, and by a captured graph."""
+    torch.manual_seed(1)
+    model = GPT(config.model_config(variant, 65)).cuda().eval()
+    found = {}
+    for name, reader in (("eager", None), ("captured", CapturedReader(model))):
+        cache = Cache(model.config)
+
+        def read(count: int, cache: Cache = cache, reader: CapturedReader | None = reader) -> float:
+            began = time.perf_counter()
+            for _ in range(count):
+                if reader:
+                    reader.read(7, cache)
+                else:
+                    model.run(torch.tensor([[7]], device="cuda"), cache).logits[0, -1].cpu()
+            return (time.perf_counter() - began) / count * 1000
+
+        with torch.inference_mode():
+            read(config.gpt.context + WARM)
+            found[f"token_{name}_ms"] = read(tokens)
+    return found
+
+
 def steps_without_end(learner: Learner, batches: Batches) -> None:
     """Ten steps that nobody waits for."""
     for _ in range(10):
@@ -136,6 +162,11 @@ def main() -> None:
     for variant in ("dense", "moe"):
         found = steady(config, variant, options.repeats)
         print(f"{variant:8} {found['ms']:9.2f} {found['mfu']:7.3f} {found['waits']:6.0f}")
+        result |= {f"{variant}_{name}": round(value, 4) for name, value in found.items()}
+    print(f"\n{'a token':8} {'eager, ms':>10} {'graph, ms':>10}")
+    for variant in ("dense", "moe"):
+        found = decoding(config, variant, 500)
+        print(f"{variant:8} {found['token_eager_ms']:10.3f} {found['token_captured_ms']:10.3f}")
         result |= {f"{variant}_{name}": round(value, 4) for name, value in found.items()}
     if options.nanogpt and options.data:
         data = options.data.resolve()

@@ -24,11 +24,14 @@ COMMAND = [sys.executable, "-m", "tinygpt_tui"]
 BARE = """
 import sys, time, torch
 from tinygpt.config import build
+from tinygpt.corpus import find_corpus, split
+from tinygpt.tokenizer import CharTokenizer
 from tinygpt.training.batches import Batches
 from tinygpt.training.learner import Learner
 config = build({"preset": "nano", "device": "cpu"})
 learners = [Learner(v, config, 65, "cpu") for v in ("dense", "moe")]
-tokens = torch.randint(65, (1_000_000,), generator=torch.Generator().manual_seed(1))
+text = find_corpus(sys.argv[2]).text
+tokens = torch.from_numpy(split(CharTokenizer.train(text).encode_array(text))[0])
 batches = Batches(tokens, config.train.batch, config.gpt.context, 1, 1)
 steps = int(sys.argv[1])
 for step in range(steps + 10):
@@ -40,10 +43,13 @@ print((time.perf_counter() - began) / steps)
 """
 
 
-def bare(steps: int) -> float:
+def bare(steps: int, data: str) -> float:
     """Seconds a step of both."""
     done = subprocess.run(
-        [sys.executable, "-c", BARE, str(steps)], check=True, capture_output=True, text=True
+        [sys.executable, "-c", BARE, str(steps), data],
+        check=True,
+        stdout=subprocess.PIPE,
+        text=True,
     )
     return float(done.stdout)
 
@@ -76,7 +82,7 @@ def main() -> None:
     print(f"{'bare, ms':>9} {'whole, ms':>10} {'ratio':>7}")
     for _ in range(options.repeats):
         with tempfile.TemporaryDirectory() as folder:
-            row = bare(options.steps), whole(options.steps, Path(folder), data)
+            row = bare(options.steps, data), whole(options.steps, Path(folder), data)
         rows.append((*row, row[1] / row[0]))
         print(f"{row[0] * 1000:9.1f} {row[1] * 1000:10.1f} {rows[-1][2]:7.3f}")
     ratios = [row[2] for row in rows]

@@ -4,6 +4,7 @@ import pytest
 import torch
 
 from tests.conftest import tiny
+from tinygpt import optim
 from tinygpt.config import MoEConfig, OptimConfig
 from tinygpt.optim import ROUNDS, Muon, make_optimizers, orthogonalize, schedule, split_parameters
 
@@ -56,6 +57,32 @@ def test_stacked_matrices_are_updated_as_if_alone() -> None:
                 parameter.grad = gradient.clone()
             optimizer.step()
     torch.testing.assert_close(stacked.data, torch.stack([p.data for p in apart]))
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_bf16_levels_singular_values_as_well(dtype: torch.dtype) -> None:
+    torch.manual_seed(0)
+    found = orthogonalize(torch.randn(3, 37, 101).to(dtype))
+    assert found.dtype == dtype
+    values = torch.linalg.svdvals(found.float())
+    assert 0.7 < values.min() < values.max() < 1.35
+
+
+def test_what_does_not_fit_the_cache_is_updated_in_parts(monkeypatch: pytest.MonkeyPatch) -> None:
+    torch.manual_seed(0)
+    shapes = [(5, 7), (3, 5, 7), (7, 5), (5, 7), (2, 7, 5)]
+    start = [torch.randn(shape) for shape in shapes]
+    updated = []
+    for limit in (2**21, 36, 1):
+        monkeypatch.setattr(optim, "IN_CACHE", limit)
+        parameters = [torch.nn.Parameter(x.clone()) for x in start]
+        for parameter in parameters:
+            parameter.grad = parameter.data.sin()
+        Muon(parameters, lr=0.1, weight_decay=0.3).step()
+        updated.append(parameters)
+    for whole, *parts in zip(*updated, strict=True):
+        for part in parts:
+            torch.testing.assert_close(part, whole)
 
 
 def test_muon_against_a_hand_written_step() -> None:

@@ -8,11 +8,13 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from tinygpt import captured, single
+from tinygpt.captured import CapturedReader
 from tinygpt.errors import ConfigError, TinyGPTError
 from tinygpt.model import GPT, Cache, evaluating
 from tinygpt.params import SamplingParams
 from tinygpt.sampling import Step, filter_steps, what_is_left
-from tinygpt.single import SingleReader, suits
+from tinygpt.single import SingleReader
 from tinygpt.tokenizer import Tokenizer
 
 __all__ = ["SamplingParams", "TokenEvent", "generate", "stream", "stream_many"]
@@ -128,13 +130,13 @@ def _write_all(
     """Read the parts, then let all writers choose, up to `limit` times."""
     cache = Cache(model.config)
     device = model.head.device
-    single = SingleReader(model) if len(writers) == 1 and suits(model) else None
+    alone = _reader_of_one(model) if len(writers) == 1 else None
     *before, new = (torch.tensor(part, device=device).repeat(len(writers), 1) for part in parts)
     if limit:
         for part in before:
-            _read(model, part, cache, single)
+            _read(model, part, cache, alone)
     for _ in range(limit):
-        logits, experts = _read(model, new, cache, single)
+        logits, experts = _read(model, new, cache, alone)
         rows = zip(writers, logits, experts, strict=True)
         events = [writer.write(row, readers) for writer, row, readers in rows]
         yield events
@@ -193,8 +195,15 @@ class _Writer:
         return TokenEvent(token, text, logits.softmax(-1), filtered, tuple(steps), experts)
 
 
+def _reader_of_one(model: GPT) -> SingleReader | CapturedReader | None:
+    """The fastest way to read one token of one continuation; None where that is the model's own."""
+    if single.suits(model):
+        return SingleReader(model)
+    return CapturedReader(model) if captured.suits(model) else None
+
+
 def _read(
-    model: GPT, new: Tensor, cache: Cache, single: SingleReader | None
+    model: GPT, new: Tensor, cache: Cache, alone: SingleReader | CapturedReader | None
 ) -> tuple[Tensor, list[tuple[int, ...]]]:
     """The new tokens (B, T): logits (B, V) fp32 on the CPU behind the last, and who read that.
 
@@ -202,8 +211,8 @@ def _read(
     between two tokens while the model is trained on.
     """
     with torch.inference_mode():
-        if single and new.numel() == 1:
-            row, readers = single.read(int(new), cache)
+        if alone and new.numel() == 1:
+            row, readers = alone.read(int(new), cache)
             return row[None], [readers]
         with evaluating(model):
             trace = model.run(new, cache)

@@ -345,6 +345,13 @@ class LayerCache:
         keys, values = buffer[:, :, :, start:end]
         return keys, values
 
+    def held(self) -> tuple[Tensor, Tensor] | None:
+        """The keys and values of the last tokens, at most a window, (B, H, S, K) each."""
+        if self._buffer is None:
+            return None
+        keys, values = self._buffer[:, :, :, max(0, self._end - self.window) : self._end]
+        return keys, values
+
     def push(self, key: Floats, value: Floats) -> tuple[Floats, Floats]:
         """`extend` on the CPU by one token of a batch of one: (H, K) each -> (H, S, K) each."""
         if self._buffer is None:

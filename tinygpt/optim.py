@@ -148,7 +148,7 @@ class Muon(Light):
         """Update every parameter that has a gradient; `closure` is not supported."""
         assert closure is None
         for group in self.param_groups:
-            for parameters in _by_shape(p for p in group["params"] if p.grad is not None):
+            for parameters in _batches(p for p in group["params"] if p.grad is not None):
                 self._update(parameters, group)
         return None
 
@@ -209,9 +209,21 @@ def orthogonalize(matrices: Tensor, scale: float = 1.0) -> Tensor:
     return x if wide else x.mT
 
 
-def _by_shape(parameters: Iterable[Tensor]) -> list[list[Tensor]]:
-    """Parameters grouped by the shape of their matrices, in a fixed order."""
-    groups: dict[tuple[int, ...], list[Tensor]] = {}
+IN_CACHE = 2**21
+"""Numbers that a CPU updates at once: what is made of them on the way stays in its cache."""
+
+
+def _batches(parameters: Iterable[Tensor]) -> list[list[Tensor]]:
+    """Parameters whose matrices are of one shape, in a fixed order; few enough for the cache."""
+    batches: list[list[Tensor]] = []
+    last: dict[tuple[int, ...], list[Tensor]] = {}
     for parameter in parameters:
-        groups.setdefault(tuple(parameter.shape[-2:]), []).append(parameter)
-    return list(groups.values())
+        batch = last.get(parameter.shape[-2:])
+        size = sum(p.numel() for p in batch) if batch else 0
+        if batch is None or (
+            parameter.device.type == "cpu" and size + parameter.numel() > IN_CACHE
+        ):
+            batch = last[parameter.shape[-2:]] = []
+            batches.append(batch)
+        batch.append(parameter)
+    return batches

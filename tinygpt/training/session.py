@@ -157,7 +157,7 @@ def _start_record(
         run=name,
         corpus=described["corpus"],
         models={v.variant: _counts(v) for v in learners},
-        device=device_name(learners[0].device),
+        device=device_name(learners[0].device, learners[0].product_dtype),
         versions=described["versions"],
         steps=config.steps,
         context=config.gpt.context,
@@ -263,12 +263,14 @@ def choose_device(config: RunConfig) -> str:
     return device
 
 
-def device_name(device: str) -> str:
-    """A device for people: its kind, and which."""
+def device_name(device: str, product_dtype: torch.dtype) -> str:
+    """A device for people: its kind, which, and what it multiplies in if that is not fp32."""
+    half = ", bf16" if product_dtype == torch.bfloat16 else ""
     if device == "cuda":
-        return f"cuda ({torch.cuda.get_device_name()})"
+        return f"cuda ({torch.cuda.get_device_name()}{half})"
     threads = torch.get_num_threads()
-    return f"cpu ({threads} thread{'s' if threads > 1 else ''})" if device == "cpu" else device
+    many = "s" if threads > 1 else ""
+    return f"cpu ({threads} thread{many}{half})" if device == "cpu" else device
 
 
 @contextmanager
