@@ -7,7 +7,7 @@ from itertools import pairwise
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from tinygpt.errors import ConfigError
@@ -200,6 +200,7 @@ texts = st.text(st.sampled_from("ab \n漢é\t"), max_size=70)
 
 
 @given(texts, st.integers(4, 20), st.booleans())
+@example(text=" aa漢漢", columns=5, marks=False)
 def test_a_wrapped_text_is_the_text(text: str, columns: int, marks: bool) -> None:  # noqa: FBT001
     flow = Flow(columns, marks=marks)
     flow.extend(text)

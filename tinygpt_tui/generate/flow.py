@@ -49,12 +49,17 @@ class Flow:
     def _append(self, character: str, token: int) -> None:
         shown = self._shown(character)
         cell = Cell(shown, token, cell_len(shown), space=character == " ")
-        column = sum(c.width for c in self.cells[self._starts[-1] :])
         self.cells.append(cell)
         if character == "\n":
             self._starts.append(len(self.cells))
-        elif column + cell.width > self.width and not cell.space:
+            return
+        # What a break behind a space leaves is too long again where the last character is wide.
+        while not cell.space and self._too_long():
             self._starts.append(self._break())
+
+    def _too_long(self) -> bool:
+        line = self.cells[self._starts[-1] :]
+        return len(line) > 1 and sum(c.width for c in line) > self.width
 
     def _break(self) -> int:
         """Where the line that has become too long is broken: behind its last space, if any."""
