@@ -109,22 +109,23 @@ def decoding(config: RunConfig, variant: str, tokens: int) -> dict[str, float]:
     """Milliseconds a token, with its logits on the host: eager, and by a captured graph."""
     torch.manual_seed(1)
     model = GPT(config.model_config(variant, 65)).cuda().eval()
+    reader, own, other = CapturedReader(model), Cache(model.config), Cache(model.config)
+
+    def eager() -> None:
+        model.run(torch.tensor([[7]], device="cuda"), own).logits.cpu()
+
+    def captured() -> None:
+        reader.read(7, other)
+
     found = {}
-    for name, reader in (("eager", None), ("captured", CapturedReader(model))):
-        cache = Cache(model.config)
-
-        def read(count: int, cache: Cache = cache, reader: CapturedReader | None = reader) -> float:
-            began = time.perf_counter()
-            for _ in range(count):
-                if reader:
-                    reader.read(7, cache)
-                else:
-                    model.run(torch.tensor([[7]], device="cuda"), cache).logits[0, -1].cpu()
-            return (time.perf_counter() - began) / count * 1000
-
+    for read in (eager, captured):
         with torch.inference_mode():
-            read(config.gpt.context + WARM)
-            found[f"token_{name}_ms"] = read(tokens)
+            for _ in range(config.gpt.context + WARM):
+                read()
+            began = time.perf_counter()
+            for _ in range(tokens):
+                read()
+        found[f"token_{read.__name__}_ms"] = (time.perf_counter() - began) / tokens * 1000
     return found
 
 

@@ -1,40 +1,23 @@
-"""One token by `SingleReader` is one token by `GPT.run`: the logits, the experts, the cache."""
+"""`SingleReader` is held to `GPT.run`."""
 
-import pytest
 import torch
 
 from tests.conftest import tiny
+from tests.readers import MODELS, both
 from tinygpt.config import MoEConfig
-from tinygpt.model import GPT, Cache
+from tinygpt.model import Cache
 from tinygpt.moe import MoE
 from tinygpt.single import SingleReader, suits
-
-MODELS = pytest.mark.parametrize(
-    "moe", [None, MoEConfig(experts=5, top_k=1), MoEConfig(experts=5, top_k=2)]
-)
-
-
-def both(model: GPT, prompt: list[int], tokens: list[int]) -> None:
-    """Read a prompt, then each token by both ways, and compare."""
-    reader = SingleReader(model)
-    one, many = Cache(model.config), Cache(model.config)
-    with torch.inference_mode():
-        for cache in (one, many):
-            model.run(torch.tensor([prompt]), cache)
-        for token in tokens:
-            logits, experts = reader.read(token, one)
-            trace = model.run(torch.tensor([[token]]), many)
-            torch.testing.assert_close(logits, trace.logits[0, 0], atol=1e-5, rtol=1e-5)
-            assert list(experts) == [int(r.choice[0, 0]) for r in trace.routing]
-            assert one.position == many.position
 
 
 @MODELS
 def test_equals_the_whole_model_within_the_context_and_past_it(moe: MoEConfig | None) -> None:
     model = tiny(moe=moe).eval()
     made = torch.randint(13, (37,), generator=torch.Generator().manual_seed(3)).tolist()
-    both(model, made[:7], made[7:])  # the context is 11: the window slides and its buffer turns
-    both(model, made[:1], made[1:])
+    both(
+        SingleReader(model), model, made[:7], made[7:]
+    )  # the context is 11: the window slides and its buffer turns
+    both(SingleReader(model), model, made[:1], made[1:])
 
 
 def test_the_selection_bias_chooses_but_does_not_weigh() -> None:
@@ -42,7 +25,7 @@ def test_the_selection_bias_chooses_but_does_not_weigh() -> None:
     for block in model.blocks:
         assert isinstance(block.feed, MoE)
         block.feed.router.bias[3] = 2.0
-    both(model, [1, 2, 3], [4, 5, 6])
+    both(SingleReader(model), model, [1, 2, 3], [4, 5, 6])
 
 
 def test_starts_an_empty_cache() -> None:

@@ -12,6 +12,8 @@ Letters: V vocabulary, L layers, D width, H heads, K head width, C context, E ex
 from __future__ import annotations
 
 import math
+import warnings
+from collections.abc import Callable
 
 import torch
 import torch.nn.functional as F
@@ -43,7 +45,7 @@ class CapturedReader:
         self._turn = torch.zeros(1, config.head_width // 2, 2, device=device)
         self._cache: Cache | None = None
         self._position = 0
-        self._graph: torch.cuda.CUDAGraph | None = None
+        self._run: Callable[[], None] | None = None
         self._found: Tensor | None = None
         """(V + L,) logits and readers of the last token, on the device."""
 
@@ -54,6 +56,8 @@ class CapturedReader:
         self._token.fill_(token)
         self._slot.fill_(cache.position % len(self._bias))
         self._turn.copy_(self._model.rotary(cache.position, 1))
+        if self._run is None:
+            self._run = self._captured() if suits(self._model) else self._pass
         self._run()
         cache.position += 1
         self._position = cache.position
@@ -75,27 +79,17 @@ class CapturedReader:
                 self._bias[slots] = 0.0
         self._cache = cache
 
-    def _run(self) -> None:
-        if self._graph:
-            self._graph.replay()
-        elif self._token.device.type != "cuda":
-            self._found = self._pass()
-        else:
-            # A pass writes its own slot alone, so that running it again changes nothing.
-            beside = torch.cuda.Stream()
-            beside.wait_stream(torch.cuda.current_stream())
-            with torch.cuda.stream(beside):
-                for _ in range(WARM_UPS):
-                    self._pass()
-            torch.cuda.current_stream().wait_stream(beside)
-            graph = torch.cuda.CUDAGraph()
-            with torch.cuda.graph(graph):
-                self._found = self._pass()
-            graph.replay()
-            self._graph = graph
+    def _captured(self) -> Callable[[], None]:
+        """The pass as a graph; itself, with one warning, where it cannot be captured."""
+        try:
+            return graph_of(self._pass).replay
+        except RuntimeError as error:
+            reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+            warnings.warn(f"no CUDA graph, decoding goes on without ({reason})", stacklevel=2)
+            return self._pass
 
-    def _pass(self) -> Tensor:
-        """(V + L,): the logits, and the reader of each layer of a mixture."""
+    def _pass(self) -> None:
+        """Find (V + L,): the logits, and the reader of each layer of a mixture."""
         model = self._model
         self._bias.index_fill_(0, self._slot, 0.0)
         x = model.embed.weight.index_select(0, self._token)  # (1, D)
@@ -106,7 +100,7 @@ class CapturedReader:
             x = x + y
             readers += [chosen.float()] if chosen is not None else []
         logits = F.linear(model.norm(x), model.head)[0].float()
-        return torch.cat((logits, *readers))
+        self._found = torch.cat((logits, *readers))
 
     def _attend(self, x: Tensor, attention: Attention, layer: int) -> Tensor:
         """(1, D) -> (1, D)."""
@@ -125,6 +119,20 @@ class CapturedReader:
 def suits(model: GPT) -> bool:
     """Whether a graph can be captured of it."""
     return model.head.device.type == "cuda"
+
+
+def graph_of(run: Callable[[], None]) -> torch.cuda.CUDAGraph:
+    """What `run` does on the device, captured; it has to be the same when it is done again."""
+    beside = torch.cuda.Stream()
+    beside.wait_stream(torch.cuda.current_stream())
+    with torch.cuda.stream(beside):
+        for _ in range(WARM_UPS):
+            run()
+    torch.cuda.current_stream().wait_stream(beside)
+    graph = torch.cuda.CUDAGraph()
+    with torch.cuda.graph(graph):
+        run()
+    return graph
 
 
 def _feed(x: Tensor, block: Block) -> tuple[Tensor, Tensor | None]:

@@ -2,9 +2,9 @@
 
 The layer is dropless and exact: every token has its row among those of its expert, each expert
 computes one product over its own rows, and the results are taken back and scaled by the router's
-probability (Switch Transformer,
-arXiv:2101.03961). That scale is what teaches the router: without it, or with top-1 weights
-renormalised to the constant 1, its gradient is zero and the routing stays random for ever.
+probability (Switch Transformer, arXiv:2101.03961). That scale is what teaches the router: without
+it, or with top-1 weights renormalised to the constant 1, its gradient is zero and the routing stays
+random for ever.
 
 Letters: N tokens, D width, E experts, K experts a token, F channels inside an expert.
 """
@@ -88,8 +88,9 @@ class MoE(nn.Module):
         routing = self.router(tokens)
         k = self.router.top_k
         tokens = tokens.to(_product_dtype(x))
-        place, rows = arrange(routing.choice, len(self.up), _multiple(tokens, k))
-        size = sum(rows.tolist()) if x.device.type == "cpu" else len(place)
+        multiple = _multiple(tokens, k)
+        place, rows = arrange(routing.choice, len(self.up), multiple)
+        size = len(place) if multiple == 1 else int(rows.sum())  # a sum would wait for a GPU
         y = _put(tokens if k == 1 else tokens.repeat_interleave(k, 0), place, size)
         y = _take(self.experts(y, rows), place).unflatten(0, (-1, k)) * routing.weight[..., None]
         return (y.squeeze(1) if k == 1 else y.sum(1)).view_as(x), routing
@@ -271,8 +272,8 @@ def _product_dtype(x: Tensor) -> torch.dtype:
 def _multiple(tokens: Tensor, top_k: int) -> int:
     """Rows of an expert are rounded up to this, a power of two and at most a 32nd of all.
 
-    oneDNN, which computes bf16 on a CPU, writes a kernel for every shape, for half a millisecond:
-    with rows of any number, half of a training is spent on that.
+    oneDNN, which computes bf16 on a CPU, writes a kernel for every shape, which takes half a
+    millisecond or more, and keeps the last thousand: with rows of any number it never has them all.
     """
     if tokens.device.type != "cpu" or tokens.dtype != torch.bfloat16:
         return 1

@@ -8,17 +8,15 @@ arXiv:1710.03740; Kalamkar et al., arXiv:1905.12322).
 from __future__ import annotations
 
 from contextlib import AbstractContextManager, nullcontext
-from typing import Any, Literal
+from typing import Any
 
 import torch
 
 from tinygpt.errors import ConfigError
 
-Precision = Literal["auto", "bf16", "fp32"]
 
-
-def product_dtype(device: str, wanted: Precision) -> torch.dtype:
-    """What a training on `device` multiplies in.
+def product_dtype(device: str, wanted: str) -> torch.dtype:
+    """What a training on `device` multiplies in; `wanted` is its setting ``train.precision``.
 
     Raises:
         ConfigError: bf16 was asked for where it cannot be had.

@@ -1,0 +1,30 @@
+"""Holds a way to read one token to `GPT.run`: the logits, the experts, the cache."""
+
+import pytest
+import torch
+
+from tinygpt.captured import CapturedReader
+from tinygpt.config import MoEConfig
+from tinygpt.model import GPT, Cache
+from tinygpt.single import SingleReader
+
+MODELS = pytest.mark.parametrize(
+    "moe", [None, MoEConfig(experts=5, top_k=1), MoEConfig(experts=5, top_k=2)]
+)
+
+
+def both(
+    reader: SingleReader | CapturedReader, model: GPT, prompt: list[int], tokens: list[int]
+) -> None:
+    """Read a prompt, then each token by both ways, and compare."""
+    device = model.head.device
+    one, many = Cache(model.config), Cache(model.config)
+    with torch.inference_mode():
+        for cache in (one, many) if prompt else ():
+            model.run(torch.tensor([prompt], device=device), cache)
+        for token in tokens:
+            logits, experts = reader.read(token, one)
+            trace = model.run(torch.tensor([[token]], device=device), many)
+            torch.testing.assert_close(logits, trace.logits[0, 0].cpu(), atol=1e-5, rtol=1e-5)
+            assert list(experts) == [int(r.choice[0, 0]) for r in trace.routing]
+            assert one.position == many.position
