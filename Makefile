@@ -10,7 +10,7 @@ READY := $(VENV)/.ready
 BENCHMARKS := start step experts overhead app attention generate million quality
 
 .DEFAULT_GOAL := help
-.PHONY: help run train test torture coverage check format bench wheel clean
+.PHONY: help run train test torture coverage audit check format bench wheel clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -33,6 +33,11 @@ coverage: $(READY) ## which lines the tests run, in all processes that they star
 	$(BIN)/coverage combine --quiet
 	$(BIN)/coverage report --include='tinygpt/*,trainer.py' --fail-under=95
 	$(BIN)/coverage report --include='tinygpt_tui/*' --fail-under=90
+
+audit: ## look for known vulnerabilities in the locked packages; options of pip-audit in ARGS
+	$(PYTHON) -m venv $(VENV)/audit
+	$(VENV)/audit/bin/python -m pip install --disable-pip-version-check --quiet pip-audit==2.10.1
+	$(VENV)/audit/bin/pip-audit --requirement requirements.lock --no-deps --disable-pip $(ARGS)
 
 check: $(READY) ## lint, formatting, types, direction of imports
 	$(BIN)/ruff check .

@@ -120,7 +120,8 @@ def damages(draw: st.DrawFn, files: Files) -> Files:
     (its bytes begin with "link:"), or a folder ("folder:")."""
     found = dict(files)
     for _ in range(draw(st.integers(1, 3))):
-        name = draw(st.sampled_from(sorted(found)))
+        files_still = sorted(n for n in found if not found[n].startswith((b"link:", b"folder:")))
+        name = draw(st.sampled_from(files_still))
         found[name] = draw(_damaged(name, found[name]))
     if draw(st.booleans()):
         name = draw(st.sampled_from(sorted(found)))

@@ -2,6 +2,7 @@
 
 import itertools
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -71,6 +72,17 @@ def test_load_by_step_variant_and_run(run: Path) -> None:
     assert not found.model.training
     ids = torch.tensor([[1, 2, 3]])
     assert torch.equal(found.model(ids), tiny(moe=MoEConfig(), seed=5).eval()(ids))
+
+
+def test_the_first_models_had_no_convolution(run: Path) -> None:
+    model = tiny(conv_size=1)
+    weights = model.state_dict()
+    path = checkpoint.save(run, replace(snapshot(), config=model.config, weights=weights))
+    meta = json.loads((path / "meta.json").read_text())
+    del meta["model"]["conv_size"]
+    (path / "meta.json").write_text(json.dumps(meta))
+    ids = torch.tensor([[3, 1, 4, 1, 5]])
+    assert torch.equal(load(path).model(ids), model.eval()(ids))
 
 
 def test_load_where_nothing_is(run: Path) -> None:

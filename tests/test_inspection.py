@@ -113,7 +113,11 @@ def plain_model(
     weights: dict[str, Array], shape: dict[str, Any], ids: list[int]
 ) -> tuple[Array, Array, Array]:
     """Attention (L, H, T, T), router (L, T, E or 0) and logits (T, V)."""
-    x = weights["embed.weight"][ids]
+    plain = weights["embed.weight"][ids]
+    x = plain.copy()
+    for before, tap in enumerate(weights["conv.taps"], 1):
+        for t in range(before, len(ids)):
+            x[t] += tap * plain[t - before]
     attention, router = [], []
     for layer in range(shape["layers"]):
         mine = {

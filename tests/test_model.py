@@ -27,13 +27,14 @@ def test_shapes_and_counts(moe: MoEConfig | None) -> None:
 
 
 def test_counts_by_hand() -> None:
-    """2 layers, width 4, vocabulary 5: attention 4 x 16, feed-forward 2 x 4 x 16, two norms."""
+    """2 layers, width 4, vocabulary 5: attention 4 x 16, feed-forward 2 x 4 x 16, two norms; three
+    taps."""
     dense = GPT(ModelConfig(layers=2, heads=2, width=4, vocab_size=5, context=3))
-    assert dense.parameter_counts() == (2 * (64 + 128 + 8) + 2 * 20 + 4,) * 2
+    assert dense.parameter_counts() == (2 * (64 + 128 + 8) + 2 * 20 + 4 + 12,) * 2
     moe = GPT(dense.config.__class__(layers=2, heads=2, width=4, vocab_size=5, moe=MoEConfig()))
     assert moe.parameter_counts() == (
-        2 * (64 + 4 * 128 + 16 + 8) + 2 * 20 + 4,
-        2 * (64 + 128 + 16 + 8) + 2 * 20 + 4,
+        2 * (64 + 4 * 128 + 16 + 8) + 2 * 20 + 4 + 12,
+        2 * (64 + 128 + 16 + 8) + 2 * 20 + 4 + 12,
     )
 
 
@@ -68,7 +69,7 @@ def test_cached_equals_uncached(moe: MoEConfig | None) -> None:
 
 def test_past_the_context_the_window_slides() -> None:
     """One layer sees exactly the last 11 tokens, wherever they lie, at any speed of arrival."""
-    model = tiny(layers=1).eval()
+    model = tiny(layers=1, conv_size=1).eval()
     text = ids(1, 40)
     one, many = Cache(model.config), Cache(model.config)
     single = torch.cat([model.run(text[:, i : i + 1], one).logits for i in range(40)], 1)
@@ -77,6 +78,29 @@ def test_past_the_context_the_window_slides() -> None:
     for end in (11, 23, 40):
         full = model(text[:, end - 11 : end])
         torch.testing.assert_close(single[:, end - 1], full[:, -1], atol=1e-5, rtol=0)
+
+
+@pytest.mark.parametrize("size", [1, 2, 5])
+def test_short_convolution_against_a_loop(size: int) -> None:
+    model, text = tiny(conv_size=size), ids(3, 7)
+    found = model.conv(model.embed, text, None)
+    taps = [] if model.conv.taps is None else list(model.conv.taps)
+    for row, line in zip(found, text, strict=True):
+        for t, mixed in enumerate(row):
+            wanted = model.embed(line[t])
+            for before, tap in enumerate(taps[:t], 1):
+                wanted = wanted + tap * model.embed(line[t - before])
+            torch.testing.assert_close(mixed, wanted)
+
+
+@pytest.mark.parametrize("sizes", [[1] * 7, [2, 1, 4], [5, 2], [7]])
+def test_short_convolution_goes_on_behind_a_cache(sizes: list[int]) -> None:
+    model, text = tiny(conv_size=4), ids(2, 7)
+    cache, found = Cache(model.config), []
+    for part in text.split(sizes, 1):
+        found.append(model.conv(model.embed, part, cache))
+        cache.position += part.shape[1]
+    torch.testing.assert_close(torch.cat(found, 1), model.conv(model.embed, text, None))
 
 
 def test_layer_cache_keeps_the_window_in_order() -> None:

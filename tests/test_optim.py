@@ -104,7 +104,7 @@ def test_split_covers_everything_once() -> None:
     assert len(matrices) + len(others) == len(names)
     leaves = {names[id(p)].rpartition(".")[2] for p in matrices}
     assert leaves == {"query_key", "value", "out", "up", "down"}
-    assert {names[id(p)].rpartition(".")[2] for p in others} == {"weight", "head", "gate"}
+    assert {names[id(p)].rpartition(".")[2] for p in others} == {"weight", "taps", "head", "gate"}
 
 
 @pytest.mark.parametrize("kind", ["muon", "adamw"])

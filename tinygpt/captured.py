@@ -40,8 +40,10 @@ class CapturedReader:
         self._keys = torch.zeros(ring, device=device, dtype=model.head.dtype)
         self._values = torch.zeros_like(self._keys)
         self._bias = torch.full((config.context,), -math.inf, device=device)
-        self._token = torch.zeros(1, dtype=torch.int64, device=device)
-        self._slot = torch.zeros_like(self._token)
+        self._seen = torch.zeros(config.conv_size, dtype=torch.int64, device=device)
+        self._there = torch.zeros(config.conv_size, 1, device=device, dtype=model.head.dtype)
+        """1 where a token of `_seen` is one, 0 before the beginning."""
+        self._slot = torch.zeros_like(self._seen[:1])
         self._turn = torch.zeros(1, config.head_width // 2, 2, device=device)
         self._cache: Cache | None = None
         self._position = 0
@@ -53,7 +55,9 @@ class CapturedReader:
         """The logits (V,) fp32 behind a token that continues a cache, and who read it."""
         if cache is not self._cache or cache.position != self._position:
             self._take_over(cache)
-        self._token.fill_(token)
+        self._seen.copy_(torch.cat((self._seen[1:], self._seen.new_full((1,), token))))
+        if cache.position < len(self._there):
+            self._there[-1 - cache.position :] = 1.0
         self._slot.fill_(cache.position % len(self._bias))
         self._turn.copy_(self._model.rotary(cache.position, 1))
         if self._run is None:
@@ -67,7 +71,10 @@ class CapturedReader:
         return found[:vocabulary], tuple(map(int, found[vocabulary:].tolist()))
 
     def _take_over(self, cache: Cache) -> None:
-        """Copy what a cache holds into the ring."""
+        """Copy what a cache holds into the ring, and its last tokens."""
+        self._there.fill_(cache.position >= len(self._there))
+        if cache.last is not None:
+            self._seen[1:] = cache.last[0]
         self._bias.fill_(-math.inf)
         for layer, memory in enumerate(cache.layers):
             if held := memory.held():
@@ -92,7 +99,8 @@ class CapturedReader:
         """Find (V + L,): the logits, and the reader of each layer of a mixture."""
         model = self._model
         self._bias.index_fill_(0, self._slot, 0.0)
-        x = model.embed.weight.index_select(0, self._token)  # (1, D)
+        seen = model.embed.weight.index_select(0, self._seen)  # (conv_size, D)
+        x = (seen * (self._there * model.conv.kernel(model.embed))).sum(0, keepdim=True)
         readers = []
         for index, block in enumerate(model.blocks):
             x = x + self._attend(block.norm_attention(x), block.attention, index)

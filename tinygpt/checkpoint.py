@@ -290,7 +290,9 @@ def _check(meta: dict[str, Any], file: Path) -> None:
 def _model_config(values: Mapping[str, Any], folder: Path) -> ModelConfig:
     try:
         moe = values.get("moe")
-        return ModelConfig(**{**values, "moe": MoEConfig(**moe) if moe else None})
+        # The first models had no convolution, and said nothing of it.
+        values = {"conv_size": 1, **values, "moe": MoEConfig(**moe) if moe else None}
+        return ModelConfig(**values)
     except (TypeError, TinyGPTError) as error:
         raise CheckpointError(f"{folder / META} has no valid model: {error}") from error
 

@@ -64,6 +64,9 @@ class ModelConfig(_Checked):
     width: int = setting(128, "channels of the residual stream", low=2)
     context: int = setting(64, "tokens that a prediction can see", low=2, high=65_536)
     hidden: int = setting(0, "active channels inside a feed-forward block (0: 4 x width)", low=0)
+    conv_size: int = setting(
+        4, "tokens that the short convolution of the embeddings spans (1: none)", low=1, high=64
+    )
     dropout: float = setting(0.0, "probability of dropping a channel", low=0.0, below=1.0)
     rope_base: float = setting(10000.0, "base of the rotary frequencies", above=1.0)
     moe: MoEConfig | None = None
@@ -111,7 +114,7 @@ class ModelConfig(_Checked):
         norms = 2 * d
         count, active = (self.moe.experts, self.moe.top_k) if self.moe else (1, 1)
         gate = count * d if self.moe else 0
-        fixed = 2 * v * d + d + self.layers * (attention + norms + gate)
+        fixed = 2 * v * d + (self.conv_size - 1) * d + d + self.layers * (attention + norms + gate)
         return fixed + self.layers * count * expert, fixed + self.layers * active * expert
 
     def stored_numbers(self) -> int:
@@ -127,7 +130,7 @@ class OptimConfig(_Checked):
         "muon", "muon: Muon for the matrices and AdamW for the rest; adamw: AdamW alone"
     )
     matrix_learning_rate: float = setting(0.02, "peak learning rate of Muon", above=0.0)
-    learning_rate: float = setting(4e-3, "peak learning rate of AdamW", above=0.0)
+    learning_rate: float = setting(8e-3, "peak learning rate of AdamW", above=0.0)
     momentum: float = setting(0.95, "momentum of Muon", low=0.0, below=1.0)
     beta1: float = setting(0.9, "first decay of AdamW", low=0.0, below=1.0)
     beta2: float = setting(0.98, "second decay of AdamW", low=0.0, below=1.0)

@@ -1,10 +1,11 @@
 """A decoder Transformer for one text: characters in, logits of the next character out.
 
-Reads top to bottom like the computation: embed, then a block a layer (attention, feed-forward or
-experts, each behind a norm and added to the residual stream), a last norm, the head. Chosen for
-learning fast at this size, measured in docs/benchmarks.md: rotary positions (RoFormer,
-arXiv:2104.09864), normalised queries and keys (arXiv:2010.04245), an untied head, output
-projections that start at zero, no biases.
+Reads top to bottom like the computation: embed, mix each embedding with the few before it, then a
+block a layer (attention, feed-forward or experts, each behind a norm and added to the residual
+stream), a last norm, the head. Chosen for learning fast at this size, measured in
+docs/benchmarks.md: that short convolution, rotary positions (RoFormer, arXiv:2104.09864),
+normalised queries and keys (arXiv:2010.04245), an untied head, output projections that start at
+zero, no biases.
 
 Letters: B batch, T time (new tokens), S time (all keys), D width, H heads, K head width,
 V vocabulary, L layers, C context.
@@ -49,6 +50,7 @@ class GPT(nn.Module):
         super().__init__()
         self.config = config
         self.embed = nn.Embedding(config.vocab_size, config.width)
+        self.conv = ShortConv(config.width, config.conv_size)
         self.blocks = Blocks(Block(config) for _ in range(config.layers))
         self.norm = Norm(config.width)
         self.head = nn.Parameter(torch.empty(config.vocab_size, config.width))
@@ -76,7 +78,7 @@ class GPT(nn.Module):
                 f"{self.config.context}: give it the last ones"
             )
         turn = self.rotary(cache.position if cache else 0, ids.shape[1])
-        x = self.dropout(self.embed(ids))
+        x = self.dropout(self.conv(self.embed, ids, cache))
         attention, routing = [], []
         for index, block in enumerate(self.blocks):
             layer_cache = cache.layers[index] if cache else None
@@ -109,8 +111,8 @@ class GPT(nn.Module):
             kind = name.rpartition(".")[2]
             if kind in ("out", "down"):
                 nn.init.zeros_(parameter)
-            elif name == "embed.weight":
-                nn.init.normal_(parameter, std=1.0)
+            elif name == "embed.weight" or kind == "taps":
+                nn.init.normal_(parameter, std=1.0)  # taps of any sign tell places apart at once
             elif name == "head":
                 nn.init.normal_(parameter, std=0.02)  # near-uniform first predictions
             elif "norm" not in name:
@@ -128,6 +130,42 @@ def evaluating(model: nn.Module) -> Iterator[None]:
     finally:
         if training:
             model.train()
+
+
+class ShortConv(nn.Module):
+    """Each embedding plus those of the tokens just before, channel by channel times a learned tap.
+
+    A causal depthwise convolution, as in front of the layers of H3 (arXiv:2212.14052) and many
+    since. What comes just before a character says most about the next one; so every layer sees it,
+    where attention would have to learn to find it first.
+    """
+
+    def __init__(self, width: int, size: int) -> None:
+        super().__init__()
+        self.reach = size - 1
+        """Tokens before its own that an embedding is mixed with."""
+        taps = nn.Parameter(torch.empty(self.reach, width)) if self.reach else None
+        self.taps: nn.Parameter | None  # of 1, 2, … tokens before
+        self.register_parameter("taps", taps)
+
+    def forward(self, embed: nn.Embedding, ids: Tensor, cache: Cache | None) -> Tensor:
+        """The mixed embeddings (B, T, D) of ids (B, T), which continue those of the cache."""
+        seen = cache.follow(ids) if cache else ids
+        x: Tensor = embed(seen)
+        if self.taps is None:
+            return x
+        new = ids.shape[1]
+        # Nothing stands before a text: zeros.
+        x = F.pad(x, (0, 0, self.reach + new - seen.shape[1], 0))
+        mixed = x[:, self.reach :]
+        for before, tap in enumerate(self.taps, 1):
+            mixed = torch.addcmul(mixed, tap, x[:, self.reach - before :][:, :new])
+        return mixed
+
+    def kernel(self, embed: nn.Embedding) -> Tensor:
+        """(conv_size, D): what each of as many embeddings is multiplied by, a token's own last."""
+        own = torch.ones_like(embed.weight[:1])
+        return own if self.taps is None else torch.cat((self.taps.flip(0), own))
 
 
 class Block(nn.Module):
@@ -318,7 +356,20 @@ class Cache:
     def __init__(self, config: ModelConfig) -> None:
         self.position = 0
         """Tokens seen so far: the position of the next one."""
+        self.last: Tensor | None = None
+        """(B, conv_size - 1) int64: the last tokens, the newest behind; the first `position` of a
+        text are there, and before them anything."""
+        self._reach = config.conv_size - 1
         self.layers = [LayerCache(config) for _ in range(config.layers)]
+
+    def follow(self, ids: Tensor) -> Tensor:
+        """New tokens (B, T) behind those of the last that there are, at most the convolution's
+        reach; they are the last now. `position` has not moved yet."""
+        if self.last is None:
+            self.last = ids.new_zeros(len(ids), self._reach)
+        seen = torch.cat((self.last, ids), 1)
+        self.last = seen[:, seen.shape[1] - self._reach :]
+        return seen[:, max(0, self._reach - self.position) :]
 
 
 class LayerCache:

@@ -63,14 +63,15 @@ class SingleReader:
         self._model = model
         self._shape = (model.config.heads, model.config.head_width)
         with torch.no_grad():
-            self._embed = _centred(model.embed.weight, 1).numpy()
+            self._embed = model.embed.weight.numpy().copy()
+            self._kernel = model.conv.kernel(model.embed).numpy()
             self._head = _behind(model.norm.weight, model.head).numpy()
             self._layers = [_layer(block) for block in model.blocks]
 
     def read(self, token: int, cache: Cache) -> tuple[Tensor, tuple[int, ...]]:
         """The logits (V,) behind a token that continues a cache, and the experts that read it."""
         turn = self._model.rotary(cache.position, 1)[0].numpy().view(np.complex64)[:, 0]
-        x = self._embed[token].copy()
+        x = self._mixed(token, cache)
         experts = []
         for layer, memory in zip(self._layers, cache.layers, strict=True):
             x += layer.out @ self._attend(x, layer, turn, memory)
@@ -84,6 +85,18 @@ class SingleReader:
                 experts.append(chosen[0])
         cache.position += 1
         return torch.from_numpy(self._head @ x * _scale(x)), tuple(experts)
+
+    def _mixed(self, token: int, cache: Cache) -> Floats:
+        """Its embedding and, in their parts, those before: (D,), its mean at zero."""
+        if cache.last is None:
+            cache.last = torch.zeros(1, len(self._kernel) - 1, dtype=torch.int64)
+        (last,) = cache.last.numpy()
+        seen = [*last[max(0, len(last) - cache.position) :], token]
+        last[:-1] = last[1:]
+        last[-1:] = token
+        mixed = np.einsum("td,td->d", self._embed[seen], self._kernel[-len(seen) :])
+        result: Floats = mixed - mixed.mean()
+        return result
 
     def _attend(self, x: Floats, layer: Layer, turn: Floats, memory: LayerCache) -> Floats:
         """What the token found in those before it (D,)."""
