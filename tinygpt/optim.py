@@ -209,7 +209,7 @@ def orthogonalize(matrices: Tensor, scale: float = 1.0) -> Tensor:
     return x if wide else x.mT
 
 
-IN_CACHE = 2**21
+IN_CACHE = 2**19
 """Numbers that a CPU updates at once: what is made of them on the way stays in its cache."""
 
 
