@@ -30,6 +30,7 @@ from tinygpt.training.batches import Batches
 from tinygpt.training.learner import Learner
 from tinygpt.training.precision import product_dtype, products_in
 
+
 @dataclass(frozen=True)
 class Size:
     """What is measured."""
