@@ -357,8 +357,8 @@ class Cache:
         self.position = 0
         """Tokens seen so far: the position of the next one."""
         self.last: Tensor | None = None
-        """(B, conv_size - 1) int64: the last tokens, the newest behind; the first `position` of a
-        text are there, and before them anything."""
+        """(B, conv_size - 1) int64: the last tokens, the newest behind; zeros stand before a text,
+        which `position` tells from tokens."""
         self._reach = config.conv_size - 1
         self.layers = [LayerCache(config) for _ in range(config.layers)]
 
@@ -370,6 +370,16 @@ class Cache:
         seen = torch.cat((self.last, ids), 1)
         self.last = seen[:, seen.shape[1] - self._reach :]
         return seen[:, max(0, self._reach - self.position) :]
+
+    def push(self, token: int) -> list[int]:
+        """`follow` on the CPU by one token of a batch of one."""
+        if self.last is None:
+            self.last = torch.zeros(1, self._reach, dtype=torch.int64)
+        (last,) = self.last.numpy()
+        seen = [*last[max(0, self._reach - self.position) :].tolist(), token]
+        last[:-1] = last[1:]
+        last[-1:] = token
+        return seen
 
 
 class LayerCache:

@@ -88,12 +88,7 @@ class SingleReader:
 
     def _mixed(self, token: int, cache: Cache) -> Floats:
         """Its embedding and, in their parts, those before: (D,), its mean at zero."""
-        if cache.last is None:
-            cache.last = torch.zeros(1, len(self._kernel) - 1, dtype=torch.int64)
-        (last,) = cache.last.numpy()
-        seen = [*last[max(0, len(last) - cache.position) :], token]
-        last[:-1] = last[1:]
-        last[-1:] = token
+        seen = cache.push(token)
         mixed = np.einsum("td,td->d", self._embed[seen], self._kernel[-len(seen) :])
         result: Floats = mixed - mixed.mean()
         return result
