@@ -147,7 +147,7 @@ def main() -> None:
     parser.add_argument("--repeats", type=int, default=25)
     options = parser.parse_args()
     result: dict[str, object] = {"benchmark": "experts"}
-    print(f"{'':36} {'ms':>9} {'from':>9} {'to':>9} {'ratio':>7}")
+    print(f"{'':40} {'ms':>9} {'from':>9} {'to':>9} {'ratio':>7}")
     for title, size in SIZES.items():
         config = build({"preset": size.preset, "device": "cpu", **size.changes})
         repeats = min(options.repeats, size.most)
@@ -177,7 +177,7 @@ def main() -> None:
             for name, times in found.items():
                 ms = statistics.median(times) * 1000
                 print(
-                    f"{title + ' ' + name:36} {ms:9.2f} {min(times) * 1000:9.2f} "
+                    f"{title + ' ' + name:40} {ms:9.2f} {min(times) * 1000:9.2f} "
                     f"{max(times) * 1000:9.2f} {ms / first / 1000:7.2f}"
                 )
                 result[f"{title} {name} ms"] = round(ms, 3)
