@@ -28,6 +28,7 @@ from tinygpt.config import RunConfig, build
 from tinygpt.moe import MoE
 from tinygpt.training.batches import Batches
 from tinygpt.training.learner import Learner
+from tinygpt.training.memory import keep_freed_memory
 from tinygpt.training.precision import product_dtype, products_in
 
 
@@ -146,6 +147,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--repeats", type=int, default=25)
     options = parser.parse_args()
+    keep_freed_memory()  # as the trainer does
     result: dict[str, object] = {"benchmark": "experts"}
     print(f"{'':40} {'ms':>9} {'from':>9} {'to':>9} {'ratio':>7}")
     for title, size in SIZES.items():

@@ -2,7 +2,7 @@
 
     python benchmarks/overhead.py --data tinyshakespeare.txt
 
-In turns: the bare steps of both variants of `nano` in lockstep; and a whole run of as many, with
+In turns: the bare steps of both variants of `nano` in lockstep, with the trainer's memory; and a whole run of as many, with
 its records, routing, checkpoints of the film and an app that follows it at 120x36. Evaluations and
 samples are counted apart: they are work that is asked for. Prints a table and, last, one JSON line.
 """
@@ -28,6 +28,8 @@ from tinygpt.corpus import find_corpus, split
 from tinygpt.tokenizer import CharTokenizer
 from tinygpt.training.batches import Batches
 from tinygpt.training.learner import Learner
+from tinygpt.training.memory import keep_freed_memory
+keep_freed_memory()
 config = build({"preset": "nano", "device": "cpu"})
 learners = [Learner(v, config, 65, "cpu") for v in ("dense", "moe")]
 text = find_corpus(sys.argv[2]).text

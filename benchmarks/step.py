@@ -21,6 +21,7 @@ from torch.profiler import ProfilerActivity, profile
 from tinygpt.config import build
 from tinygpt.training.batches import Batches
 from tinygpt.training.learner import Learner
+from tinygpt.training.memory import keep_freed_memory
 
 GROUPS = {
     "products of the model": ("aten::mm", "aten::addmm"),
@@ -120,6 +121,7 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=40)
     parser.add_argument("--precision", default="auto", choices=("auto", "bf16", "fp32"))
     options = parser.parse_args()
+    keep_freed_memory()  # as the trainer does
     found = {
         variant: measure(variant, options.steps, options.precision) for variant in ("dense", "moe")
     }

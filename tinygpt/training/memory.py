@@ -5,7 +5,7 @@ from __future__ import annotations
 import ctypes
 import sys
 
-TRIM_THRESHOLD, TOP_PAD, MMAP_THRESHOLD = -1, -2, -3
+TRIM_THRESHOLD, TOP_PAD, MMAP_MAX = -1, -2, -4
 """Of glibc's malloc.h."""
 MIB = 2**20
 
@@ -14,7 +14,8 @@ def keep_freed_memory() -> None:
     """Have this process keep what it frees, for the next step asks for as much again.
 
     By default glibc gives large blocks back to the system, and each page of the next one is a fault
-    and a page of zeros: 5 to 8 % of a step of `nano`. Elsewhere than on glibc this does nothing.
+    and a page of zeros: a fifth of a step of `nano` and of `baby`. Elsewhere than on glibc this does
+    nothing.
     """
     if not sys.platform.startswith("linux"):
         return
@@ -22,6 +23,6 @@ def keep_freed_memory() -> None:
         mallopt = ctypes.CDLL(None).mallopt
     except (OSError, AttributeError):  # musl has none
         return
-    mallopt(TRIM_THRESHOLD, 512 * MIB)
+    mallopt(TRIM_THRESHOLD, 2**31 - 1)  # the largest that it takes
     mallopt(TOP_PAD, 64 * MIB)
-    mallopt(MMAP_THRESHOLD, 32 * MIB)  # the largest that it takes
+    mallopt(MMAP_MAX, 0)  # whatever its size, a block comes from the heap, and goes back to it

@@ -1,0 +1,40 @@
+"""What the C library does with memory that a training step has freed."""
+
+import platform
+import subprocess
+import sys
+
+import pytest
+
+MIB = 2**20
+BLOCK = 97 * MIB
+"""Above the 32 MiB from which glibc maps every block anew."""
+
+PROGRAM = f"""
+import resource
+from tinygpt.training.memory import keep_freed_memory
+
+if {{keep}}:
+    keep_freed_memory()
+for _ in range(3):
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+    block = b"\\x01" * {BLOCK}
+    del block
+print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
+"""
+
+
+def faults(keep: bool) -> int:
+    """Of the third block of three, each freed before the next."""
+    program = PROGRAM.format(keep=keep)
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True
+    )
+    return int(done.stdout)
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="it is glibc that is told")
+def test_large_blocks_are_kept_for_the_next_step() -> None:
+    assert faults(keep=True) < 100
+    # Or this test would prove nothing: pages of at most 2 MiB.
+    assert faults(keep=False) >= BLOCK // (2 * MIB)
