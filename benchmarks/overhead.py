@@ -2,9 +2,10 @@
 
     python benchmarks/overhead.py --data tinyshakespeare.txt
 
-In turns: the bare steps of both variants of `nano` in lockstep, with the trainer's memory; and a whole run of as many, with
-its records, routing, checkpoints of the film and an app that follows it at 120x36. Evaluations and
-samples are counted apart: they are work that is asked for. Prints a table and, last, one JSON line.
+In turns: the bare steps of both variants of `nano` in lockstep, with memory kept as the trainer
+keeps it; and a whole run of as many, with its records, routing, checkpoints of the film and an app
+that follows it at 120x36. Evaluations and samples are counted apart: they are work that is asked
+for. Prints a table and, last, one JSON line.
 """
 
 from __future__ import annotations

@@ -24,7 +24,7 @@ print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
 """
 
 
-def faults(keep: bool) -> int:
+def faults(*, keep: bool) -> int:
     """Of the third block of three, each freed before the next."""
     program = PROGRAM.format(keep=keep)
     done = subprocess.run(

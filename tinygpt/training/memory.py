@@ -14,8 +14,7 @@ def keep_freed_memory() -> None:
     """Have this process keep what it frees, for the next step asks for as much again.
 
     By default glibc gives large blocks back to the system, and each page of the next one is a fault
-    and a page of zeros: a fifth of a step of `nano` and of `baby`. Elsewhere than on glibc this does
-    nothing.
+    and a page of zeros: a fifth of a step of `nano` and of `baby`. Without glibc this does nothing.
     """
     if not sys.platform.startswith("linux"):
         return
