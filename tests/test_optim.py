@@ -4,7 +4,6 @@ import pytest
 import torch
 
 from tests.conftest import tiny
-from tinygpt import optim
 from tinygpt.config import MoEConfig, OptimConfig
 from tinygpt.optim import ROUNDS, Muon, make_optimizers, orthogonalize, schedule, split_parameters
 
@@ -68,21 +67,20 @@ def test_bf16_levels_singular_values_as_well(dtype: torch.dtype) -> None:
     assert 0.7 < values.min() < values.max() < 1.35
 
 
-def test_what_does_not_fit_the_cache_is_updated_in_parts(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_matrices_updated_together_are_as_each_alone() -> None:
     torch.manual_seed(0)
     shapes = [(5, 7), (3, 5, 7), (7, 5), (5, 7), (2, 7, 5)]
     start = [torch.randn(shape) for shape in shapes]
-    updated = []
-    for limit in (2**21, 36, 1):
-        monkeypatch.setattr(optim, "IN_CACHE", limit)
-        parameters = [torch.nn.Parameter(x.clone()) for x in start]
+
+    def updated(*some: torch.Tensor) -> list[torch.nn.Parameter]:
+        parameters = [torch.nn.Parameter(x.clone()) for x in some]
         for parameter in parameters:
             parameter.grad = parameter.data.sin()
         Muon(parameters, lr=0.1, weight_decay=0.3).step()
-        updated.append(parameters)
-    for whole, *parts in zip(*updated, strict=True):
-        for part in parts:
-            torch.testing.assert_close(part, whole)
+        return parameters
+
+    for together, before in zip(updated(*start), start, strict=True):
+        torch.testing.assert_close(together, updated(before)[0])
 
 
 def test_muon_against_a_hand_written_step() -> None:

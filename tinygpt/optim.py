@@ -209,21 +209,9 @@ def orthogonalize(matrices: Tensor, scale: float = 1.0) -> Tensor:
     return x if wide else x.mT
 
 
-IN_CACHE = 2**19
-"""Numbers that a CPU updates at once: what is made of them on the way stays in its cache."""
-
-
 def _batches(parameters: Iterable[Tensor]) -> list[list[Tensor]]:
-    """Parameters whose matrices are of one shape, in a fixed order; few enough for the cache."""
-    batches: list[list[Tensor]] = []
-    last: dict[tuple[int, ...], list[Tensor]] = {}
+    """Parameters whose matrices are of one shape, in a fixed order."""
+    batches: dict[tuple[int, ...], list[Tensor]] = {}
     for parameter in parameters:
-        batch = last.get(parameter.shape[-2:])
-        size = sum(p.numel() for p in batch) if batch else 0
-        if batch is None or (
-            parameter.device.type == "cpu" and size + parameter.numel() > IN_CACHE
-        ):
-            batch = last[parameter.shape[-2:]] = []
-            batches.append(batch)
-        batch.append(parameter)
-    return batches
+        batches.setdefault(parameter.shape[-2:], []).append(parameter)
+    return list(batches.values())
