@@ -58,9 +58,10 @@ def bare(steps: int, data: str) -> float:
 
 
 def whole(steps: int, folder: Path, data: str) -> float:
-    """Seconds a step of both, of a run that is followed: from its tenth step to its last."""
+    """Seconds a step of both, of a run that is followed: without its first ten steps, and its last
+    ten, so that Dense's evaluation at the end is not in MoE's time."""
     out = folder / "runs"
-    ends = ["--steps", str(steps + 10), "--train.eval-every", "1000000", "--device", "cpu"]
+    ends = ["--steps", str(steps + 20), "--train.eval-every", "1000000", "--device", "cpu"]
     command = [*COMMAND, "--train-only", "--preset", "nano", "--out", str(out), "--data", data]
     training = subprocess.Popen(
         [*command, *ends, "--name", "run"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
