@@ -22,6 +22,6 @@ def keep_freed_memory() -> None:
         mallopt = ctypes.CDLL(None).mallopt
     except (OSError, AttributeError):  # musl has none
         return
-    mallopt(TRIM_THRESHOLD, 2**31 - 1)  # the largest that it takes
+    mallopt(TRIM_THRESHOLD, -1)  # never
     mallopt(TOP_PAD, 64 * MIB)
     mallopt(MMAP_MAX, 0)  # whatever its size, a block comes from the heap, and goes back to it
