@@ -24,9 +24,9 @@ from typing import TYPE_CHECKING, Any, NoReturn, TextIO, TypeAlias, cast
 
 from tinygpt import config as configuration
 from tinygpt.errors import NO_ROOM, ConfigError, RunError, TinyGPTError
+from tinygpt.escape import printable
 from tinygpt.fields import choices, closest, flag, kind_of, nearest
-from tinygpt.printable import printable
-from tinygpt.regular import open_to_write
+from tinygpt.files.safe_open import open_to_write
 
 if TYPE_CHECKING:
     from tinygpt.corpus import Corpus

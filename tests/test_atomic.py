@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tinygpt import atomic
+from tinygpt.files import atomic
 
 
 def names(folder: Path) -> list[str]:

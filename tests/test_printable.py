@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tinygpt.errors import RunError
-from tinygpt.printable import printable
+from tinygpt.escape import printable
 
 
 @given(st.text())

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tinygpt import regular
+from tinygpt.files import safe_open
 
 
 @pytest.fixture(params=["pipe", "device", "folder", "link to a device"])
@@ -26,9 +26,9 @@ def strange(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
 def test_what_is_no_file_is_neither_read_nor_written(strange: Path) -> None:
     before = set(os.listdir("/proc/self/fd")) if Path("/proc/self/fd").is_dir() else set()
     for attempt in (
-        lambda: regular.open_regular(strange),
-        lambda: regular.read_text(strange),
-        lambda: regular.open_to_write(strange, os.O_WRONLY),
+        lambda: safe_open.open_regular(strange),
+        lambda: safe_open.read_text(strange),
+        lambda: safe_open.open_to_write(strange, os.O_WRONLY),
     ):
         with pytest.raises(OSError, match=r"regular file|directory|link|No such device"):
             attempt()
@@ -40,18 +40,18 @@ def test_a_link_is_read_and_not_written(tmp_path: Path) -> None:
     (tmp_path / "mine").write_text("é")
     link = tmp_path / "link"
     link.symlink_to(tmp_path / "mine")
-    assert regular.read_text(link) == "é"
+    assert safe_open.read_text(link) == "é"
     with pytest.raises(OSError, match="it is a link"):
-        regular.open_to_write(link, os.O_WRONLY | os.O_APPEND)
+        safe_open.open_to_write(link, os.O_WRONLY | os.O_APPEND)
 
 
 def test_no_more_than_the_largest_is_read(tmp_path: Path) -> None:
     path = tmp_path / "large"
     path.write_bytes(b"x" * (1 << 20))
-    assert len(regular.read_text(path, 1 << 20)) == 1 << 20
+    assert len(safe_open.read_text(path, 1 << 20)) == 1 << 20
     path.write_bytes(b"x" * ((1 << 20) + 1))
     with pytest.raises(OSError, match="larger than 1,024 KiB"):
-        regular.read_text(path, 1 << 20)
+        safe_open.read_text(path, 1 << 20)
     path.write_bytes(b"\xff")
     with pytest.raises(ValueError, match="utf-8"):
-        regular.read_text(path)
+        safe_open.read_text(path)

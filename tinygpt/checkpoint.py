@@ -22,9 +22,9 @@ import safetensors
 import safetensors.torch
 from torch import Tensor
 
-from tinygpt import atomic, regular
 from tinygpt.config import ModelConfig, MoEConfig
 from tinygpt.errors import CheckpointError, TinyGPTError
+from tinygpt.files import atomic, safe_open
 from tinygpt.model import GPT
 from tinygpt.run.layout import (
     TOKENIZER,
@@ -258,7 +258,7 @@ _REQUIRED = {
 def _meta(folder: Path) -> dict[str, Any]:
     file = folder / META
     try:
-        meta = json.loads(regular.read_text(file, LARGEST_META))
+        meta = json.loads(safe_open.read_text(file, LARGEST_META))
     except OSError as error:
         raise CheckpointError(f"cannot read {file}: {error.strerror}") from error
     except (ValueError, RecursionError) as error:
@@ -301,7 +301,7 @@ def _tensors(folder: Path, name: str, meta: Mapping[str, Any]) -> dict[str, Tens
     """The tensors of one file, after its size and sha256 were found right."""
     file, said = folder / name, meta["files"].get(name)
     try:
-        with regular.open_regular(file) as opened:
+        with safe_open.open_regular(file) as opened:
             size = os.fstat(opened.fileno()).st_size
             if not isinstance(said, dict) or said.get("bytes") != size:
                 raise CheckpointError(f"{file} is not what was written: it has {size:,} bytes")

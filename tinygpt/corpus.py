@@ -21,7 +21,7 @@ from typing import Any, Protocol, TypeVar
 from tinygpt import standin
 from tinygpt.errors import CorpusError
 from tinygpt.fields import closest
-from tinygpt.regular import bad_byte, open_regular
+from tinygpt.files.safe_open import bad_byte, open_regular
 
 TINYSHAKESPEARE = "tinyshakespeare"
 TINYSHAKESPEARE_URL = (

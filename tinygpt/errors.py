@@ -2,7 +2,7 @@
 
 import errno
 
-from tinygpt.printable import printable
+from tinygpt.escape import printable
 
 NO_ROOM = (errno.ENOSPC, errno.EDQUOT)
 """What a full disk and a used-up quota answer."""

@@ -11,8 +11,8 @@ from typing import Any, Protocol, Self, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from tinygpt import atomic, regular
 from tinygpt.errors import TokenizerError
+from tinygpt.files import atomic, safe_open
 
 Ids: TypeAlias = npt.NDArray[np.integer[Any]]
 
@@ -155,7 +155,7 @@ def load_tokenizer(path: str | Path) -> CharTokenizer:
         TokenizerError: the file is missing, or not a tokenizer; it names the file.
     """
     try:
-        data = json.loads(regular.read_text(path))
+        data = json.loads(safe_open.read_text(path))
     except OSError as error:
         raise TokenizerError(f"cannot read the tokenizer {path}: {error.strerror}") from error
     except (ValueError, RecursionError) as error:

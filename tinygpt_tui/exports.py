@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from tinygpt import atomic
+from tinygpt.files import atomic
 
 
 def write_map_csv(path: Path, matrix: NDArray[np.floating[Any]], tokens: Sequence[str]) -> None:

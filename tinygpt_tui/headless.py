@@ -14,10 +14,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from tinygpt.errors import ConfigError, TinyGPTError
+from tinygpt.escape import printable
 from tinygpt.fields import flag
+from tinygpt.files.safe_open import bad_byte
 from tinygpt.params import SamplingParams
-from tinygpt.printable import printable
-from tinygpt.regular import bad_byte
 
 if TYPE_CHECKING:
     from tinygpt.checkpoint import Checkpoint

@@ -19,8 +19,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tinygpt.errors import RunError, TinyGPTError
-from tinygpt.printable import printable
-from tinygpt.regular import open_regular, open_to_write
+from tinygpt.escape import printable
+from tinygpt.files.safe_open import open_regular, open_to_write
 from tinygpt.run import LOCK, LOG, read_status, validate_run_name
 
 NICENESS = 10

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from tinygpt.printable import printable
+from tinygpt.escape import printable
 from tinygpt.run import RunState
 from tinygpt_tui.keys import Key
 from tinygpt_tui.render.cells import Row, Span, fit, row, width

@@ -11,7 +11,7 @@ from types import MappingProxyType
 from typing import Any
 
 from tinygpt.errors import TinyGPTError
-from tinygpt.regular import open_regular
+from tinygpt.files.safe_open import open_regular
 from tinygpt.run import (
     METRICS,
     EndRecord,

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Literal, TypeAlias, get_args
 
 from tinygpt.errors import RunError
-from tinygpt.regular import open_to_write
+from tinygpt.files.safe_open import open_to_write
 from tinygpt.run.layout import CONTROL, StrPath
 
 Request: TypeAlias = Literal["pause", "resume", "stop", "checkpoint"]

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 from tinygpt.errors import RunError
-from tinygpt.regular import read_text
+from tinygpt.files.safe_open import read_text
 
 StrPath: TypeAlias = str | os.PathLike[str]
 

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from tinygpt.errors import RunError
-from tinygpt.regular import open_regular
+from tinygpt.files.safe_open import open_regular
 from tinygpt.run.columns import Item, UndecodableError, decode, group
 from tinygpt.run.layout import METRICS, StrPath
 from tinygpt.run.lines import parse_record

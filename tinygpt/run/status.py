@@ -10,9 +10,9 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal, TypeAlias, cast, get_args
 
-from tinygpt import atomic
 from tinygpt.errors import NO_ROOM, RunError
-from tinygpt.regular import open_to_write, read_text
+from tinygpt.files import atomic
+from tinygpt.files.safe_open import open_to_write, read_text
 from tinygpt.run.layout import STATUS, StrPath
 from tinygpt.run.lines import LARGEST
 from tinygpt.run.reader import last_end

@@ -12,9 +12,9 @@ from typing import Any, Self
 
 import tomli_w
 
-from tinygpt import atomic
 from tinygpt.errors import RunError
-from tinygpt.regular import open_to_write
+from tinygpt.files import atomic
+from tinygpt.files.safe_open import open_to_write
 from tinygpt.run.control import Control
 from tinygpt.run.layout import (
     CONTROL,

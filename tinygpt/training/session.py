@@ -14,12 +14,12 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from tinygpt import atomic
 from tinygpt.checkpoint import newest_resumable
 from tinygpt.config import RunConfig, build, dotted_fields, flatten, from_tables, unflatten
 from tinygpt.corpus import KNOWN, Corpus, check_length, find_corpus, split
 from tinygpt.errors import CheckpointError, ConfigError, RunError, TinyGPTError
 from tinygpt.fields import flag
+from tinygpt.files import atomic
 from tinygpt.run import (
     VARIANTS,
     CheckpointRecord,

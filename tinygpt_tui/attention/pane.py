@@ -16,7 +16,7 @@ from textual.containers import Container
 from textual.message import Message
 from textual.timer import Timer
 
-from tinygpt import atomic
+from tinygpt.files import atomic
 from tinygpt.tokenizer import summarize
 from tinygpt_tui import exports, palette
 from tinygpt_tui.attention import layout, state, view

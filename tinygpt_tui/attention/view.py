@@ -10,7 +10,7 @@ from functools import lru_cache
 import numpy as np
 from rich.cells import cell_len
 
-from tinygpt.printable import printable
+from tinygpt.escape import printable
 from tinygpt_tui import palette
 from tinygpt_tui.attention.layout import Frame, Plan, frame, map_size, plan, thumbnails
 from tinygpt_tui.attention.state import UNITS, Choice, Pin, Seen, chance, order

@@ -13,7 +13,7 @@ from typing import IO, TypeAlias
 
 import msgspec
 
-from tinygpt.printable import printable
+from tinygpt.escape import printable
 from tinygpt_tui import journal
 from tinygpt_tui.engine import protocol
 from tinygpt_tui.engine.protocol import Failed, Opened, Reply, Request, Stop, Tokens

@@ -10,7 +10,7 @@ from typing import Literal, NamedTuple, TypeAlias
 import numpy as np
 
 from tinygpt import routing
-from tinygpt.printable import printable
+from tinygpt.escape import printable
 from tinygpt.routing import Floats, Ints
 from tinygpt_tui.engine.protocol import Example
 from tinygpt_tui.experts.answers import Census

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from rich.cells import cell_len
 
-from tinygpt.printable import printable
+from tinygpt.escape import printable
 
 
 class Cell(NamedTuple):

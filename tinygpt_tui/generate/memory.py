@@ -7,10 +7,10 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from tinygpt import atomic
 from tinygpt.errors import ConfigError
+from tinygpt.files import atomic
+from tinygpt.files.safe_open import read_text
 from tinygpt.params import SamplingParams
-from tinygpt.regular import read_text
 from tinygpt_tui import journal
 from tinygpt_tui.generate.settings import as_dict, from_dict
 

@@ -17,8 +17,8 @@ from textual.message import Message
 from textual.timer import Timer
 from textual.widgets import Input, Static
 
-from tinygpt import atomic
 from tinygpt.errors import ConfigError, TinyGPTError
+from tinygpt.files import atomic
 from tinygpt.params import SamplingParams
 from tinygpt.run import read_config
 from tinygpt.tokenizer import summarize

@@ -11,8 +11,8 @@ from typing import Literal, TypeAlias
 
 from rich.cells import cell_len
 
+from tinygpt.escape import printable
 from tinygpt.params import SamplingParams
-from tinygpt.printable import printable
 from tinygpt_tui import palette
 from tinygpt_tui.engine.protocol import Token
 from tinygpt_tui.generate.flow import Cell, Flow

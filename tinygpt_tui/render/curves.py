@@ -14,7 +14,7 @@ from typing import Literal, NamedTuple, TypeAlias
 
 import numpy as np
 
-from tinygpt.printable import printable
+from tinygpt.escape import printable
 from tinygpt_tui.render.cells import Row, Span, fit, row
 from tinygpt_tui.render.cells import width as width_of
 from tinygpt_tui.render.raster import Canvas, Grid, Points, rasters

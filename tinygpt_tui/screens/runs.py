@@ -21,8 +21,8 @@ from textual.widgets import OptionList, Static
 from textual.widgets.option_list import Option
 
 from tinygpt.errors import RunError, TinyGPTError
-from tinygpt.printable import printable
-from tinygpt.regular import open_to_write
+from tinygpt.escape import printable
+from tinygpt.files.safe_open import open_to_write
 from tinygpt.run import LOCK, RunInfo, RunState, list_runs, read_state
 from tinygpt.run import validate_run_name as valid_name
 from tinygpt_tui import estimate as costs

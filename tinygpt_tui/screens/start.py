@@ -13,7 +13,7 @@ from textual.widgets import OptionList, Static
 from textual.widgets.option_list import Option
 
 from tinygpt.config import PRESETS
-from tinygpt.printable import printable
+from tinygpt.escape import printable
 from tinygpt_tui import estimate as costs
 from tinygpt_tui import palette
 

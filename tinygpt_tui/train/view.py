@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from tinygpt.printable import printable
+from tinygpt.escape import printable
 from tinygpt.run import RunState
 from tinygpt_tui.history import History, VariantHistory
 from tinygpt_tui.machine import Machine
