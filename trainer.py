@@ -29,7 +29,7 @@ from tinygpt.fields import choices, closest, flag, kind_of, nearest
 from tinygpt.files.safe_open import open_to_write
 
 if TYPE_CHECKING:
-    from tinygpt.corpus import Corpus
+    from tinygpt.data.corpus import Corpus
     from tinygpt.run import Record
     from tinygpt.training import Outcome, Session
     from tinygpt.training.report import Report
@@ -209,7 +209,7 @@ def _resume(options: argparse.Namespace, asked: dict[str, object]) -> Session:
 
 
 def _find_corpus(data: str) -> Corpus:
-    from tinygpt.corpus import find_corpus  # noqa: PLC0415
+    from tinygpt.data.corpus import find_corpus  # noqa: PLC0415
 
     if not sys.stderr.isatty():
         return find_corpus(data)

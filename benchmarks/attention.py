@@ -29,9 +29,9 @@ from terminal import Terminal
 
 from tinygpt.checkpoint import Snapshot, save
 from tinygpt.config import build
+from tinygpt.data.tokenizer import CharTokenizer, save_tokenizer
 from tinygpt.model import GPT
 from tinygpt.run import RunWriter
-from tinygpt.tokenizer import CharTokenizer, save_tokenizer
 from tinygpt_tui.attention import layout, state, view
 from tinygpt_tui.attention.state import Choice
 from tinygpt_tui.engine.client import Engine

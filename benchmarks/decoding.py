@@ -30,8 +30,8 @@ import torch
 
 from tinygpt.checkpoint import Snapshot, save
 from tinygpt.config import RunConfig, build
+from tinygpt.data.tokenizer import CharTokenizer, save_tokenizer
 from tinygpt.model import GPT
-from tinygpt.tokenizer import CharTokenizer, save_tokenizer
 
 CHARACTERS = "\n !$&',-.3:;?" + "".join(chr(c) for c in (*range(65, 91), *range(97, 123)))
 """The 65 of tinyshakespeare."""

@@ -25,8 +25,8 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from tinygpt.config import RunConfig, build
+from tinygpt.data.batches import Batches
 from tinygpt.moe import MoE
-from tinygpt.training.batches import Batches
 from tinygpt.training.learner import Learner
 from tinygpt.training.memory import keep_freed_memory
 from tinygpt.training.precision import product_dtype, products_in

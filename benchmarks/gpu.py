@@ -30,8 +30,8 @@ from learning import prepare
 
 from tinygpt.captured import CapturedReader
 from tinygpt.config import RunConfig, build
+from tinygpt.data.batches import Batches
 from tinygpt.model import GPT, Cache
-from tinygpt.training.batches import Batches
 from tinygpt.training.learner import Learner
 
 TARGET = 1.4697

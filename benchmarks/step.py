@@ -19,7 +19,7 @@ import torch
 from torch.profiler import ProfilerActivity, profile
 
 from tinygpt.config import build
-from tinygpt.training.batches import Batches
+from tinygpt.data.batches import Batches
 from tinygpt.training.learner import Learner
 from tinygpt.training.memory import keep_freed_memory
 

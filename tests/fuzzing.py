@@ -14,7 +14,7 @@ import tinygpt
 from tests.conftest import TEXT
 from tinygpt import checkpoint
 from tinygpt.config import build
-from tinygpt.corpus import read_text
+from tinygpt.data.corpus import read_text
 from tinygpt.errors import TinyGPTError
 from tinygpt.run import (
     RunInfo,

@@ -16,7 +16,7 @@ from tests.scenes import make_run
 from tests.test_app import drive, until
 from tests.test_checkpoint import TOKENIZER, snapshot
 from tinygpt import checkpoint
-from tinygpt.tokenizer import save_tokenizer
+from tinygpt.data.tokenizer import save_tokenizer
 from tinygpt_tui.app import LabApp
 from tinygpt_tui.attention.browser import Browser
 from tinygpt_tui.attention.pane import file_problem

@@ -14,9 +14,9 @@ from tests.conftest import tiny
 from tinygpt import checkpoint, load
 from tinygpt.checkpoint import Snapshot, film_due, thin_out
 from tinygpt.config import MoEConfig
+from tinygpt.data.tokenizer import CharTokenizer, save_tokenizer
 from tinygpt.errors import CheckpointError
 from tinygpt.run import checkpoint_dir, list_steps
-from tinygpt.tokenizer import CharTokenizer, save_tokenizer
 
 TOKENIZER = CharTokenizer.train("\n abcdefghijk")
 

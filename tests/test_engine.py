@@ -15,10 +15,10 @@ import tinygpt
 from tests.test_checkpoint import TOKENIZER, snapshot
 from tests.waiting import PATIENCE, until
 from tinygpt import SamplingParams, checkpoint, heads
-from tinygpt.corpus import split
+from tinygpt.data.corpus import split
+from tinygpt.data.tokenizer import save_tokenizer
 from tinygpt.inspection import surprisal
 from tinygpt.survey import survey_tokens
-from tinygpt.tokenizer import save_tokenizer
 from tinygpt_tui.engine.client import Engine
 from tinygpt_tui.engine.looking import Found
 from tinygpt_tui.engine.protocol import (

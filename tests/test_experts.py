@@ -13,7 +13,7 @@ from tests.test_app import Body, drive, until
 from tests.test_checkpoint import TOKENIZER, snapshot
 from tests.test_history import started
 from tinygpt import checkpoint
-from tinygpt.tokenizer import save_tokenizer
+from tinygpt.data.tokenizer import save_tokenizer
 from tinygpt_tui.app import LabApp
 from tinygpt_tui.cellview import CellView
 from tinygpt_tui.experts.desk import Desk

@@ -16,10 +16,10 @@ from tests.test_checkpoint import TOKENIZER, snapshot
 from tinygpt import checkpoint, load
 from tinygpt.checkpoint import META, WEIGHTS
 from tinygpt.config import MoEConfig
+from tinygpt.data.tokenizer import save_tokenizer
 from tinygpt.inspection import inspect_tokens, surprisal
 from tinygpt.model import attend, attention_weights
 from tinygpt.moe import MoE
-from tinygpt.tokenizer import save_tokenizer
 
 Array = NDArray[np.float64]
 MOES = pytest.mark.parametrize("moe", [None, MoEConfig(), MoEConfig(experts=5, top_k=2)])

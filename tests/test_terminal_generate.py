@@ -12,7 +12,7 @@ from tests.terminals import APP, Terminal, end_all, find
 from tests.test_checkpoint import TOKENIZER, snapshot
 from tests.waiting import until
 from tinygpt import checkpoint
-from tinygpt.tokenizer import save_tokenizer
+from tinygpt.data.tokenizer import save_tokenizer
 
 LENGTH = 53
 

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tinygpt.data.tokenizer import CharTokenizer, load_tokenizer, save_tokenizer, summarize
 from tinygpt.errors import TokenizerError
-from tinygpt.tokenizer import CharTokenizer, load_tokenizer, save_tokenizer, summarize
 
 texts = st.text(min_size=1)
 

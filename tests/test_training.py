@@ -15,7 +15,8 @@ from tests.conftest import TEXT, tiny
 from tests.exactness import exact, records
 from tinygpt import checkpoint, load
 from tinygpt.config import build
-from tinygpt.corpus import Corpus, read_text
+from tinygpt.data.batches import Batches
+from tinygpt.data.corpus import Corpus, read_text
 from tinygpt.errors import ConfigError, CorpusError, RunError
 from tinygpt.run import (
     EndRecord,
@@ -33,7 +34,6 @@ from tinygpt.run import (
     request,
 )
 from tinygpt.training import Loop, Outcome, begin, resume
-from tinygpt.training.batches import Batches
 from tinygpt.training.evaluation import evaluate, windows
 from tinygpt.training.learner import CompiledOrEager, Learner
 from tinygpt.training.loop import PROBE_EVERY

@@ -13,6 +13,7 @@ __version__ = "0.1.0"
 if TYPE_CHECKING:
     from tinygpt.checkpoint import Checkpoint, load
     from tinygpt.config import ModelConfig, MoEConfig, RunConfig
+    from tinygpt.data.tokenizer import CharTokenizer
     from tinygpt.decoding import TokenEvent, generate, stream, stream_many
     from tinygpt.errors import TinyGPTError
     from tinygpt.inspection import Inspection, inspect_tokens
@@ -20,7 +21,6 @@ if TYPE_CHECKING:
     from tinygpt.params import SamplingParams
     from tinygpt.sampling import filter_logits
     from tinygpt.survey import Findings, Surveyor, survey_tokens
-    from tinygpt.tokenizer import CharTokenizer
 
 _HOME = {
     "Checkpoint": "checkpoint",
@@ -41,7 +41,7 @@ _HOME = {
     "Surveyor": "survey",
     "survey_tokens": "survey",
     "GPT": "model",
-    "CharTokenizer": "tokenizer",
+    "CharTokenizer": "data.tokenizer",
 }
 
 __all__ = [

@@ -23,6 +23,7 @@ import safetensors.torch
 from torch import Tensor
 
 from tinygpt.config import ModelConfig, MoEConfig
+from tinygpt.data.tokenizer import CharTokenizer, load_tokenizer
 from tinygpt.errors import CheckpointError, TinyGPTError
 from tinygpt.files import atomic, safe_open
 from tinygpt.model import GPT
@@ -35,7 +36,6 @@ from tinygpt.run.layout import (
     parse_step,
 )
 from tinygpt.run.lines import LARGEST
-from tinygpt.tokenizer import CharTokenizer, load_tokenizer
 
 FORMAT = 1
 META = "meta.json"

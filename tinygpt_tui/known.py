@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from tinygpt.data.tokenizer import load_tokenizer
 from tinygpt.errors import TinyGPTError
 from tinygpt.run import TOKENIZER
-from tinygpt.tokenizer import load_tokenizer
 
 
 def known_characters(run: Path) -> frozenset[str]:

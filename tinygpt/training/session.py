@@ -16,7 +16,9 @@ from torch import Tensor
 
 from tinygpt.checkpoint import newest_resumable
 from tinygpt.config import RunConfig, build, dotted_fields, flatten, from_tables, unflatten
-from tinygpt.corpus import KNOWN, Corpus, check_length, find_corpus, split
+from tinygpt.data.batches import Batches
+from tinygpt.data.corpus import KNOWN, Corpus, check_length, find_corpus, split
+from tinygpt.data.tokenizer import CharTokenizer, load_tokenizer
 from tinygpt.errors import CheckpointError, ConfigError, RunError, TinyGPTError
 from tinygpt.fields import flag
 from tinygpt.files import atomic
@@ -34,8 +36,6 @@ from tinygpt.run import (
 )
 from tinygpt.run.layout import RUN_TOML, TOKENIZER
 from tinygpt.run.reader import last_end
-from tinygpt.tokenizer import CharTokenizer, load_tokenizer
-from tinygpt.training.batches import Batches
 from tinygpt.training.evaluation import spread, windows
 from tinygpt.training.learner import Learner
 

@@ -10,9 +10,9 @@ from typing import NamedTuple
 
 import numpy as np
 
+from tinygpt.data.tokenizer import summarize
 from tinygpt.errors import TinyGPTError
 from tinygpt.run import VARIANTS, checkpoint_dir, read_config
-from tinygpt.tokenizer import summarize
 from tinygpt_tui.attention import state
 from tinygpt_tui.attention.state import STATISTICS, Choice, Pin, Seen, fitted
 from tinygpt_tui.attention.view import Scene

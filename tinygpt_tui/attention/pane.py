@@ -16,8 +16,8 @@ from textual.containers import Container
 from textual.message import Message
 from textual.timer import Timer
 
+from tinygpt.data.tokenizer import summarize
 from tinygpt.files import atomic
-from tinygpt.tokenizer import summarize
 from tinygpt_tui import exports, palette
 from tinygpt_tui.attention import layout, state, view
 from tinygpt_tui.attention.browser import Browser

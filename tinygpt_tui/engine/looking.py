@@ -11,11 +11,11 @@ from torch import Tensor
 
 from tinygpt import heads
 from tinygpt.checkpoint import Checkpoint
-from tinygpt.corpus import Corpus, split
+from tinygpt.data.corpus import Corpus, split
+from tinygpt.data.tokenizer import Tokenizer
 from tinygpt.errors import TinyGPTError, TokenizerError
 from tinygpt.inspection import inspect_tokens, surprisal, window_start
 from tinygpt.survey import Surveyor
-from tinygpt.tokenizer import Tokenizer
 from tinygpt_tui.engine.protocol import Example, Look, Looked, Survey, Surveyed
 
 AROUND = 12

@@ -23,7 +23,7 @@ import torch
 
 from tinygpt.checkpoint import Checkpoint, load
 from tinygpt.config import build
-from tinygpt.corpus import find_corpus
+from tinygpt.data.corpus import find_corpus
 from tinygpt.decoding import TokenEvent, stream
 from tinygpt.errors import TinyGPTError
 from tinygpt.params import SamplingParams

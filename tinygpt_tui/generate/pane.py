@@ -17,11 +17,11 @@ from textual.message import Message
 from textual.timer import Timer
 from textual.widgets import Input, Static
 
+from tinygpt.data.tokenizer import summarize
 from tinygpt.errors import ConfigError, TinyGPTError
 from tinygpt.files import atomic
 from tinygpt.params import SamplingParams
 from tinygpt.run import read_config
-from tinygpt.tokenizer import summarize
 from tinygpt_tui.cellview import CellView
 from tinygpt_tui.engine.client import Engine
 from tinygpt_tui.engine.protocol import Failed, Line, Reply, Request

@@ -11,8 +11,8 @@ from textual.binding import Binding, BindingType
 from textual.widgets import OptionList
 from textual.widgets.option_list import Option
 
+from tinygpt.data.tokenizer import summarize
 from tinygpt.escape import printable
-from tinygpt.tokenizer import summarize
 from tinygpt_tui.generate.tree import Tree
 from tinygpt_tui.palette import NAMES
 from tinygpt_tui.screens.dialog import Ask, Dialog

@@ -19,7 +19,7 @@ from textual.widget import Widget
 from textual.widgets import Input, Label, Static
 
 from tinygpt.config import RunConfig, build, dotted_fields, flatten
-from tinygpt.corpus import KNOWN
+from tinygpt.data.corpus import KNOWN
 from tinygpt.errors import ConfigError, TinyGPTError
 from tinygpt.fields import choices, convert, flag
 from tinygpt.run import list_runs, new_run_name, validate_run_name

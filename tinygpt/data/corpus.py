@@ -2,7 +2,7 @@
 
 With nothing named, the first of these that can be had: tinyshakespeare from the user's cache, from
 a file of those bytes in the current folder, from a download whose sha256 is checked; else the
-stand-in of `tinygpt.standin`, under its own name and with the reason. Text is never changed:
+stand-in of `tinygpt.data.shakespeare`, under its own name and with the reason. Text is never changed:
 newlines stay as they are, and so does a byte-order mark, a character (U+FEFF) like any other, so
 that `Corpus.text` and `Corpus.sha256` are of the same bytes.
 """
@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
-from tinygpt import standin
+from tinygpt.data import shakespeare
 from tinygpt.errors import CorpusError
 from tinygpt.fields import closest
 from tinygpt.files.safe_open import bad_byte, open_regular
@@ -28,7 +28,7 @@ TINYSHAKESPEARE_URL = (
     "https://raw.githubusercontent.com/karpathy/char-rnn/master/data/tinyshakespeare/input.txt"
 )
 TINYSHAKESPEARE_SHA256 = "86c4e6aa9db7c042ec79f339dcb96d42b0075e16b8fc2e86bf0ca57e2dc565ed"
-KNOWN = (TINYSHAKESPEARE, standin.NAME)
+KNOWN = (TINYSHAKESPEARE, shakespeare.NAME)
 TRAIN_SHARE = 0.9
 """Share of the characters, from the first, to train on; the rest is for validation."""
 
@@ -82,7 +82,7 @@ def find_corpus(
     Raises:
         CorpusError: the corpus cannot be had or read; says what was tried.
     """
-    if data == standin.NAME:
+    if data == shakespeare.NAME:
         return _standin("asked for")
     if data not in ("auto", TINYSHAKESPEARE):
         return read_text(data)
@@ -192,9 +192,9 @@ def _read_bytes(name: str) -> bytes:
 
 
 def _standin(reason: str) -> Corpus:
-    text = standin.build()
+    text = shakespeare.build()
     return Corpus(
-        name=standin.NAME,
+        name=shakespeare.NAME,
         text=text,
         sha256=_sha256(text.encode()),
         source=f"{standin.NAME}: {reason}; its losses do not compare with {TINYSHAKESPEARE}'s",
