@@ -30,7 +30,7 @@ from terminal import Terminal
 from tinygpt.checkpoint import Snapshot, save
 from tinygpt.config import build
 from tinygpt.data.tokenizer import CharTokenizer, save_tokenizer
-from tinygpt.model import GPT
+from tinygpt.model.gpt import GPT
 from tinygpt.run import RunWriter
 from tinygpt_tui.attention import layout, state, view
 from tinygpt_tui.attention.state import Choice

@@ -31,7 +31,7 @@ import torch
 from tinygpt.checkpoint import Snapshot, save
 from tinygpt.config import RunConfig, build
 from tinygpt.data.tokenizer import CharTokenizer, save_tokenizer
-from tinygpt.model import GPT
+from tinygpt.model.gpt import GPT
 
 CHARACTERS = "\n !$&',-.3:;?" + "".join(chr(c) for c in (*range(65, 91), *range(97, 123)))
 """The 65 of tinyshakespeare."""

@@ -26,7 +26,7 @@ from torch import Tensor
 
 from tinygpt.config import RunConfig, build
 from tinygpt.data.batches import Batches
-from tinygpt.moe import MoE
+from tinygpt.model.moe import MoE
 from tinygpt.training.learner import Learner
 from tinygpt.training.memory import keep_freed_memory
 from tinygpt.training.precision import product_dtype, products_in

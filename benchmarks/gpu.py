@@ -31,7 +31,7 @@ from learning import prepare
 from tinygpt.captured import CapturedReader
 from tinygpt.config import RunConfig, build
 from tinygpt.data.batches import Batches
-from tinygpt.model import GPT, Cache
+from tinygpt.model.gpt import GPT, Cache
 from tinygpt.training.learner import Learner
 
 TARGET = 1.4697

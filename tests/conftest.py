@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from tinygpt.config import ModelConfig, MoEConfig
-from tinygpt.model import GPT
+from tinygpt.model.gpt import GPT
 
 torch.set_num_threads(1)  # a second one costs such small models more than it gives
 

@@ -5,7 +5,7 @@ import torch
 
 from tinygpt.captured import CapturedReader
 from tinygpt.config import MoEConfig
-from tinygpt.model import GPT, Cache
+from tinygpt.model.gpt import GPT, Cache
 from tinygpt.single import SingleReader
 
 MODELS = pytest.mark.parametrize(

@@ -18,8 +18,8 @@ from tinygpt.checkpoint import META, WEIGHTS
 from tinygpt.config import MoEConfig
 from tinygpt.data.tokenizer import save_tokenizer
 from tinygpt.inspection import inspect_tokens, surprisal
-from tinygpt.model import attend, attention_weights
-from tinygpt.moe import MoE
+from tinygpt.model.gpt import attend, attention_weights
+from tinygpt.model.moe import MoE
 
 Array = NDArray[np.float64]
 MOES = pytest.mark.parametrize("moe", [None, MoEConfig(), MoEConfig(experts=5, top_k=2)])

@@ -10,7 +10,7 @@ from tests.conftest import tiny
 from tinygpt.config import ModelConfig, MoEConfig
 from tinygpt.errors import TinyGPTError
 from tinygpt.inspection import inspect_tokens
-from tinygpt.model import GPT, Cache, LayerCache, attend, attention_weights, rotate
+from tinygpt.model.gpt import GPT, Cache, LayerCache, attend, attention_weights, rotate
 
 MOES = pytest.mark.parametrize("moe", [None, MoEConfig(), MoEConfig(experts=5, top_k=2)])
 

@@ -11,8 +11,8 @@ from torch import Tensor
 
 from tests.conftest import tiny
 from tinygpt.config import ModelConfig, MoEConfig
-from tinygpt.model import FeedForward
-from tinygpt.moe import (
+from tinygpt.model.gpt import FeedForward
+from tinygpt.model.moe import (
     MoE,
     Router,
     Routing,

@@ -15,7 +15,7 @@ from tests.conftest import tiny
 from tinygpt import routing
 from tinygpt.config import MoEConfig
 from tinygpt.inspection import inspect_tokens
-from tinygpt.moe import RoutingTally
+from tinygpt.model.moe import RoutingTally
 
 L, T, E, V = 3, 29, 5, 13
 RANDOM = np.random.default_rng(1)

@@ -5,8 +5,8 @@ import torch
 from tests.conftest import tiny
 from tests.readers import MODELS, both
 from tinygpt.config import MoEConfig
-from tinygpt.model import Cache
-from tinygpt.moe import MoE
+from tinygpt.model.gpt import Cache
+from tinygpt.model.moe import MoE
 from tinygpt.single import SingleReader, suits
 
 

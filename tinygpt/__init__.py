@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from tinygpt.decoding import TokenEvent, generate, stream, stream_many
     from tinygpt.errors import TinyGPTError
     from tinygpt.inspection import Inspection, inspect_tokens
-    from tinygpt.model import GPT
+    from tinygpt.model.gpt import GPT
     from tinygpt.params import SamplingParams
     from tinygpt.sampling import filter_logits
     from tinygpt.survey import Findings, Surveyor, survey_tokens
@@ -40,7 +40,7 @@ _HOME = {
     "Findings": "survey",
     "Surveyor": "survey",
     "survey_tokens": "survey",
-    "GPT": "model",
+    "GPT": "model.gpt",
     "CharTokenizer": "data.tokenizer",
 }
 

@@ -19,8 +19,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from tinygpt.model import GPT, Attention, Block, Cache, FeedForward, rotate
-from tinygpt.moe import MoE
+from tinygpt.model.gpt import GPT, Attention, Block, Cache, FeedForward, rotate
+from tinygpt.model.moe import MoE
 
 WARM_UPS = 3
 """Passes before one is captured, in which libraries choose their kernels and take their memory."""

@@ -26,7 +26,7 @@ from tinygpt.config import ModelConfig, MoEConfig
 from tinygpt.data.tokenizer import CharTokenizer, load_tokenizer
 from tinygpt.errors import CheckpointError, TinyGPTError
 from tinygpt.files import atomic, safe_open
-from tinygpt.model import GPT
+from tinygpt.model.gpt import GPT
 from tinygpt.run.layout import (
     TOKENIZER,
     VARIANTS,

@@ -12,7 +12,7 @@ from tinygpt import captured, single
 from tinygpt.captured import CapturedReader
 from tinygpt.data.tokenizer import Tokenizer
 from tinygpt.errors import ConfigError, TinyGPTError
-from tinygpt.model import GPT, Cache, evaluating
+from tinygpt.model.gpt import GPT, Cache, evaluating
 from tinygpt.params import SamplingParams
 from tinygpt.sampling import Step, filter_steps, what_is_left
 from tinygpt.single import SingleReader

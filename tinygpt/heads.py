@@ -16,7 +16,7 @@ from torch import Tensor
 
 from tinygpt.errors import TinyGPTError
 from tinygpt.inspection import inspect_tokens
-from tinygpt.model import GPT
+from tinygpt.model.gpt import GPT
 
 STATISTICS = ("entropy", "distance", "previous", "self", "first")
 REPEATED = ("duplicate", "induction")

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from tinygpt.errors import TinyGPTError
-from tinygpt.model import GPT, evaluating
+from tinygpt.model.gpt import GPT, evaluating
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,7 +21,7 @@ from torch import Tensor
 from tinygpt import heads, routing
 from tinygpt.errors import TinyGPTError
 from tinygpt.inspection import inspect_tokens
-from tinygpt.model import GPT, evaluating
+from tinygpt.model.gpt import GPT, evaluating
 
 Ints = NDArray[np.int64]
 Floats = NDArray[np.float64]

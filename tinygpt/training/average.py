@@ -11,7 +11,7 @@ import copy
 
 import torch
 
-from tinygpt.model import GPT
+from tinygpt.model.gpt import GPT
 
 EVERY = 4
 """Optimizer steps between two weights that are averaged."""

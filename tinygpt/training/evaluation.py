@@ -8,8 +8,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from tinygpt.model import GPT, evaluating
-from tinygpt.moe import RoutingStatistics, RoutingTally
+from tinygpt.model.gpt import GPT, evaluating
+from tinygpt.model.moe import RoutingStatistics, RoutingTally
 
 TOKENS = 4096
 """Tokens a batch: few enough to stay in a CPU's cache, enough to keep its cores busy."""

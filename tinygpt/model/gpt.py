@@ -26,7 +26,7 @@ from torch import Tensor, nn
 
 from tinygpt.config import ModelConfig
 from tinygpt.errors import TinyGPTError
-from tinygpt.moe import MoE, Routing
+from tinygpt.model.moe import MoE, Routing
 
 Floats = NDArray[np.float32]
 

@@ -1,0 +1,1 @@
+"""The Transformer, its experts, and what it remembers while decoding."""
