@@ -28,9 +28,9 @@ import machine
 import torch
 from learning import prepare
 
-from tinygpt.captured import CapturedReader
 from tinygpt.config import RunConfig, build
 from tinygpt.data.batches import Batches
+from tinygpt.generation.cuda_graph_decoder import CapturedReader
 from tinygpt.model.gpt import GPT, Cache
 from tinygpt.training.learner import Learner
 

@@ -3,10 +3,10 @@
 import pytest
 import torch
 
-from tinygpt.captured import CapturedReader
 from tinygpt.config import MoEConfig
+from tinygpt.generation.cuda_graph_decoder import CapturedReader
+from tinygpt.generation.numpy_decoder import SingleReader
 from tinygpt.model.gpt import GPT, Cache
-from tinygpt.single import SingleReader
 
 MODELS = pytest.mark.parametrize(
     "moe", [None, MoEConfig(experts=5, top_k=1), MoEConfig(experts=5, top_k=2)]

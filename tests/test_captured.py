@@ -5,9 +5,9 @@ import torch
 
 from tests.conftest import tiny
 from tests.readers import MODELS, both
-from tinygpt import captured
-from tinygpt.captured import CapturedReader
 from tinygpt.config import MoEConfig
+from tinygpt.generation import cuda_graph_decoder
+from tinygpt.generation.cuda_graph_decoder import CapturedReader
 
 DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
 MADE = torch.randint(13, (37,), generator=torch.Generator().manual_seed(3)).tolist()
@@ -28,8 +28,8 @@ def test_goes_on_where_no_graph_can_be_captured(monkeypatch: pytest.MonkeyPatch)
     def refuse(_: object) -> None:
         raise RuntimeError("operation not permitted when stream is capturing\nand more")
 
-    monkeypatch.setattr(captured, "suits", lambda _: True)
-    monkeypatch.setattr(captured, "graph_of", refuse)
+    monkeypatch.setattr(cuda_graph_decoder, "suits", lambda _: True)
+    monkeypatch.setattr(cuda_graph_decoder, "graph_of", refuse)
     model = tiny().eval().to(DEVICE)
     with pytest.warns(UserWarning, match=r"without \(operation not permitted .* capturing\)"):
         both(CapturedReader(model), model, MADE[:3], MADE[3:])

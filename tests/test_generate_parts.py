@@ -11,8 +11,8 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from tinygpt.errors import ConfigError
-from tinygpt.params import SamplingParams
-from tinygpt.sampling import chain
+from tinygpt.generation.filters import chain
+from tinygpt.generation.params import SamplingParams
 from tinygpt_tui.engine.protocol import Ended, Opened, Reply, Request, Stop, Token, Tokens, Write
 from tinygpt_tui.generate import memory, settings
 from tinygpt_tui.generate.console import Console

@@ -9,7 +9,7 @@ from textual.pilot import Pilot
 from tests import snapshots
 from tests.test_app import drive
 from tests.test_generate_parts import made, token
-from tinygpt.params import SamplingParams
+from tinygpt.generation.params import SamplingParams
 from tinygpt_tui.app import LabApp
 from tinygpt_tui.cellview import CellView
 from tinygpt_tui.engine.protocol import Opened

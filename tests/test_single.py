@@ -5,9 +5,9 @@ import torch
 from tests.conftest import tiny
 from tests.readers import MODELS, both
 from tinygpt.config import MoEConfig
+from tinygpt.generation.numpy_decoder import SingleReader, suits
 from tinygpt.model.gpt import Cache
 from tinygpt.model.moe import MoE
-from tinygpt.single import SingleReader, suits
 
 
 @MODELS

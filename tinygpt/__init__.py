@@ -14,12 +14,12 @@ if TYPE_CHECKING:
     from tinygpt.checkpoint import Checkpoint, load
     from tinygpt.config import ModelConfig, MoEConfig, RunConfig
     from tinygpt.data.tokenizer import CharTokenizer
-    from tinygpt.decoding import TokenEvent, generate, stream, stream_many
     from tinygpt.errors import TinyGPTError
+    from tinygpt.generation.decoding import TokenEvent, generate, stream, stream_many
+    from tinygpt.generation.filters import filter_logits
+    from tinygpt.generation.params import SamplingParams
     from tinygpt.inspection import Inspection, inspect_tokens
     from tinygpt.model.gpt import GPT
-    from tinygpt.params import SamplingParams
-    from tinygpt.sampling import filter_logits
     from tinygpt.survey import Findings, Surveyor, survey_tokens
 
 _HOME = {
@@ -28,12 +28,12 @@ _HOME = {
     "ModelConfig": "config",
     "MoEConfig": "config",
     "RunConfig": "config",
-    "SamplingParams": "params",
-    "TokenEvent": "decoding",
-    "filter_logits": "sampling",
-    "generate": "decoding",
-    "stream": "decoding",
-    "stream_many": "decoding",
+    "SamplingParams": "generation.params",
+    "TokenEvent": "generation.decoding",
+    "filter_logits": "generation.filters",
+    "generate": "generation.decoding",
+    "stream": "generation.decoding",
+    "stream_many": "generation.decoding",
     "TinyGPTError": "errors",
     "Inspection": "inspection",
     "inspect_tokens": "inspection",

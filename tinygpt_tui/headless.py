@@ -17,11 +17,11 @@ from tinygpt.errors import ConfigError, TinyGPTError
 from tinygpt.escape import printable
 from tinygpt.fields import flag
 from tinygpt.files.safe_open import bad_byte
-from tinygpt.params import SamplingParams
+from tinygpt.generation.params import SamplingParams
 
 if TYPE_CHECKING:
     from tinygpt.checkpoint import Checkpoint
-    from tinygpt.decoding import TokenEvent
+    from tinygpt.generation.decoding import TokenEvent
 
 USAGE = 2
 OTHERS = {"run", "out", "generate", "json", "model", "device", "seed"}

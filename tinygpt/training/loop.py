@@ -18,8 +18,9 @@ from typing import Any, Literal, TypeVar
 
 import torch
 
-from tinygpt import checkpoint, decoding
+from tinygpt import checkpoint
 from tinygpt.errors import TinyGPTError
+from tinygpt.generation import decoding
 from tinygpt.run import (
     CheckpointRecord,
     Control,

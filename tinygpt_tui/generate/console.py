@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
-from tinygpt.params import SamplingParams
+from tinygpt.generation.params import SamplingParams
 from tinygpt.run import VARIANTS, checkpoint_dir
 from tinygpt_tui.engine.protocol import Ended, Failed, Opened, Reply, Request, Stop, Tokens, Write
 from tinygpt_tui.generate.settings import PRESETS, as_dict, chain_words

@@ -10,7 +10,7 @@ from typing import Any
 from tinygpt.errors import ConfigError
 from tinygpt.files import atomic
 from tinygpt.files.safe_open import read_text
-from tinygpt.params import SamplingParams
+from tinygpt.generation.params import SamplingParams
 from tinygpt_tui import journal
 from tinygpt_tui.generate.settings import as_dict, from_dict
 

@@ -20,7 +20,7 @@ from textual.widgets import Input, Static
 from tinygpt.data.tokenizer import summarize
 from tinygpt.errors import ConfigError, TinyGPTError
 from tinygpt.files import atomic
-from tinygpt.params import SamplingParams
+from tinygpt.generation.params import SamplingParams
 from tinygpt.run import read_config
 from tinygpt_tui.cellview import CellView
 from tinygpt_tui.engine.client import Engine

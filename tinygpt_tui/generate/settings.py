@@ -8,7 +8,7 @@ from dataclasses import dataclass, fields, replace
 from typing import Any
 
 from tinygpt.errors import ConfigError
-from tinygpt.params import SamplingParams
+from tinygpt.generation.params import SamplingParams
 
 
 @dataclass(frozen=True)

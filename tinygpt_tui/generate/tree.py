@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from tinygpt.params import SamplingParams
+from tinygpt.generation.params import SamplingParams
 from tinygpt_tui.engine.protocol import Opened, Token
 from tinygpt_tui.generate.settings import as_dict
 

@@ -12,7 +12,7 @@ from typing import Literal, TypeAlias
 from rich.cells import cell_len
 
 from tinygpt.escape import printable
-from tinygpt.params import SamplingParams
+from tinygpt.generation.params import SamplingParams
 from tinygpt_tui import palette
 from tinygpt_tui.engine.protocol import Token
 from tinygpt_tui.generate.flow import Cell, Flow

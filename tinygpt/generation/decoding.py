@@ -8,14 +8,14 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from tinygpt import captured, single
-from tinygpt.captured import CapturedReader
 from tinygpt.data.tokenizer import Tokenizer
 from tinygpt.errors import ConfigError, TinyGPTError
+from tinygpt.generation import cuda_graph_decoder, numpy_decoder
+from tinygpt.generation.cuda_graph_decoder import CapturedReader
+from tinygpt.generation.filters import Step, filter_steps, what_is_left
+from tinygpt.generation.numpy_decoder import SingleReader
+from tinygpt.generation.params import SamplingParams
 from tinygpt.model.gpt import GPT, Cache, evaluating
-from tinygpt.params import SamplingParams
-from tinygpt.sampling import Step, filter_steps, what_is_left
-from tinygpt.single import SingleReader
 
 __all__ = ["SamplingParams", "TokenEvent", "generate", "stream", "stream_many"]
 
@@ -197,9 +197,9 @@ class _Writer:
 
 def _reader_of_one(model: GPT) -> SingleReader | CapturedReader | None:
     """The fastest way to read one token of one continuation; None where that is the model's own."""
-    if single.suits(model):
+    if numpy_decoder.suits(model):
         return SingleReader(model)
-    return CapturedReader(model) if captured.suits(model) else None
+    return CapturedReader(model) if cuda_graph_decoder.suits(model) else None
 
 
 def _read(

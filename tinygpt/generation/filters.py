@@ -14,7 +14,7 @@ from typing import TypeAlias
 import torch
 from torch import Tensor
 
-from tinygpt.params import SamplingParams
+from tinygpt.generation.params import SamplingParams
 
 Filter: TypeAlias = Callable[[Tensor, Sequence[int]], Tensor]
 
