@@ -132,7 +132,7 @@ def test_rollout_is_the_product_of_layers() -> None:
 def test_chance_is_that_of_a_uniform_head() -> None:
     import torch
 
-    from tinygpt import heads
+    from tinygpt.analysis import heads
 
     for tokens in (2, 13):
         expected = heads.chance(tokens)

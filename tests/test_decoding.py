@@ -9,13 +9,13 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from tests.conftest import tiny
+from tinygpt.analysis.inspection import inspect_tokens
 from tinygpt.config import MoEConfig
 from tinygpt.data.tokenizer import CharTokenizer
 from tinygpt.errors import ConfigError, TinyGPTError, TokenizerError
 from tinygpt.generation.decoding import TokenEvent, generate, stream, stream_many
 from tinygpt.generation.filters import filter_logits, filter_steps
 from tinygpt.generation.params import SamplingParams
-from tinygpt.inspection import inspect_tokens
 
 TOKENIZER = CharTokenizer.train("\n abcdefghijk")  # 13 characters
 logit_lists = st.lists(

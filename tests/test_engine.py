@@ -14,11 +14,12 @@ from numpy.typing import DTypeLike, NDArray
 import tinygpt
 from tests.test_checkpoint import TOKENIZER, snapshot
 from tests.waiting import PATIENCE, until
-from tinygpt import SamplingParams, checkpoint, heads
+from tinygpt import SamplingParams, checkpoint
+from tinygpt.analysis import heads
+from tinygpt.analysis.inspection import surprisal
+from tinygpt.analysis.survey import survey_tokens
 from tinygpt.data.corpus import split
 from tinygpt.data.tokenizer import save_tokenizer
-from tinygpt.inspection import surprisal
-from tinygpt.survey import survey_tokens
 from tinygpt_tui.engine.client import Engine
 from tinygpt_tui.engine.looking import Found
 from tinygpt_tui.engine.protocol import (

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from tests import snapshots
 from tests.test_history import lockstep, routed, sample, started
-from tinygpt import routing
+from tinygpt.analysis import routing
 from tinygpt.run import RoutingRecord
 from tinygpt_tui.engine.protocol import (
     Example,

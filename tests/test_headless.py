@@ -15,7 +15,8 @@ import torch
 import tinygpt
 from tests.scenes import make_run
 from tests.test_checkpoint import TOKENIZER, snapshot
-from tinygpt import SamplingParams, checkpoint, heads
+from tinygpt import SamplingParams, checkpoint
+from tinygpt.analysis import heads
 from tinygpt.data.tokenizer import save_tokenizer
 from tinygpt_tui import cli
 from tinygpt_tui.headless import SAMPLING

@@ -7,9 +7,9 @@ import torch
 from torch import Tensor
 
 from tests.conftest import tiny
-from tinygpt import heads
+from tinygpt.analysis import heads
+from tinygpt.analysis.inspection import inspect_tokens
 from tinygpt.errors import TinyGPTError
-from tinygpt.inspection import inspect_tokens
 
 T = 7
 

@@ -14,10 +14,10 @@ from safetensors.numpy import load_file
 from tests.conftest import tiny
 from tests.test_checkpoint import TOKENIZER, snapshot
 from tinygpt import checkpoint, load
+from tinygpt.analysis.inspection import inspect_tokens, surprisal
 from tinygpt.checkpoint import META, WEIGHTS
 from tinygpt.config import MoEConfig
 from tinygpt.data.tokenizer import save_tokenizer
-from tinygpt.inspection import inspect_tokens, surprisal
 from tinygpt.model.gpt import attend, attention_weights
 from tinygpt.model.moe import MoE
 

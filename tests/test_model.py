@@ -7,9 +7,9 @@ import torch
 from torch import Tensor
 
 from tests.conftest import tiny
+from tinygpt.analysis.inspection import inspect_tokens
 from tinygpt.config import ModelConfig, MoEConfig
 from tinygpt.errors import TinyGPTError
-from tinygpt.inspection import inspect_tokens
 from tinygpt.model.gpt import GPT, Cache, LayerCache, attend, attention_weights, rotate
 
 MOES = pytest.mark.parametrize("moe", [None, MoEConfig(), MoEConfig(experts=5, top_k=2)])

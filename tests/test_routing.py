@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from tests.conftest import tiny
-from tinygpt import routing
+from tinygpt.analysis import routing
+from tinygpt.analysis.inspection import inspect_tokens
 from tinygpt.config import MoEConfig
-from tinygpt.inspection import inspect_tokens
 from tinygpt.model.moe import RoutingTally
 
 L, T, E, V = 3, 29, 5, 13
@@ -108,5 +108,5 @@ def test_dead_experts_and_even_ones() -> None:
 
 
 def test_counting_takes_no_torch() -> None:
-    script = "import sys, tinygpt.routing; sys.exit('torch' in sys.modules)"
+    script = "import sys, tinygpt.analysis.routing; sys.exit('torch' in sys.modules)"
     subprocess.run([sys.executable, "-c", script], check=True)

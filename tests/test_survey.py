@@ -5,10 +5,10 @@ import pytest
 import torch
 
 from tests.conftest import tiny
-from tinygpt import heads, routing, survey
+from tinygpt.analysis import heads, routing, survey
+from tinygpt.analysis.inspection import inspect_tokens
 from tinygpt.config import MoEConfig
 from tinygpt.errors import TinyGPTError
-from tinygpt.inspection import inspect_tokens
 
 MOE = MoEConfig(experts=5)
 IDS = torch.randint(13, (397,), generator=torch.Generator().manual_seed(3))

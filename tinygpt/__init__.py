@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
+    from tinygpt.analysis.inspection import Inspection, inspect_tokens
+    from tinygpt.analysis.survey import Findings, Surveyor, survey_tokens
     from tinygpt.checkpoint import Checkpoint, load
     from tinygpt.config import ModelConfig, MoEConfig, RunConfig
     from tinygpt.data.tokenizer import CharTokenizer
@@ -18,9 +20,7 @@ if TYPE_CHECKING:
     from tinygpt.generation.decoding import TokenEvent, generate, stream, stream_many
     from tinygpt.generation.filters import filter_logits
     from tinygpt.generation.params import SamplingParams
-    from tinygpt.inspection import Inspection, inspect_tokens
     from tinygpt.model.gpt import GPT
-    from tinygpt.survey import Findings, Surveyor, survey_tokens
 
 _HOME = {
     "Checkpoint": "checkpoint",
@@ -35,11 +35,11 @@ _HOME = {
     "stream": "generation.decoding",
     "stream_many": "generation.decoding",
     "TinyGPTError": "errors",
-    "Inspection": "inspection",
-    "inspect_tokens": "inspection",
-    "Findings": "survey",
-    "Surveyor": "survey",
-    "survey_tokens": "survey",
+    "Inspection": "analysis.inspection",
+    "inspect_tokens": "analysis.inspection",
+    "Findings": "analysis.survey",
+    "Surveyor": "analysis.survey",
+    "survey_tokens": "analysis.survey",
     "GPT": "model.gpt",
     "CharTokenizer": "data.tokenizer",
 }

@@ -15,8 +15,8 @@ from tinygpt_tui.headless import checkpoint_path, refuse_others, status_of, text
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from tinygpt.analysis.inspection import Inspection
     from tinygpt.checkpoint import Checkpoint
-    from tinygpt.inspection import Inspection
 
 OWN = {"run", "out", "inspect", "inspect_out", "json", "model", "device"}
 """Options of the command that mean something here."""
@@ -71,8 +71,8 @@ class Seen:
     """
 
     def __init__(self, checkpoint: Checkpoint, text: str) -> None:
-        from tinygpt import heads  # noqa: PLC0415 - torch
-        from tinygpt.inspection import inspect_tokens, surprisal, window_start  # noqa: PLC0415
+        from tinygpt.analysis import heads  # noqa: PLC0415 - torch
+        from tinygpt.analysis.inspection import inspect_tokens, surprisal, window_start  # noqa: PLC0415
 
         context = checkpoint.model.config.context
         ids = checkpoint.tokenizer.encode(text)
@@ -104,7 +104,7 @@ def write_files(seen: Seen, folder: Path) -> list[Path]:
     """
     import numpy as np  # noqa: PLC0415 - not for --help
 
-    from tinygpt_tui import exports  # noqa: PLC0415 - numpy
+    from tinygpt.analysis import export  # noqa: PLC0415 - numpy
 
     found = seen.found
     router = None if found.router is None else found.router.numpy()
@@ -120,9 +120,9 @@ def write_files(seen: Seen, folder: Path) -> list[Path]:
     archive, by_head, routing = (folder / name for name in names)
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        exports.write_npz(archive, **arrays)
-        exports.write_heads_csv(by_head, {k: v.numpy() for k, v in seen.statistics.items()})
-        exports.write_routing_csv(routing, seen.tokens, router, choice)
+        export.write_npz(archive, **arrays)
+        export.write_heads_csv(by_head, {k: v.numpy() for k, v in seen.statistics.items()})
+        export.write_routing_csv(routing, seen.tokens, router, choice)
     except OSError as error:
         raise ConfigError(f"--inspect-out {folder} cannot be written: {error.strerror}") from error
     return [archive, by_head, routing]
@@ -177,7 +177,7 @@ def _experts(seen: Seen) -> list[str]:
     found = seen.found
     if found.router is None or found.choice is None:
         return []
-    from tinygpt import routing  # noqa: PLC0415 - numpy
+    from tinygpt.analysis import routing  # noqa: PLC0415 - numpy
 
     config = seen.checkpoint.model.config
     experts = found.router.shape[-1]

@@ -16,9 +16,10 @@ from textual.containers import Container
 from textual.message import Message
 from textual.timer import Timer
 
+from tinygpt.analysis import export
 from tinygpt.data.tokenizer import summarize
 from tinygpt.files import atomic
-from tinygpt_tui import exports, palette
+from tinygpt_tui import palette
 from tinygpt_tui.attention import layout, state, view
 from tinygpt_tui.attention.browser import Browser
 from tinygpt_tui.attention.state import COLOURS, FACTORS, MODES, POOLINGS, SCALES, Choice
@@ -540,9 +541,9 @@ class AttentionPane(Container):
         try:
             match what:
                 case "csv":
-                    exports.write_map_csv(path, browser.matrix, list(shown.texts))
+                    export.write_map_csv(path, browser.matrix, list(shown.texts))
                 case "npz":
-                    exports.write_npz(
+                    export.write_npz(
                         path,
                         attention=shown.attention,
                         tokens=np.array(shown.texts),
@@ -552,7 +553,7 @@ class AttentionPane(Container):
                         **browser.statistics,
                     )
                 case "heads":
-                    exports.write_heads_csv(path, browser.statistics)
+                    export.write_heads_csv(path, browser.statistics)
                 case _:
                     atomic.write_text(path, self._picture())
         except OSError as error:

@@ -9,13 +9,13 @@ import numpy as np
 from numpy.typing import DTypeLike
 from torch import Tensor
 
-from tinygpt import heads
+from tinygpt.analysis import heads
+from tinygpt.analysis.inspection import inspect_tokens, surprisal, window_start
+from tinygpt.analysis.survey import Surveyor
 from tinygpt.checkpoint import Checkpoint
 from tinygpt.data.corpus import Corpus, split
 from tinygpt.data.tokenizer import Tokenizer
 from tinygpt.errors import TinyGPTError, TokenizerError
-from tinygpt.inspection import inspect_tokens, surprisal, window_start
-from tinygpt.survey import Surveyor
 from tinygpt_tui.engine.protocol import Example, Look, Looked, Survey, Surveyed
 
 AROUND = 12

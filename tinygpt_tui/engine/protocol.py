@@ -160,7 +160,7 @@ class Looked(msgspec.Struct, tag=True, frozen=True):
     surprisal: bytes
     """(T,) fp32 nats of each token given those before; that of the first is nan."""
     statistics: dict[str, bytes]
-    """(L, H) fp32 each, by name: see `tinygpt.heads`."""
+    """(L, H) fp32 each, by name: see `tinygpt.analysis.heads`."""
 
 
 class Example(msgspec.Struct, array_like=True, frozen=True):

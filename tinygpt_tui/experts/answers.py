@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from tinygpt import routing
-from tinygpt.routing import Floats, Ints
+from tinygpt.analysis import routing
+from tinygpt.analysis.routing import Floats, Ints
 from tinygpt_tui.engine.protocol import Example, Looked, Surveyed
 
 

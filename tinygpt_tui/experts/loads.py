@@ -13,8 +13,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from tinygpt import routing
-from tinygpt.routing import Floats
+from tinygpt.analysis import routing
+from tinygpt.analysis.routing import Floats
 from tinygpt.run import RoutingRecord
 from tinygpt_tui import palette
 from tinygpt_tui.experts.answers import Census

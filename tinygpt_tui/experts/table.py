@@ -9,9 +9,9 @@ from typing import Literal, NamedTuple, TypeAlias
 
 import numpy as np
 
-from tinygpt import routing
+from tinygpt.analysis import routing
+from tinygpt.analysis.routing import Floats, Ints
 from tinygpt.escape import printable
-from tinygpt.routing import Floats, Ints
 from tinygpt_tui.engine.protocol import Example
 from tinygpt_tui.experts.answers import Census
 from tinygpt_tui.experts.loads import expert_style, share_style

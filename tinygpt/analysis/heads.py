@@ -14,8 +14,8 @@ import math
 import torch
 from torch import Tensor
 
+from tinygpt.analysis.inspection import inspect_tokens
 from tinygpt.errors import TinyGPTError
-from tinygpt.inspection import inspect_tokens
 from tinygpt.model.gpt import GPT
 
 STATISTICS = ("entropy", "distance", "previous", "self", "first")

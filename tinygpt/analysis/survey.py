@@ -18,9 +18,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from tinygpt import heads, routing
+from tinygpt.analysis import heads, routing
+from tinygpt.analysis.inspection import inspect_tokens
 from tinygpt.errors import TinyGPTError
-from tinygpt.inspection import inspect_tokens
 from tinygpt.model.gpt import GPT, evaluating
 
 Ints = NDArray[np.int64]
