@@ -220,7 +220,7 @@ def _find_corpus(data: str) -> Corpus:
 def _train(session: Session, interrupts: Interrupts, *, as_json: bool) -> int:
     """Run the loop under a display, then say how it ended."""
     from tinygpt.training import Loop  # noqa: PLC0415
-    from tinygpt.training.memory import keep_freed_memory  # noqa: PLC0415
+    from tinygpt.training.malloc import keep_freed_memory  # noqa: PLC0415
     from tinygpt.training.report import Report  # noqa: PLC0415
 
     keep_freed_memory()

@@ -26,10 +26,10 @@ from torch import Tensor
 
 from tinygpt.config import RunConfig, build
 from tinygpt.data.batches import Batches
+from tinygpt.device import product_dtype, products_in
 from tinygpt.model.moe import MoE
 from tinygpt.training.learner import Learner
-from tinygpt.training.memory import keep_freed_memory
-from tinygpt.training.precision import product_dtype, products_in
+from tinygpt.training.malloc import keep_freed_memory
 
 
 @dataclass(frozen=True)

@@ -31,7 +31,8 @@ from learning import prepare
 from tinygpt.config import RunConfig, build
 from tinygpt.data.batches import Batches
 from tinygpt.generation.cuda_graph_decoder import CapturedReader
-from tinygpt.model.gpt import GPT, Cache
+from tinygpt.model.gpt import GPT
+from tinygpt.model.kv_cache import Cache
 from tinygpt.training.learner import Learner
 
 TARGET = 1.4697

@@ -25,8 +25,8 @@ COMMAND = [sys.executable, "-m", "tinygpt_tui"]
 BARE = """
 import sys, time, torch
 from tinygpt.config import build
-from tinygpt.corpus import find_corpus, split
-from tinygpt.tokenizer import CharTokenizer
+from tinygpt.data.corpus import find_corpus, split
+from tinygpt.data.tokenizer import CharTokenizer
 from tinygpt.training.batches import Batches
 from tinygpt.training.learner import Learner
 from tinygpt.training.memory import keep_freed_memory

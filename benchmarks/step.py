@@ -21,7 +21,7 @@ from torch.profiler import ProfilerActivity, profile
 from tinygpt.config import build
 from tinygpt.data.batches import Batches
 from tinygpt.training.learner import Learner
-from tinygpt.training.memory import keep_freed_memory
+from tinygpt.training.malloc import keep_freed_memory
 
 GROUPS = {
     "products of the model": ("aten::mm", "aten::addmm"),

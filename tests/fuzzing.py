@@ -27,9 +27,10 @@ from tinygpt.run import (
     request,
 )
 from tinygpt.run.columns import group
+from tinygpt.run.manage import resume_problem
 from tinygpt.run.reader import MetricsReader, last_end
 from tinygpt.training import Loop, begin, resume
-from tinygpt.training.session import stored_settings
+from tinygpt.training.resume import stored_settings
 from tinygpt_tui import palette
 from tinygpt_tui.app import choose_run, planned_minutes
 from tinygpt_tui.cli import find_run
@@ -37,7 +38,6 @@ from tinygpt_tui.experts import loads
 from tinygpt_tui.history import History
 from tinygpt_tui.render.cells import plain, width
 from tinygpt_tui.screens import runs
-from tinygpt_tui.screens.runs import resume_problem
 from tinygpt_tui.shell import header_row
 from tinygpt_tui.summaries import summary
 from tinygpt_tui.train import view as train_view

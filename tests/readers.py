@@ -6,7 +6,8 @@ import torch
 from tinygpt.config import MoEConfig
 from tinygpt.generation.cuda_graph_decoder import CapturedReader
 from tinygpt.generation.numpy_decoder import SingleReader
-from tinygpt.model.gpt import GPT, Cache
+from tinygpt.model.gpt import GPT
+from tinygpt.model.kv_cache import Cache
 
 MODELS = pytest.mark.parametrize(
     "moe", [None, MoEConfig(experts=5, top_k=1), MoEConfig(experts=5, top_k=2)]

@@ -5,7 +5,7 @@ from pathlib import Path
 import torch
 
 from tests.conftest import tiny
-from tinygpt.training.average import EVERY, Average
+from tinygpt.training.weight_average import EVERY, Average
 
 
 def test_is_the_mean_of_the_last_share_of_the_steps(tmp_path: Path) -> None:

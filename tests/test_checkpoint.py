@@ -12,10 +12,11 @@ from hypothesis import strategies as st
 
 from tests.conftest import tiny
 from tinygpt import checkpoint, load
-from tinygpt.checkpoint import Snapshot, film_due, thin_out
+from tinygpt.checkpoint import Snapshot
 from tinygpt.config import MoEConfig
 from tinygpt.data.tokenizer import CharTokenizer, save_tokenizer
 from tinygpt.errors import CheckpointError
+from tinygpt.retention import film_due, prune, thin_out
 from tinygpt.run import checkpoint_dir, list_steps
 
 TOKENIZER = CharTokenizer.train("\n abcdefghijk")
@@ -173,7 +174,7 @@ def test_a_pickle_is_not_loaded(run: Path) -> None:
 def test_prune_keeps_newest_best_and_a_film(run: Path) -> None:
     for step in range(0, 40, 2):
         checkpoint.save(run, snapshot(step=step))
-        checkpoint.prune(run, "dense", film=5, best=14)
+        prune(run, "dense", film=5, best=14)
     steps = list_steps(run, "dense")
     assert steps[0] == 0
     assert steps[-1] == 38

@@ -10,7 +10,8 @@ from tests.conftest import tiny
 from tinygpt.analysis.inspection import inspect_tokens
 from tinygpt.config import ModelConfig, MoEConfig
 from tinygpt.errors import TinyGPTError
-from tinygpt.model.gpt import GPT, Cache, LayerCache, attend, attention_weights, rotate
+from tinygpt.model.gpt import GPT, attend, attention_weights, rotate
+from tinygpt.model.kv_cache import Cache, LayerCache
 
 MOES = pytest.mark.parametrize("moe", [None, MoEConfig(), MoEConfig(experts=5, top_k=2)])
 

@@ -12,16 +12,8 @@ from torch import Tensor
 from tests.conftest import tiny
 from tinygpt.config import ModelConfig, MoEConfig
 from tinygpt.model.gpt import FeedForward
-from tinygpt.model.moe import (
-    MoE,
-    Router,
-    Routing,
-    RoutingTally,
-    arrange,
-    balance_loss,
-    grouped_linear,
-    z_loss,
-)
+from tinygpt.model.moe import MoE, Router, Routing, arrange, balance_loss, grouped_linear, z_loss
+from tinygpt.training.evaluation import RoutingTally
 
 
 def layer(experts: int = 5, top_k: int = 2, seed: int = 3) -> MoE:

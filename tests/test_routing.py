@@ -15,7 +15,7 @@ from tests.conftest import tiny
 from tinygpt.analysis import routing
 from tinygpt.analysis.inspection import inspect_tokens
 from tinygpt.config import MoEConfig
-from tinygpt.model.moe import RoutingTally
+from tinygpt.training.evaluation import RoutingTally
 
 L, T, E, V = 3, 29, 5, 13
 RANDOM = np.random.default_rng(1)

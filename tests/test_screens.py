@@ -27,11 +27,12 @@ from tinygpt.run import (
     read_state,
     read_status,
 )
+from tinygpt.run.manage import delete_run, rename_run
 from tinygpt.run.status import write_status
 from tinygpt_tui import estimate as costs
 from tinygpt_tui.screens.dialog import Ask, AskText, Message
 from tinygpt_tui.screens.new_run import NewRunScreen, data_problem
-from tinygpt_tui.screens.runs import RunsResult, RunsScreen, age, delete_run, rename_run
+from tinygpt_tui.screens.runs import RunsResult, RunsScreen, age
 from tinygpt_tui.screens.start import Start
 from tinygpt_tui.summaries import summary
 

@@ -6,7 +6,7 @@ from tests.conftest import tiny
 from tests.readers import MODELS, both
 from tinygpt.config import MoEConfig
 from tinygpt.generation.numpy_decoder import SingleReader, suits
-from tinygpt.model.gpt import Cache
+from tinygpt.model.kv_cache import Cache
 from tinygpt.model.moe import MoE
 
 

@@ -37,7 +37,7 @@ from tinygpt.training import Loop, Outcome, begin, resume
 from tinygpt.training.evaluation import evaluate, windows
 from tinygpt.training.learner import CompiledOrEager, Learner
 from tinygpt.training.loop import PROBE_EVERY
-from tinygpt.training.session import resumed_config
+from tinygpt.training.resume import resumed_config
 
 SHAPE: dict[str, object] = {
     "gpt.layers": 2,

@@ -24,6 +24,7 @@ from textual.worker import Worker, WorkerState
 from tinygpt.errors import TinyGPTError
 from tinygpt.run import Item, RunState, current_run, read_config, request
 from tinygpt.run.control import Request
+from tinygpt.run.manage import resume_problem
 from tinygpt_tui import journal, launch, overlays
 from tinygpt_tui.attention.pane import AttentionPane, Written
 from tinygpt_tui.cellview import CellView, only_changed
@@ -39,7 +40,7 @@ from tinygpt_tui.overlays import Laid
 from tinygpt_tui.screens.dialog import Ask
 from tinygpt_tui.screens.help import HelpScreen
 from tinygpt_tui.screens.new_run import NewRunScreen
-from tinygpt_tui.screens.runs import Renamed, RunsResult, RunsScreen, resume_problem
+from tinygpt_tui.screens.runs import Renamed, RunsResult, RunsScreen
 from tinygpt_tui.screens.start import Start
 from tinygpt_tui.shell import TITLES, footer_row, header_row
 from tinygpt_tui.train.pane import TrainPane

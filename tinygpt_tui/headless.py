@@ -185,7 +185,7 @@ def _of_model(path: Path, model: str) -> Path:
 def _write(prompt: str, values: dict[str, Any], path: Path, device: str, *, as_json: bool) -> None:
     from tinygpt import load, stream  # noqa: PLC0415 - torch
     from tinygpt.config import build  # noqa: PLC0415
-    from tinygpt.training.session import choose_device  # noqa: PLC0415
+    from tinygpt.device import choose_device  # noqa: PLC0415
 
     params = _checked(values)
     checkpoint = load(path, choose_device(build({"device": device})))

@@ -45,7 +45,7 @@ def command(options: argparse.Namespace) -> int:
 def _inspect(given: dict[str, Any]) -> None:
     from tinygpt import load  # noqa: PLC0415 - torch
     from tinygpt.config import build  # noqa: PLC0415
-    from tinygpt.training.session import choose_device  # noqa: PLC0415
+    from tinygpt.device import choose_device  # noqa: PLC0415
 
     refuse_others(given, OWN, "--inspect")
     path = checkpoint_path(given, "--inspect")

@@ -134,7 +134,7 @@ def test_one_line_of_a_gigabyte(
 GIGABYTE = """
 import resource, sys
 from tinygpt.config import build
-from tinygpt.corpus import read_text
+from tinygpt.data.corpus import read_text
 from tinygpt.training import begin
 config = build({"device": "cpu", "data": sys.argv[1], "preset": "micro"})
 session = begin(config, read_text(sys.argv[1]), sys.argv[2], "run", [])

@@ -1,24 +1,22 @@
-"""Find a corpus: the exact tinyshakespeare, its offline stand-in, or any UTF-8 text file.
+"""Find a corpus: the exact tinyshakespeare, its offline substitute, or any UTF-8 text file.
 
-With nothing named, the first of these that can be had: tinyshakespeare from the user's cache, from
-a file of those bytes in the current folder, from a download whose sha256 is checked; else the
-stand-in of `tinygpt.data.shakespeare`, under its own name and with the reason. Text is never changed:
-newlines stay as they are, and so does a byte-order mark, a character (U+FEFF) like any other, so
-that `Corpus.text` and `Corpus.sha256` are of the same bytes.
+With nothing named, the first of these that is available: tinyshakespeare from the user's cache,
+from a file of those bytes in the current folder, from a download whose sha256 is checked; else the
+substitute of `tinygpt.data.shakespeare`, under its own name and with the reason. Text is never
+changed: newlines stay as they are, and so does a byte-order mark, a character (U+FEFF) like any
+other, so that `Corpus.text` and `Corpus.sha256` are of the same bytes.
 """
 
 from __future__ import annotations
 
 import hashlib
 import os
-import queue
-import threading
-import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
 from tinygpt.data import shakespeare
+from tinygpt.data.download import Download
 from tinygpt.errors import CorpusError
 from tinygpt.fields import closest
 from tinygpt.files.safe_open import bad_byte, open_regular
@@ -35,8 +33,6 @@ TRAIN_SHARE = 0.9
 T = TypeVar("T", bound="Sliced")
 
 _FILE = "tinyshakespeare.txt"
-_LONGEST_DOWNLOAD = 24
-"""Time-outs that a whole download may take: two minutes at five seconds."""
 
 
 @dataclass(frozen=True)
@@ -87,7 +83,9 @@ def find_corpus(
     if data not in ("auto", TINYSHAKESPEARE):
         return read_text(data)
     try:
-        return _tinyshakespeare(_Download(url, progress, timeout), cache or cache_folder())
+        return _tinyshakespeare(
+            Download(url, TINYSHAKESPEARE_SHA256, progress, timeout), cache or cache_folder()
+        )
     except CorpusError as error:
         if data == TINYSHAKESPEARE:
             msg = f"--data {TINYSHAKESPEARE} cannot be had ({error}): {_remedy()}"
@@ -197,7 +195,7 @@ def _standin(reason: str) -> Corpus:
         name=shakespeare.NAME,
         text=text,
         sha256=_sha256(text.encode()),
-        source=f"{standin.NAME}: {reason}; its losses do not compare with {TINYSHAKESPEARE}'s",
+        source=f"{shakespeare.NAME}: {reason}; its losses do not compare with {TINYSHAKESPEARE}'s",
     )
 
 
@@ -210,7 +208,7 @@ def _fall_back(reason: str) -> Corpus:
         raise CorpusError(msg) from error
 
 
-def _tinyshakespeare(download: _Download, cache: Path) -> Corpus:
+def _tinyshakespeare(download: Download, cache: Path) -> Corpus:
     """The exact tinyshakespeare: cached, lying in the current folder, or downloaded.
 
     Raises:
@@ -246,105 +244,3 @@ def _exact(raw: bytes, source: str) -> Corpus:
         sha256=sha256,
         source=f"{TINYSHAKESPEARE} ({source})",
     )
-
-
-class _Download:
-    """A download that gives up after `timeout` seconds without a byte.
-
-    A time-out of the HTTP client does not cover the look-up of the host's name, which can hang for
-    a minute on a machine without network; so the transfer runs in a daemon thread that is left
-    behind once it stays silent. pooch calls this object as its progress bar.
-    """
-
-    def __init__(self, url: str, progress: object | bool, timeout: float) -> None:  # noqa: FBT001
-        self.url = url
-        self.timeout = timeout
-        self.bar = None if isinstance(progress, bool) else progress
-        self.heard = time.monotonic()
-        self.left = False
-
-    def fetch(self, target: Path) -> Path:
-        """Download to `target`, which appears whole, with its sha256 checked, or not at all.
-
-        Raises:
-            CorpusError: one line that says why not.
-        """
-        import pooch  # noqa: F401, PLC0415 - imported before the clock starts
-
-        outcome: queue.SimpleQueue[Exception | None] = queue.SimpleQueue()
-        self.heard = time.monotonic()
-        last = self.heard + _LONGEST_DOWNLOAD * self.timeout
-        threading.Thread(target=self._work, args=(target, outcome), daemon=True).start()
-        while (wait := min(self.heard + self.timeout, last) - time.monotonic()) > 0:
-            try:
-                error = outcome.get(timeout=wait)
-            except queue.Empty:
-                continue
-            if error is None:
-                return target
-            raise CorpusError(self._reason(error)) from error
-        self.left = True
-        raise CorpusError(self._reason(TimeoutError()))
-
-    def _work(self, target: Path, outcome: queue.SimpleQueue[Exception | None]) -> None:
-        import pooch  # noqa: PLC0415
-
-        pooch.get_logger().setLevel("ERROR")
-        downloader = pooch.HTTPDownloader(progressbar=self, timeout=self.timeout)
-        try:
-            pooch.retrieve(
-                self.url,
-                known_hash=f"sha256:{TINYSHAKESPEARE_SHA256}",
-                fname=target.name,
-                path=target.parent,
-                downloader=downloader,
-            )
-        except Exception as error:  # noqa: BLE001 - handed to the thread that waits
-            outcome.put(error)
-        else:
-            outcome.put(None)
-
-    def _reason(self, error: Exception) -> str:
-        """Why the download failed, in a few words instead of the client's nested report."""
-        import requests  # noqa: PLC0415 - what pooch downloads with
-
-        if isinstance(error, requests.HTTPError) and error.response is not None:
-            return f"download: {self.url} answered {error.response.status_code}"
-        if isinstance(error, TimeoutError | requests.Timeout):
-            return f"no network (no answer within {self.timeout:g} s)"
-        if isinstance(error, requests.ConnectionError):
-            return f"no network ({self.url} cannot be reached)"
-        if isinstance(error, ValueError) and "hash" in str(error):
-            return f"download: {self.url} has other bytes than {TINYSHAKESPEARE}'s"
-        if isinstance(error, OSError) and error.strerror:
-            return f"download: the cache cannot be written ({error.strerror}), set TINYGPT_CACHE"
-        return f"download: {error}"
-
-    @property
-    def total(self) -> int:
-        """Bytes to come, as announced; pooch sets it."""
-        return int(getattr(self.bar, "total", 0))
-
-    @total.setter
-    def total(self, value: int) -> None:
-        if self.bar is not None:
-            self.bar.total = value  # type: ignore[attr-defined]
-
-    def update(self, size: int) -> None:
-        """Note that `size` more bytes are here; end the transfer if nobody waits for it."""
-        self.heard = time.monotonic()
-        if self.left:
-            raise TimeoutError
-        self._tell("update", size)
-
-    def reset(self) -> None:
-        """Pooch starts the bar again, to fill it exactly."""
-        self._tell("reset")
-
-    def close(self) -> None:
-        """All bytes are here."""
-        self._tell("close")
-
-    def _tell(self, method: str, *args: int) -> None:
-        if self.bar is not None:
-            getattr(self.bar, method)(*args)

@@ -19,7 +19,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from tinygpt.model.gpt import GPT, Attention, Block, Cache, FeedForward, rotate
+from tinygpt.model.gpt import GPT, Attention, Block, FeedForward, rotate
+from tinygpt.model.kv_cache import Cache
 from tinygpt.model.moe import MoE
 
 WARM_UPS = 3

@@ -15,7 +15,8 @@ from tinygpt.generation.cuda_graph_decoder import CapturedReader
 from tinygpt.generation.filters import Step, filter_steps, what_is_left
 from tinygpt.generation.numpy_decoder import SingleReader
 from tinygpt.generation.params import SamplingParams
-from tinygpt.model.gpt import GPT, Cache, evaluating
+from tinygpt.model.gpt import GPT, evaluating
+from tinygpt.model.kv_cache import Cache
 
 __all__ = ["SamplingParams", "TokenEvent", "generate", "stream", "stream_many"]
 

@@ -24,7 +24,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from tinygpt.model.gpt import GPT, Block, Cache, LayerCache
+from tinygpt.model.gpt import GPT, Block
+from tinygpt.model.kv_cache import Cache, LayerCache
 from tinygpt.model.moe import MoE
 
 Floats = NDArray[np.float32]

@@ -11,7 +11,6 @@ Letters: N tokens, D width, E experts, K experts a token, F channels inside an e
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -141,55 +140,6 @@ def balance_loss(routing: Routing) -> Tensor:
 def z_loss(routing: Routing) -> Tensor:
     """The router z-loss of ST-MoE (arXiv:2202.08906): mean squared log-partition of the logits."""
     return routing.logits.logsumexp(-1).square().mean()
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RoutingStatistics:
-    """How the tokens of a text spread over the experts, a number a layer."""
-
-    load: list[list[float]]
-    """Share of the selections, layer by expert; a layer sums to 1."""
-    entropy: list[float]
-    """Of the load, in nats: log E when uniform, 0 when one expert reads everything."""
-    worst_over_mean: list[float]
-    """Largest load over the mean load: 1 when uniform, E at worst."""
-    mean_top1: list[float]
-    """Mean probability of the likeliest selected expert: how sure the router is."""
-    dead: list[int]
-    """Experts that read nothing."""
-
-
-class RoutingTally:
-    """Adds up the routing of many batches."""
-
-    def __init__(self) -> None:
-        self._loads: list[Tensor] = []
-        self._top1: list[Tensor] = []
-        self._tokens = 0
-
-    def __bool__(self) -> bool:
-        return self._tokens > 0
-
-    def add(self, layers: list[Routing]) -> None:
-        """Count the routing of one batch, a `Routing` a layer."""
-        loads = [routing.load().cpu().double() for routing in layers]
-        top1 = [routing.weight.amax(-1).cpu().double().sum() for routing in layers]
-        if self:
-            loads = [a + b for a, b in zip(self._loads, loads, strict=True)]
-            top1 = [a + b for a, b in zip(self._top1, top1, strict=True)]
-        self._loads, self._top1 = loads, top1
-        self._tokens += len(layers[0].choice)
-
-    def statistics(self) -> RoutingStatistics:
-        """Of everything added so far."""
-        shares = [(load / load.sum()).tolist() for load in self._loads]
-        return RoutingStatistics(
-            load=shares,
-            entropy=[-sum(p * math.log(p) for p in share if p > 0) for share in shares],
-            worst_over_mean=[max(share) * len(share) for share in shares],
-            mean_top1=[top1.item() / self._tokens for top1 in self._top1],
-            dead=[share.count(0.0) for share in shares],
-        )
 
 
 class _GroupedLinear(torch.autograd.Function):

@@ -6,6 +6,7 @@ written.
 """
 
 from tinygpt.training.loop import Loop, Outcome
-from tinygpt.training.session import Session, begin, resume
+from tinygpt.training.resume import resume
+from tinygpt.training.session import Session, begin
 
 __all__ = ["Loop", "Outcome", "Session", "begin", "resume"]

@@ -16,12 +16,12 @@ from torch import Tensor
 
 from tinygpt.checkpoint import Snapshot
 from tinygpt.config import VARIANTS, RunConfig
+from tinygpt.device import product_dtype, products_in
 from tinygpt.errors import CheckpointError
 from tinygpt.model.gpt import GPT, Trace
 from tinygpt.model.moe import Routing, balance_loss, z_loss
 from tinygpt.optim import make_optimizers, schedule, set_learning_rate
-from tinygpt.training.average import Average
-from tinygpt.training.precision import product_dtype, products_in
+from tinygpt.training.weight_average import Average
 
 _FOLLOWED = "model."
 """Before the name of a weight in the training state."""

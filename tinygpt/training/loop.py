@@ -18,7 +18,7 @@ from typing import Any, Literal, TypeVar
 
 import torch
 
-from tinygpt import checkpoint
+from tinygpt import checkpoint, retention
 from tinygpt.errors import TinyGPTError
 from tinygpt.generation import decoding
 from tinygpt.run import (
@@ -147,7 +147,7 @@ class Loop:
         step = progress.step
         last = learner.over or self._time_over
         evaluated = last or step % train.eval_every == 0 or self._may_be_on_target(learner, result)
-        framed = checkpoint.film_due(step, train.film)
+        framed = retention.film_due(step, train.film)
         periodic = bool(train.checkpoint_every) and step % train.checkpoint_every == 0
         if evaluated or framed or periodic or step % train.log_every == 0:
             self._log(learner, result)
@@ -335,7 +335,7 @@ class Loop:
                 val_loss=learner.val_loss,
             )
         )
-        checkpoint.prune(self.session.path, variant, self.config.train.film, progress.best_step)
+        retention.prune(self.session.path, variant, self.config.train.film, progress.best_step)
 
     def _save_untrained(self) -> None:
         """The first frame of the film: the model before its first step."""

@@ -1,4 +1,4 @@
-"""Prepare a run to be trained: a new one, or one that was interrupted."""
+"""Everything that a training needs, put together for a new run; `resume` does it for an old one."""
 
 from __future__ import annotations
 
@@ -14,36 +14,21 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from tinygpt.checkpoint import newest_resumable
-from tinygpt.config import RunConfig, build, dotted_fields, flatten, from_tables, unflatten
+from tinygpt.config import RunConfig, flatten, unflatten
 from tinygpt.data.batches import Batches
-from tinygpt.data.corpus import KNOWN, Corpus, check_length, find_corpus, split
-from tinygpt.data.tokenizer import CharTokenizer, load_tokenizer
-from tinygpt.errors import CheckpointError, ConfigError, RunError, TinyGPTError
-from tinygpt.fields import flag
-from tinygpt.files import atomic
+from tinygpt.data.corpus import Corpus, check_length, split
+from tinygpt.data.tokenizer import CharTokenizer
+from tinygpt.device import choose_device, device_name, memory
+from tinygpt.errors import ConfigError, TinyGPTError
 from tinygpt.run import (
-    VARIANTS,
-    CheckpointRecord,
-    MetricsReader,
     ResumeRecord,
     RunWriter,
     StartRecord,
-    checkpoint_dir,
-    list_steps,
-    read_config,
     validate_run_name,
 )
-from tinygpt.run.layout import RUN_TOML, TOKENIZER
-from tinygpt.run.reader import last_end
 from tinygpt.training.evaluation import spread, windows
 from tinygpt.training.learner import Learner
 
-ENDS = ("steps", "minutes", "target_loss")
-"""Settings that say where a run ends; a resume may replace them, for itself and those after it."""
-MAY_CHANGE = frozenset({*ENDS, "data", "device", "train.threads", "train.compile"})
-"""What a resumed run may be told anew. Where the corpus lies, but not what it is: its sha256 has to
-be the same."""
 BYTES_A_PARAMETER = 16
 """Of a weight in fp32, its gradient, its momentum, its average: what training holds at least."""
 PROBE_WINDOWS = 128
@@ -86,69 +71,19 @@ def begin(config: RunConfig, corpus: Corpus, out: str, name: str, argv: list[str
     validate_run_name(name)
     check_length(corpus.text, config.gpt.context)
     tokenizer = CharTokenizer.train(corpus.text)
-    _check_prompt(config, tokenizer)
+    check_prompt(config, tokenizer)
     device = choose_device(config)
-    learners = [_learner(v, config, tokenizer, device) for v in config.variants]
+    learners = [make_learner(v, config, tokenizer, device) for v in config.variants]
     described = describe(config, corpus, argv)
     writer = RunWriter.create(Path(out, name), described, tokenizer.to_json())
-    start = _start_record(config, name, described, learners)
-    with _closed_on_failure(writer):
-        return _session(
+    start = start_record(config, name, described, learners)
+    with closed_on_failure(writer):
+        return assemble(
             writer, config, start, corpus=corpus, tokenizer=tokenizer, learners=learners
         )
 
 
-def resume(path: Path, asked: Mapping[str, object]) -> Session:
-    """Take a run up again from the newest whole checkpoint of each variant.
-
-    `asked` holds dotted names of the configuration that were named on this command line: where the
-    run ends may be told anew, the rest has to be what run.toml says.
-
-    Raises:
-        TinyGPTError: there is nothing to resume, another trainer has it, the configuration or the
-            corpus is another one.
-    """
-    stored = stored_settings(path)
-    config = resumed_config(stored, asked, path)
-    corpus = _same_corpus(stored, config, path)
-    tokenizer = load_tokenizer(path / TOKENIZER)
-    check_length(corpus.text, config.gpt.context)
-    _check_prompt(config, tokenizer)
-    device = choose_device(config)
-    # Read before the run is opened: where nothing can be resumed, its state stays as it was.
-    there = {variant: list_steps(path, variant) for variant in config.variants}
-    learners, notes = _restored(config, path, tokenizer, device)
-    models = {v.variant: v.progress.step for v in learners}
-    end = last_end(path)
-    if end is not None and end.state == "done":  # else its end alone is missing, and is written now
-        _refuse_done(config, learners, path)
-    writer = RunWriter.open(path, step=min(models.values()))
-    again = ResumeRecord(
-        time=time.time(),
-        step=min(models.values()),
-        models=models,
-        note="; ".join(notes) or None,
-        ends={name: end for name in ENDS if (end := getattr(config, name)) is not None},
-    )
-    with _closed_on_failure(writer):
-        if {v: list_steps(path, v) for v in models} != there:
-            raise RunError(f"{path} was trained on meanwhile: try again")
-        if writer.empty:  # killed before its first record
-            described = {"versions": versions(), **{k: _plainly(v) for k, v in stored.items()}}
-            writer.append(_start_record(config, path.name, described, learners))
-        _remove_later(path, models)
-        return _session(
-            writer,
-            config,
-            again,
-            corpus=corpus,
-            tokenizer=tokenizer,
-            learners=learners,
-            notes=notes,
-        )
-
-
-def _start_record(
+def start_record(
     config: RunConfig, name: str, described: Mapping[str, Any], learners: Sequence[Learner]
 ) -> StartRecord:
     """The first record of a run; `described` is what run.toml holds."""
@@ -163,50 +98,6 @@ def _start_record(
         context=config.gpt.context,
         batch_tokens=config.batch_tokens,
     )
-
-
-def _plainly(value: Any) -> Any:
-    """Of what somebody's run.toml holds, that which a record can: no dates."""
-    if isinstance(value, Mapping):
-        return {key: kept for key, v in value.items() if (kept := _plainly(v)) is not None}
-    return value if isinstance(value, str | int | float | bool) else None
-
-
-def stored_settings(path: Path) -> dict[str, Any]:
-    """run.toml, with the ends that the last resume was given.
-
-    Raises:
-        RunError: run.toml cannot be read.
-    """
-    stored = read_config(path)
-    for item in MetricsReader(path).read_all():
-        if isinstance(item, ResumeRecord) and item.ends is not None:
-            stored = {name: value for name, value in stored.items() if name not in ENDS}
-            stored.update({name: item.ends[name] for name in ENDS if name in item.ends})
-    return stored
-
-
-def resumed_config(stored: Mapping[str, Any], asked: Mapping[str, object], path: Path) -> RunConfig:
-    """The stored configuration with what may change on a resume.
-
-    Raises:
-        ConfigError: `asked` differs in anything else; it names the flag and both values.
-    """
-    known = dict(dotted_fields())
-    kept = {name: value for name, value in from_tables(stored).items() if name in known}
-    if asked.keys() & {"steps", "minutes"}:  # a new end replaces the old one
-        kept = {name: value for name, value in kept.items() if name not in ("steps", "minutes")}
-    new = {name: value for name, value in asked.items() if name in MAY_CHANGE}
-    config = build({**kept, **new}, preset_applies=False)
-    was = flatten(config)
-    now = flatten(build({**kept, **asked}, preset_applies=False))
-    for name in asked:
-        if name not in MAY_CHANGE and now.get(name) != was.get(name):
-            raise ConfigError(
-                f"{flag(name)} is {now.get(name)!r}, and {path} was begun with {was.get(name)!r}: "
-                "leave it out to resume, or start a new run"
-            )
-    return config
 
 
 def describe(config: RunConfig, corpus: Corpus, argv: list[str]) -> dict[str, Any]:
@@ -239,42 +130,8 @@ def versions() -> dict[str, str]:
     return {"tinygpt-tui": own, "torch": torch.__version__, "python": platform.python_version()}
 
 
-def choose_device(config: RunConfig) -> str:
-    """The device to compute on, with the CPU threads set that were asked for.
-
-    Raises:
-        ConfigError: the one that was named is not there.
-    """
-    if config.train.threads:
-        torch.set_num_threads(config.train.threads)
-    available = {
-        "cuda": torch.cuda.is_available(),
-        "mps": torch.backends.mps.is_available(),
-        "cpu": True,
-    }
-    device = config.device
-    if device == "auto":
-        return next(name for name, there in available.items() if there)
-    if not available[device]:
-        raise ConfigError(
-            f"--device {device} is not available here: use --device "
-            + " or ".join(name for name, there in available.items() if there)
-        )
-    return device
-
-
-def device_name(device: str, product_dtype: torch.dtype) -> str:
-    """A device for people: its kind, which, and what it multiplies in if that is not fp32."""
-    half = ", bf16" if product_dtype == torch.bfloat16 else ""
-    if device == "cuda":
-        return f"cuda ({torch.cuda.get_device_name()}{half})"
-    threads = torch.get_num_threads()
-    many = "s" if threads > 1 else ""
-    return f"cpu ({threads} thread{many}{half})" if device == "cpu" else device
-
-
 @contextmanager
-def _closed_on_failure(writer: RunWriter) -> Iterator[None]:
+def closed_on_failure(writer: RunWriter) -> Iterator[None]:
     """Give the run's lock back if the session does not come about."""
     try:
         yield
@@ -283,7 +140,7 @@ def _closed_on_failure(writer: RunWriter) -> Iterator[None]:
         raise
 
 
-def _session(
+def assemble(
     writer: RunWriter,
     config: RunConfig,
     first: StartRecord | ResumeRecord,
@@ -315,46 +172,6 @@ def _session(
     return session
 
 
-def _restored(
-    config: RunConfig, path: Path, tokenizer: CharTokenizer, device: str
-) -> tuple[list[Learner], list[str]]:
-    """Each variant at its newest whole checkpoint, and what was passed over for that."""
-    learners, notes = [], []
-    reported = _with_checkpoints(path)
-    for variant in config.variants:
-        if variant not in reported:
-            notes.append(f"{variant} had no checkpoint yet: it begins again")
-            learners.append(_learner(variant, config, tokenizer, device))
-            continue
-        try:
-            snapshot, problems = newest_resumable(path, variant)
-        except CheckpointError as error:
-            raise RunError(f"there is nothing to resume in {path}: {error}") from error
-        if snapshot.config != config.model_config(variant, tokenizer.vocab_size):
-            raise CheckpointError(
-                f"the {variant} checkpoint of step {snapshot.step} was made for another model than "
-                f"{path / RUN_TOML} describes"
-            )
-        learner = _learner(variant, config, tokenizer, device)
-        learner.restore(snapshot)
-        if not learner.on_target:  # of this session's target, which may be lower than the last
-            learner.progress.seconds_to_target = None
-        folder = checkpoint_dir(path, variant, snapshot.step)
-        notes += [f"{problem}; resuming from {folder.name} instead" for problem in problems]
-        learners.append(learner)
-    return learners, notes
-
-
-def _with_checkpoints(path: Path) -> set[str]:
-    """The variants that have a checkpoint, or had one: a run that was killed within its first
-    seconds has none, and loses nothing by beginning again."""
-    there = {v for v in VARIANTS if list_steps(path, v)}
-    if len(there) == len(VARIANTS):  # no need to read all records a second time
-        return there
-    items = MetricsReader(path).read_all()
-    return there | {item.model for item in items if isinstance(item, CheckpointRecord)}
-
-
 def _refuse_too_large(config: RunConfig, vocab_size: int, device: str) -> None:
     """Asked first: a system that promises more memory than it has kills who takes the promise up.
 
@@ -373,7 +190,12 @@ def _too_large(what: str, total: int) -> str:
     )
 
 
-def _learner(variant: str, config: RunConfig, tokenizer: CharTokenizer, device: str) -> Learner:
+def make_learner(variant: str, config: RunConfig, tokenizer: CharTokenizer, device: str) -> Learner:
+    """One variant before its first step.
+
+    Raises:
+        ConfigError: it does not fit the memory of the device.
+    """
     _refuse_too_large(config, tokenizer.vocab_size, device)
     try:
         return Learner(variant, config, tokenizer.vocab_size, device)
@@ -382,53 +204,8 @@ def _learner(variant: str, config: RunConfig, tokenizer: CharTokenizer, device: 
         raise ConfigError(_too_large(variant, total)) from error
 
 
-def memory(device: str) -> int:
-    """Bytes that the device has, in use or not."""
-    if device == "cuda":
-        return torch.cuda.get_device_properties(0).total_memory
-    import psutil  # type: ignore[import-untyped,unused-ignore]  # noqa: PLC0415 - 15 ms
-
-    return int(psutil.virtual_memory().total)
-
-
-def _refuse_done(config: RunConfig, learners: list[Learner], path: Path) -> None:
-    """A run whose end is behind it needs a later one."""
-    step = max(v.progress.step for v in learners)
-    spent = max(v.progress.wall_seconds for v in learners) / 60
-    if config.minutes and spent >= config.minutes:
-        raise RunError(f"{path} has used its {config.minutes:g} minutes: name more --minutes")
-    if not all(v.over for v in learners):
-        return
-    if config.steps is not None and step >= config.steps:
-        raise RunError(f"{path} is done at step {step}: name a later end, as --steps {2 * step}")
-    raise RunError(
-        f"{path} has reached --target-loss {config.target_loss:g} at step {step}: name a lower one"
-    )
-
-
-def _remove_later(path: Path, models: Mapping[str, int]) -> None:
-    """Delete checkpoints past the resumed steps: torn ones, or what will be trained again."""
-    for variant, step in models.items():
-        for later in list_steps(path, variant):
-            if later > step:
-                atomic.remove_directory(checkpoint_dir(path, variant, later))
-
-
-def _same_corpus(stored: Mapping[str, Any], config: RunConfig, path: Path) -> Corpus:
-    """The corpus that the run was begun with, found again and compared."""
-    said = stored.get("corpus")
-    said = said if isinstance(said, Mapping) else {}
-    name = said.get("name")
-    corpus = find_corpus(name if config.data == "auto" and name in KNOWN else config.data)
-    if corpus.sha256 != said.get("sha256"):
-        raise RunError(
-            f"the corpus of {path} has changed: {corpus.source} has the sha256 "
-            f"{corpus.sha256[:12]}…, and the run was begun with {str(said.get('sha256'))[:12]}…"
-        )
-    return corpus
-
-
-def _check_prompt(config: RunConfig, tokenizer: CharTokenizer) -> None:
+def check_prompt(config: RunConfig, tokenizer: CharTokenizer) -> None:
+    """Raises ConfigError for a sample prompt with characters that the corpus lacks."""
     try:
         tokenizer.encode(config.train.sample_prompt)
     except TinyGPTError as error:

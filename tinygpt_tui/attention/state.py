@@ -71,7 +71,7 @@ class Seen:
 
     @cached_property
     def rollout(self) -> Floats:
-        """(L, T, T): see `tinygpt.analysis.heads.rollout`, which needs torch and so is none of ours."""
+        """(L, T, T): see `tinygpt.analysis.heads.rollout`, which needs torch."""
         mixed = (self.means + np.eye(self.size, dtype=np.float32)) / 2
         layers = [mixed[0]]
         for layer in mixed[1:]:

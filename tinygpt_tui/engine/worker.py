@@ -24,11 +24,11 @@ import torch
 from tinygpt.checkpoint import Checkpoint, load
 from tinygpt.config import build
 from tinygpt.data.corpus import find_corpus
+from tinygpt.device import choose_device
 from tinygpt.errors import TinyGPTError
 from tinygpt.generation.decoding import TokenEvent, stream
 from tinygpt.generation.params import SamplingParams
 from tinygpt.run import checkpoint_dir, list_steps, parse_step
-from tinygpt.training.session import choose_device
 from tinygpt_tui.engine import protocol
 from tinygpt_tui.engine.looking import Found, Surveying, look
 from tinygpt_tui.engine.protocol import (

@@ -12,6 +12,7 @@ from typing import Any
 
 import torch
 
+from tinygpt.config import RunConfig
 from tinygpt.errors import ConfigError
 
 
@@ -41,3 +42,46 @@ def _multiplies_bf16(device: str) -> bool:
     # AMX, or the dot products of AVX-512; every processor with the first has the second.
     has_dot_product = getattr(torch.cpu, "_is_avx512_bf16_supported", lambda: False)
     return device == "cpu" and bool(has_dot_product())
+
+
+def choose_device(config: RunConfig) -> str:
+    """The device to compute on, with the CPU threads set that were asked for.
+
+    Raises:
+        ConfigError: the one that was named is not there.
+    """
+    if config.train.threads:
+        torch.set_num_threads(config.train.threads)
+    available = {
+        "cuda": torch.cuda.is_available(),
+        "mps": torch.backends.mps.is_available(),
+        "cpu": True,
+    }
+    device = config.device
+    if device == "auto":
+        return next(name for name, there in available.items() if there)
+    if not available[device]:
+        raise ConfigError(
+            f"--device {device} is not available here: use --device "
+            + " or ".join(name for name, there in available.items() if there)
+        )
+    return device
+
+
+def device_name(device: str, product_dtype: torch.dtype) -> str:
+    """A device for people: its kind, which, and what it multiplies in if that is not fp32."""
+    half = ", bf16" if product_dtype == torch.bfloat16 else ""
+    if device == "cuda":
+        return f"cuda ({torch.cuda.get_device_name()}{half})"
+    threads = torch.get_num_threads()
+    many = "s" if threads > 1 else ""
+    return f"cpu ({threads} thread{many}{half})" if device == "cpu" else device
+
+
+def memory(device: str) -> int:
+    """Bytes that the device has, in use or not."""
+    if device == "cuda":
+        return torch.cuda.get_device_properties(0).total_memory
+    import psutil  # type: ignore[import-untyped,unused-ignore]  # noqa: PLC0415 - 15 ms
+
+    return int(psutil.virtual_memory().total)
