@@ -31,7 +31,7 @@ from tinygpt.run.manage import resume_problem
 from tinygpt.run.reader import MetricsReader, last_end
 from tinygpt.training import Loop, begin, resume
 from tinygpt.training.resume import stored_settings
-from tinygpt_tui import palette
+from tinygpt_tui import theme
 from tinygpt_tui.app import choose_run, planned_minutes
 from tinygpt_tui.cli import find_run
 from tinygpt_tui.experts import loads
@@ -277,7 +277,7 @@ def draw(state: RunState, history: History | None) -> None:
         assert [width(row) for row in rows] == [columns] * lines
         assert all(line.isprintable() for line in plain(rows))
         for span in (span for row in rows for span in row):
-            assert palette.style(span.style).link is None
+            assert theme.style(span.style).link is None
     for variant in history.variants.values():
         if variant.routing:
             loads.load_block(variant.routings, 71, 13)

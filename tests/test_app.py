@@ -14,7 +14,7 @@ from tinygpt_tui import cli
 from tinygpt_tui.app import LabApp, choose_run
 from tinygpt_tui.cellview import CellView
 from tinygpt_tui.follow import News
-from tinygpt_tui.keys import CHARTS, GENERAL, RUN
+from tinygpt_tui.keymap import CHARTS, GENERAL, RUN
 from tinygpt_tui.render.cells import plain
 from tinygpt_tui.screens.dialog import Ask, AskText
 from tinygpt_tui.screens.help import HelpScreen, help_text

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from tests import snapshots
 from tests.looks import HEADS, LAYERS, seen, weights
-from tinygpt_tui import palette
+from tinygpt_tui import theme
 from tinygpt_tui.attention import layout, state, view
 from tinygpt_tui.attention.state import LADDER, Choice, Pin, Seen
 from tinygpt_tui.attention.view import Scene
@@ -189,7 +189,7 @@ def test_the_window_stays_until_the_cursor_leaves_it() -> None:
 
 def test_the_picture_has_a_rectangle_for_each_half_and_no_gap() -> None:
     rows = view.tab(scene(seen(29), (80, 22), level="head"), 80, 22)
-    made = svg(rows, palette.style)
+    made = svg(rows, theme.style)
     assert made.startswith("<svg")
     assert made.count("<rect") > 100
     assert "▀" not in made

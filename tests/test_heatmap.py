@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
-from tinygpt_tui import palette
+from tinygpt_tui import theme
 from tinygpt_tui.render import heatmap
 from tinygpt_tui.render.cells import Span, plain, width
 from tinygpt_tui.render.heatmap import (
@@ -169,9 +169,9 @@ def luminance(colour: str) -> float:
     return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
 
 
-@pytest.mark.parametrize("name", palette.MAPS)
+@pytest.mark.parametrize("name", theme.MAPS)
 def test_every_level_is_brighter_and_of_the_cube(name: str) -> None:
-    colours = palette.MAPS[name]
+    colours = theme.MAPS[name]
     assert len(colours) == LEVELS
     brightness = [luminance(colour) for colour in colours]
     assert all(a < b for a, b in pairwise(brightness))
@@ -183,12 +183,12 @@ def test_every_level_is_brighter_and_of_the_cube(name: str) -> None:
 
 @pytest.mark.parametrize("dark", [True, False])
 def test_styles_of_the_palette(dark: bool) -> None:  # noqa: FBT001
-    found = palette.style("viridis.3/magma.5", dark=dark)
+    found = theme.style("viridis.3/magma.5", dark=dark)
     assert found.color is not None
     assert found.bgcolor is not None
     assert (found.color.name, found.bgcolor.name) == ("#005faf", "#af005f")
-    assert palette.style("/viridis.3", dark=dark).color is None
-    assert palette.style("bright/viridis.3+reverse", dark=dark).reverse
+    assert theme.style("/viridis.3", dark=dark).color is None
+    assert theme.style("bright/viridis.3+reverse", dark=dark).reverse
 
 
 sizes = st.integers(1, 37)

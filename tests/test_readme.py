@@ -3,7 +3,7 @@
 import os
 from pathlib import Path
 
-from tinygpt_tui.keys import GROUPS
+from tinygpt_tui.keymap import GROUPS
 
 README = Path(__file__).resolve().parent.parent / "README.md"
 BEGIN, END = "compares -->\n", "<!-- end of keys -->"

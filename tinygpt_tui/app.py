@@ -25,7 +25,7 @@ from tinygpt.errors import TinyGPTError
 from tinygpt.run import Item, RunState, current_run, read_config, request
 from tinygpt.run.control import Request
 from tinygpt.run.manage import resume_problem
-from tinygpt_tui import journal, launch, overlays
+from tinygpt_tui import launch, log, overlays
 from tinygpt_tui.attention.pane import AttentionPane, Written
 from tinygpt_tui.cellview import CellView, only_changed
 from tinygpt_tui.engine.client import Engine
@@ -34,8 +34,7 @@ from tinygpt_tui.follow import Followed, Follower, News
 from tinygpt_tui.generate.pane import GeneratePane
 from tinygpt_tui.harmless import HARMLESS
 from tinygpt_tui.history import History
-from tinygpt_tui.keyboard import OneKeyAtATime
-from tinygpt_tui.keys import CHARTS, EXPERTS, GENERAL, LOOK, RUN, WRITE, Key, bindings
+from tinygpt_tui.keymap import CHARTS, EXPERTS, GENERAL, LOOK, RUN, WRITE, Key, bindings
 from tinygpt_tui.overlays import Laid
 from tinygpt_tui.screens.dialog import Ask
 from tinygpt_tui.screens.help import HelpScreen
@@ -43,6 +42,7 @@ from tinygpt_tui.screens.new_run import NewRunScreen
 from tinygpt_tui.screens.runs import Renamed, RunsResult, RunsScreen
 from tinygpt_tui.screens.start import Start
 from tinygpt_tui.shell import TITLES, footer_row, header_row
+from tinygpt_tui.textual_patches import OneKeyAtATime
 from tinygpt_tui.train.pane import TrainPane
 
 TABS = tuple(TITLES)
@@ -116,7 +116,7 @@ class LabApp(OneKeyAtATime[int]):
         ends = select.poll()
         ends.register(0, 0)
         if any(event & (select.POLLHUP | select.POLLERR) for _, event in ends.poll(0)):
-            journal.note("the terminal is gone")
+            log.note("the terminal is gone")
             self.engine.close()
             os._exit(128 + signal.SIGHUP)  # there is nobody to restore anything for
 
@@ -243,7 +243,7 @@ class LabApp(OneKeyAtATime[int]):
             self.experts.news(self.history)
         if news.error != self.train.scene.error:
             if news.error:
-                journal.note(news.error)
+                log.note(news.error)
             self.train.update_scene(error=news.error)
         self.train.news(news.state, news.machine)
         if news.kept is not None:
@@ -521,17 +521,17 @@ class LabApp(OneKeyAtATime[int]):
         """A worker that failed says so; the app goes on."""
         error = event.worker.error
         if event.state == WorkerState.ERROR and error is not None:
-            journal.note(f"worker {event.worker.name} failed", error)
+            log.note(f"worker {event.worker.name} failed", error)
             self.complain(f"{type(error).__name__}: {error} (see {journal.path()})")
 
     def _handle_exception(self, error: Exception) -> None:
         """Textual shows what ended the app, and forgets it."""
-        journal.note("the app ended", error)
+        log.note("the app ended", error)
         super()._handle_exception(error)
 
     def complain(self, sentence: str) -> None:
         """An error becomes a message, not a crash."""
-        journal.note(sentence)
+        log.note(sentence)
         self.notify(sentence, severity="error", timeout=10, markup=False)
 
 

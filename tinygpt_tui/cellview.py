@@ -15,7 +15,7 @@ from textual.geometry import Region
 from textual.strip import Strip
 from textual.widget import Widget
 
-from tinygpt_tui import palette
+from tinygpt_tui import theme
 from tinygpt_tui.render.cells import Row
 
 APART = 8
@@ -60,7 +60,7 @@ class CellView(Widget):
 @lru_cache(maxsize=4096)
 def on(base: Style, name: str, dark: bool, mono: bool) -> Style:  # noqa: FBT001 - for the cache
     """A named style on that of the widget; a map has hundreds in a frame."""
-    return base + palette.style(name, dark=dark, mono=mono)
+    return base + theme.style(name, dark=dark, mono=mono)
 
 
 def changed(before: Row, after: Row, width: int) -> list[tuple[int, int]]:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from tinygpt.escape import printable
 from tinygpt.run import RunState
-from tinygpt_tui.keys import Key
+from tinygpt_tui.keymap import Key
 from tinygpt_tui.render.cells import Row, Span, fit, row, width
 from tinygpt_tui.render.states import badge
 

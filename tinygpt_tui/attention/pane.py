@@ -19,7 +19,7 @@ from textual.timer import Timer
 from tinygpt.analysis import export
 from tinygpt.data.tokenizer import summarize
 from tinygpt.files import atomic
-from tinygpt_tui import palette
+from tinygpt_tui import theme
 from tinygpt_tui.attention import layout, state, view
 from tinygpt_tui.attention.browser import Browser
 from tinygpt_tui.attention.state import COLOURS, FACTORS, MODES, POOLINGS, SCALES, Choice
@@ -30,10 +30,10 @@ from tinygpt_tui.generate import memory
 from tinygpt_tui.generate.pane import save_problem
 from tinygpt_tui.generate.prompt import PromptArea
 from tinygpt_tui.generate.screens import Pick, Picked, with_known
-from tinygpt_tui.keys import LOOK, bindings
-from tinygpt_tui.palette import NAMES
+from tinygpt_tui.keymap import LOOK, bindings
 from tinygpt_tui.render.svg import svg
 from tinygpt_tui.screens.dialog import AskText
+from tinygpt_tui.theme import NAMES
 
 FRAME = 0.03
 """Seconds between two frames that only answers of the engine ask for."""
@@ -564,7 +564,7 @@ class AttentionPane(Container):
     def _picture(self) -> str:
         dark = self.app.current_theme.dark
         rows = self.query_one("#looked", CellView).rows
-        return svg(rows, lambda name: palette.style(name, dark=dark), dark=dark)
+        return svg(rows, lambda name: theme.style(name, dark=dark), dark=dark)
 
 
 def file_problem(name: str) -> str | None:

@@ -11,7 +11,7 @@ import numpy as np
 from rich.cells import cell_len
 
 from tinygpt.escape import printable
-from tinygpt_tui import palette
+from tinygpt_tui import theme
 from tinygpt_tui.attention.layout import Frame, Plan, frame, map_size, plan, thumbnails
 from tinygpt_tui.attention.state import UNITS, Choice, Pin, Seen, chance, order
 from tinygpt_tui.generate.flow import Flow
@@ -107,7 +107,7 @@ def title(scene: Scene, shown: Seen, columns: int) -> Row:
     """Model, head, and what this head does; at the right, whether a look is on its way."""
     choice = scene.choice
     dot = Span(" - " if choice.ascii else " · ", "faint")
-    name = palette.NAMES.get(shown.variant, shown.variant)
+    name = theme.NAMES.get(shown.variant, shown.variant)
     model = row(
         " ", Span(name, f"{shown.variant}.bold"), " ", Span(f"{shown.step:,}", "strong"), dot
     )
@@ -346,7 +346,7 @@ def fitted_block(rows: list[Row], columns: int) -> list[Row]:
 
 def map_title(shown: Seen, what: str, columns: int, sign: str) -> Row:
     """Over a map of two: what it is of."""
-    name = palette.NAMES.get(shown.variant, shown.variant)
+    name = theme.NAMES.get(shown.variant, shown.variant)
     style = f"{shown.variant}.bold"
     words = f" {shown.step:,} {what}"
     return fit(row(Span(f"{sign}{name}", style), Span(words, "text")), columns)

@@ -14,7 +14,7 @@ from typing import IO, TypeAlias
 import msgspec
 
 from tinygpt.escape import printable
-from tinygpt_tui import journal
+from tinygpt_tui import log
 from tinygpt_tui.engine import protocol
 from tinygpt_tui.engine.protocol import Failed, Opened, Reply, Request, Stop, Tokens
 from tinygpt_tui.launch import environment
@@ -106,7 +106,7 @@ class Engine:
                 errors.seek(0)
                 lines = errors.read().decode(errors="replace").strip().splitlines()
                 why = printable(lines[-1].strip()) if lines else f"exit status {status}"
-                journal.note("the engine ended:\n" + "\n".join(lines[-50:]))
+                log.note("the engine ended:\n" + "\n".join(lines[-50:]))
                 self._process = None
                 self._fail_all(f"the engine ended: {why}")
 

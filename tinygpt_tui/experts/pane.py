@@ -23,7 +23,7 @@ from tinygpt_tui.experts import view
 from tinygpt_tui.experts.desk import Desk
 from tinygpt_tui.generate.screens import with_known
 from tinygpt_tui.history import History
-from tinygpt_tui.keys import EXPERTS, bindings
+from tinygpt_tui.keymap import EXPERTS, bindings
 
 FRAME = 0.6
 """Seconds that a checkpoint of the film is seen, at least."""

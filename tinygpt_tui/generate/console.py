@@ -14,7 +14,7 @@ from tinygpt_tui.generate.settings import PRESETS, as_dict, chain_words
 from tinygpt_tui.generate.tree import Text, Tree
 from tinygpt_tui.generate.view import COLOURS, Look, Side
 from tinygpt_tui.known import known_characters, unknown_characters
-from tinygpt_tui.palette import NAMES
+from tinygpt_tui.theme import NAMES
 
 SAMPLES = 5
 

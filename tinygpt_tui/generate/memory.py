@@ -11,7 +11,7 @@ from tinygpt.errors import ConfigError
 from tinygpt.files import atomic
 from tinygpt.files.safe_open import read_text
 from tinygpt.generation.params import SamplingParams
-from tinygpt_tui import journal
+from tinygpt_tui import log
 from tinygpt_tui.generate.settings import as_dict, from_dict
 
 MOST = 500
@@ -80,4 +80,4 @@ def _write(name: str, value: object) -> None:
 
 
 def _file(name: str) -> Path:
-    return journal.path().with_name(name)
+    return log.path().with_name(name)

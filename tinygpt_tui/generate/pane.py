@@ -43,10 +43,10 @@ from tinygpt_tui.generate.settings import (
     with_preset,
 )
 from tinygpt_tui.generate.tree import Text, reproducible
-from tinygpt_tui.keys import WRITE, bindings
-from tinygpt_tui.palette import NAMES
+from tinygpt_tui.keymap import WRITE, bindings
 from tinygpt_tui.render.cells import Row, beside, fit
 from tinygpt_tui.screens.dialog import Ask, AskText
+from tinygpt_tui.theme import NAMES
 
 FRAME = 0.08
 """Seconds between two frames that only new tokens ask for."""

@@ -11,7 +11,7 @@ from textual.binding import Binding, BindingType
 from textual.message import Message
 from textual.widgets import Input, TextArea
 
-from tinygpt_tui import palette
+from tinygpt_tui import theme
 
 
 class PromptArea(TextArea):
@@ -56,7 +56,7 @@ class PromptArea(TextArea):
         line = super().get_line(line_index)
         unknown = self._unknown(line.plain)
         if unknown:
-            style = palette.style("unknown", dark=self.app.current_theme.dark)
+            style = theme.style("unknown", dark=self.app.current_theme.dark)
             for place, character in enumerate(line.plain):
                 if character in unknown:
                     line.stylize(style, place, place + 1)

@@ -14,8 +14,8 @@ from textual.widgets.option_list import Option
 from tinygpt.data.tokenizer import summarize
 from tinygpt.escape import printable
 from tinygpt_tui.generate.tree import Tree
-from tinygpt_tui.palette import NAMES
 from tinygpt_tui.screens.dialog import Ask, Dialog
+from tinygpt_tui.theme import NAMES
 
 
 class Picked(NamedTuple):

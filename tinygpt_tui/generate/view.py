@@ -13,7 +13,7 @@ from rich.cells import cell_len
 
 from tinygpt.escape import printable
 from tinygpt.generation.params import SamplingParams
-from tinygpt_tui import palette
+from tinygpt_tui import theme
 from tinygpt_tui.engine.protocol import Token
 from tinygpt_tui.generate.flow import Cell, Flow
 from tinygpt_tui.generate.settings import SETTINGS, Setting, chain_words, shown
@@ -121,7 +121,7 @@ def legend(look: Look, text: Text | None, columns: int) -> Row:
         if not experts:
             return fit(row(Span(" expert: Dense has none", "muted")), columns)
         parts += [Span(f"of layer {look.layer} ", "muted")]
-        for expert in range(min(experts, palette.EXPERTS)):
+        for expert in range(min(experts, theme.EXPERTS)):
             parts += [Span(f" {mark} {expert}", f"expert.{expert}")]
     else:
         bounds = BOUNDS[look.colour]
@@ -374,7 +374,7 @@ def _entry(text: Text, columns: int, look: Look, *, active: bool, film: bool, ru
     parts += ["writing"] if text.writing else []
     mark = (">" if look.ascii else "▸") if active else " "
     dot = " - " if look.ascii else " · "
-    name = palette.NAMES.get(variant, "waiting")
+    name = theme.NAMES.get(variant, "waiting")
     style = f"{variant}.bold" if variant else "muted"
     words = "".join(f"{dot}{part}" for part in parts)
     cells = row(Span(f"{mark} {name}", style), Span(words, "strong" if active else "muted"))

@@ -9,7 +9,7 @@ from rich.cells import cell_len, set_cell_size
 
 
 class Span(NamedTuple):
-    """Text in one style, named as in `tinygpt_tui.palette`; "" is the terminal's own."""
+    """Text in one style, named as in `tinygpt_tui.theme`; "" is the terminal's own."""
 
     text: str
     style: str = ""

@@ -16,7 +16,7 @@ from textual.widget import Widget
 from textual.widgets import Input, OptionList, Static
 from textual.widgets.option_list import Option
 
-from tinygpt_tui import palette
+from tinygpt_tui import theme
 
 Result = TypeVar("Result")
 
@@ -68,7 +68,7 @@ class Dialog(ModalScreen[Result | None], Generic[Result]):
 
     def style(self, name: str) -> str:
         """A name of the palette as rich takes it."""
-        return str(palette.style(name, dark=self.app.current_theme.dark))
+        return str(theme.style(name, dark=self.app.current_theme.dark))
 
     def action_leave(self) -> None:
         """Back, with nothing decided."""

@@ -7,7 +7,7 @@ from textual.containers import VerticalScroll
 from textual.screen import ModalScreen
 from textual.widgets import Static
 
-from tinygpt_tui.keys import GROUPS
+from tinygpt_tui.keymap import GROUPS
 
 
 class HelpScreen(ModalScreen[None]):

@@ -25,9 +25,9 @@ from tinygpt.fields import choices, convert, flag
 from tinygpt.run import list_runs, new_run_name, validate_run_name
 from tinygpt_tui import estimate as costs
 from tinygpt_tui.machine import read_machine
-from tinygpt_tui.palette import NAMES
 from tinygpt_tui.screens.dialog import Dialog
 from tinygpt_tui.summaries import summary
+from tinygpt_tui.theme import NAMES
 
 NAME = "name"
 FIELDS = dict(dotted_fields())

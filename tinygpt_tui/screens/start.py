@@ -15,7 +15,7 @@ from textual.widgets.option_list import Option
 from tinygpt.config import PRESETS
 from tinygpt.escape import printable
 from tinygpt_tui import estimate as costs
-from tinygpt_tui import palette
+from tinygpt_tui import theme
 
 # The reason for each is in tinygpt/config.py.
 _MADE_FOR = {
@@ -117,7 +117,7 @@ class Start(Widget):
         self.post_message(_Speed(costs.machine_speed()))
 
     def _style(self, name: str) -> str:
-        return str(palette.style(name, dark=self.app.current_theme.dark))
+        return str(theme.style(name, dark=self.app.current_theme.dark))
 
     def _top(self) -> Text:
         strong = self._style("strong")

@@ -14,13 +14,13 @@ from tinygpt.escape import printable
 from tinygpt.run import RunState
 from tinygpt_tui.history import History, VariantHistory
 from tinygpt_tui.machine import Machine
-from tinygpt_tui.palette import NAMES
 from tinygpt_tui.render import numbers
 from tinygpt_tui.render.bars import load_bars, progress
 from tinygpt_tui.render.cells import Row, Span, beside, fit, row, width
 from tinygpt_tui.render.curves import View, chart
 from tinygpt_tui.render.sampling import time_ticks
 from tinygpt_tui.render.table import Column, table
+from tinygpt_tui.theme import NAMES
 from tinygpt_tui.train.curves import (
     Overlay,
     averages,
