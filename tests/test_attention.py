@@ -18,7 +18,7 @@ from tests.test_checkpoint import TOKENIZER, snapshot
 from tinygpt import checkpoint
 from tinygpt.data.tokenizer import save_tokenizer
 from tinygpt_tui.app import LabApp
-from tinygpt_tui.attention.browser import Browser
+from tinygpt_tui.attention.controller import Browser
 from tinygpt_tui.attention.pane import file_problem
 from tinygpt_tui.cellview import CellView
 from tinygpt_tui.engine.protocol import Failed, Line, Look, Pick, Request, Survey, Surveyed

@@ -25,7 +25,7 @@ from tinygpt_tui.engine.protocol import (
     Surveyed,
 )
 from tinygpt_tui.experts import answers, loads, table
-from tinygpt_tui.experts.desk import PICKED, Desk
+from tinygpt_tui.experts.controller import PICKED, Desk
 from tinygpt_tui.experts.table import Sorting
 from tinygpt_tui.experts.view import VIEWS, Scene, slider, tab
 from tinygpt_tui.history import History

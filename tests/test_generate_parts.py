@@ -15,7 +15,7 @@ from tinygpt.generation.filters import chain
 from tinygpt.generation.params import SamplingParams
 from tinygpt_tui.engine.protocol import Ended, Opened, Reply, Request, Stop, Token, Tokens, Write
 from tinygpt_tui.generate import memory, settings
-from tinygpt_tui.generate.console import Console
+from tinygpt_tui.generate.controller import Console
 from tinygpt_tui.generate.flow import Flow
 from tinygpt_tui.generate.settings import BY_NAME, PRESETS, SETTINGS
 from tinygpt_tui.generate.tree import Text, Tree, reproducible

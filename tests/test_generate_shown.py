@@ -13,7 +13,7 @@ from tinygpt.generation.params import SamplingParams
 from tinygpt_tui.app import LabApp
 from tinygpt_tui.cellview import CellView
 from tinygpt_tui.engine.protocol import Opened
-from tinygpt_tui.generate.console import Console
+from tinygpt_tui.generate.controller import Console
 from tinygpt_tui.generate.view import Side
 
 WORDS = "a bad cab\ndeed a bee\nace cede dab add bead "

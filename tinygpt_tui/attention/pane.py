@@ -21,7 +21,7 @@ from tinygpt.data.tokenizer import summarize
 from tinygpt.files import atomic
 from tinygpt_tui import theme
 from tinygpt_tui.attention import layout, state, view
-from tinygpt_tui.attention.browser import Browser
+from tinygpt_tui.attention.controller import Browser
 from tinygpt_tui.attention.state import COLOURS, FACTORS, MODES, POOLINGS, SCALES, Choice
 from tinygpt_tui.cellview import CellView
 from tinygpt_tui.engine.client import Engine

@@ -20,7 +20,7 @@ from tinygpt_tui.cellview import CellView
 from tinygpt_tui.engine.client import Engine
 from tinygpt_tui.engine.protocol import Reply, Request
 from tinygpt_tui.experts import view
-from tinygpt_tui.experts.desk import Desk
+from tinygpt_tui.experts.controller import Desk
 from tinygpt_tui.generate.screens import with_known
 from tinygpt_tui.history import History
 from tinygpt_tui.keymap import EXPERTS, bindings

@@ -27,7 +27,7 @@ from tinygpt_tui.engine.client import Engine
 from tinygpt_tui.engine.protocol import Failed, Line, Reply, Request
 from tinygpt_tui.engine.protocol import Pick as PickLine
 from tinygpt_tui.generate import memory, view
-from tinygpt_tui.generate.console import Console
+from tinygpt_tui.generate.controller import Console
 from tinygpt_tui.generate.prompt import PromptArea, SettingInput
 from tinygpt_tui.generate.screens import Pick, Picked, tree_entries, with_known
 from tinygpt_tui.generate.settings import (
