@@ -34,7 +34,7 @@ from tinygpt.training.resume import stored_settings
 from tinygpt_tui import theme
 from tinygpt_tui.app import choose_run, planned_minutes
 from tinygpt_tui.cli import find_run
-from tinygpt_tui.experts import loads
+from tinygpt_tui.experts import load_chart
 from tinygpt_tui.history import History
 from tinygpt_tui.render.cells import plain, width
 from tinygpt_tui.screens import runs
@@ -280,8 +280,8 @@ def draw(state: RunState, history: History | None) -> None:
             assert theme.style(span.style).link is None
     for variant in history.variants.values():
         if variant.routing:
-            loads.load_block(variant.routings, 71, 13)
-            loads.balance_of(variant.routing)
+            load_chart.load_block(variant.routings, 71, 13)
+            load_chart.balance_of(variant.routing)
 
 
 def use(place: Path) -> None:

@@ -24,9 +24,9 @@ from tinygpt_tui.engine.protocol import (
     Survey,
     Surveyed,
 )
-from tinygpt_tui.experts import answers, loads, table
+from tinygpt_tui.experts import answers, lift_table, load_chart
 from tinygpt_tui.experts.controller import PICKED, Desk
-from tinygpt_tui.experts.table import Sorting
+from tinygpt_tui.experts.lift_table import Sorting
 from tinygpt_tui.experts.view import VIEWS, Scene, slider, tab
 from tinygpt_tui.history import History
 from tinygpt_tui.render.cells import plain, width
@@ -200,30 +200,30 @@ def test_nothing_else_is_shown_of_a_dense_run() -> None:
 
 
 def test_load_through_time_takes_means_and_the_nearest() -> None:
-    found, ends = loads.through_time([routed(2, 0.2), routed(4, 0.4), routed(10, 0.9)], 8)
+    found, ends = load_chart.through_time([routed(2, 0.2), routed(4, 0.4), routed(10, 0.9)], 8)
     assert ends == (2, 10)
     assert found.shape == (1, 2, 8)
     assert found[0, 0].tolist() == [0.2, 0.4, 0.4, 0.4, 0.4, 0.9, 0.9, 0.9]
-    crowded, _ = loads.through_time([routed(s, s / 10) for s in range(1, 9)], 2)
+    crowded, _ = load_chart.through_time([routed(s, s / 10) for s in range(1, 9)], 2)
     assert crowded[0, 0].tolist() == pytest.approx([0.25, 0.65])
-    alone, _ = loads.through_time([routed(5, 0.3)], 3)
+    alone, _ = load_chart.through_time([routed(5, 0.3)], 3)
     assert alone[0, 0].tolist() == [0.3, 0.3, 0.3]
 
 
 def test_half_a_cell_is_the_even_share() -> None:
     shares = (0.0, 0.01, 0.125, 0.25, 0.5, 1.0, math.nan)
-    marks = [loads.mark(share, 4) for share in shares]
+    marks = [load_chart.mark(share, 4) for share in shares]
     assert "".join(span.text for span in marks) == "×▁▂▄██ "  # noqa: RUF001 - the cross
     assert [span.style for span in marks[:5]] == ["bad", "share.0", "share.1", "share.2", "share.4"]
 
 
 def test_balance_is_coloured_by_health() -> None:
-    one = loads.Balance(entropy=0.5, worst=3.5, sure=0.26, dead=2, agreement=0.3)
-    rows = loads.balance_block([one], 4, "", 70, 9)
+    one = load_chart.Balance(entropy=0.5, worst=3.5, sure=0.26, dead=2, agreement=0.3)
+    rows = load_chart.balance_block([one], 4, "", 70, 9)
     styles = {span.style for span in rows[2] if span.text.strip()}
     assert styles >= {"bad", "warn"}
     assert "good" not in styles
-    fine = loads.balance_block([loads.Balance(1.38, 1.1, 0.8, 0, 0.95)], 4, "", 70, 9)
+    fine = load_chart.balance_block([load_chart.Balance(1.38, 1.1, 0.8, 0, 0.95)], 4, "", 70, 9)
     assert not {"bad", "warn"} & {span.style for span in fine[2]}
 
 
@@ -238,25 +238,25 @@ def test_slider_marks_the_checkpoint() -> None:
 def test_table_is_ordered_by_lift_with_the_rare_last() -> None:
     found = answers.census(surveyed())
     assert found is not None
-    names, counts = table.counted(found, Sorting())
+    names, counts = lift_table.counted(found, Sorting())
     lift = routing.lift(counts)[1]
-    order = table.ordered(counts[1], lift, Sorting(expert=2))
-    common = [i for i in order if counts[1][:, i].sum() >= table.FEW]
+    order = lift_table.ordered(counts[1], lift, Sorting(expert=2))
+    common = [i for i in order if counts[1][:, i].sum() >= lift_table.FEW]
     assert [lift[2, i] for i in common] == sorted((lift[2, i] for i in common), reverse=True)
     assert names[order[-1]] == "3"
     assert "B" not in [names[i] for i in order]
-    by_count = table.ordered(counts[1], lift, Sorting(order="count"))
+    by_count = lift_table.ordered(counts[1], lift, Sorting(order="count"))
     assert counts[1][0, by_count[0]] == counts[1][0].max()
-    by_name = table.ordered(counts[1], lift, Sorting(order="name"))
+    by_name = lift_table.ordered(counts[1], lift, Sorting(order="name"))
     assert by_name == sorted(by_name)
-    assert table.rows_of(found, 1, Sorting()) == len(order) == len(VOCABULARY) - 1
-    assert "consonant" in table.counted(found, Sorting(classes=True))[0]
+    assert lift_table.rows_of(found, 1, Sorting()) == len(order) == len(VOCABULARY) - 1
+    assert "consonant" in lift_table.counted(found, Sorting(classes=True))[0]
 
 
 def test_the_strongest_are_those_read_most_beyond_the_share() -> None:
     found = answers.census(surveyed())
     assert found is not None
-    strongest = table.strongest(found, 1, 2)
+    strongest = lift_table.strongest(found, 1, 2)
     counts = found.reads[1]
     shares = counts.sum(0) * counts[2].sum() / counts.sum()
     beyond = [counts[2, token] - shares[token] for token, _ in strongest]

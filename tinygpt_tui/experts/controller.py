@@ -25,9 +25,9 @@ from tinygpt_tui.engine.protocol import (
     Survey,
     Surveyed,
 )
-from tinygpt_tui.experts import passage, table
+from tinygpt_tui.experts import lift_table, routed_text
 from tinygpt_tui.experts.answers import Census, Reading, census, reading
-from tinygpt_tui.experts.table import ORDERS
+from tinygpt_tui.experts.lift_table import ORDERS
 from tinygpt_tui.experts.view import VIEWS, Scene
 from tinygpt_tui.history import History
 
@@ -318,7 +318,7 @@ class Desk:
         found = self.scene.reading
         if found is None:
             return
-        flow = passage.lay_out(found, columns, ascii=self.scene.ascii)
+        flow = routed_text.lay_out(found, columns, ascii=self.scene.ascii)
         line, at = flow.place(self.scene.cursor)
         token = flow.token_at(line + by, at)
         self.move(by * (columns - 2) if token is None else token - self.scene.cursor)
@@ -356,7 +356,9 @@ class Desk:
         found = self.scene.census
         if found is None:
             return
-        total = table.rows_of(found, min(self.scene.layer, found.layers - 1), self.scene.sorting)
+        total = lift_table.rows_of(
+            found, min(self.scene.layer, found.layers - 1), self.scene.sorting
+        )
         top = min(max(self.scene.sorting.top + by, 0), max(total - room, 0))
         self._sort(top=top)
 

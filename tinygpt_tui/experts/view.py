@@ -7,9 +7,9 @@ from dataclasses import dataclass, field, replace
 from typing import Literal, TypeAlias
 
 from tinygpt.run import RoutingRecord
-from tinygpt_tui.experts import loads, passage, table
+from tinygpt_tui.experts import lift_table, load_chart, routed_text
 from tinygpt_tui.experts.answers import Census, Reading
-from tinygpt_tui.experts.table import Sorting
+from tinygpt_tui.experts.lift_table import Sorting
 from tinygpt_tui.generate.view import sentence
 from tinygpt_tui.render.cells import Row, Span, beside, fit, row, width
 from tinygpt_tui.render.numbers import count, loss
@@ -164,7 +164,7 @@ def _load(scene: Scene, columns: int, lines: int) -> list[Row]:
     if lines < 12 and below:  # the balance of the chosen layer alone
         below = 3 if lines >= 8 else 0
     above = lines - below - (1 if below and lines >= 16 else 0)
-    rows = loads.load_block(
+    rows = load_chart.load_block(
         scene.routings, columns, above, layer=scene.layer, at=scene.at, ascii=scene.ascii
     )
     if not below:
@@ -172,24 +172,28 @@ def _load(scene: Scene, columns: int, lines: int) -> list[Row]:
     rest = lines - len(rows)
     gap = 1 if lines >= 16 else 0
     rows += [fit((), columns)] * gap
-    return rows + loads.balance_block(
+    return rows + load_chart.balance_block(
         balance, experts, where, columns, rest - gap, layer=scene.layer, ascii=scene.ascii
     )
 
 
-def _balance(scene: Scene) -> tuple[list[loads.Balance], int, str]:
+def _balance(scene: Scene) -> tuple[list[load_chart.Balance], int, str]:
     """Of the checkpoint that is looked at, else of the newest evaluation; E; and which it is."""
     census = scene.census
     if census is not None:
         exact = next((r for r in scene.routings if r.step == census.step), None)
         if exact is not None:
             words = f"at step {census.step:,}, validation"
-            return loads.balance_of(exact, census), census.experts, words
+            return load_chart.balance_of(exact, census), census.experts, words
         words = f"at step {census.step:,}, {count(census.tokens, ascii=scene.ascii)} tokens"
-        return loads.balance_in(census), census.experts, words
+        return load_chart.balance_in(census), census.experts, words
     if scene.routings:
         newest = scene.routings[-1]
-        return loads.balance_of(newest), len(newest.load[0]), f"at step {newest.step:,}, validation"
+        return (
+            load_chart.balance_of(newest),
+            len(newest.load[0]),
+            f"at step {newest.step:,}, validation",
+        )
     return [], 0, ""
 
 
@@ -205,17 +209,17 @@ def _text(scene: Scene, columns: int, lines: int) -> list[Row]:
     ascii = scene.ascii
     head = [
         _text_title(scene, reading, cursor, columns),
-        passage.legend(reading.experts, layer, columns, ascii=ascii),
+        routed_text.legend(reading.experts, layer, columns, ascii=ascii),
     ]
     below = min(reading.layers + 1, max((lines - 2) // 2, 1))
     gap = [fit((), columns)] * (lines >= 14)
-    flow = passage.lay_out(reading, columns, ascii=ascii)
+    flow = routed_text.lay_out(reading, columns, ascii=ascii)
     room = max(lines - len(problem) - 2 - below - 2 * len(gap), 1)
     room = min(room, flow.height * (2 if scene.digits else 1))
-    text = passage.text_block(
+    text = routed_text.text_block(
         reading, columns, room, layer=layer, cursor=cursor, digits=scene.digits, ascii=ascii
     )
-    path = passage.path_block(reading, columns, below, layer=layer, cursor=cursor, ascii=ascii)
+    path = routed_text.path_block(reading, columns, below, layer=layer, cursor=cursor, ascii=ascii)
     return [*problem, *head, *gap, *text, *gap, *path]
 
 
@@ -230,14 +234,16 @@ def _rest(scene: Scene, columns: int, lines: int) -> list[Row]:
     blank = fit((), columns)
     rows = [
         blank,
-        *table.table_block(census, columns, lines - 1, layer=layer, sorting=sorting, ascii=ascii),
+        *lift_table.table_block(
+            census, columns, lines - 1, layer=layer, sorting=sorting, ascii=ascii
+        ),
     ]
     left = lines - len(rows) - 1
     if reading is None or left < 3:
         return rows
     cursor = min(scene.cursor, len(reading.texts) - 1)
     reader = int(reading.choice[min(layer, reading.layers - 1), cursor])
-    block = table.examples_block(
+    block = lift_table.examples_block(
         census, columns, left, layer=layer, experts=[min(reader, census.experts - 1)], ascii=ascii
     )
     return [*rows, blank, *block]
@@ -277,16 +283,18 @@ def _table(scene: Scene, columns: int, lines: int) -> list[Row]:
         shown = range(min(census.experts, max(lines // 4, 1)))
         blocks = (
             _tables(scene, census, sizes[0], lines),
-            table.examples_block(census, sizes[1], lines, layer=layer, experts=shown, ascii=ascii),
+            lift_table.examples_block(
+                census, sizes[1], lines, layer=layer, experts=shown, ascii=ascii
+            ),
         )
         return [*problem, *_beside(blocks, sizes, 2)]
     below = _examples_below(lines)
     shown = range(min(sorting.expert, census.experts - 1), census.experts)[:1]
     above = lines - below
-    rows = table.table_block(census, columns, above, layer=layer, sorting=sorting, ascii=ascii)
+    rows = lift_table.table_block(census, columns, above, layer=layer, sorting=sorting, ascii=ascii)
     rows += [fit((), columns)] * (above - len(rows))
     if below:
-        rows += table.examples_block(
+        rows += lift_table.examples_block(
             census, columns, below, layer=layer, experts=shown, ascii=ascii
         )
     return [*problem, *rows]
@@ -319,10 +327,12 @@ def _tables(scene: Scene, census: Census, columns: int, lines: int) -> list[Row]
     rows: list[Row] = []
     if above := _classes_above(scene, lines):
         classes = replace(sorting, classes=True, top=0)
-        rows = table.table_block(census, columns, above, layer=layer, sorting=classes, ascii=ascii)
+        rows = lift_table.table_block(
+            census, columns, above, layer=layer, sorting=classes, ascii=ascii
+        )
         rows.append(fit((), columns))
     rest = lines - len(rows)
-    return rows + table.table_block(
+    return rows + lift_table.table_block(
         census, columns, rest, layer=layer, sorting=sorting, ascii=ascii
     )
 
