@@ -19,7 +19,7 @@ from tinygpt import SamplingParams, checkpoint
 from tinygpt.analysis import heads
 from tinygpt.data.tokenizer import save_tokenizer
 from tinygpt_tui import cli
-from tinygpt_tui.headless import SAMPLING
+from tinygpt_tui.commands.generate import SAMPLING
 
 
 @pytest.fixture

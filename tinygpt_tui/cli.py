@@ -11,7 +11,7 @@ from pathlib import Path
 
 import trainer
 from tinygpt.fields import flag
-from tinygpt_tui import headless, inspect_command
+from tinygpt_tui.commands import generate, inspect
 
 
 def make_parser() -> argparse.ArgumentParser:
@@ -22,8 +22,8 @@ def make_parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--train-only", action="store_true", help="train without the interface, then exit"
     )
-    headless.add_options(parser)
-    inspect_command.add_options(parser)
+    generate.add_options(parser)
+    inspect.add_options(parser)
     parser.add_argument("--ascii", action="store_true", help="draw with ASCII characters only")
     parser.add_argument("--no-mouse", action="store_true", help="leave the mouse to the terminal")
     return parser
@@ -42,12 +42,12 @@ def main(argv: Sequence[str] | None = None) -> int:
             f"{flag(own[0])} is for the interface: leave it out beside {flag(commands[0])}"
         )
     if hasattr(options, "generate"):
-        return headless.command(options)
+        return generate.command(options)
     if hasattr(options, "inspect"):
-        return inspect_command.command(options)
+        return inspect.command(options)
     if hasattr(options, "inspect_out"):
         parser.error("--inspect-out is for --inspect TEXT")
-    if sampling := sorted(vars(options).keys() & headless.SAMPLING.keys()):
+    if sampling := sorted(vars(options).keys() & generate.SAMPLING.keys()):
         parser.error(f"{flag(sampling[0])} is for --generate PROMPT")
     if hasattr(options, "train_only"):
         if options.run is not None:

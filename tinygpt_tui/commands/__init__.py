@@ -1,0 +1,1 @@
+"""The commands that need no interface, for scripts: one module each."""
