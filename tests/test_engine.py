@@ -21,7 +21,7 @@ from tinygpt.analysis.survey import survey_tokens
 from tinygpt.data.corpus import split
 from tinygpt.data.tokenizer import save_tokenizer
 from tinygpt_tui.engine.client import Engine
-from tinygpt_tui.engine.looking import Found
+from tinygpt_tui.engine.inspect_jobs import Found
 from tinygpt_tui.engine.protocol import (
     Ended,
     Failed,

@@ -13,6 +13,7 @@ from tests import snapshots
 from tests.test_history import lockstep, routed, sample, started
 from tinygpt.analysis import routing
 from tinygpt.run import RoutingRecord
+from tinygpt_tui.engine import results
 from tinygpt_tui.engine.protocol import (
     Example,
     Failed,
@@ -24,7 +25,7 @@ from tinygpt_tui.engine.protocol import (
     Survey,
     Surveyed,
 )
-from tinygpt_tui.experts import answers, lift_table, load_chart
+from tinygpt_tui.experts import lift_table, load_chart
 from tinygpt_tui.experts.controller import PICKED, Desk
 from tinygpt_tui.experts.lift_table import Sorting
 from tinygpt_tui.experts.view import VIEWS, Scene, slider, tab
@@ -130,8 +131,8 @@ def scene(**changes: object) -> Scene:
         steps=STEPS,
         at=45,
         following=False,
-        reading=answers.reading(looked(step=45)),
-        census=answers.census(surveyed()),
+        reading=results.reading(looked(step=45)),
+        census=results.census(surveyed()),
         source="typed",
     )
     return replace(known, **changes)  # type: ignore[arg-type]
@@ -236,7 +237,7 @@ def test_slider_marks_the_checkpoint() -> None:
 
 
 def test_table_is_ordered_by_lift_with_the_rare_last() -> None:
-    found = answers.census(surveyed())
+    found = results.census(surveyed())
     assert found is not None
     names, counts = lift_table.counted(found, Sorting())
     lift = routing.lift(counts)[1]
@@ -254,7 +255,7 @@ def test_table_is_ordered_by_lift_with_the_rare_last() -> None:
 
 
 def test_the_strongest_are_those_read_most_beyond_the_share() -> None:
-    found = answers.census(surveyed())
+    found = results.census(surveyed())
     assert found is not None
     strongest = lift_table.strongest(found, 1, 2)
     counts = found.reads[1]

@@ -15,7 +15,7 @@ from tests.test_generate_parts import made
 from tinygpt.run import RunState
 from tinygpt_tui.attention import view as attention_view
 from tinygpt_tui.attention.state import LADDER
-from tinygpt_tui.experts import answers
+from tinygpt_tui.engine import results
 from tinygpt_tui.experts.view import VIEWS
 from tinygpt_tui.experts.view import tab as experts_tab
 from tinygpt_tui.generate.view import Look, Side, column, inspector, listing
@@ -99,12 +99,12 @@ def test_attention(text: str, size: tuple[int, int], level: str) -> None:
 @given(texts, st.tuples(st.integers(20, 160), st.integers(3, 50)), st.sampled_from(VIEWS))
 def test_experts(text: str, size: tuple[int, int], view: str) -> None:
     names = tuple(dict.fromkeys(text))
-    census = answers.census(surveyed())
+    census = results.census(surveyed())
     assert census
     vocabulary = (*names, *census.vocabulary)[: len(census.vocabulary)]
     shown = experts_scene(
         view=view,
-        reading=answers.reading(looked(step=45, text=text[:40])),
+        reading=results.reading(looked(step=45, text=text[:40])),
         census=replace(census, vocabulary=vocabulary),
         look_problem=text,
     )

@@ -30,7 +30,7 @@ from tinygpt.generation.decoding import TokenEvent, stream
 from tinygpt.generation.params import SamplingParams
 from tinygpt.run import checkpoint_dir, list_steps, parse_step
 from tinygpt_tui.engine import protocol
-from tinygpt_tui.engine.looking import Found, Surveying, look
+from tinygpt_tui.engine.inspect_jobs import Found, Surveying, look
 from tinygpt_tui.engine.protocol import (
     SHOWN,
     Ended,

@@ -25,8 +25,8 @@ from tinygpt_tui.engine.protocol import (
     Survey,
     Surveyed,
 )
+from tinygpt_tui.engine.results import Census, Reading, census, reading
 from tinygpt_tui.experts import lift_table, routed_text
-from tinygpt_tui.experts.answers import Census, Reading, census, reading
 from tinygpt_tui.experts.lift_table import ORDERS
 from tinygpt_tui.experts.view import VIEWS, Scene
 from tinygpt_tui.history import History

@@ -13,7 +13,7 @@ from tinygpt.analysis import routing
 from tinygpt.analysis.routing import Floats, Ints
 from tinygpt.escape import printable
 from tinygpt_tui.engine.protocol import Example
-from tinygpt_tui.experts.answers import Census
+from tinygpt_tui.engine.results import Census
 from tinygpt_tui.experts.load_chart import expert_style, share_style
 from tinygpt_tui.generate.view import named
 from tinygpt_tui.render.cells import Row, Span, fit, row

@@ -16,7 +16,7 @@ import numpy as np
 from tinygpt.analysis import routing
 from tinygpt.analysis.routing import Floats
 from tinygpt.run import RoutingRecord
-from tinygpt_tui.experts.answers import Census
+from tinygpt_tui.engine.results import Census
 from tinygpt_tui.render.cells import Row, Span, beside, fit, row, width
 from tinygpt_tui.render.numbers import percent
 from tinygpt_tui.render.table import Column, table

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from tinygpt_tui.experts.answers import Reading
+from tinygpt_tui.engine.results import Reading
 from tinygpt_tui.experts.load_chart import expert_style
 from tinygpt_tui.generate.flow import Flow
 from tinygpt_tui.generate.view import named

@@ -7,8 +7,8 @@ from dataclasses import dataclass, field, replace
 from typing import Literal, TypeAlias
 
 from tinygpt.run import RoutingRecord
+from tinygpt_tui.engine.results import Census, Reading
 from tinygpt_tui.experts import lift_table, load_chart, routed_text
-from tinygpt_tui.experts.answers import Census, Reading
 from tinygpt_tui.experts.lift_table import Sorting
 from tinygpt_tui.generate.view import sentence
 from tinygpt_tui.render.cells import Row, Span, beside, fit, row, width
