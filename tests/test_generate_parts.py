@@ -14,7 +14,7 @@ from tinygpt.errors import ConfigError
 from tinygpt.generation.filters import chain
 from tinygpt.generation.params import SamplingParams
 from tinygpt_tui.engine.protocol import Ended, Opened, Reply, Request, Stop, Token, Tokens, Write
-from tinygpt_tui.generate import memory, settings
+from tinygpt_tui.generate import presets, settings
 from tinygpt_tui.generate.controller import Console
 from tinygpt_tui.generate.flow import Flow
 from tinygpt_tui.generate.settings import BY_NAME, PRESETS, SETTINGS
@@ -169,18 +169,18 @@ def test_a_preset_keeps_seed_length_and_stop() -> None:
 
 def test_prompts_and_presets_are_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
-    prompts = memory.Prompts()
-    assert prompts.last == memory.FIRST
+    prompts = presets.Prompts()
+    assert prompts.last == presets.FIRST
     for prompt in ("one", "two\nlines", "one"):
         prompts.used(prompt)
-    again = memory.Prompts()
+    again = presets.Prompts()
     assert again.all == ["two\nlines", "one"]
     assert [again.move(-1, "now") for _ in range(3)] == ["one", "two\nlines", "now"]
     assert again.move(1, "now") == "one"
-    memory.save_preset("mine", PRESETS["creative"])
-    assert memory.saved_presets() == {"mine": PRESETS["creative"]}
-    memory.save_preset("mine", None)
-    assert memory.saved_presets() == {}
+    presets.save_preset("mine", PRESETS["creative"])
+    assert presets.saved_presets() == {"mine": PRESETS["creative"]}
+    presets.save_preset("mine", None)
+    assert presets.saved_presets() == {}
 
 
 @pytest.mark.parametrize("found", ["", "[1, 2]", '{"a": {"nope": 1}, "b": 3}', "\x00", "[" * 9999])
@@ -192,8 +192,8 @@ def test_what_is_kept_but_broken_is_passed_over(
     folder.mkdir()
     for name in ("prompts.json", "presets.json"):
         (folder / name).write_text(found)
-    assert memory.Prompts().all == []
-    assert memory.saved_presets() == {}
+    assert presets.Prompts().all == []
+    assert presets.saved_presets() == {}
 
 
 texts = st.text(st.sampled_from("ab \n漢é\t"), max_size=70)

@@ -26,7 +26,7 @@ from tinygpt_tui.attention.state import COLOURS, FACTORS, MODES, POOLINGS, SCALE
 from tinygpt_tui.cellview import CellView
 from tinygpt_tui.engine.client import Engine
 from tinygpt_tui.engine.protocol import Reply, Request
-from tinygpt_tui.generate import memory
+from tinygpt_tui.generate import presets
 from tinygpt_tui.generate.pane import save_problem
 from tinygpt_tui.generate.prompt import PromptArea
 from tinygpt_tui.generate.screens import Pick, Picked, with_known
@@ -119,7 +119,7 @@ class AttentionPane(Container):
             written = None if self.browser.text else self._written()
             if written is not None and len(written.text) > 1:
                 self.browser.give(written.text, "Generate", written.at)
-            self.browser.begin(memory.Prompts().last)
+            self.browser.begin(presets.Prompts().last)
             self.browser.look()
         self.draw()
 

@@ -26,7 +26,7 @@ from tinygpt_tui.cellview import CellView
 from tinygpt_tui.engine.client import Engine
 from tinygpt_tui.engine.protocol import Failed, Line, Reply, Request
 from tinygpt_tui.engine.protocol import Pick as PickLine
-from tinygpt_tui.generate import memory, view
+from tinygpt_tui.generate import presets, view
 from tinygpt_tui.generate.controller import Console
 from tinygpt_tui.generate.prompt import PromptArea, SettingInput
 from tinygpt_tui.generate.screens import Pick, Picked, tree_entries, with_known
@@ -78,8 +78,8 @@ class GeneratePane(Container):
         super().__init__(id=id)
         self.engine = engine
         self.console = Console(self._ask, engine.number, ascii=ascii)
-        self.prompts = memory.Prompts()
-        self.presets = PRESETS | memory.saved_presets()
+        self.prompts = presets.Prompts()
+        self.presets = PRESETS | presets.saved_presets()
         self._field: Setting | None = None
         self._before: SamplingParams = self.console.params
         self._lines: set[int] = set()
@@ -496,7 +496,7 @@ class GeneratePane(Container):
 
     def action_presets(self) -> None:
         """Take one, save one, forget one."""
-        self.presets = PRESETS | memory.saved_presets()
+        self.presets = PRESETS | presets.saved_presets()
         entries = [
             (name, f"{name:<12} {chain_words(preset, ascii=self.console.look.ascii)}")
             for name, preset in self.presets.items()
@@ -527,7 +527,7 @@ class GeneratePane(Container):
             if picked.value in PRESETS:
                 self.notify(f"{picked.value} is built in: it stays", severity="warning")
             else:
-                memory.save_preset(picked.value, None)
+                presets.save_preset(picked.value, None)
         else:
             chosen = self.presets[picked.value]
             self.console.params = with_preset(self.console.params, chosen)
@@ -540,8 +540,8 @@ class GeneratePane(Container):
 
     def _save_preset(self, name: str | None) -> None:
         if name:
-            memory.save_preset(name, self.console.params)
-            self.presets = PRESETS | memory.saved_presets()
+            presets.save_preset(name, self.console.params)
+            self.presets = PRESETS | presets.saved_presets()
             self.draw()
 
     # -- checkpoints, texts ---------------------------------------------------------------------
