@@ -6,7 +6,7 @@ import pytest
 
 from tests.test_screens import make_run
 from tinygpt.config import MoEConfig, build
-from tinygpt_tui import estimate as costs
+from tinygpt_tui.launch import cost as costs
 from tinygpt_tui.machine import process_usage, read_machine
 from tinygpt_tui.summaries import summary
 

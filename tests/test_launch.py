@@ -13,7 +13,7 @@ import pytest
 from tests.waiting import PATIENCE, until
 from tinygpt.errors import RunError
 from tinygpt.run import read_state, read_status, request
-from tinygpt_tui import launch
+from tinygpt_tui.launch import process
 
 ROOT = Path(__file__).resolve().parent.parent
 SHAPE = (
@@ -29,12 +29,12 @@ def started() -> Iterator[list[int]]:
     pids: list[int] = []
     yield pids
     for pid in pids:
-        if pid not in launch.poll_children():
+        if pid not in process.poll_children():
             try:
                 os.kill(pid, signal.SIGKILL)
             except ProcessLookupError:
                 continue
-    children = [c.process for pid, c in launch._CHILDREN.items() if pid in pids]
+    children = [c.process for pid, c in process._CHILDREN.items() if pid in pids]
     for process in children:
         process.wait(PATIENCE)
 
@@ -44,7 +44,7 @@ def test_survives_app_and_hang_up_then_resumes(
 ) -> None:
     """Whoever started it is killed with its whole process group; then the terminal hangs up."""
     script = (
-        "import sys; from pathlib import Path; from tinygpt_tui.launch import start_training\n"
+        "import sys; from pathlib import Path; from tinygpt_tui.launch.process import start_training\n"
         "print(start_training(sys.argv[2:], Path(sys.argv[1]), 'a'), flush=True); input()"
     )
     arguments = ["--name", "b", "--data", str(corpus_file), *SHAPE, "--steps", "1000000"]
@@ -62,23 +62,23 @@ def test_survives_app_and_hang_up_then_resumes(
         os.killpg(app.pid, signal.SIGKILL)
     run = tmp_path / "a"
     until(lambda: read_state(run).state == "live" and _step(run))
-    assert psutil.Process(pid).nice() >= launch.NICENESS
+    assert psutil.Process(pid).nice() >= process.NICENESS
     os.kill(pid, signal.SIGHUP)
     step = _step(run)
     until(lambda: _step(run) > step)
     with pytest.raises(RunError, match="there already"):
-        launch.start_training([], tmp_path, "a")
+        process.start_training([], tmp_path, "a")
     request(run, "stop")
     until(lambda: read_state(run).state == "stopped")
 
-    pid = launch.resume_training(run, ["--steps", str(_step(run) + 5)])
+    pid = process.resume_training(run, ["--steps", str(_step(run) + 5)])
     started.append(pid)
     assert os.getsid(pid) != os.getsid(0)
-    until(lambda: pid in launch.poll_children())
-    assert launch.poll_children()[pid] == 0
+    until(lambda: pid in process.poll_children())
+    assert process.poll_children()[pid] == 0
     assert not psutil.pid_exists(pid)
     assert read_state(run).state == "done", (run / "train.log").read_text()
-    assert launch.early_failure(pid) is None
+    assert process.early_failure(pid) is None
 
 
 def _step(run: Path) -> int:
@@ -87,45 +87,45 @@ def _step(run: Path) -> int:
 
 
 def test_early_failure_is_the_sentence(tmp_path: Path, started: list[int]) -> None:
-    pid = launch.start_training(["--moe.top-k", "9"], tmp_path, "a")
+    pid = process.start_training(["--moe.top-k", "9"], tmp_path, "a")
     started.append(pid)
-    until(lambda: launch.early_failure(pid))
-    said = launch.early_failure(pid)
+    until(lambda: process.early_failure(pid))
+    said = process.early_failure(pid)
     assert said is not None
     assert said.startswith("moe.top_k is 9, but there are only 4 experts")
     assert not (tmp_path / "a").exists(), "the name is free again"
-    assert launch.early_failure(pid) == said
+    assert process.early_failure(pid) == said
 
 
 def test_early_failure_of_a_resume_keeps_the_run(tmp_path: Path, started: list[int]) -> None:
     run = tmp_path / "a"
     run.mkdir()
     (run / "train.log").write_text("an older error\n")
-    pid = launch.resume_training(run)
+    pid = process.resume_training(run)
     started.append(pid)
-    until(lambda: launch.early_failure(pid))
-    assert "run.toml is missing" in (launch.early_failure(pid) or "")
+    until(lambda: process.early_failure(pid))
+    assert "run.toml is missing" in (process.early_failure(pid) or "")
     assert run.exists()
 
 
 def test_a_child_that_says_nothing(tmp_path: Path, started: list[int]) -> None:
-    pid = launch.start_training(["--data", "/nowhere/text"], tmp_path, "a")
+    pid = process.start_training(["--data", "/nowhere/text"], tmp_path, "a")
     started.append(pid)
     os.kill(pid, signal.SIGKILL)
-    until(lambda: launch.early_failure(pid))
-    assert launch.early_failure(pid) == (
+    until(lambda: process.early_failure(pid))
+    assert process.early_failure(pid) == (
         "the training process was ended by SIGKILL before it said anything"
     )
 
 
 def test_what_cannot_be_started(tmp_path: Path) -> None:
     with pytest.raises(RunError, match="path separator"):
-        launch.start_training([], tmp_path, "a/b")
+        process.start_training([], tmp_path, "a/b")
     (tmp_path / "file").write_text("")
     with pytest.raises(RunError, match="cannot be started"):
-        launch.start_training([], tmp_path / "file", "a")
+        process.start_training([], tmp_path / "file", "a")
     with pytest.raises(RunError, match="no such run"):
-        launch.resume_training(tmp_path / "nothing")
+        process.resume_training(tmp_path / "nothing")
 
 
 @pytest.mark.parametrize(
@@ -145,6 +145,6 @@ def test_threads_leave_room(
     said: list[str],
     threads: list[str],
 ) -> None:
-    monkeypatch.setattr(launch, "_usable_cpus", lambda: usable)
+    monkeypatch.setattr(process, "_usable_cpus", lambda: usable)
     monkeypatch.setattr(psutil, "cpu_count", lambda logical: physical)
-    assert launch._spare_threads(said) == threads
+    assert process._spare_threads(said) == threads

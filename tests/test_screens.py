@@ -29,7 +29,7 @@ from tinygpt.run import (
 )
 from tinygpt.run.manage import delete_run, rename_run
 from tinygpt.run.status import write_status
-from tinygpt_tui import estimate as costs
+from tinygpt_tui.launch import cost as costs
 from tinygpt_tui.screens.dialog import Ask, AskText, Message
 from tinygpt_tui.screens.new_run import NewRunScreen, data_problem
 from tinygpt_tui.screens.runs import RunsResult, RunsScreen, age

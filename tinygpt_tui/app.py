@@ -25,7 +25,7 @@ from tinygpt.errors import TinyGPTError
 from tinygpt.run import Item, RunState, current_run, read_config, request
 from tinygpt.run.control import Request
 from tinygpt.run.manage import resume_problem
-from tinygpt_tui import launch, log, overlays
+from tinygpt_tui import log, overlays
 from tinygpt_tui.attention.pane import AttentionPane, Written
 from tinygpt_tui.cellview import CellView, only_changed
 from tinygpt_tui.engine.client import Engine
@@ -35,6 +35,7 @@ from tinygpt_tui.generate.pane import GeneratePane
 from tinygpt_tui.harmless import HARMLESS
 from tinygpt_tui.history import History
 from tinygpt_tui.keymap import CHARTS, EXPERTS, GENERAL, LOOK, RUN, WRITE, Key, bindings
+from tinygpt_tui.launch import process
 from tinygpt_tui.overlays import Laid
 from tinygpt_tui.screens.dialog import Ask
 from tinygpt_tui.screens.help import HelpScreen
@@ -252,7 +253,7 @@ class LabApp(OneKeyAtATime[int]):
             self.experts.checkpoints(news.kept)
         if self.history.start is not start or _word(self.state) != _word(before):
             self.draw_shell()
-        launch.poll_children()
+        process.poll_children()
         if news.run in self._started:
             self._look_after_start(news)
 
@@ -260,7 +261,7 @@ class LabApp(OneKeyAtATime[int]):
         """Until a training that was begun here has reported; one that dies before says why."""
         pid = self._started[news.run]
         status = news.state.status if news.state else None
-        why = launch.early_failure(pid)
+        why = process.early_failure(pid)
         if why or (status is not None and status.pid == pid):
             del self._started[news.run]
             self.train.update_scene(note=why, soon=True)
@@ -319,7 +320,7 @@ class LabApp(OneKeyAtATime[int]):
     def start_resuming(self, path: Path) -> None:
         """Resume a run in a process of its own, and follow it."""
         try:
-            self._started[path] = launch.resume_training(path)
+            self._started[path] = process.resume_training(path)
         except (OSError, TinyGPTError) as error:
             self.complain(f"cannot resume: {error}")
             return
@@ -329,7 +330,7 @@ class LabApp(OneKeyAtATime[int]):
         """Begin a run in a process of its own, and follow it."""
         path = self.out / name
         try:
-            self._started[path] = launch.start_training(arguments, self.out, name)
+            self._started[path] = process.start_training(arguments, self.out, name)
         except (OSError, TinyGPTError) as error:
             self.complain(f"cannot start a training: {error}")
             return

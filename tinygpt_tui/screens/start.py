@@ -14,8 +14,8 @@ from textual.widgets.option_list import Option
 
 from tinygpt.config import PRESETS
 from tinygpt.escape import printable
-from tinygpt_tui import estimate as costs
 from tinygpt_tui import theme
+from tinygpt_tui.launch import cost as costs
 
 # The reason for each is in tinygpt/config.py.
 _MADE_FOR = {
