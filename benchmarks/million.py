@@ -20,7 +20,7 @@ import machine
 from terminal import Terminal
 
 from tinygpt.run import MetricsReader, StartRecord, TrainRecord, to_json
-from tinygpt_tui.history import History
+from tinygpt_tui.monitor.history import History
 from tinygpt_tui.train.options import Options
 from tinygpt_tui.train.view import Scene, tab
 

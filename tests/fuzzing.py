@@ -35,11 +35,11 @@ from tinygpt_tui import theme
 from tinygpt_tui.app import choose_run, planned_minutes
 from tinygpt_tui.cli import find_run
 from tinygpt_tui.experts import load_chart
-from tinygpt_tui.history import History
+from tinygpt_tui.monitor.history import History
+from tinygpt_tui.monitor.summary import summary
 from tinygpt_tui.render.cells import plain, width
 from tinygpt_tui.screens import runs
 from tinygpt_tui.shell import header_row
-from tinygpt_tui.summaries import summary
 from tinygpt_tui.train import view as train_view
 
 CANARY = "executed"

@@ -6,7 +6,7 @@ from pathlib import Path
 from tests.test_history import evaluated, sample, started, train
 from tinygpt.run import EndRecord, Item, Record, RoutingRecord, RunWriter
 from tinygpt.run.columns import group
-from tinygpt_tui.history import History
+from tinygpt_tui.monitor.history import History
 
 LOAD = [[0.31, 0.25, 0.24, 0.2], [0.5, 0.26, 0.24, 0.0]]
 

@@ -13,8 +13,8 @@ from tinygpt.run import RunWriter, TrainRecord, request
 from tinygpt_tui import cli
 from tinygpt_tui.app import LabApp, choose_run
 from tinygpt_tui.cellview import CellView
-from tinygpt_tui.follow import News
 from tinygpt_tui.keymap import CHARTS, GENERAL, RUN
+from tinygpt_tui.monitor.follower import News
 from tinygpt_tui.render.cells import plain
 from tinygpt_tui.screens.dialog import Ask, AskText
 from tinygpt_tui.screens.help import HelpScreen, help_text
@@ -388,7 +388,7 @@ def test_a_worker_that_fails_leaves_a_message_and_a_log(
 
     async def body(app: LabApp, pilot: "Pilot[int]") -> None:
         await opened(app, pilot)
-        monkeypatch.setattr("tinygpt_tui.overlays.MetricsReader.read_bulk", None)
+        monkeypatch.setattr("tinygpt_tui.monitor.overlays.MetricsReader.read_bulk", None)
         app.lay_over([live.path])
         await until(pilot, log.exists)
         assert app.is_running

@@ -7,8 +7,8 @@ import pytest
 from tests.test_screens import make_run
 from tinygpt.config import MoEConfig, build
 from tinygpt_tui.launch import cost as costs
-from tinygpt_tui.machine import process_usage, read_machine
-from tinygpt_tui.summaries import summary
+from tinygpt_tui.monitor.machine import process_usage, read_machine
+from tinygpt_tui.monitor.summary import summary
 
 REFERENCE = 226e9
 """FLOP/s of the machine that docs/benchmarks.md was measured on."""

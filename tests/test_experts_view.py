@@ -29,7 +29,7 @@ from tinygpt_tui.experts import lift_table, load_chart
 from tinygpt_tui.experts.controller import PICKED, Desk
 from tinygpt_tui.experts.lift_table import Sorting
 from tinygpt_tui.experts.view import VIEWS, Scene, slider, tab
-from tinygpt_tui.history import History
+from tinygpt_tui.monitor.history import History
 from tinygpt_tui.render.cells import plain, width
 
 LAYERS, EXPERTS = 3, 5

@@ -16,7 +16,7 @@ from tinygpt.run import (
     TrainRecord,
 )
 from tinygpt.run.columns import group
-from tinygpt_tui.history import Column, History
+from tinygpt_tui.monitor.history import Column, History
 from tinygpt_tui.train.curves import averages, evaluation_x, train_x, whole_stretch
 from tinygpt_tui.train.layout import arrange
 from tinygpt_tui.train.options import Options

@@ -30,11 +30,11 @@ from tinygpt.run import (
 from tinygpt.run.manage import delete_run, rename_run
 from tinygpt.run.status import write_status
 from tinygpt_tui.launch import cost as costs
+from tinygpt_tui.monitor.summary import summary
 from tinygpt_tui.screens.dialog import Ask, AskText, Message
 from tinygpt_tui.screens.new_run import NewRunScreen, data_problem
 from tinygpt_tui.screens.runs import RunsResult, RunsScreen, age
 from tinygpt_tui.screens.start import Start
-from tinygpt_tui.summaries import summary
 
 SIZES = [(80, 24), (120, 36)]
 UNSET = object()

@@ -9,9 +9,9 @@ from hypothesis import strategies as st
 from tests import snapshots
 from tests.scenes import history
 from tinygpt.run import RunState
-from tinygpt_tui.history import History
 from tinygpt_tui.keymap import CHARTS, GENERAL, RUN
-from tinygpt_tui.machine import Gpu, Machine
+from tinygpt_tui.monitor.history import History
+from tinygpt_tui.monitor.machine import Gpu, Machine
 from tinygpt_tui.render.cells import plain, width
 from tinygpt_tui.render.states import LOOKS, badge
 from tinygpt_tui.shell import footer_row, header_row

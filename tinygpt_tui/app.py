@@ -25,18 +25,19 @@ from tinygpt.errors import TinyGPTError
 from tinygpt.run import Item, RunState, current_run, read_config, request
 from tinygpt.run.control import Request
 from tinygpt.run.manage import resume_problem
-from tinygpt_tui import log, overlays
+from tinygpt_tui import log
 from tinygpt_tui.attention.pane import AttentionPane, Written
 from tinygpt_tui.cellview import CellView, only_changed
 from tinygpt_tui.engine.client import Engine
 from tinygpt_tui.experts.pane import ExpertsPane
-from tinygpt_tui.follow import Followed, Follower, News
 from tinygpt_tui.generate.pane import GeneratePane
 from tinygpt_tui.harmless import HARMLESS
-from tinygpt_tui.history import History
 from tinygpt_tui.keymap import CHARTS, EXPERTS, GENERAL, LOOK, RUN, WRITE, Key, bindings
 from tinygpt_tui.launch import process
-from tinygpt_tui.overlays import Laid
+from tinygpt_tui.monitor import overlays
+from tinygpt_tui.monitor.follower import Followed, Follower, News
+from tinygpt_tui.monitor.history import History
+from tinygpt_tui.monitor.overlays import Laid
 from tinygpt_tui.screens.dialog import Ask
 from tinygpt_tui.screens.help import HelpScreen
 from tinygpt_tui.screens.new_run import NewRunScreen

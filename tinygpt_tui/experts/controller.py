@@ -29,7 +29,7 @@ from tinygpt_tui.engine.results import Census, Reading, census, reading
 from tinygpt_tui.experts import lift_table, routed_text
 from tinygpt_tui.experts.lift_table import ORDERS
 from tinygpt_tui.experts.view import VIEWS, Scene
-from tinygpt_tui.history import History
+from tinygpt_tui.monitor.history import History
 
 PICKED = 3
 """Lines of the corpus that make a text."""

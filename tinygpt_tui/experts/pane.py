@@ -22,8 +22,8 @@ from tinygpt_tui.engine.protocol import Reply, Request
 from tinygpt_tui.experts import view
 from tinygpt_tui.experts.controller import Desk
 from tinygpt_tui.generate.screens import with_known
-from tinygpt_tui.history import History
 from tinygpt_tui.keymap import EXPERTS, bindings
+from tinygpt_tui.monitor.history import History
 
 FRAME = 0.6
 """Seconds that a checkpoint of the film is seen, at least."""

@@ -27,8 +27,8 @@ from typing import TypeAlias
 
 from tinygpt.config import PRESETS, ModelConfig, RunConfig, build, flatten, from_tables
 from tinygpt.errors import TinyGPTError
-from tinygpt_tui.machine import has_gpu
-from tinygpt_tui.summaries import Summary
+from tinygpt_tui.monitor.machine import has_gpu
+from tinygpt_tui.monitor.summary import Summary
 
 VOCABULARY = 65
 """Distinct characters of tinyshakespeare."""

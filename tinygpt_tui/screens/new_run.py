@@ -24,9 +24,9 @@ from tinygpt.errors import ConfigError, TinyGPTError
 from tinygpt.fields import choices, convert, flag
 from tinygpt.run import list_runs, new_run_name, validate_run_name
 from tinygpt_tui.launch import cost as costs
-from tinygpt_tui.machine import read_machine
+from tinygpt_tui.monitor.machine import read_machine
+from tinygpt_tui.monitor.summary import summary
 from tinygpt_tui.screens.dialog import Dialog
-from tinygpt_tui.summaries import summary
 from tinygpt_tui.theme import NAMES
 
 NAME = "name"

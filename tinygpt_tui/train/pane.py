@@ -15,9 +15,9 @@ from textual.timer import Timer
 
 from tinygpt.run import RunState
 from tinygpt_tui.cellview import CellView
-from tinygpt_tui.history import History
 from tinygpt_tui.keymap import CHARTS, bindings
-from tinygpt_tui.machine import Machine
+from tinygpt_tui.monitor.history import History
+from tinygpt_tui.monitor.machine import Machine
 from tinygpt_tui.render.cells import Row
 from tinygpt_tui.render.curves import chart
 from tinygpt_tui.screens.start import Start

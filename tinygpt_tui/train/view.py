@@ -12,8 +12,8 @@ import numpy as np
 
 from tinygpt.escape import printable
 from tinygpt.run import RunState
-from tinygpt_tui.history import History, VariantHistory
-from tinygpt_tui.machine import Machine
+from tinygpt_tui.monitor.history import History, VariantHistory
+from tinygpt_tui.monitor.machine import Machine
 from tinygpt_tui.render import numbers
 from tinygpt_tui.render.bars import load_bars, progress
 from tinygpt_tui.render.cells import Row, Span, beside, fit, row, width

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from tinygpt.errors import TinyGPTError
 from tinygpt.run import Item, MetricsReader
-from tinygpt_tui.history import History
+from tinygpt_tui.monitor.history import History
 from tinygpt_tui.theme import OVERLAYS
 from tinygpt_tui.train.curves import Overlay
 

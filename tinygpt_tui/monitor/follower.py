@@ -21,7 +21,7 @@ from tinygpt.run import (
     list_steps,
     read_state,
 )
-from tinygpt_tui.machine import Machine, read_machine
+from tinygpt_tui.monitor.machine import Machine, read_machine
 
 PERIOD = 0.5
 """Seconds between two looks at the directory."""

@@ -1,0 +1,1 @@
+"""Following runs: a thread that reads, the fold of what it read, and the machine beside it."""
