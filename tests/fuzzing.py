@@ -38,8 +38,8 @@ from tinygpt_tui.experts import load_chart
 from tinygpt_tui.monitor.history import History
 from tinygpt_tui.monitor.summary import summary
 from tinygpt_tui.render.cells import plain, width
+from tinygpt_tui.render.header_footer import header_row
 from tinygpt_tui.screens import runs
-from tinygpt_tui.shell import header_row
 from tinygpt_tui.train import view as train_view
 
 CANARY = "executed"

@@ -16,7 +16,6 @@ from tinygpt.generation.params import SamplingParams
 from tinygpt_tui.engine.protocol import Ended, Opened, Reply, Request, Stop, Token, Tokens, Write
 from tinygpt_tui.generate import presets, settings
 from tinygpt_tui.generate.controller import Console
-from tinygpt_tui.generate.flow import Flow
 from tinygpt_tui.generate.settings import BY_NAME, PRESETS, SETTINGS
 from tinygpt_tui.generate.tree import Text, Tree, reproducible
 from tinygpt_tui.generate.view import (
@@ -31,6 +30,7 @@ from tinygpt_tui.generate.view import (
     settings_rows,
 )
 from tinygpt_tui.render.cells import plain, width
+from tinygpt_tui.render.wrap import Flow
 
 VOCABULARY = "\n abcde"
 

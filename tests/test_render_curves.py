@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 
 from tinygpt_tui.render.cells import Row, plain, width
 from tinygpt_tui.render.curves import Curve, View, Weight, chart
+from tinygpt_tui.render.downsample import time_ticks
 from tinygpt_tui.render.numbers import duration
-from tinygpt_tui.render.sampling import time_ticks
 
 NAN = math.nan
 

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tinygpt_tui.render.sampling import (
+from tinygpt_tui.render.downsample import (
     Averages,
     extremes,
     moving_average,

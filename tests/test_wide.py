@@ -20,7 +20,7 @@ from tinygpt_tui.experts.view import VIEWS
 from tinygpt_tui.experts.view import tab as experts_tab
 from tinygpt_tui.generate.view import Look, Side, column, inspector, listing
 from tinygpt_tui.render.cells import Row, plain, width
-from tinygpt_tui.shell import header_row
+from tinygpt_tui.render.header_footer import header_row
 from tinygpt_tui.train import view as train_view
 
 # Narrow, wide, of no width of their own, joined, from right to left, and what terminals obey.

@@ -38,12 +38,12 @@ from tinygpt_tui.monitor import overlays
 from tinygpt_tui.monitor.follower import Followed, Follower, News
 from tinygpt_tui.monitor.history import History
 from tinygpt_tui.monitor.overlays import Laid
+from tinygpt_tui.render.header_footer import TITLES, footer_row, header_row
 from tinygpt_tui.screens.dialog import Ask
 from tinygpt_tui.screens.help import HelpScreen
 from tinygpt_tui.screens.new_run import NewRunScreen
 from tinygpt_tui.screens.runs import Renamed, RunsResult, RunsScreen
 from tinygpt_tui.screens.start import Start
-from tinygpt_tui.shell import TITLES, footer_row, header_row
 from tinygpt_tui.textual_patches import OneKeyAtATime
 from tinygpt_tui.train.pane import TrainPane
 

@@ -14,12 +14,12 @@ from tinygpt.escape import printable
 from tinygpt_tui import theme
 from tinygpt_tui.attention.layout import Frame, Plan, frame, map_size, plan, thumbnails
 from tinygpt_tui.attention.state import UNITS, Choice, Pin, Seen, chance, order
-from tinygpt_tui.generate.flow import Flow
 from tinygpt_tui.generate.view import sentence
 from tinygpt_tui.render import heatmap
 from tinygpt_tui.render.cells import Row, Span, beside, fit, row, width
 from tinygpt_tui.render.heatmap import Floats, Paint
 from tinygpt_tui.render.numbers import loss, percent
+from tinygpt_tui.render.wrap import Flow
 
 STRONGEST = 5
 """Keys of a query that are named."""

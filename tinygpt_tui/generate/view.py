@@ -15,11 +15,11 @@ from tinygpt.escape import printable
 from tinygpt.generation.params import SamplingParams
 from tinygpt_tui import theme
 from tinygpt_tui.engine.protocol import Token
-from tinygpt_tui.generate.flow import Cell, Flow
 from tinygpt_tui.generate.settings import SETTINGS, Setting, chain_words, shown
 from tinygpt_tui.generate.tree import Text
 from tinygpt_tui.render.cells import Row, Span, beside, fit, row, width
 from tinygpt_tui.render.numbers import count, loss, rate
+from tinygpt_tui.render.wrap import Cell, Flow
 
 Colour: TypeAlias = Literal["plain", "surprisal", "probability", "entropy", "expert"]
 COLOURS: tuple[Colour, ...] = ("plain", "surprisal", "probability", "entropy", "expert")

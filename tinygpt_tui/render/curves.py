@@ -17,8 +17,8 @@ import numpy as np
 from tinygpt.escape import printable
 from tinygpt_tui.render.cells import Row, Span, fit, row
 from tinygpt_tui.render.cells import width as width_of
+from tinygpt_tui.render.downsample import Array, extremes, nice_ticks, tick_text, visible
 from tinygpt_tui.render.raster import Canvas, Grid, Points, rasters
-from tinygpt_tui.render.sampling import Array, extremes, nice_ticks, tick_text, visible
 
 Weight: TypeAlias = Literal["faint", "line", "bold"]
 Marks: TypeAlias = Mapping[int, str]  # a column or a row of the canvas, and what is written there

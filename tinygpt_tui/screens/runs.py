@@ -22,7 +22,7 @@ from tinygpt.run import RunInfo, list_runs
 from tinygpt.run.manage import _refusal, delete_run, rename_problem, rename_run, resume_problem
 from tinygpt_tui.launch import cost as costs
 from tinygpt_tui.monitor.summary import Summary, summary
-from tinygpt_tui.render.states import LOOKS
+from tinygpt_tui.render.run_state import LOOKS
 from tinygpt_tui.screens.dialog import Ask, AskText, Dialog, hints
 from tinygpt_tui.theme import NAMES, OVERLAYS
 

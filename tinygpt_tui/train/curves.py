@@ -11,7 +11,7 @@ import numpy as np
 from tinygpt.run.columns import Floats
 from tinygpt_tui.monitor.history import History, VariantHistory
 from tinygpt_tui.render.curves import Curve
-from tinygpt_tui.render.sampling import extremes, trailing_means
+from tinygpt_tui.render.downsample import extremes, trailing_means
 from tinygpt_tui.train.options import Options, XAxis
 
 Quantity = str

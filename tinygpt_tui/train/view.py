@@ -18,7 +18,7 @@ from tinygpt_tui.render import numbers
 from tinygpt_tui.render.bars import load_bars, progress
 from tinygpt_tui.render.cells import Row, Span, beside, fit, row, width
 from tinygpt_tui.render.curves import View, chart
-from tinygpt_tui.render.sampling import time_ticks
+from tinygpt_tui.render.downsample import time_ticks
 from tinygpt_tui.render.table import Column, table
 from tinygpt_tui.theme import NAMES
 from tinygpt_tui.train.curves import (

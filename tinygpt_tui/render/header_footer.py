@@ -8,7 +8,7 @@ from tinygpt.escape import printable
 from tinygpt.run import RunState
 from tinygpt_tui.keymap import Key
 from tinygpt_tui.render.cells import Row, Span, fit, row, width
-from tinygpt_tui.render.states import badge
+from tinygpt_tui.render.run_state import badge
 
 TITLES = {"train": "Train", "generate": "Generate", "attention": "Attention", "experts": "Experts"}
 
