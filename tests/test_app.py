@@ -12,7 +12,6 @@ from tests.scenes import make_run, records
 from tinygpt.run import RunWriter, TrainRecord, request
 from tinygpt_tui import cli
 from tinygpt_tui.app import LabApp, choose_run
-from tinygpt_tui.cellview import CellView
 from tinygpt_tui.keymap import CHARTS, GENERAL, RUN
 from tinygpt_tui.monitor.follower import News
 from tinygpt_tui.render.cells import plain
@@ -21,6 +20,7 @@ from tinygpt_tui.screens.help import HelpScreen, help_text
 from tinygpt_tui.screens.new_run import NewRunScreen
 from tinygpt_tui.screens.runs import RunsScreen
 from tinygpt_tui.screens.start import Start
+from tinygpt_tui.widgets.cell_view import CellView
 
 Body = Callable[[LabApp, "Pilot[int]"], Awaitable[None]]
 

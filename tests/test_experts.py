@@ -15,11 +15,11 @@ from tests.test_history import started
 from tinygpt import checkpoint
 from tinygpt.data.tokenizer import save_tokenizer
 from tinygpt_tui.app import LabApp
-from tinygpt_tui.cellview import CellView
 from tinygpt_tui.experts.controller import Desk
 from tinygpt_tui.experts.pane import TextField
 from tinygpt_tui.render.cells import plain
 from tinygpt_tui.screens.dialog import Ask
+from tinygpt_tui.widgets.cell_view import CellView
 
 STEPS = (3, 7, 11)
 

@@ -16,9 +16,9 @@ from tests.test_checkpoint import TOKENIZER, snapshot
 from tinygpt import checkpoint
 from tinygpt.data.tokenizer import save_tokenizer
 from tinygpt_tui.app import LabApp
-from tinygpt_tui.generate.prompt import PromptArea
 from tinygpt_tui.render.cells import plain, width
 from tinygpt_tui.screens.dialog import Ask, Dialog
+from tinygpt_tui.widgets.prompt_area import PromptArea
 
 
 @pytest.fixture

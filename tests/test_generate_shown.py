@@ -11,10 +11,10 @@ from tests.test_app import drive
 from tests.test_generate_parts import made, token
 from tinygpt.generation.params import SamplingParams
 from tinygpt_tui.app import LabApp
-from tinygpt_tui.cellview import CellView
 from tinygpt_tui.engine.protocol import Opened
 from tinygpt_tui.generate.controller import Console
 from tinygpt_tui.generate.view import Side
+from tinygpt_tui.widgets.cell_view import CellView
 
 WORDS = "a bad cab\ndeed a bee\nace cede dab add bead "
 

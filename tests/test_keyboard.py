@@ -7,7 +7,7 @@ from textual.pilot import Pilot
 
 from tests.test_app import drive, until
 from tinygpt_tui.app import LabApp
-from tinygpt_tui.generate.prompt import PromptArea
+from tinygpt_tui.widgets.prompt_area import PromptArea
 
 
 def burst(app: LabApp, *keys: str) -> None:

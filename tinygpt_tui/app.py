@@ -27,7 +27,6 @@ from tinygpt.run.control import Request
 from tinygpt.run.manage import resume_problem
 from tinygpt_tui import log
 from tinygpt_tui.attention.pane import AttentionPane, Written
-from tinygpt_tui.cellview import CellView, only_changed
 from tinygpt_tui.engine.client import Engine
 from tinygpt_tui.experts.pane import ExpertsPane
 from tinygpt_tui.generate.pane import GeneratePane
@@ -46,6 +45,7 @@ from tinygpt_tui.screens.runs import Renamed, RunsResult, RunsScreen
 from tinygpt_tui.screens.start import Start
 from tinygpt_tui.textual_patches import OneKeyAtATime
 from tinygpt_tui.train.pane import TrainPane
+from tinygpt_tui.widgets.cell_view import CellView, only_changed
 
 TABS = tuple(TITLES)
 TERMINAL_PERIOD = 2.0

@@ -23,17 +23,17 @@ from tinygpt_tui import theme
 from tinygpt_tui.attention import layout, state, view
 from tinygpt_tui.attention.controller import Browser
 from tinygpt_tui.attention.state import COLOURS, FACTORS, MODES, POOLINGS, SCALES, Choice
-from tinygpt_tui.cellview import CellView
 from tinygpt_tui.engine.client import Engine
 from tinygpt_tui.engine.protocol import Reply, Request
 from tinygpt_tui.generate import presets
 from tinygpt_tui.generate.pane import save_problem
-from tinygpt_tui.generate.prompt import PromptArea
 from tinygpt_tui.generate.screens import Pick, Picked, with_known
 from tinygpt_tui.keymap import LOOK, bindings
 from tinygpt_tui.render.svg import svg
 from tinygpt_tui.screens.dialog import AskText
 from tinygpt_tui.theme import NAMES
+from tinygpt_tui.widgets.cell_view import CellView
+from tinygpt_tui.widgets.prompt_area import PromptArea
 
 FRAME = 0.03
 """Seconds between two frames that only answers of the engine ask for."""

@@ -16,7 +16,6 @@ from textual.timer import Timer
 from textual.widgets import Input, Static
 
 from tinygpt.data.tokenizer import summarize
-from tinygpt_tui.cellview import CellView
 from tinygpt_tui.engine.client import Engine
 from tinygpt_tui.engine.protocol import Reply, Request
 from tinygpt_tui.experts import view
@@ -24,6 +23,7 @@ from tinygpt_tui.experts.controller import Desk
 from tinygpt_tui.generate.screens import with_known
 from tinygpt_tui.keymap import EXPERTS, bindings
 from tinygpt_tui.monitor.history import History
+from tinygpt_tui.widgets.cell_view import CellView
 
 FRAME = 0.6
 """Seconds that a checkpoint of the film is seen, at least."""

@@ -22,13 +22,11 @@ from tinygpt.errors import ConfigError, TinyGPTError
 from tinygpt.files import atomic
 from tinygpt.generation.params import SamplingParams
 from tinygpt.run import read_config
-from tinygpt_tui.cellview import CellView
 from tinygpt_tui.engine.client import Engine
 from tinygpt_tui.engine.protocol import Failed, Line, Reply, Request
 from tinygpt_tui.engine.protocol import Pick as PickLine
 from tinygpt_tui.generate import presets, view
 from tinygpt_tui.generate.controller import Console
-from tinygpt_tui.generate.prompt import PromptArea, SettingInput
 from tinygpt_tui.generate.screens import Pick, Picked, tree_entries, with_known
 from tinygpt_tui.generate.settings import (
     BY_NAME,
@@ -47,6 +45,8 @@ from tinygpt_tui.keymap import WRITE, bindings
 from tinygpt_tui.render.cells import Row, beside, fit
 from tinygpt_tui.screens.dialog import Ask, AskText
 from tinygpt_tui.theme import NAMES
+from tinygpt_tui.widgets.cell_view import CellView
+from tinygpt_tui.widgets.prompt_area import PromptArea, SettingInput
 
 FRAME = 0.08
 """Seconds between two frames that only new tokens ask for."""

@@ -14,7 +14,6 @@ from textual.containers import Container
 from textual.timer import Timer
 
 from tinygpt.run import RunState
-from tinygpt_tui.cellview import CellView
 from tinygpt_tui.keymap import CHARTS, bindings
 from tinygpt_tui.monitor.history import History
 from tinygpt_tui.monitor.machine import Machine
@@ -25,6 +24,7 @@ from tinygpt_tui.train.curves import Overlay, newest_x, train_x, whole_stretch
 from tinygpt_tui.train.layout import arrange
 from tinygpt_tui.train.options import Options
 from tinygpt_tui.train.view import Scene, tab
+from tinygpt_tui.widgets.cell_view import CellView
 
 KEY_FRAME = 0.05
 """Seconds between two frames that keys ask for: an answer at once, and one frame for a held key."""
