@@ -33,7 +33,9 @@ from tinygpt.data.tokenizer import CharTokenizer, save_tokenizer
 from tinygpt.model.gpt import GPT
 from tinygpt.run import RunWriter
 from tinygpt_tui.attention import layout, state, view
+from tinygpt_tui.attention.scene import Scene
 from tinygpt_tui.attention.state import Choice
+from tinygpt_tui.engine import results
 from tinygpt_tui.engine.client import Engine
 from tinygpt_tui.engine.protocol import Look, Looked, Reply
 
@@ -93,12 +95,12 @@ def looked_and_drawn(run: Path, rounds: int) -> tuple[list[float], int]:
         if not isinstance(reply, Looked):
             raise SystemExit(f"the engine did not look: {reply}")
         context = reply.context
-        shown = state.seen(reply)
+        shown = results.seen(reply)
         choice = state.fitted(Choice(level="head", query=200, key=100), shown)
         size = (SIZE[0], SIZE[1] - 2)
         choice = layout.settled(choice, shown, shown.statistics, size)
         view.tab(
-            view.Scene(choice=choice, shown=shown, statistics=shown.statistics, steps=(0, 1)),
+            Scene(choice=choice, shown=shown, statistics=shown.statistics, steps=(0, 1)),
             *size,
         )
         found.append(time.perf_counter() - began)

@@ -2,8 +2,9 @@
 
 import numpy as np
 
-from tinygpt_tui.attention.state import STATISTICS, Seen
+from tinygpt_tui.attention.state import STATISTICS
 from tinygpt_tui.engine.protocol import Looked
+from tinygpt_tui.engine.results import Seen
 from tinygpt_tui.render.heatmap import Floats
 
 TEXT = "ROMEO:\nBut, soft! what light through yonder window breaks?\nIt is the east.\n" * 3

@@ -19,11 +19,11 @@ from tinygpt import checkpoint
 from tinygpt.data.tokenizer import save_tokenizer
 from tinygpt_tui.app import LabApp
 from tinygpt_tui.attention.controller import Browser
-from tinygpt_tui.attention.pane import file_problem
 from tinygpt_tui.engine.protocol import Failed, Line, Look, Pick, Request, Survey, Surveyed
-from tinygpt_tui.generate.screens import Pick as PickScreen
 from tinygpt_tui.render.cells import plain
 from tinygpt_tui.screens.dialog import Ask, AskText
+from tinygpt_tui.screens.file_name import file_problem
+from tinygpt_tui.screens.pick import Pick as PickScreen
 from tinygpt_tui.widgets.cell_view import CellView
 from tinygpt_tui.widgets.prompt_area import PromptArea
 

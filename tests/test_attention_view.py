@@ -10,12 +10,14 @@ from hypothesis import strategies as st
 from tests import snapshots
 from tests.looks import HEADS, LAYERS, seen, weights
 from tinygpt_tui import theme
-from tinygpt_tui.attention import layout, state, view
-from tinygpt_tui.attention.state import LADDER, Choice, Pin, Seen
-from tinygpt_tui.attention.view import Scene
+from tinygpt_tui.attention import layout, readout, state, view
+from tinygpt_tui.attention.scene import Scene
+from tinygpt_tui.attention.state import LADDER, Choice, Pin
+from tinygpt_tui.engine.results import Seen, chance
 from tinygpt_tui.render.cells import plain, width
 from tinygpt_tui.render.heatmap import Paint
 from tinygpt_tui.render.svg import svg
+from tinygpt_tui.render.text import mark
 
 STEPS = (0, 8, 64, 700)
 
@@ -104,16 +106,16 @@ def test_the_weight_under_the_cursor_is_exact() -> None:
 
 def test_strongest_keys_are_in_order_and_in_the_past() -> None:
     matrix = weights(29)[2, 1]
-    found = view.strongest(matrix, 11)
+    found = readout.strongest(matrix, 11)
     expected = sorted(range(12), key=lambda key: -matrix[11, key])[:5]
     assert [key for key, _ in found] == expected
-    assert len(view.strongest(matrix, 1)) == 2
+    assert len(readout.strongest(matrix, 1)) == 2
 
 
 def test_wide_and_unprintable_characters_take_one_cell() -> None:
     shown = replace(seen(5), texts=("a", "界", "\x1b", "\n", " "))
-    assert [view.mark(text) for text in shown.texts] == ["a", "□", "␛", "⏎", "·"]
-    assert [view.mark(text, ascii=True) for text in shown.texts] == ["a", "?", "?", "$", "_"]
+    assert [mark(text) for text in shown.texts] == ["a", "□", "␛", "⏎", "·"]
+    assert [mark(text, ascii=True) for text in shown.texts] == ["a", "?", "?", "$", "_"]
     for level in LADDER:
         rows = view.tab(scene(shown, (80, 22), level=level), 80, 22)
         assert {width(cells) for cells in rows} == {80}
@@ -136,9 +138,9 @@ def test_chance_is_that_of_a_uniform_head() -> None:
 
     for tokens in (2, 13):
         expected = heads.chance(tokens)
-        found = state.chance(tokens)
+        found = chance(tokens)
         assert found == pytest.approx({name: expected[name] for name in found}, rel=1e-5)
-    assert torch.isnan(torch.tensor(state.chance(1)["previous"]))
+    assert torch.isnan(torch.tensor(chance(1)["previous"]))
 
 
 def test_the_cursor_never_looks_into_the_future() -> None:

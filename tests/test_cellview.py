@@ -10,7 +10,8 @@ from textual._compositor import ChopsUpdate
 from textual.strip import Strip
 
 from tinygpt_tui.render.cells import Row, Span, row
-from tinygpt_tui.widgets.cell_view import APART, changed, only_changed
+from tinygpt_tui.textual_patches import only_changed
+from tinygpt_tui.widgets.cell_view import APART, changed
 
 
 def test_each_change_by_itself_near_ones_together() -> None:

@@ -28,9 +28,10 @@ from tinygpt_tui.engine.protocol import (
 from tinygpt_tui.experts import lift_table, load_chart
 from tinygpt_tui.experts.controller import PICKED, Desk
 from tinygpt_tui.experts.lift_table import Sorting
-from tinygpt_tui.experts.view import VIEWS, Scene, slider, tab
+from tinygpt_tui.experts.view import VIEWS, Scene, tab
 from tinygpt_tui.monitor.history import History
 from tinygpt_tui.render.cells import plain, width
+from tinygpt_tui.render.timeline import slider
 
 LAYERS, EXPERTS = 3, 5
 VOCABULARY = tuple("\n !.3abcdeAB")

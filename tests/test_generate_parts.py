@@ -29,6 +29,7 @@ from tinygpt_tui.generate.view import (
     listing,
     settings_rows,
 )
+from tinygpt_tui.prompt_history import FIRST, Prompts
 from tinygpt_tui.render.cells import plain, width
 from tinygpt_tui.render.wrap import Flow
 
@@ -169,11 +170,11 @@ def test_a_preset_keeps_seed_length_and_stop() -> None:
 
 def test_prompts_and_presets_are_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
-    prompts = presets.Prompts()
-    assert prompts.last == presets.FIRST
+    prompts = Prompts()
+    assert prompts.last == FIRST
     for prompt in ("one", "two\nlines", "one"):
         prompts.used(prompt)
-    again = presets.Prompts()
+    again = Prompts()
     assert again.all == ["two\nlines", "one"]
     assert [again.move(-1, "now") for _ in range(3)] == ["one", "two\nlines", "now"]
     assert again.move(1, "now") == "one"
@@ -192,7 +193,7 @@ def test_what_is_kept_but_broken_is_passed_over(
     folder.mkdir()
     for name in ("prompts.json", "presets.json"):
         (folder / name).write_text(found)
-    assert presets.Prompts().all == []
+    assert Prompts().all == []
     assert presets.saved_presets() == {}
 
 

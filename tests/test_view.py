@@ -12,10 +12,10 @@ from tinygpt.run import RunState
 from tinygpt_tui.keymap import CHARTS, GENERAL, RUN
 from tinygpt_tui.monitor.history import History
 from tinygpt_tui.monitor.machine import Gpu, Machine
+from tinygpt_tui.monitor.overlays import Overlay
 from tinygpt_tui.render.cells import plain, width
 from tinygpt_tui.render.header_footer import footer_row, header_row
 from tinygpt_tui.render.run_state import LOOKS, badge
-from tinygpt_tui.train.curves import Overlay
 from tinygpt_tui.train.options import CURVES, Options
 from tinygpt_tui.train.view import (
     Scene,

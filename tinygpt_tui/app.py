@@ -30,9 +30,8 @@ from tinygpt_tui.attention.pane import AttentionPane, Written
 from tinygpt_tui.engine.client import Engine
 from tinygpt_tui.experts.pane import ExpertsPane
 from tinygpt_tui.generate.pane import GeneratePane
-from tinygpt_tui.harmless import HARMLESS
-from tinygpt_tui.keymap import CHARTS, EXPERTS, GENERAL, LOOK, RUN, WRITE, Key, bindings
-from tinygpt_tui.launch import process
+from tinygpt_tui.keymap import CHARTS, EXPERTS, GENERAL, LOOK, RUN, WRITE, Key
+from tinygpt_tui.launch import trainer_process
 from tinygpt_tui.monitor import overlays
 from tinygpt_tui.monitor.follower import Followed, Follower, News
 from tinygpt_tui.monitor.history import History
@@ -43,9 +42,10 @@ from tinygpt_tui.screens.help import HelpScreen
 from tinygpt_tui.screens.new_run import NewRunScreen
 from tinygpt_tui.screens.runs import Renamed, RunsResult, RunsScreen
 from tinygpt_tui.screens.start import Start
-from tinygpt_tui.textual_patches import OneKeyAtATime
+from tinygpt_tui.textual_patches import HARMLESS, OneKeyAtATime, only_changed
 from tinygpt_tui.train.pane import TrainPane
-from tinygpt_tui.widgets.cell_view import CellView, only_changed
+from tinygpt_tui.widgets.bindings import bindings
+from tinygpt_tui.widgets.cell_view import CellView
 
 TABS = tuple(TITLES)
 TERMINAL_PERIOD = 2.0
@@ -254,7 +254,7 @@ class LabApp(OneKeyAtATime[int]):
             self.experts.checkpoints(news.kept)
         if self.history.start is not start or _word(self.state) != _word(before):
             self.draw_shell()
-        process.poll_children()
+        trainer_process.poll_children()
         if news.run in self._started:
             self._look_after_start(news)
 
@@ -262,7 +262,7 @@ class LabApp(OneKeyAtATime[int]):
         """Until a training that was begun here has reported; one that dies before says why."""
         pid = self._started[news.run]
         status = news.state.status if news.state else None
-        why = process.early_failure(pid)
+        why = trainer_process.early_failure(pid)
         if why or (status is not None and status.pid == pid):
             del self._started[news.run]
             self.train.update_scene(note=why, soon=True)
@@ -321,7 +321,7 @@ class LabApp(OneKeyAtATime[int]):
     def start_resuming(self, path: Path) -> None:
         """Resume a run in a process of its own, and follow it."""
         try:
-            self._started[path] = process.resume_training(path)
+            self._started[path] = trainer_process.resume_training(path)
         except (OSError, TinyGPTError) as error:
             self.complain(f"cannot resume: {error}")
             return
@@ -331,7 +331,7 @@ class LabApp(OneKeyAtATime[int]):
         """Begin a run in a process of its own, and follow it."""
         path = self.out / name
         try:
-            self._started[path] = process.start_training(arguments, self.out, name)
+            self._started[path] = trainer_process.start_training(arguments, self.out, name)
         except (OSError, TinyGPTError) as error:
             self.complain(f"cannot start a training: {error}")
             return
@@ -524,7 +524,7 @@ class LabApp(OneKeyAtATime[int]):
         error = event.worker.error
         if event.state == WorkerState.ERROR and error is not None:
             log.note(f"worker {event.worker.name} failed", error)
-            self.complain(f"{type(error).__name__}: {error} (see {journal.path()})")
+            self.complain(f"{type(error).__name__}: {error} (see {log.path()})")
 
     def _handle_exception(self, error: Exception) -> None:
         """Textual shows what ended the app, and forgets it."""

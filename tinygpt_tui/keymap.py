@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from textual.binding import Binding, BindingType
-
 
 class Key(NamedTuple):
     """A key, or several for one action."""
@@ -245,19 +243,3 @@ GROUPS = {
     "Experts": EXPERTS,
     "Everywhere": GENERAL,
 }
-
-
-def bindings(*groups: tuple[Key, ...]) -> list[BindingType]:
-    """The table as textual wants it."""
-    return [
-        Binding(
-            key.keys,
-            key.action,
-            key.label,
-            key_display=key.text,
-            priority=key.keys in ("tab", "shift+tab"),
-            show=False,
-        )
-        for group in groups
-        for key in group
-    ]

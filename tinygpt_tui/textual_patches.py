@@ -7,13 +7,20 @@ place: `T` then `0.8` would leave the tab instead of setting a temperature.
 
 from __future__ import annotations
 
+import re
 from collections import deque
 from collections.abc import Sequence
 from functools import partial
 
+from rich.console import Console, RenderableType
+from rich.control import Control
+from rich.segment import Segment
 from textual import events
+from textual._compositor import ChopsUpdate
 from textual.app import App, ReturnType
+from textual.color import Color
 from textual.dom import DOMNode
+from textual.filter import LineFilter
 
 ROUNDS = 3
 """How often all that a key set in motion is waited for: its own handling, the messages that this
@@ -70,3 +77,54 @@ class OneKeyAtATime(App[ReturnType]):
                 await self._handle(self._typed_ahead.popleft())
                 if self._typed_ahead:
                     self.set_timer(LONGEST, partial(self._settled, self._keys))
+
+
+class OnlyChanged(ChopsUpdate):
+    """An update of parts of lines that sends just these parts.
+
+    Textual's own begins each at the left edge of the widget: one cell that changed in the middle
+    of a map costs half of its row.
+    """
+
+    def render_segments(self, console: Console) -> str:
+        """What is written to the terminal."""
+        written = []
+        for y, left, right in self.spans:
+            for end, (x, strip) in zip(self.chop_ends[y], self.chops[y].items(), strict=False):
+                begin, stop = max(x, left), min(end, right)
+                if strip is not None and begin < stop:
+                    written.append(Control.move_to(begin, y).segment.text)
+                    written.append(strip.crop(begin - x, stop - x).render(console))
+        return "".join(written)
+
+
+def only_changed(update: RenderableType | None) -> RenderableType | None:
+    """The same update, but for what it would send beside its parts."""
+    if type(update) is ChopsUpdate:
+        return OnlyChanged(update.chops, update.spans, update.chop_ends)
+    return update
+
+
+_OBEYED = re.compile("[\x00-\x1f\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
+"""Control characters, marks of direction, and halves of characters, which cannot be written."""
+
+
+class Harmless(LineFilter):
+    """Takes out of each line what takes no column and is not to be shown."""
+
+    def apply(self, segments: list[Segment], background: Color) -> list[Segment]:
+        """The same segments where all is well, as always."""
+        del background
+        if all(text.isprintable() for text, _, _ in segments):
+            return segments
+        return [
+            Segment(_OBEYED.sub(_shown, text), style, control) for text, style, control in segments
+        ]
+
+
+HARMLESS = Harmless()
+
+
+def _shown(match: re.Match[str]) -> str:
+    """As many columns as before: a half takes one, the others none."""
+    return "�" if match[0] >= "\ud800" else ""

@@ -14,8 +14,9 @@ from tinygpt.data.tokenizer import summarize
 from tinygpt.errors import TinyGPTError
 from tinygpt.run import VARIANTS, checkpoint_dir, read_config
 from tinygpt_tui.attention import state
-from tinygpt_tui.attention.state import STATISTICS, Choice, Pin, Seen, fitted
-from tinygpt_tui.attention.view import Scene
+from tinygpt_tui.attention.scene import Scene
+from tinygpt_tui.attention.state import STATISTICS, Choice, Pin, fitted
+from tinygpt_tui.engine import results
 from tinygpt_tui.engine.protocol import (
     Failed,
     Line,
@@ -27,6 +28,7 @@ from tinygpt_tui.engine.protocol import (
     Survey,
     Surveyed,
 )
+from tinygpt_tui.engine.results import Seen
 from tinygpt_tui.known import known_characters, unknown_characters
 from tinygpt_tui.render.heatmap import Floats, Paint
 
@@ -249,7 +251,7 @@ class Browser:
             _, wish = self._flying
             self._flying = None
             if isinstance(reply, Looked):
-                self._keep(wish, state.seen(reply))
+                self._keep(wish, results.seen(reply))
             elif isinstance(reply, Failed):
                 self._refused, self.words, self.playing = wish, reply.why, False
             self.look()
@@ -335,7 +337,7 @@ class Browser:
     @property
     def statistics(self) -> dict[str, Floats]:
         """(L, H) each."""
-        return state.with_survey(self.shown, self.survey) if self.shown else {}
+        return results.with_survey(self.shown, self.survey) if self.shown else {}
 
     def next_statistic(self) -> None:
         """What stands under each thumbnail."""

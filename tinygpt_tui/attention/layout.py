@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from functools import lru_cache
 
-from tinygpt_tui.attention.state import Choice, Pin, Seen, order, scrolled
+from tinygpt_tui.attention.state import Choice, Pin, order, scrolled
+from tinygpt_tui.engine.results import Seen
 from tinygpt_tui.render.heatmap import Floats, Pixels, View, pixels, room, whole
 
 PANEL = 25

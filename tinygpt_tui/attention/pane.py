@@ -22,16 +22,19 @@ from tinygpt.files import atomic
 from tinygpt_tui import theme
 from tinygpt_tui.attention import layout, state, view
 from tinygpt_tui.attention.controller import Browser
-from tinygpt_tui.attention.state import COLOURS, FACTORS, MODES, POOLINGS, SCALES, Choice
+from tinygpt_tui.attention.state import COLOURS, FACTORS, POOLINGS, SCALES, Choice
 from tinygpt_tui.engine.client import Engine
 from tinygpt_tui.engine.protocol import Reply, Request
-from tinygpt_tui.generate import presets
-from tinygpt_tui.generate.pane import save_problem
-from tinygpt_tui.generate.screens import Pick, Picked, with_known
-from tinygpt_tui.keymap import LOOK, bindings
+from tinygpt_tui.engine.results import MODES
+from tinygpt_tui.keymap import LOOK
+from tinygpt_tui.prompt_history import Prompts
 from tinygpt_tui.render.svg import svg
 from tinygpt_tui.screens.dialog import AskText
+from tinygpt_tui.screens.file_name import file_problem, save_problem
+from tinygpt_tui.screens.pick import Pick, Picked
+from tinygpt_tui.screens.unknown_characters import with_known
 from tinygpt_tui.theme import NAMES
+from tinygpt_tui.widgets.bindings import bindings
 from tinygpt_tui.widgets.cell_view import CellView
 from tinygpt_tui.widgets.prompt_area import PromptArea
 
@@ -119,7 +122,7 @@ class AttentionPane(Container):
             written = None if self.browser.text else self._written()
             if written is not None and len(written.text) > 1:
                 self.browser.give(written.text, "Generate", written.at)
-            self.browser.begin(presets.Prompts().last)
+            self.browser.begin(Prompts().last)
             self.browser.look()
         self.draw()
 
@@ -565,11 +568,3 @@ class AttentionPane(Container):
         dark = self.app.current_theme.dark
         rows = self.query_one("#looked", CellView).rows
         return svg(rows, lambda name: theme.style(name, dark=dark), dark=dark)
-
-
-def file_problem(name: str) -> str | None:
-    """Why a file cannot be looked at."""
-    path = Path(name).expanduser()
-    if not name.strip() or path.is_dir():
-        return "Name a text file"
-    return None if path.is_file() else f"There is no file {path}"

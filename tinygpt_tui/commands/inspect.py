@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tinygpt.errors import ConfigError
-from tinygpt_tui.commands.generate import checkpoint_path, refuse_others, status_of, text_given
+from tinygpt_tui.commands.common import checkpoint_path, refuse_others, status_of, text_given
 
 if TYPE_CHECKING:
     from torch import Tensor

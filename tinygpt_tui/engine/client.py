@@ -17,7 +17,7 @@ from tinygpt.escape import printable
 from tinygpt_tui import log
 from tinygpt_tui.engine import protocol
 from tinygpt_tui.engine.protocol import Failed, Opened, Reply, Request, Stop, Tokens
-from tinygpt_tui.launch.process import environment
+from tinygpt_tui.launch.trainer_process import environment
 
 Tell: TypeAlias = Callable[[Reply], None]
 

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Literal, TypeAlias
 
 import numpy as np
 
 from tinygpt.analysis import routing
-from tinygpt.analysis.routing import Floats, Ints
+from tinygpt.analysis.routing import Ints
 from tinygpt_tui.engine.protocol import Example, Looked, Surveyed
+from tinygpt_tui.render.heatmap import Floats
 
 
 @dataclass(frozen=True, eq=False)
@@ -109,3 +112,116 @@ def census(reply: Surveyed) -> Census | None:
 def _place(key: str) -> tuple[int, int, int]:
     layer, expert, token = map(int, key.split())
     return layer, expert, token
+
+
+Mode: TypeAlias = Literal["head", "mean", "rollout"]
+
+
+MODES: tuple[Mode, ...] = ("head", "mean", "rollout")
+
+
+@dataclass(frozen=True)
+class Seen:
+    """One pass over one text: what the engine answered, as arrays."""
+
+    path: str
+    variant: str
+    step: int
+    val_loss: float | None
+    context: int
+    total: int
+    """Tokens of the whole text."""
+    start: int
+    """Where the window begins in it."""
+    texts: tuple[str, ...]
+    """The T tokens."""
+    attention: Floats
+    """(L, H, T, T)"""
+    statistics: dict[str, Floats] = field(default_factory=dict)
+    """(L, H) each."""
+
+    @property
+    def layers(self) -> int:
+        """How many: L."""
+        return int(self.attention.shape[0])
+
+    @property
+    def heads(self) -> int:
+        """How many: H."""
+        return int(self.attention.shape[1])
+
+    @property
+    def size(self) -> int:
+        """How many tokens: T."""
+        return len(self.texts)
+
+    @cached_property
+    def means(self) -> Floats:
+        """(L, T, T): the mean of each layer's heads."""
+        found: Floats = self.attention.mean(axis=1)
+        return found
+
+    @cached_property
+    def rollout(self) -> Floats:
+        """(L, T, T): see `tinygpt.analysis.heads.rollout`, which needs torch."""
+        mixed = (self.means + np.eye(self.size, dtype=np.float32)) / 2
+        layers = [mixed[0]]
+        for layer in mixed[1:]:
+            layers.append(layer @ layers[-1])
+        return np.stack(layers)
+
+    def matrix(self, layer: int, head: int, mode: Mode) -> Floats:
+        """(T, T): row q holds where query q looks."""
+        layer, head = min(layer, self.layers - 1), min(head, self.heads - 1)
+        if mode == "head":
+            found: Floats = self.attention[layer, head]
+        else:
+            found = (self.means if mode == "mean" else self.rollout)[layer]
+        return found
+
+
+def seen(reply: Looked) -> Seen:
+    """The answer of the engine, read."""
+    layers, heads, size = reply.layers, reply.heads, len(reply.texts)
+    shape = (layers, heads, size, size)
+    return Seen(
+        path=reply.path,
+        variant=reply.variant,
+        step=reply.step,
+        val_loss=reply.val_loss,
+        context=reply.context,
+        total=reply.total,
+        start=reply.start,
+        texts=reply.texts,
+        attention=np.frombuffer(reply.attention, np.float32).reshape(shape),
+        statistics=tables(reply.statistics, layers, heads),
+    )
+
+
+def tables(found: dict[str, bytes], layers: int, heads: int) -> dict[str, Floats]:
+    """Statistics as (L, H)."""
+    return {
+        # What is sure has an entropy of minus nothing, which reads as a mistake.
+        name: np.frombuffer(data, np.float32).reshape(layers, heads) + np.float32(0)
+        for name, data in found.items()
+    }
+
+
+def with_survey(shown: Seen, survey: Surveyed | None) -> dict[str, Floats]:
+    """The statistics of this text, and those that a survey of the same checkpoint adds."""
+    if survey is None or survey.path != shown.path:
+        return shown.statistics
+    return tables(survey.statistics, survey.layers, survey.heads) | shown.statistics
+
+
+def chance(size: int) -> dict[str, float]:
+    """What a head that looks everywhere alike would have over `size` tokens."""
+    sees = np.arange(1, size + 1)
+    behind = float((1 / sees[1:]).mean()) if size > 1 else float("nan")
+    return {
+        "entropy": float(np.log(sees).mean()),
+        "distance": float((sees - 1).mean()) / 2,
+        "previous": behind,
+        "self": float((1 / sees).mean()),
+        "first": behind,
+    }

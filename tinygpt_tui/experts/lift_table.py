@@ -15,9 +15,9 @@ from tinygpt.escape import printable
 from tinygpt_tui.engine.protocol import Example
 from tinygpt_tui.engine.results import Census
 from tinygpt_tui.experts.load_chart import expert_style, share_style
-from tinygpt_tui.generate.view import named
 from tinygpt_tui.render.cells import Row, Span, fit, row
 from tinygpt_tui.render.numbers import count
+from tinygpt_tui.render.text import named
 
 Order: TypeAlias = Literal["lift", "count", "name"]
 ORDERS: tuple[Order, ...] = ("lift", "count", "name")

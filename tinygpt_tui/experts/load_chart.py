@@ -16,6 +16,7 @@ import numpy as np
 from tinygpt.analysis import routing
 from tinygpt.analysis.routing import Floats
 from tinygpt.run import RoutingRecord
+from tinygpt_tui import theme
 from tinygpt_tui.engine.results import Census
 from tinygpt_tui.render.cells import Row, Span, beside, fit, row, width
 from tinygpt_tui.render.numbers import percent
@@ -37,7 +38,7 @@ def share_style(ratio: float) -> str:
 
 def expert_style(expert: int) -> str:
     """Each expert has its colour, as far as there are colours."""
-    return f"expert.{expert % palette.EXPERTS}"
+    return f"expert.{expert % theme.EXPERTS}"
 
 
 def mark(share: float, experts: int, *, ascii: bool = False) -> Span:

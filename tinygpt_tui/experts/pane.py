@@ -20,9 +20,10 @@ from tinygpt_tui.engine.client import Engine
 from tinygpt_tui.engine.protocol import Reply, Request
 from tinygpt_tui.experts import view
 from tinygpt_tui.experts.controller import Desk
-from tinygpt_tui.generate.screens import with_known
-from tinygpt_tui.keymap import EXPERTS, bindings
+from tinygpt_tui.keymap import EXPERTS
 from tinygpt_tui.monitor.history import History
+from tinygpt_tui.screens.unknown_characters import with_known
+from tinygpt_tui.widgets.bindings import bindings
 from tinygpt_tui.widgets.cell_view import CellView
 
 FRAME = 0.6

@@ -6,10 +6,10 @@ import numpy as np
 
 from tinygpt_tui.engine.results import Reading
 from tinygpt_tui.experts.load_chart import expert_style
-from tinygpt_tui.generate.view import named
 from tinygpt_tui.render.bars import progress
 from tinygpt_tui.render.cells import Row, Span, fit, row
 from tinygpt_tui.render.numbers import percent
+from tinygpt_tui.render.text import named
 from tinygpt_tui.render.wrap import Flow
 
 _BAR = 8

@@ -10,9 +10,10 @@ from tinygpt.run import RoutingRecord
 from tinygpt_tui.engine.results import Census, Reading
 from tinygpt_tui.experts import lift_table, load_chart, routed_text
 from tinygpt_tui.experts.lift_table import Sorting
-from tinygpt_tui.generate.view import sentence
 from tinygpt_tui.render.cells import Row, Span, beside, fit, row, width
 from tinygpt_tui.render.numbers import count, loss
+from tinygpt_tui.render.text import sentence
+from tinygpt_tui.render.timeline import slider
 
 View: TypeAlias = Literal["load", "text", "table"]
 VIEWS: tuple[View, ...] = ("load", "text", "table")
@@ -95,22 +96,6 @@ def film_row(scene: Scene, columns: int) -> Row:
     room = columns - width(left) - width(right)
     line = slider(len(scene.steps), place, room, ascii=scene.ascii)
     return fit(row(*left, *line, *right), columns)
-
-
-def slider(total: int, place: int, columns: int, *, ascii: bool = False) -> Row:
-    """A line with a mark a checkpoint where there is room, else with the chosen one alone."""
-    dot, line, here = ("+", "-", "#") if ascii else ("┼", "─", "●")
-    columns = min(columns, 4 * total - 3)
-    if columns < 3:
-        return ()
-    marks = [line] * columns
-    at = [round(i * (columns - 1) / max(total - 1, 1)) for i in range(total)]
-    if 2 * total - 1 <= columns:
-        for column in at:
-            marks[column] = dot
-    spot = at[place]
-    after = "".join(marks[spot + 1 :])
-    return row(Span("".join(marks[:spot]), "bar"), Span(here, "cursor"), Span(after, "faint"))
 
 
 def head_row(scene: Scene, columns: int) -> Row:

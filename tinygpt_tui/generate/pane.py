@@ -27,7 +27,7 @@ from tinygpt_tui.engine.protocol import Failed, Line, Reply, Request
 from tinygpt_tui.engine.protocol import Pick as PickLine
 from tinygpt_tui.generate import presets, view
 from tinygpt_tui.generate.controller import Console
-from tinygpt_tui.generate.screens import Pick, Picked, tree_entries, with_known
+from tinygpt_tui.generate.screens import tree_entries
 from tinygpt_tui.generate.settings import (
     BY_NAME,
     PRESETS,
@@ -41,10 +41,16 @@ from tinygpt_tui.generate.settings import (
     with_preset,
 )
 from tinygpt_tui.generate.tree import Text, reproducible
-from tinygpt_tui.keymap import WRITE, bindings
+from tinygpt_tui.keymap import WRITE
+from tinygpt_tui.prompt_history import Prompts
 from tinygpt_tui.render.cells import Row, beside, fit
+from tinygpt_tui.render.text import sentence
 from tinygpt_tui.screens.dialog import Ask, AskText
+from tinygpt_tui.screens.file_name import save_problem
+from tinygpt_tui.screens.pick import Pick, Picked
+from tinygpt_tui.screens.unknown_characters import with_known
 from tinygpt_tui.theme import NAMES
+from tinygpt_tui.widgets.bindings import bindings
 from tinygpt_tui.widgets.cell_view import CellView
 from tinygpt_tui.widgets.prompt_area import PromptArea, SettingInput
 
@@ -78,7 +84,7 @@ class GeneratePane(Container):
         super().__init__(id=id)
         self.engine = engine
         self.console = Console(self._ask, engine.number, ascii=ascii)
-        self.prompts = presets.Prompts()
+        self.prompts = Prompts()
         self.presets = PRESETS | presets.saved_presets()
         self._field: Setting | None = None
         self._before: SamplingParams = self.console.params
@@ -174,7 +180,7 @@ class GeneratePane(Container):
         below: list[Row] = []
         text = console.text
         if self._note:
-            below += view.sentence(self._note, width, "warn")
+            below += sentence(self._note, width, "warn")
         if look.colour != "plain":
             routed = (side.text for side in console.sides if side.text and side.text.experts)
             below.append(view.legend(look, next(routed, text), width))
@@ -236,7 +242,7 @@ class GeneratePane(Container):
                 f"g has the prompt answered by {models} (step {steps}).",
                 "p edits the prompt, capital letters change the settings, ? shows every key.",
             ]
-        rows = [fit((), width), *(r for line in words for r in view.sentence(line, width, "muted"))]
+        rows = [fit((), width), *(r for line in words for r in sentence(line, width, "muted"))]
         return [*rows[:height], *[fit((), width)] * (height - len(rows))]
 
     def _step(self, variant: str) -> int:
@@ -687,13 +693,3 @@ class GeneratePane(Container):
             self.notify(f"cannot write {path}: {error.strerror}", severity="error", markup=False)
             return
         self.notify(f"Saved {path}", markup=False)
-
-
-def save_problem(name: str) -> str | None:
-    """Why a file cannot be saved there."""
-    path = Path(name).expanduser()
-    if not name.strip() or path.is_dir():
-        return "Name a file"
-    if not path.parent.is_dir():
-        return f"There is no folder {path.parent}"
-    return f"{path} is there already: choose another name" if path.exists() else None

@@ -19,6 +19,7 @@ from tinygpt_tui.generate.settings import SETTINGS, Setting, chain_words, shown
 from tinygpt_tui.generate.tree import Text
 from tinygpt_tui.render.cells import Row, Span, beside, fit, row, width
 from tinygpt_tui.render.numbers import count, loss, rate
+from tinygpt_tui.render.text import named, sentence
 from tinygpt_tui.render.wrap import Cell, Flow
 
 Colour: TypeAlias = Literal["plain", "surprisal", "probability", "entropy", "expert"]
@@ -103,7 +104,7 @@ def level(token: Token, readers: Sequence[int], look: Look) -> str:
         case "probability":
             return _heat(7 - bisect_right(BOUNDS["probability"], math.exp(-token.surprisal)))
         case "expert" if readers:
-            return f"expert.{readers[min(look.layer, len(readers) - 1)] % palette.EXPERTS}"
+            return f"expert.{readers[min(look.layer, len(readers) - 1)] % theme.EXPERTS}"
         case _:
             return "text"
 
@@ -230,14 +231,6 @@ def _styled(cell: Cell, text: Text, look: Look, cursor: int | None) -> Span:
     return Span(cell.text, style)
 
 
-def sentence(words: str, columns: int, style: str) -> list[Row]:
-    """A sentence, wrapped."""
-    flow = Flow(columns - 2)
-    flow.add(printable(words), -1)
-    lines = ["".join(cell.text for cell in flow.line(n)) for n in range(flow.height)]
-    return [fit(row(" ", Span(line, style)), columns) for line in lines]
-
-
 def inspector(
     text: Text,
     cursor: int,
@@ -311,14 +304,6 @@ def _choice(token: Token, place: int, chosen: int | None, candidate: int | None,
 
 def _percent(p: float) -> str:
     return f"{100 * p:.1f}" if p >= 0.0005 else "0"
-
-
-_NAMES = {"\n": "\\n", " ": "' '", "\t": "\\t"}
-
-
-def named(text: str) -> str:
-    """A token as it can be read."""
-    return _NAMES.get(text, printable(text))
 
 
 def listing(

@@ -5,13 +5,13 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 
 from tinygpt.errors import TinyGPTError
 from tinygpt.run import Item, MetricsReader
 from tinygpt_tui.monitor.history import History
 from tinygpt_tui.theme import OVERLAYS
-from tinygpt_tui.train.curves import Overlay
 
 PERIOD = 5.0
 """Seconds between two looks: these runs are there to be compared with, not to be watched."""
@@ -54,3 +54,12 @@ class Laid:
         if restarted:
             self.shown[place] = overlay = Overlay(overlay.name, History(), overlay.style)
         overlay.history.add(items)
+
+
+@dataclass(frozen=True, slots=True)
+class Overlay:
+    """Another run laid over the charts."""
+
+    name: str
+    history: History
+    style: str

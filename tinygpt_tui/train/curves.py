@@ -4,27 +4,18 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 
 import numpy as np
 
 from tinygpt.run.columns import Floats
 from tinygpt_tui.monitor.history import History, VariantHistory
+from tinygpt_tui.monitor.overlays import Overlay
 from tinygpt_tui.render.curves import Curve
 from tinygpt_tui.render.downsample import extremes, trailing_means
 from tinygpt_tui.train.options import Options, XAxis
 
 Quantity = str
 """loss or perplexity."""
-
-
-@dataclass(frozen=True, slots=True)
-class Overlay:
-    """Another run laid over the charts."""
-
-    name: str
-    history: History
-    style: str
 
 
 def curves(

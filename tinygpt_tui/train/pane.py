@@ -14,16 +14,18 @@ from textual.containers import Container
 from textual.timer import Timer
 
 from tinygpt.run import RunState
-from tinygpt_tui.keymap import CHARTS, bindings
+from tinygpt_tui.keymap import CHARTS
 from tinygpt_tui.monitor.history import History
 from tinygpt_tui.monitor.machine import Machine
+from tinygpt_tui.monitor.overlays import Overlay
 from tinygpt_tui.render.cells import Row
 from tinygpt_tui.render.curves import chart
 from tinygpt_tui.screens.start import Start
-from tinygpt_tui.train.curves import Overlay, newest_x, train_x, whole_stretch
+from tinygpt_tui.train.curves import newest_x, train_x, whole_stretch
 from tinygpt_tui.train.layout import arrange
 from tinygpt_tui.train.options import Options
 from tinygpt_tui.train.view import Scene, tab
+from tinygpt_tui.widgets.bindings import bindings
 from tinygpt_tui.widgets.cell_view import CellView
 
 KEY_FRAME = 0.05

@@ -14,6 +14,7 @@ from tinygpt.escape import printable
 from tinygpt.run import RunState
 from tinygpt_tui.monitor.history import History, VariantHistory
 from tinygpt_tui.monitor.machine import Machine
+from tinygpt_tui.monitor.overlays import Overlay
 from tinygpt_tui.render import numbers
 from tinygpt_tui.render.bars import load_bars, progress
 from tinygpt_tui.render.cells import Row, Span, beside, fit, row, width
@@ -21,14 +22,7 @@ from tinygpt_tui.render.curves import View, chart
 from tinygpt_tui.render.downsample import time_ticks
 from tinygpt_tui.render.table import Column, table
 from tinygpt_tui.theme import NAMES
-from tinygpt_tui.train.curves import (
-    Overlay,
-    averages,
-    curves,
-    readout,
-    typical_range,
-    whole_stretch,
-)
+from tinygpt_tui.train.curves import averages, curves, readout, typical_range, whole_stretch
 from tinygpt_tui.train.layout import Layout, arrange
 from tinygpt_tui.train.options import Options, XAxis
 

@@ -6,11 +6,8 @@ from collections.abc import Sequence
 from functools import lru_cache
 
 from rich.cells import cell_len
-from rich.console import Console, RenderableType
-from rich.control import Control
 from rich.segment import Segment
 from rich.style import Style
-from textual._compositor import ChopsUpdate
 from textual.geometry import Region
 from textual.strip import Strip
 from textual.widget import Widget
@@ -82,29 +79,3 @@ def _cells(row: Row) -> list[tuple[str, str]] | None:
     if any(cell_len(span.text) != len(span.text) for span in row):
         return None
     return [(character, span.style) for span in row for character in span.text]
-
-
-class OnlyChanged(ChopsUpdate):
-    """An update of parts of lines that sends just these parts.
-
-    Textual's own begins each at the left edge of the widget: one cell that changed in the middle
-    of a map costs half of its row.
-    """
-
-    def render_segments(self, console: Console) -> str:
-        """What is written to the terminal."""
-        written = []
-        for y, left, right in self.spans:
-            for end, (x, strip) in zip(self.chop_ends[y], self.chops[y].items(), strict=False):
-                begin, stop = max(x, left), min(end, right)
-                if strip is not None and begin < stop:
-                    written.append(Control.move_to(begin, y).segment.text)
-                    written.append(strip.crop(begin - x, stop - x).render(console))
-        return "".join(written)
-
-
-def only_changed(update: RenderableType | None) -> RenderableType | None:
-    """The same update, but for what it would send beside its parts."""
-    if type(update) is ChopsUpdate:
-        return OnlyChanged(update.chops, update.spans, update.chop_ends)
-    return update

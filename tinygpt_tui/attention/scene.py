@@ -1,0 +1,36 @@
+"""Everything that the Attention tab shows at one moment."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from tinygpt_tui.attention.state import Choice, Pin
+from tinygpt_tui.engine.results import Seen, chance
+from tinygpt_tui.render.heatmap import Floats
+
+
+@dataclass(frozen=True, kw_only=True)
+class Scene:
+    """Everything that is shown."""
+
+    choice: Choice
+    shown: Seen | None = None
+    statistics: dict[str, Floats] = field(default_factory=dict)
+    chances: dict[str, float] = field(default_factory=dict)
+    """Of statistics, beside those that the text's length says."""
+    pin: Pin | None = None
+    steps: tuple[int, ...] = ()
+    """The film: the steps of the variant's checkpoints."""
+    following: bool = True
+    """The newest checkpoint is shown, whichever it is."""
+    playing: bool = False
+    busy: bool = False
+    source: str = ""
+    """Where the text is from."""
+    words: str = ""
+    """A sentence: why there is nothing, or what went wrong."""
+
+
+def chances(scene: Scene, shown: Seen) -> dict[str, float]:
+    """What a head that looks everywhere alike would have."""
+    return scene.chances | chance(shown.size)

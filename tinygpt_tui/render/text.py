@@ -1,0 +1,51 @@
+"""Words of a text as the screen shows them: quoted, named, marked."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+
+from rich.cells import cell_len
+
+from tinygpt.escape import printable
+from tinygpt_tui.render.cells import Row, Span, fit, row
+from tinygpt_tui.render.wrap import Flow
+
+
+def sentence(words: str, columns: int, style: str) -> list[Row]:
+    """A sentence, wrapped."""
+    flow = Flow(columns - 2)
+    flow.add(printable(words), -1)
+    lines = ["".join(cell.text for cell in flow.line(n)) for n in range(flow.height)]
+    return [fit(row(" ", Span(line, style)), columns) for line in lines]
+
+
+_NAMES = {"\n": "\\n", " ": "' '", "\t": "\\t"}
+
+
+def named(text: str) -> str:
+    """A token as it can be read."""
+    return _NAMES.get(text, printable(text))
+
+
+@lru_cache(maxsize=1024)
+def mark(text: str, *, ascii: bool = False) -> str:
+    """A token as one cell: wide characters would break the alignment of what stands under them."""
+    if text == " ":
+        return "_" if ascii else "·"
+    if text == "\n":
+        return "$" if ascii else "⏎"
+    first = printable(text.strip() or text)[:1]
+    if ascii and not first.isascii():
+        return "?"
+    return first if cell_len(first) == 1 else "□"
+
+
+def quoted(text: str, *, ascii: bool = False) -> str:
+    """A token as it is named in a sentence."""
+    return {" ": "' '", "\n": "\\n", "\t": "\\t"}.get(text) or (
+        text
+        if ascii and text.isascii()
+        else mark(text, ascii=ascii)
+        if len(text) <= 1
+        else printable(text)
+    )

@@ -1,0 +1,23 @@
+"""Textual's bindings, made from the table of keys."""
+
+from __future__ import annotations
+
+from textual.binding import Binding, BindingType
+
+from tinygpt_tui.keymap import Key
+
+
+def bindings(*groups: tuple[Key, ...]) -> list[BindingType]:
+    """The table as textual wants it."""
+    return [
+        Binding(
+            key.keys,
+            key.action,
+            key.label,
+            key_display=key.text,
+            priority=key.keys in ("tab", "shift+tab"),
+            show=False,
+        )
+        for group in groups
+        for key in group
+    ]
