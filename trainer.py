@@ -23,7 +23,7 @@ from types import FrameType
 from typing import TYPE_CHECKING, Any, NoReturn, TextIO, TypeAlias, cast
 
 from tinygpt import config as configuration
-from tinygpt.errors import NO_ROOM, ConfigError, RunError, TinyGPTError
+from tinygpt.errors import DISK_FULL_ERRNOS, ConfigError, RunError, TinyGPTError
 from tinygpt.escape import printable
 from tinygpt.fields import choices, closest, flag, kind_of, nearest
 from tinygpt.files.safe_open import open_to_write
@@ -263,7 +263,7 @@ def _close(session: Session, outcome: Outcome, interrupts: Interrupts, *, as_jso
             "corpus": {"name": corpus.name, "sha256": corpus.sha256, "chars": len(corpus.text)},
             "models": _finite(outcome.models),
         }
-        out = Unbreakable(sys.stdout)
+        out = BrokenPipeSafeStream(sys.stdout)
         out.write(json.dumps(result, allow_nan=False) + "\n")
         out.flush()
     if outcome.state == "failed":
@@ -299,7 +299,7 @@ def _print_table(outcome: Outcome, file: TextIO) -> None:
         table.add_column(title, justify="right")
     for row in rows:
         table.add_row(*row)
-    Console(file=cast("TextIO", Unbreakable(file))).print(table)
+    Console(file=cast("TextIO", BrokenPipeSafeStream(file))).print(table)
 
 
 class Interrupts:
@@ -488,7 +488,7 @@ class DownloadBar:
         """All bytes are here."""
 
 
-class Unbreakable:
+class BrokenPipeSafeStream:
     """A stream whose reader may go away: what it cannot take is dropped, and training goes on."""
 
     def __init__(self, stream: TextIO) -> None:
@@ -512,7 +512,7 @@ class Unbreakable:
         except OSError as error:
             # A log on a full disk is written on once there is room; what stderr still holds at the
             # end fails in silence.
-            if error.errno not in NO_ROOM or self._stream is not sys.stderr:
+            if error.errno not in DISK_FULL_ERRNOS or self._stream is not sys.stderr:
                 self._give_up()
 
     def _give_up(self) -> None:
@@ -532,7 +532,7 @@ def _say(text: str) -> None:
 
 
 def _stderr() -> TextIO:
-    return cast("TextIO", Unbreakable(sys.stderr))
+    return cast("TextIO", BrokenPipeSafeStream(sys.stderr))
 
 
 if __name__ == "__main__":

@@ -37,7 +37,7 @@ from tinygpt_tui.attention.scene import Scene
 from tinygpt_tui.attention.state import Choice
 from tinygpt_tui.engine import results
 from tinygpt_tui.engine.client import Engine
-from tinygpt_tui.engine.protocol import Look, Looked, Reply
+from tinygpt_tui.engine.protocol import InspectRequest, InspectResult, Reply
 
 LETTERS = "\n !',.:;?ABCDEFGHIJKLMNOPRSTUVWYabcdefghijklmnopqrstuvwxyz"
 SIZE = (120, 36)
@@ -90,9 +90,9 @@ def looked_and_drawn(run: Path, rounds: int) -> tuple[list[float], int]:
     context = 256
     for text in texts(rounds + 1, 4096):
         began = time.perf_counter()
-        engine.ask(Look(engine.number(), path, text[:context], 0), replies.put)
+        engine.ask(InspectRequest(engine.number(), path, text[:context], 0), replies.put)
         reply = replies.get(timeout=120)
-        if not isinstance(reply, Looked):
+        if not isinstance(reply, InspectResult):
             raise SystemExit(f"the engine did not look: {reply}")
         context = reply.context
         shown = results.seen(reply)

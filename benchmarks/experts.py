@@ -26,7 +26,7 @@ from torch import Tensor
 
 from tinygpt.config import RunConfig, build
 from tinygpt.data.batches import Batches
-from tinygpt.device import product_dtype, products_in
+from tinygpt.device import autocast_context, matmul_dtype
 from tinygpt.model.moe import MoE
 from tinygpt.training.learner import Learner
 from tinygpt.training.malloc import keep_freed_memory
@@ -135,7 +135,7 @@ def pass_through(
 
     def run() -> None:
         x = next(texts).requires_grad_()
-        with products_in("cpu", dtype):
+        with autocast_context("cpu", dtype):
             y = block(x)
         (y[0] if isinstance(y, tuple) else y).float().square().mean().backward()
         x.grad = None  # or each pass would need new memory
@@ -162,7 +162,7 @@ def main() -> None:
         if other := hugging_face(layer, config):
             blocks["Hugging Face, eager"] = other
         steps = {name: step_of(config, name) for name in ("dense", "moe")}
-        dtype = product_dtype("cpu", config.train.precision)
+        dtype = matmul_dtype("cpu", config.train.precision)
         count = repeats + 1
         passes = {name: pass_through(b, config, dtype, count) for name, b in blocks.items()}
         if dtype != torch.float32:

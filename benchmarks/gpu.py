@@ -30,7 +30,7 @@ from learning import prepare
 
 from tinygpt.config import RunConfig, build
 from tinygpt.data.batches import Batches
-from tinygpt.generation.cuda_graph_decoder import CapturedReader
+from tinygpt.generation.cuda_graph_decoder import CudaGraphDecoder
 from tinygpt.model.gpt import GPT
 from tinygpt.model.kv_cache import Cache
 from tinygpt.training.learner import Learner
@@ -110,7 +110,7 @@ def decoding(config: RunConfig, variant: str, tokens: int) -> dict[str, float]:
     """Milliseconds a token, with its logits on the host: eager, and by a captured graph."""
     torch.manual_seed(1)
     model = GPT(config.model_config(variant, 65)).cuda().eval()
-    reader, own, other = CapturedReader(model), Cache(model.config), Cache(model.config)
+    reader, own, other = CudaGraphDecoder(model), Cache(model.config), Cache(model.config)
 
     def eager() -> None:
         model.run(torch.tensor([[7]], device="cuda"), own).logits.cpu()

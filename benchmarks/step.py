@@ -73,7 +73,7 @@ def group_of(operation: str) -> str:
 def floor(learner: Learner) -> float:
     """Seconds of the model's products at the best rate: 6 operations a parameter and token."""
     config = learner.model.config
-    a, b = (torch.randn(rows, 512).to(learner.product_dtype) for rows in (768, 512))
+    a, b = (torch.randn(rows, 512).to(learner.matmul_dtype) for rows in (768, 512))
     best = min(_seconds(a, b) for _ in range(200))
     rate = 2 * 768 * 512 * 512 / best
     _, active = config.parameters()

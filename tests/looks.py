@@ -3,7 +3,7 @@
 import numpy as np
 
 from tinygpt_tui.attention.state import STATISTICS
-from tinygpt_tui.engine.protocol import Looked
+from tinygpt_tui.engine.protocol import InspectResult
 from tinygpt_tui.engine.results import Seen
 from tinygpt_tui.render.heatmap import Floats
 
@@ -43,10 +43,10 @@ def seen(size: int = 29, *, variant: str = "dense", start: int = 0, total: int =
     )
 
 
-def looked(job: int, path: str, text: str, *, start: int = 0, context: int = 11) -> Looked:
+def looked(job: int, path: str, text: str, *, start: int = 0, context: int = 11) -> InspectResult:
     """What an engine would answer."""
     texts = tuple(text[start : start + context])
-    return Looked(
+    return InspectResult(
         job=job,
         path=path,
         variant="moe" if "moe" in path else "dense",

@@ -4,8 +4,8 @@ import pytest
 import torch
 
 from tinygpt.config import MoEConfig
-from tinygpt.generation.cuda_graph_decoder import CapturedReader
-from tinygpt.generation.numpy_decoder import SingleReader
+from tinygpt.generation.cuda_graph_decoder import CudaGraphDecoder
+from tinygpt.generation.numpy_decoder import NumpyDecoder
 from tinygpt.model.gpt import GPT
 from tinygpt.model.kv_cache import Cache
 
@@ -15,7 +15,7 @@ MODELS = pytest.mark.parametrize(
 
 
 def both(
-    reader: SingleReader | CapturedReader, model: GPT, prompt: list[int], tokens: list[int]
+    reader: NumpyDecoder | CudaGraphDecoder, model: GPT, prompt: list[int], tokens: list[int]
 ) -> None:
     """Read a prompt, then each token by both ways, and compare."""
     device = model.head.device

@@ -13,7 +13,7 @@ from tinygpt.run import RunWriter, TrainRecord, request
 from tinygpt_tui import cli
 from tinygpt_tui.app import LabApp, choose_run
 from tinygpt_tui.keymap import CHARTS, GENERAL, RUN
-from tinygpt_tui.monitor.follower import News
+from tinygpt_tui.monitor.follower import RunUpdate
 from tinygpt_tui.render.cells import plain
 from tinygpt_tui.screens.dialog import Ask, AskText
 from tinygpt_tui.screens.help import HelpScreen, help_text
@@ -389,7 +389,7 @@ def test_a_worker_that_fails_leaves_a_message_and_a_log(
     async def body(app: LabApp, pilot: "Pilot[int]") -> None:
         await opened(app, pilot)
         monkeypatch.setattr("tinygpt_tui.monitor.overlays.MetricsReader.read_bulk", None)
-        app.lay_over([live.path])
+        app.set_overlays([live.path])
         await until(pilot, log.exists)
         assert app.is_running
         assert any("TypeError" in note.message for note in app._notifications)
@@ -473,7 +473,7 @@ def test_overlaid_runs_are_read_on_while_they_grow(tmp_path: Path, live: RunWrit
         await opened(app, pilot)
         app.open_run(live.path)
         await opened(app, pilot)
-        app.lay_over([other.path])
+        app.set_overlays([other.path])
         await until(pilot, lambda: bool(app.laid.shown[0].history.step == 10))
         for record in records(20)[1:]:
             if getattr(record, "step", 0) > 10:
@@ -494,8 +494,8 @@ def test_overlays_are_replaced_while_they_are_read(tmp_path: Path, live: RunWrit
 
     async def body(app: LabApp, pilot: "Pilot[int]") -> None:
         await opened(app, pilot)
-        app.lay_over([other.path])
-        app.lay_over([live.path])
+        app.set_overlays([other.path])
+        app.set_overlays([live.path])
         await until(pilot, lambda: bool(app.laid.shown[0].history.step == 30))
         assert [overlay.name for overlay in app.train.scene.overlays] == ["alive"]
 
@@ -537,7 +537,7 @@ def test_what_was_begun_here_is_noted_until_it_reports(tmp_path: Path) -> None:
         app._started[writer.path] = os.getpid()
         assert app._follower
         app._follower._machine_read = -1e9
-        app._follower.hurry()
+        app._follower.poll_now()
         await until(pilot, lambda: "u resumes it" in screen_text(app))
         assert not app._started
 
@@ -547,10 +547,10 @@ def test_what_was_begun_here_is_noted_until_it_reports(tmp_path: Path) -> None:
 def test_an_error_passes_when_reading_works_again(tmp_path: Path, live: RunWriter) -> None:
     async def body(app: LabApp, pilot: "Pilot[int]") -> None:
         await opened(app, pilot)
-        app.take_in(News(live.path, error="cannot read it"))
+        app.take_in(RunUpdate(live.path, error="cannot read it"))
         app.train._draw()
         assert "cannot read it" in screen_text(app)
-        app.take_in(News(live.path))
+        app.take_in(RunUpdate(live.path))
         app.train._draw()
         assert "cannot read it" not in screen_text(app)
 

@@ -18,12 +18,20 @@ from tests.test_checkpoint import TOKENIZER, snapshot
 from tinygpt import checkpoint
 from tinygpt.data.tokenizer import save_tokenizer
 from tinygpt_tui.app import LabApp
-from tinygpt_tui.attention.controller import Browser
-from tinygpt_tui.engine.protocol import Failed, Line, Look, Pick, Request, Survey, Surveyed
+from tinygpt_tui.attention.controller import AttentionController
+from tinygpt_tui.engine.protocol import (
+    CorpusLine,
+    CorpusLineRequest,
+    Failed,
+    InspectRequest,
+    Request,
+    SurveyRequest,
+    SurveyResult,
+)
 from tinygpt_tui.render.cells import plain
 from tinygpt_tui.screens.dialog import Ask, AskText
 from tinygpt_tui.screens.file_name import file_problem
-from tinygpt_tui.screens.pick import Pick as PickScreen
+from tinygpt_tui.screens.pick import PickDialog
 from tinygpt_tui.widgets.cell_view import CellView
 from tinygpt_tui.widgets.prompt_area import PromptArea
 
@@ -41,7 +49,9 @@ def out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     for variant, step in (("dense", 3), ("dense", 7), ("moe", 7)):
         checkpoint.save(out / "one", snapshot(variant, step))
     save_tokenizer(TOKENIZER, out / "one" / "tokenizer.json")
-    monkeypatch.setattr(Browser, "data", property(lambda _: str(tmp_path / "corpus.txt")))
+    monkeypatch.setattr(
+        AttentionController, "data", property(lambda _: str(tmp_path / "corpus.txt"))
+    )
     return out
 
 
@@ -217,7 +227,7 @@ def test_every_key_of_the_looks(out: Path) -> None:
 def test_files(out: Path, tmp_path: Path) -> None:
     async def save(app: LabApp, pilot: "Pilot[int]", down: int, path: Path) -> None:
         await pilot.press("d")
-        await until(pilot, lambda: isinstance(app.screen, PickScreen))
+        await until(pilot, lambda: isinstance(app.screen, PickDialog))
         await pilot.press(*["down"] * down, "enter")
         await until(pilot, lambda: isinstance(app.screen, AskText))
         app.screen.query_one("Input").value = str(path)  # type: ignore[attr-defined]
@@ -264,8 +274,8 @@ class Engine:
         self.numbers += 1
         return self.numbers
 
-    def looks(self) -> list[Look]:
-        return [asked for asked in self.asked if isinstance(asked, Look)]
+    def looks(self) -> list[InspectRequest]:
+        return [asked for asked in self.asked if isinstance(asked, InspectRequest)]
 
 
 @pytest.fixture
@@ -274,20 +284,22 @@ def engine() -> Engine:
 
 
 @pytest.fixture
-def browser(engine: Engine, tmp_path: Path) -> Browser:
-    made = Browser(engine.asked.append, engine.number)
+def browser(engine: Engine, tmp_path: Path) -> AttentionController:
+    made = AttentionController(engine.asked.append, engine.number)
     made.open(tmp_path / "run")
     made.checkpoints({"dense": [0, 8, 64, 700], "moe": [0, 9, 70]})
     return made
 
 
-def answer(browser: Browser, engine: Engine, **how: int) -> None:
+def answer(browser: AttentionController, engine: Engine, **how: int) -> None:
     """The look that was asked for last."""
     asked = engine.looks()[-1]
     assert browser.take(looked(asked.job, asked.path, asked.text, start=asked.start or 0, **how))
 
 
-def test_one_look_is_on_its_way_and_the_last_wish_wins(browser: Browser, engine: Engine) -> None:
+def test_one_look_is_on_its_way_and_the_last_wish_wins(
+    browser: AttentionController, engine: Engine
+) -> None:
     browser.give("abcdefgh", "typed")
     for _ in range(3):
         browser.film(-1)
@@ -305,7 +317,9 @@ def test_one_look_is_on_its_way_and_the_last_wish_wins(browser: Browser, engine:
     assert browser.shown.step == 700
 
 
-def test_the_newest_is_followed_until_a_step_is_chosen(browser: Browser, engine: Engine) -> None:
+def test_the_newest_is_followed_until_a_step_is_chosen(
+    browser: AttentionController, engine: Engine
+) -> None:
     browser.give("abcdefgh", "typed")
     answer(browser, engine)
     browser.checkpoints({"dense": [0, 8, 64, 700, 990]})
@@ -320,7 +334,9 @@ def test_the_newest_is_followed_until_a_step_is_chosen(browser: Browser, engine:
     assert not browser.busy
 
 
-def test_a_failure_keeps_the_map_and_is_not_asked_again(browser: Browser, engine: Engine) -> None:
+def test_a_failure_keeps_the_map_and_is_not_asked_again(
+    browser: AttentionController, engine: Engine
+) -> None:
     browser.give("abcdefgh", "typed")
     answer(browser, engine)
     browser.film(-1)
@@ -334,7 +350,9 @@ def test_a_failure_keeps_the_map_and_is_not_asked_again(browser: Browser, engine
     assert not browser.take(Failed(99, "of another tab"))
 
 
-def test_the_cursor_of_generate_is_in_the_window(browser: Browser, engine: Engine) -> None:
+def test_the_cursor_of_generate_is_in_the_window(
+    browser: AttentionController, engine: Engine
+) -> None:
     text = "abcdefgh" * 5
     browser.give(text, "Generate", 30)
     answer(browser, engine)
@@ -347,37 +365,39 @@ def test_the_cursor_of_generate_is_in_the_window(browser: Browser, engine: Engin
 
 
 def test_a_line_of_the_corpus_does_not_replace_a_text_that_was_chosen(
-    browser: Browser, engine: Engine
+    browser: AttentionController, engine: Engine
 ) -> None:
     browser.begin("ROMEO:")
-    pick = next(asked for asked in engine.asked if isinstance(asked, Pick))
+    pick = next(asked for asked in engine.asked if isinstance(asked, CorpusLineRequest))
     assert browser.text == "ROMEO:"
     browser.give("typed by hand", "typed")
-    assert browser.take(Line(pick.job, "a line of the corpus, long enough to be shown"))
+    assert browser.take(CorpusLine(pick.job, "a line of the corpus, long enough to be shown"))
     assert browser.text == "typed by hand"
 
 
-def test_short_lines_of_the_corpus_are_passed_over(browser: Browser, engine: Engine) -> None:
+def test_short_lines_of_the_corpus_are_passed_over(
+    browser: AttentionController, engine: Engine
+) -> None:
     browser.corpus()
     for _ in range(3):
-        picks = [asked for asked in engine.asked if isinstance(asked, Pick)]
-        browser.take(Line(picks[-1].job, "short"))
-    assert len([asked for asked in engine.asked if isinstance(asked, Pick)]) == 4
-    browser.take(Line(engine.numbers, "a line that is long enough to be looked at"))
+        picks = [asked for asked in engine.asked if isinstance(asked, CorpusLineRequest)]
+        browser.take(CorpusLine(picks[-1].job, "short"))
+    assert len([asked for asked in engine.asked if isinstance(asked, CorpusLineRequest)]) == 4
+    browser.take(CorpusLine(engine.numbers, "a line that is long enough to be looked at"))
     assert browser.text.startswith("a line")
 
 
-def test_a_survey_adds_its_statistics(browser: Browser, engine: Engine) -> None:
+def test_a_survey_adds_its_statistics(browser: AttentionController, engine: Engine) -> None:
     browser.give("abcdefgh", "typed")
     answer(browser, engine)
     browser.next_statistic()
     browser.ask_survey()
     browser.ask_survey()  # the first is on its way
-    (asked,) = [asked for asked in engine.asked if isinstance(asked, Survey)]
+    (asked,) = [asked for asked in engine.asked if isinstance(asked, SurveyRequest)]
     table = np.arange(LAYERS * HEADS, dtype=np.float32) / 7
     statistics = {"entropy": table.tobytes(), "induction": table.tobytes()}
     browser.take(
-        Surveyed(
+        SurveyResult(
             job=asked.job,
             path=asked.path,
             variant="dense",
@@ -409,7 +429,7 @@ def test_a_survey_adds_its_statistics(browser: Browser, engine: Engine) -> None:
 
 
 def test_reasons_for_nothing(engine: Engine, tmp_path: Path) -> None:
-    browser = Browser(engine.asked.append, engine.number)
+    browser = AttentionController(engine.asked.append, engine.number)
     assert "There is no run" in browser.scene().words
     browser.open(tmp_path)
     assert "no checkpoint yet" in browser.scene().words

@@ -5,12 +5,12 @@ from pathlib import Path
 import torch
 
 from tests.conftest import tiny
-from tinygpt.training.weight_average import EVERY, Average
+from tinygpt.training.weight_average import EVERY, WeightAverage
 
 
 def test_is_the_mean_of_the_last_share_of_the_steps(tmp_path: Path) -> None:
     model = tiny()
-    average = Average(model, 1.0)
+    average = WeightAverage(model, 1.0)
     weights = []
     for step in range(1, 5 * EVERY + 1):
         with torch.no_grad():
@@ -28,7 +28,7 @@ def test_is_the_mean_of_the_last_share_of_the_steps(tmp_path: Path) -> None:
 
 def test_a_short_window_is_near_the_newest(tmp_path: Path) -> None:
     model = tiny()
-    long, short = Average(model, 0.5), Average(model, 0.01)
+    long, short = WeightAverage(model, 0.5), WeightAverage(model, 0.01)
     for step in range(1, 101):
         with torch.no_grad():
             model.head.fill_(step)
@@ -39,5 +39,5 @@ def test_a_short_window_is_near_the_newest(tmp_path: Path) -> None:
 
 
 def test_learns_nothing_itself() -> None:
-    average = Average(tiny(), 0.1)
+    average = WeightAverage(tiny(), 0.1)
     assert not any(parameter.requires_grad for parameter in average.model.parameters())

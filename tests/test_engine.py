@@ -23,21 +23,21 @@ from tinygpt.data.tokenizer import save_tokenizer
 from tinygpt_tui.engine.client import Engine
 from tinygpt_tui.engine.inspect_jobs import Found
 from tinygpt_tui.engine.protocol import (
+    CorpusLine,
+    CorpusLineRequest,
     Ended,
     Failed,
-    Line,
-    Look,
-    Looked,
+    GenerateRequest,
+    InspectRequest,
+    InspectResult,
     Opened,
-    Pick,
     Reply,
     Request,
-    Stop,
-    Survey,
-    Surveyed,
+    StopRequest,
+    SurveyRequest,
+    SurveyResult,
     Token,
     Tokens,
-    Write,
     next_reply,
 )
 from tinygpt_tui.engine.worker import Worker
@@ -60,7 +60,7 @@ class Heard:
         while left:
             reply = self.replies.get(timeout=PATIENCE)
             found.setdefault(reply.job, []).append(reply)
-            if isinstance(reply, Ended | Failed | Line | Looked | Surveyed):
+            if isinstance(reply, Ended | Failed | CorpusLine | InspectResult | SurveyResult):
                 left.discard(reply.job)
         return found
 
@@ -89,7 +89,7 @@ def test_both_models_at_once_write_what_generate_writes(heard: Heard, run: Path)
     said = {"seed": 5, "max_new_tokens": 31, "top_k": 6, "stop": ()}
     jobs = {heard.engine.number(): variant for variant in ("dense", "moe")}
     for job, variant in jobs.items():
-        heard.ask(Write(job, str(run / variant), "abc", said))
+        heard.ask(GenerateRequest(job, str(run / variant), "abc", said))
     replies = heard.until_over(*jobs)
     for job, variant in jobs.items():
         opened, *_, ended = replies[job]
@@ -120,14 +120,14 @@ def test_a_job_is_stopped_at_any_token_and_gone_on_with(heard: Heard, run: Path)
     said = {"seed": 5, "max_new_tokens": 100_000}
     job, waiting = heard.engine.number(), [heard.engine.number() for _ in range(5)]
     for number in (job, *waiting):
-        heard.ask(Write(number, str(run / "dense"), "abc", said))
+        heard.ask(GenerateRequest(number, str(run / "dense"), "abc", said))
     first: list[int] = []
     while len(first) < 20:
         reply = heard.replies.get(timeout=PATIENCE)
         assert isinstance(reply, Opened | Tokens)
         first += [t.id for t in tokens([reply]) if reply.job == job]
     for number in (*waiting, job):
-        heard.ask(Stop(number))
+        heard.ask(StopRequest(number))
     replies = heard.until_over(job, *waiting)
     for number in (*waiting, job):
         ended = replies[number][-1]
@@ -136,7 +136,7 @@ def test_a_job_is_stopped_at_any_token_and_gone_on_with(heard: Heard, run: Path)
     first += [token.id for token in tokens(replies[job])]
     again = heard.engine.number()
     more = {"seed": 5, "max_new_tokens": 11}
-    heard.ask(Write(again, str(run / "dense"), "abc", more, tuple(first[:7])))
+    heard.ask(GenerateRequest(again, str(run / "dense"), "abc", more, tuple(first[:7])))
     made = [token.id for token in tokens(heard.until_over(again)[again])]
     assert len(made) == 11
     assert made == first[7:18]
@@ -150,7 +150,7 @@ def test_what_cannot_be_done_is_a_sentence(
     heard: Heard, run: Path, path: str, prompt: str, said: str
 ) -> None:
     job = heard.engine.number()
-    heard.ask(Write(job, str(run / path), prompt, {}))
+    heard.ask(GenerateRequest(job, str(run / path), prompt, {}))
     (failed,) = heard.until_over(job)[job]
     assert isinstance(failed, Failed)
     assert said in failed.why
@@ -160,11 +160,11 @@ def test_a_line_of_the_corpus(heard: Heard, tmp_path: Path) -> None:
     text = tmp_path / "text.txt"
     text.write_text("one\n\ntwo\n")
     job = heard.engine.number()
-    heard.ask(Pick(job, str(text)))
+    heard.ask(CorpusLineRequest(job, str(text)))
     (line,) = heard.until_over(job)[job]
-    assert isinstance(line, Line)
+    assert isinstance(line, CorpusLine)
     assert line.text in {"one", "two"}
-    heard.ask(Pick(job, str(tmp_path / "none.txt")))
+    heard.ask(CorpusLineRequest(job, str(tmp_path / "none.txt")))
     assert isinstance(heard.until_over(job)[job][0], Failed)
 
 
@@ -189,9 +189,9 @@ def test_a_look_is_an_inspection(
 ) -> None:
     text, wanted, start = case
     job = heard.engine.number()
-    heard.ask(Look(job, str(run / variant), text, wanted))
+    heard.ask(InspectRequest(job, str(run / variant), text, wanted))
     (looked,) = heard.until_over(job)[job]
-    assert isinstance(looked, Looked)
+    assert isinstance(looked, InspectResult)
     found = tinygpt.load(run / variant)
     assert (looked.path, looked.variant, looked.step) == (str(found.path), variant, 7)
     assert (looked.val_loss, looked.context, looked.layers, looked.heads) == (1.5, 11, 3, 2)
@@ -226,11 +226,11 @@ def test_a_survey_is_of_the_validation_split(heard: Heard, run: Path, tmp_path: 
     jobs = {heard.engine.number(): variant for variant in ("dense", "moe")}
     final = str(run / "moe" / "step-00000003")
     for job, variant in jobs.items():
-        heard.ask(Survey(job, str(run / variant), str(tmp_path / "text.txt"), final))
+        heard.ask(SurveyRequest(job, str(run / variant), str(tmp_path / "text.txt"), final))
     replies = heard.until_over(*jobs)
     for job, variant in jobs.items():
         (told,) = replies[job]
-        assert isinstance(told, Surveyed)
+        assert isinstance(told, SurveyResult)
         found = tinygpt.load(run / variant)
         ids = found.tokenizer.encode(VALIDATION)
         expected = survey_tokens(found.model, ids, final=tinygpt.load(final).model)
@@ -273,7 +273,7 @@ def test_what_cannot_be_looked_at_is_a_sentence(
     heard: Heard, run: Path, path: str, text: str, said: str
 ) -> None:
     job = heard.engine.number()
-    heard.ask(Look(job, str(run / path), text))
+    heard.ask(InspectRequest(job, str(run / path), text))
     (failed,) = heard.until_over(job)[job]
     assert isinstance(failed, Failed)
     assert said in failed.why
@@ -297,7 +297,7 @@ def test_what_cannot_be_surveyed_is_a_sentence(
         (run / "text.txt").write_text(text)
     job = heard.engine.number()
     other = str(run / final) if final else ""
-    heard.ask(Survey(job, str(run / path), str(run / "text.txt"), other))
+    heard.ask(SurveyRequest(job, str(run / path), str(run / "text.txt"), other))
     (failed,) = heard.until_over(job)[job]
     assert isinstance(failed, Failed)
     assert said in failed.why
@@ -306,13 +306,13 @@ def test_what_cannot_be_surveyed_is_a_sentence(
 def test_a_look_comes_between_the_tokens_of_others(heard: Heard, run: Path) -> None:
     (run / "text.txt").write_text(TEXT)
     writing, surveying, looking = (heard.engine.number() for _ in range(3))
-    heard.ask(Write(writing, str(run / "dense"), "abc", {"max_new_tokens": 100_000}))
-    heard.ask(Survey(surveying, str(run / "moe"), str(run / "text.txt")))
-    heard.ask(Look(looking, str(run / "moe"), "abc"))
+    heard.ask(GenerateRequest(writing, str(run / "dense"), "abc", {"max_new_tokens": 100_000}))
+    heard.ask(SurveyRequest(surveying, str(run / "moe"), str(run / "text.txt")))
+    heard.ask(InspectRequest(looking, str(run / "moe"), "abc"))
     replies = heard.until_over(surveying, looking)
-    assert isinstance(replies[looking][-1], Looked)
-    assert isinstance(replies[surveying][-1], Surveyed)
-    heard.ask(Stop(writing))
+    assert isinstance(replies[looking][-1], InspectResult)
+    assert isinstance(replies[surveying][-1], SurveyResult)
+    heard.ask(StopRequest(writing))
     ended = heard.until_over(writing)[writing][-1]
     assert isinstance(ended, Ended)
     assert ended.why == "stopped"
@@ -322,22 +322,22 @@ def test_looks_and_surveys_are_stopped_wherever_they_are(run: Path) -> None:
     (run / "text.txt").write_text(TEXT)
     out, back = io.BytesIO(), queue.SimpleQueue[Found]()
     worker = Worker(out, back.put)
-    worker.take(Look(1, str(run / "moe"), "abc"))
-    worker.take(Stop(1))
+    worker.take(InspectRequest(1, str(run / "moe"), "abc"))
+    worker.take(StopRequest(1))
     sought, begun, gone = (
-        Survey(job, str(run / "moe"), str(run / name))
+        SurveyRequest(job, str(run / "moe"), str(run / name))
         for job, name in ((2, "text.txt"), (3, "text.txt"), (4, "none.txt"))
     )
     for asked in (sought, begun, gone):
         worker.take(asked)
     found = {each.asked.job: each for each in (back.get(timeout=PATIENCE) for _ in range(3))}
-    worker.take(Stop(2))
+    worker.take(StopRequest(2))
     worker.take(found[2])
     worker.take(found[3])
     assert worker.busy
     worker.turn()
-    worker.take(Stop(3))
-    worker.take(Stop(4))
+    worker.take(StopRequest(3))
+    worker.take(StopRequest(4))
     worker.take(found[4])
     assert not worker.busy
     out.seek(0)
@@ -348,10 +348,10 @@ def test_looks_and_surveys_are_stopped_wherever_they_are(run: Path) -> None:
 def test_an_engine_that_dies_fails_its_jobs_and_is_started_anew(run: Path) -> None:
     heard = Heard()
     looking = heard.engine.number()
-    heard.ask(Look(looking, str(run / "dense"), "abc"))
-    assert isinstance(heard.until_over(looking)[looking][-1], Looked)
+    heard.ask(InspectRequest(looking, str(run / "dense"), "abc"))
+    assert isinstance(heard.until_over(looking)[looking][-1], InspectResult)
     job = heard.engine.number()
-    heard.ask(Write(job, str(run / "dense"), "a", {"max_new_tokens": 100_000}))
+    heard.ask(GenerateRequest(job, str(run / "dense"), "a", {"max_new_tokens": 100_000}))
     assert isinstance(heard.replies.get(timeout=PATIENCE), Opened)
     pid = heard.engine.pid
     assert pid is not None
@@ -360,7 +360,7 @@ def test_an_engine_that_dies_fails_its_jobs_and_is_started_anew(run: Path) -> No
     assert isinstance(failed, Failed)
     assert "the engine ended" in failed.why
     again = heard.engine.number()
-    heard.ask(Write(again, str(run / "dense"), "a", {"max_new_tokens": 2}))
+    heard.ask(GenerateRequest(again, str(run / "dense"), "a", {"max_new_tokens": 2}))
     assert len(tokens(heard.until_over(again)[again])) == 2
     second = heard.engine.pid
     assert second not in (None, pid)

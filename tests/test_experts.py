@@ -15,7 +15,7 @@ from tests.test_history import started
 from tinygpt import checkpoint
 from tinygpt.data.tokenizer import save_tokenizer
 from tinygpt_tui.app import LabApp
-from tinygpt_tui.experts.controller import Desk
+from tinygpt_tui.experts.controller import ExpertsController
 from tinygpt_tui.experts.pane import TextField
 from tinygpt_tui.render.cells import plain
 from tinygpt_tui.screens.dialog import Ask
@@ -44,11 +44,11 @@ def shown(app: LabApp) -> str:
     return "\n".join(plain(app.experts.query_one("#experts-view", CellView).rows))
 
 
-def settled(desk: Desk) -> bool:
+def settled(desk: ExpertsController) -> bool:
     return desk.scene.reading is not None and not (desk.scene.looking or desk.scene.surveying)
 
 
-def on_tab(body: Callable[[LabApp, "Pilot[int]", Desk], Awaitable[None]]) -> Body:
+def on_tab(body: Callable[[LabApp, "Pilot[int]", ExpertsController], Awaitable[None]]) -> Body:
     async def go(app: LabApp, pilot: "Pilot[int]") -> None:
         await until(pilot, lambda: len(app.experts.desk.scene.steps) == len(STEPS))
         await pilot.press("4")
@@ -61,7 +61,7 @@ def on_tab(body: Callable[[LabApp, "Pilot[int]", Desk], Awaitable[None]]) -> Bod
 def test_something_is_seen_without_a_key_then_text_film_and_table(
     out: Path, size: tuple[int, int]
 ) -> None:
-    async def body(app: LabApp, pilot: "Pilot[int]", desk: Desk) -> None:
+    async def body(app: LabApp, pilot: "Pilot[int]", desk: ExpertsController) -> None:
         assert "even 25%" in shown(app), "the records need no engine"
         await until(pilot, lambda: settled(desk))
         assert desk.scene.census is not None
@@ -90,7 +90,7 @@ def test_something_is_seen_without_a_key_then_text_film_and_table(
 
 
 def test_unknown_characters_are_dropped(out: Path) -> None:
-    async def body(app: LabApp, pilot: "Pilot[int]", desk: Desk) -> None:
+    async def body(app: LabApp, pilot: "Pilot[int]", desk: ExpertsController) -> None:
         await until(pilot, lambda: settled(desk))
         await pilot.press("t")
         app.experts.query_one(TextField).value = "aéb"
@@ -105,7 +105,7 @@ def test_unknown_characters_are_dropped(out: Path) -> None:
 
 
 def test_an_unknown_character_leaves_all_as_it_was(out: Path) -> None:
-    async def body(app: LabApp, pilot: "Pilot[int]", desk: Desk) -> None:
+    async def body(app: LabApp, pilot: "Pilot[int]", desk: ExpertsController) -> None:
         await until(pilot, lambda: settled(desk))
         before = desk.text
         await pilot.press("t")
@@ -129,7 +129,7 @@ def test_an_unknown_character_leaves_all_as_it_was(out: Path) -> None:
 
 
 def test_a_checkpoint_that_cannot_be_read_is_a_sentence(out: Path) -> None:
-    async def body(app: LabApp, pilot: "Pilot[int]", desk: Desk) -> None:
+    async def body(app: LabApp, pilot: "Pilot[int]", desk: ExpertsController) -> None:
         await until(pilot, lambda: settled(desk))
         (out / "one" / "moe" / "step-00000007" / "model.safetensors").write_bytes(b"no")
         before = desk.scene.reading
@@ -160,7 +160,7 @@ def test_a_dense_run_has_nothing_to_route(tmp_path: Path) -> None:
 
 
 def test_a_hidden_tab_asks_for_nothing(out: Path) -> None:
-    async def body(app: LabApp, pilot: "Pilot[int]", desk: Desk) -> None:
+    async def body(app: LabApp, pilot: "Pilot[int]", desk: ExpertsController) -> None:
         await until(pilot, lambda: settled(desk))
         await pilot.press("p", "1")
         await until(pilot, lambda: not desk.awake)

@@ -15,18 +15,18 @@ from tinygpt.analysis import routing
 from tinygpt.run import RoutingRecord
 from tinygpt_tui.engine import results
 from tinygpt_tui.engine.protocol import (
+    CorpusLine,
+    CorpusLineRequest,
     Example,
     Failed,
-    Line,
-    Look,
-    Looked,
-    Pick,
+    InspectRequest,
+    InspectResult,
     Request,
-    Survey,
-    Surveyed,
+    SurveyRequest,
+    SurveyResult,
 )
 from tinygpt_tui.experts import lift_table, load_chart
-from tinygpt_tui.experts.controller import PICKED, Desk
+from tinygpt_tui.experts.controller import PICKED, ExpertsController
 from tinygpt_tui.experts.lift_table import Sorting
 from tinygpt_tui.experts.view import VIEWS, Scene, tab
 from tinygpt_tui.monitor.history import History
@@ -64,12 +64,14 @@ def records() -> tuple[RoutingRecord, ...]:
     return tuple(found)
 
 
-def looked(job: int = 1, *, step: int = 100, experts: int = EXPERTS, text: str = TEXT) -> Looked:
+def looked(
+    job: int = 1, *, step: int = 100, experts: int = EXPERTS, text: str = TEXT
+) -> InspectResult:
     """What an engine would say of the text, each row of probabilities its own."""
     grid = np.mgrid[0:LAYERS, 0 : len(text), 0:experts]
     scores = np.exp(np.sin(3.0 * grid[0] + 1.7 * grid[1] * (grid[2] + 1) + step) * 2)
     router = (scores / scores.sum(-1, keepdims=True)).astype(np.float32)
-    return Looked(
+    return InspectResult(
         job=job,
         path=f"run/moe/step-{step:08}",
         variant="moe",
@@ -90,7 +92,7 @@ def looked(job: int = 1, *, step: int = 100, experts: int = EXPERTS, text: str =
     )
 
 
-def surveyed(job: int = 1, *, step: int = 45) -> Surveyed:
+def surveyed(job: int = 1, *, step: int = 45) -> SurveyResult:
     grid = np.mgrid[0:LAYERS, 0:EXPERTS, 0 : len(VOCABULARY)]
     reads = (40 * (1 + np.sin(grid[0] + 2.3 * grid[1] * (grid[2] + 1)))).astype(np.int64)
     reads[:, :, VOCABULARY.index("3")] //= 30
@@ -102,7 +104,7 @@ def surveyed(job: int = 1, *, step: int = 45) -> Surveyed:
         for expert in range(EXPERTS)
         for token in (5, 8)
     }
-    return Surveyed(
+    return SurveyResult(
         job=job,
         path=f"run/moe/step-{step:08}",
         variant="moe",
@@ -274,7 +276,7 @@ class Office:
     def __init__(self, *, steps: tuple[int, ...] = STEPS, run: Path = Path("run")) -> None:
         self.asked: list[Request] = []
         self._jobs = iter(range(1, 1000))
-        self.desk = Desk(self.asked.append, lambda: next(self._jobs))
+        self.desk = ExpertsController(self.asked.append, lambda: next(self._jobs))
         self.desk.open(run)
         self.desk.checkpoints(steps)
 
@@ -286,8 +288,8 @@ class Office:
 
     def answer(self, text: str = TEXT) -> None:
         """To the newest look, from the checkpoint it asked for."""
-        asked = self.last(Look)
-        assert isinstance(asked, Look)
+        asked = self.last(InspectRequest)
+        assert isinstance(asked, InspectRequest)
         reply = looked(asked.job, step=int(asked.path[-8:]), text=text)
         self.desk.take(reply)
 
@@ -296,11 +298,15 @@ def test_nothing_is_asked_before_the_tab_is_shown() -> None:
     office = Office()
     assert office.asked == []
     office.desk.wake("")
-    assert office.count(Pick) == PICKED
-    assert office.count(Survey) == 1
-    for asked, line in zip([a for a in office.asked if isinstance(a, Pick)], "abd", strict=True):
-        office.desk.take(Line(asked.job, line * 3))
-    assert office.last(Look) == Look(5, "run/moe/step-00000100", "aaa\nbbb\nddd", 0)
+    assert office.count(CorpusLineRequest) == PICKED
+    assert office.count(SurveyRequest) == 1
+    for asked, line in zip(
+        [a for a in office.asked if isinstance(a, CorpusLineRequest)], "abd", strict=True
+    ):
+        office.desk.take(CorpusLine(asked.job, line * 3))
+    assert office.last(InspectRequest) == InspectRequest(
+        5, "run/moe/step-00000100", "aaa\nbbb\nddd", 0
+    )
     assert office.desk.scene.looking
     office.answer()
     assert office.desk.scene.reading is not None
@@ -310,8 +316,8 @@ def test_nothing_is_asked_before_the_tab_is_shown() -> None:
 def test_the_text_of_the_generate_tab_comes_first() -> None:
     office = Office()
     office.desk.wake("abc")
-    assert office.count(Pick) == 0
-    assert office.last(Look) == Look(1, "run/moe/step-00000100", "abc", 0)
+    assert office.count(CorpusLineRequest) == 0
+    assert office.last(InspectRequest) == InspectRequest(1, "run/moe/step-00000100", "abc", 0)
 
 
 def test_without_a_corpus_the_model_reads_its_own_sample() -> None:
@@ -320,11 +326,11 @@ def test_without_a_corpus_the_model_reads_its_own_sample() -> None:
     history.add([started(), sample("moe", 7)])
     office.desk.news(history)
     office.desk.wake("")
-    asked = office.last(Pick)
-    assert isinstance(asked, Pick)
+    asked = office.last(CorpusLineRequest)
+    assert isinstance(asked, CorpusLineRequest)
     office.desk.take(Failed(asked.job, "no network"))
     assert "no network" in office.desk.scene.note
-    assert isinstance(look := office.last(Look), Look)
+    assert isinstance(look := office.last(InspectRequest), InspectRequest)
     assert look.text == "moe at 7"
 
 
@@ -335,18 +341,18 @@ def test_a_burst_through_the_film_asks_for_its_end_alone() -> None:
     before = office.desk.scene.reading
     for _ in range(3):
         office.desk.film(-1)
-    assert office.count(Look) == 2
+    assert office.count(InspectRequest) == 2
     assert office.desk.scene.reading is before, "the old picture stays"
     office.answer()
-    assert office.count(Look) == 3
+    assert office.count(InspectRequest) == 3
     office.answer()
     assert office.desk.scene.at == 7
     assert office.desk.scene.reading is not None
     assert office.desk.scene.reading.step == 7
-    asked = office.count(Look)
+    asked = office.count(InspectRequest)
     office.desk.follow()
     assert office.desk.scene.reading is before
-    assert office.count(Look) == asked, "what was answered is not asked again"
+    assert office.count(InspectRequest) == asked, "what was answered is not asked again"
 
 
 def test_play_waits_for_each_frame_and_ends_at_the_newest() -> None:
@@ -380,12 +386,12 @@ def test_the_cursor_takes_the_window_along() -> None:
     office.desk.wake(TEXT + "x" * 11)
     office.answer()
     office.desk.move(1_000_000)
-    asked = office.last(Look)
-    assert isinstance(asked, Look)
+    asked = office.last(InspectRequest)
+    assert isinstance(asked, InspectRequest)
     assert asked.start == 11
     found = looked(asked.job)
     office.desk.take(
-        Looked(**{**{f: getattr(found, f) for f in found.__struct_fields__}, "start": 11})
+        InspectResult(**{**{f: getattr(found, f) for f in found.__struct_fields__}, "start": 11})
     )
     assert office.desk.scene.cursor == len(TEXT) - 1
     office.desk.move(-1)
@@ -397,28 +403,28 @@ def test_a_failed_look_keeps_what_was_there_and_is_tried_again_when_the_tab_is_s
     office.desk.wake("abc")
     office.answer()
     office.desk.film(-1)
-    asked = office.last(Look)
-    assert isinstance(asked, Look)
+    asked = office.last(InspectRequest)
+    assert isinstance(asked, InspectRequest)
     office.desk.take(Failed(asked.job, "the file is gone"))
     assert "the file is gone" in office.desk.scene.look_problem
     assert office.desk.scene.reading is not None
-    before = office.count(Look)
+    before = office.count(InspectRequest)
     office.desk.wish()
-    assert office.count(Look) == before
+    assert office.count(InspectRequest) == before
     office.desk.wake("")
-    assert office.count(Look) == before + 1
+    assert office.count(InspectRequest) == before + 1
 
 
 def test_a_survey_is_compared_with_the_newest_checkpoint() -> None:
     office = Office()
     office.desk.wake("abc")
     office.desk.film(-2)
-    first = office.last(Survey)
-    assert isinstance(first, Survey)
+    first = office.last(SurveyRequest)
+    assert isinstance(first, SurveyRequest)
     assert first.final == first.path == "run/moe/step-00000100"
     office.desk.take(surveyed(first.job, step=100))
-    second = office.last(Survey)
-    assert isinstance(second, Survey)
+    second = office.last(SurveyRequest)
+    assert isinstance(second, SurveyRequest)
     assert (second.path[-8:], second.final[-8:]) == ("00000020", "00000100")
 
 

@@ -13,15 +13,24 @@ from hypothesis import strategies as st
 from tinygpt.errors import ConfigError
 from tinygpt.generation.filters import chain
 from tinygpt.generation.params import SamplingParams
-from tinygpt_tui.engine.protocol import Ended, Opened, Reply, Request, Stop, Token, Tokens, Write
+from tinygpt_tui.engine.protocol import (
+    Ended,
+    GenerateRequest,
+    Opened,
+    Reply,
+    Request,
+    StopRequest,
+    Token,
+    Tokens,
+)
 from tinygpt_tui.generate import presets, settings
-from tinygpt_tui.generate.controller import Console
+from tinygpt_tui.generate.controller import GenerateController
 from tinygpt_tui.generate.settings import BY_NAME, PRESETS, SETTINGS
 from tinygpt_tui.generate.tree import Text, Tree, reproducible
 from tinygpt_tui.generate.view import (
     COLOURS,
-    Look,
     Side,
+    ViewOptions,
     _first_line,
     column,
     inspector,
@@ -264,19 +273,19 @@ def test_what_is_saved_says_what_makes_it_again() -> None:
 def test_levels_follow_what_is_looked_at() -> None:
     sure, unsure = token("a", p=0.97), token("a", p=0.02)
     for colour in COLOURS[1:3]:
-        look = Look(colour=colour)
+        look = ViewOptions(colour=colour)
         assert level(sure, (), look) == "heat.0"
         assert level(unsure, (), look) == ("heat.6" if colour == "surprisal" else "heat.7")
-    assert level(sure, (3, 1), Look("expert", layer=1)) == "expert.1"
-    assert level(sure, (), Look("expert")) == "text"
-    assert level(sure, (), Look()) == "text"
+    assert level(sure, (3, 1), ViewOptions("expert", layer=1)) == "expert.1"
+    assert level(sure, (), ViewOptions("expert")) == "text"
+    assert level(sure, (), ViewOptions()) == "text"
 
 
 @pytest.mark.parametrize("columns", [5, 38, 59, 120])
 @pytest.mark.parametrize("height", [1, 2, 7, 20])
 def test_every_row_has_the_width_and_there_are_as_many_as_asked(columns: int, height: int) -> None:
     text = made("abc de\n" * 9)
-    look = Look("surprisal")
+    look = ViewOptions("surprisal")
     for cursor in (None, 0, 61):
         rows = column(Side("Dense", text=text), columns, height, look, cursor=cursor)
         assert len(rows) == height
@@ -294,13 +303,13 @@ def test_a_list_says_of_what_other_run_its_texts_are() -> None:
     text = made("abc")
     text.path = "runs/other/dense/step-00000003"
     for run, said in (("other", False), ("one", True)):
-        shown = plain(listing([text], 0, 60, 3, Look(), film=True, run=run))[0]
+        shown = plain(listing([text], 0, 60, 3, ViewOptions(), film=True, run=run))[0]
         assert ("other" in shown) == said
 
 
 def test_the_inspector_shows_all_and_marks_the_chosen() -> None:
     text = made("abc")
-    rows = inspector(text, 1, 120, 4, look=Look())
+    rows = inspector(text, 1, 120, 4, look=ViewOptions())
     shown = "\n".join(plain(rows))
     assert "2/3 b" in shown
     assert "●b     40.0  50.0" in shown
@@ -328,15 +337,15 @@ def test_a_growing_text_keeps_its_newest_line_in_sight_and_seldom_moves(
 
 def test_a_burst_is_swept_and_a_text_of_another_run_says_so(tmp_path: Path) -> None:
     asked: list[Request] = []
-    console = Console(asked.append, lambda: len(asked) + 1)
+    console = GenerateController(asked.append, lambda: len(asked) + 1)
     one, two = tmp_path / "one", tmp_path / "two"
     console.open(one)
     console.kept = {"dense": [7]}
     for _ in range(3):
         console.write("ab", seed=5)
-    writes = [request for request in asked if isinstance(request, Write)]
+    writes = [request for request in asked if isinstance(request, GenerateRequest)]
     jobs = [write.job for write in writes[:2]]
-    assert {request.job for request in asked if isinstance(request, Stop)} == {*jobs}
+    assert {request.job for request in asked if isinstance(request, StopRequest)} == {*jobs}
     replies: list[Reply] = [Ended(job, "stopped", 0.0) for job in jobs]
     last = writes[-1]
     replies += [Opened(last.job, last.path, "dense", 7, 1.5, 2, 0)]

@@ -12,14 +12,14 @@ from tests.test_generate_parts import made, token
 from tinygpt.generation.params import SamplingParams
 from tinygpt_tui.app import LabApp
 from tinygpt_tui.engine.protocol import Opened
-from tinygpt_tui.generate.controller import Console
+from tinygpt_tui.generate.controller import GenerateController
 from tinygpt_tui.generate.view import Side
 from tinygpt_tui.widgets.cell_view import CellView
 
 WORDS = "a bad cab\ndeed a bee\nace cede dab add bead "
 
 
-def fill(console: Console) -> None:
+def fill(console: GenerateController) -> None:
     """Two texts side by side, with the cursor on a token that the filters left."""
     console.params = SamplingParams(temperature=0.8, top_k=5, seed=3)
     dense, moe = made(WORDS * 3, p=0.61), made(WORDS * 2)

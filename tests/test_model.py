@@ -125,9 +125,9 @@ def test_rotation_depends_on_the_distance_alone() -> None:
 
 
 def test_rotation_by_complex_and_by_real_numbers() -> None:
-    x, turn = torch.randn(2, 7, 2, 3, 6), tiny().rotary(4, 7)
-    real = rotate(x.double(), turn).float()
-    torch.testing.assert_close(rotate(x, turn), real, atol=1e-6, rtol=1e-6)
+    x, rope = torch.randn(2, 7, 2, 3, 6), tiny().rotary(4, 7)
+    real = rotate(x.double(), rope).float()
+    torch.testing.assert_close(rotate(x, rope), real, atol=1e-6, rtol=1e-6)
 
 
 def test_attention_weights_against_a_loop() -> None:

@@ -1,11 +1,11 @@
-"""`SingleReader` is held to `GPT.run`."""
+"""`NumpyDecoder` is held to `GPT.run`."""
 
 import torch
 
 from tests.conftest import tiny
 from tests.readers import MODELS, both
 from tinygpt.config import MoEConfig
-from tinygpt.generation.numpy_decoder import SingleReader, suits
+from tinygpt.generation.numpy_decoder import NumpyDecoder, suits
 from tinygpt.model.kv_cache import Cache
 from tinygpt.model.moe import MoE
 
@@ -15,9 +15,9 @@ def test_equals_the_whole_model_within_the_context_and_past_it(moe: MoEConfig | 
     model = tiny(moe=moe).eval()
     made = torch.randint(13, (37,), generator=torch.Generator().manual_seed(3)).tolist()
     both(
-        SingleReader(model), model, made[:7], made[7:]
+        NumpyDecoder(model), model, made[:7], made[7:]
     )  # the context is 11: the window slides and its buffer turns
-    both(SingleReader(model), model, made[:1], made[1:])
+    both(NumpyDecoder(model), model, made[:1], made[1:])
 
 
 def test_the_selection_bias_chooses_but_does_not_weigh() -> None:
@@ -25,13 +25,13 @@ def test_the_selection_bias_chooses_but_does_not_weigh() -> None:
     for block in model.blocks:
         assert isinstance(block.feed, MoE)
         block.feed.router.bias[3] = 2.0
-    both(SingleReader(model), model, [1, 2, 3], [4, 5, 6])
+    both(NumpyDecoder(model), model, [1, 2, 3], [4, 5, 6])
 
 
 def test_starts_an_empty_cache() -> None:
     model = tiny().eval()
     with torch.inference_mode():
-        logits, experts = SingleReader(model).read(5, Cache(model.config))
+        logits, experts = NumpyDecoder(model).read(5, Cache(model.config))
         torch.testing.assert_close(logits, model(torch.tensor([[5]]))[0, 0], atol=1e-5, rtol=1e-5)
     assert experts == ()
 
@@ -40,7 +40,7 @@ def test_keeps_the_weights_of_when_it_was_made() -> None:
     model = tiny(moe=MoEConfig(experts=5, top_k=1)).eval()
     with torch.inference_mode():
         expected = model(torch.tensor([[5]]))[0, 0]
-    reader = SingleReader(model)
+    reader = NumpyDecoder(model)
     with torch.no_grad():
         for parameter in model.parameters():
             parameter.mul_(1.1)

@@ -18,7 +18,7 @@ from tinygpt_tui.attention.state import LADDER
 from tinygpt_tui.engine import results
 from tinygpt_tui.experts.view import VIEWS
 from tinygpt_tui.experts.view import tab as experts_tab
-from tinygpt_tui.generate.view import Look, Side, column, inspector, listing
+from tinygpt_tui.generate.view import Side, ViewOptions, column, inspector, listing
 from tinygpt_tui.render.cells import Row, plain, width
 from tinygpt_tui.render.header_footer import header_row
 from tinygpt_tui.train import view as train_view
@@ -77,7 +77,7 @@ def test_generate(prompt: str, said: str, size: tuple[int, int], marks: bool) ->
     text = made("abc de", prompt)
     for place, character in enumerate(said[: len(text.tokens)]):
         text.tokens[place] = structs.replace(text.tokens[place], text=character)
-    look = Look("surprisal", marks=marks)
+    look = ViewOptions("surprisal", marks=marks)
     for cursor in (None, 2):
         side = Side("Dense", text=text)
         assert_exact(column(side, columns, lines, look, cursor=cursor), columns, lines)

@@ -16,7 +16,7 @@ from tinygpt.config import RunConfig
 from tinygpt.errors import ConfigError
 
 
-def product_dtype(device: str, wanted: str) -> torch.dtype:
+def matmul_dtype(device: str, wanted: str) -> torch.dtype:
     """What a training on `device` multiplies in; `wanted` is its setting ``train.precision``.
 
     Raises:
@@ -28,7 +28,7 @@ def product_dtype(device: str, wanted: str) -> torch.dtype:
     return torch.bfloat16 if fast else torch.float32
 
 
-def products_in(device: str, dtype: torch.dtype) -> AbstractContextManager[Any]:
+def autocast_context(device: str, dtype: torch.dtype) -> AbstractContextManager[Any]:
     """Within, the products of a model on `device` are computed in `dtype`."""
     if dtype == torch.float32:
         return nullcontext()
@@ -68,9 +68,9 @@ def choose_device(config: RunConfig) -> str:
     return device
 
 
-def device_name(device: str, product_dtype: torch.dtype) -> str:
+def device_name(device: str, matmul_dtype: torch.dtype) -> str:
     """A device for people: its kind, which, and what it multiplies in if that is not fp32."""
-    half = ", bf16" if product_dtype == torch.bfloat16 else ""
+    half = ", bf16" if matmul_dtype == torch.bfloat16 else ""
     if device == "cuda":
         return f"cuda ({torch.cuda.get_device_name()}{half})"
     threads = torch.get_num_threads()

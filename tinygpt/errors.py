@@ -4,7 +4,7 @@ import errno
 
 from tinygpt.escape import printable
 
-NO_ROOM = (errno.ENOSPC, errno.EDQUOT)
+DISK_FULL_ERRNOS = (errno.ENOSPC, errno.EDQUOT)
 """What a full disk and a used-up quota answer."""
 
 
@@ -16,10 +16,10 @@ class TinyGPTError(ValueError):
         return printable(super().__str__())
 
     @property
-    def no_room(self) -> bool:
+    def disk_full(self) -> bool:
         """Whether a full disk is behind it: it may pass, once somebody makes room."""
         cause = self.__cause__
-        return isinstance(cause, OSError) and cause.errno in NO_ROOM
+        return isinstance(cause, OSError) and cause.errno in DISK_FULL_ERRNOS
 
 
 class ConfigError(TinyGPTError):

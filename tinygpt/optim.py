@@ -54,11 +54,11 @@ def split_parameters(model: nn.Module) -> tuple[list[nn.Parameter], list[nn.Para
 
 
 def make_optimizers(
-    model: nn.Module, config: OptimConfig, product_dtype: torch.dtype = torch.float32
+    model: nn.Module, config: OptimConfig, matmul_dtype: torch.dtype = torch.float32
 ) -> list[torch.optim.Optimizer]:
     """The optimizers of a model; each group carries its peak learning rate as ``peak``.
 
-    Muon's products are computed in `product_dtype`.
+    Muon's products are computed in `matmul_dtype`.
     """
     matrices, others = split_parameters(model)
     decayed = [p for p in others if p.ndim >= 2]
@@ -71,7 +71,7 @@ def make_optimizers(
                 lr=config.matrix_learning_rate,
                 momentum=config.momentum,
                 weight_decay=config.weight_decay,
-                product_dtype=product_dtype,
+                matmul_dtype=matmul_dtype,
             )
         )
     else:
@@ -100,7 +100,7 @@ def set_learning_rate(optimizers: Iterable[torch.optim.Optimizer], share: float)
             group["lr"] = group["peak"] * share
 
 
-class Light(torch.optim.Optimizer):
+class UncompiledOptimizer(torch.optim.Optimizer):
     """An optimizer whose making and saving do not import torch's compiler.
 
     Torch guards these methods against being compiled, and the guard imports all of torch.compile,
@@ -113,18 +113,18 @@ class Light(torch.optim.Optimizer):
     load_state_dict = unwrap(torch.optim.Optimizer.load_state_dict)
 
 
-class AdamW(Light, torch.optim.AdamW):
+class AdamW(UncompiledOptimizer, torch.optim.AdamW):
     """Torch's own."""
 
     step = torch.no_grad()(unwrap(torch.optim.AdamW.step))
 
 
-class Muon(Light):
+class Muon(UncompiledOptimizer):
     """Momentum, made orthogonal. Parameters are (…, O, I): leading axes are that many matrices.
 
     The update of a matrix is scaled by sqrt(max(1, O / I)), as in Jordan's reference, so that one
     learning rate fits every shape. Weight decay is decoupled. Momentum and weights are of the
-    parameters' type, the products that orthogonalise of `product_dtype`.
+    parameters' type, the products that orthogonalise of `matmul_dtype`.
     """
 
     def __init__(
@@ -134,10 +134,10 @@ class Muon(Light):
         lr: float = 0.02,
         momentum: float = 0.95,
         weight_decay: float = 0.0,
-        product_dtype: torch.dtype = torch.float32,
+        matmul_dtype: torch.dtype = torch.float32,
     ) -> None:
         super().__init__(params, {"lr": lr, "momentum": momentum, "weight_decay": weight_decay})
-        self._product_dtype = product_dtype
+        self._matmul_dtype = matmul_dtype
 
     @overload
     def step(self, closure: None = None) -> None: ...
@@ -164,7 +164,7 @@ class Muon(Light):
         size = group["lr"] * max(1.0, rows / columns) ** 0.5
         decay = group["lr"] * group["weight_decay"]
         # Decay and step at once: p becomes (1 - decay) p + decay x (-size / decay) direction.
-        steps = orthogonalize(ahead.to(self._product_dtype), -size / decay if decay else -size)
+        steps = orthogonalize(ahead.to(self._matmul_dtype), -size / decay if decay else -size)
         parts = steps.to(ahead.dtype).split(counts)
         targets = [s.view_as(p) for s, p in zip(parts, parameters, strict=True)]
         if decay:

@@ -33,16 +33,16 @@ from tinygpt_tui.generate.pane import GeneratePane
 from tinygpt_tui.keymap import CHARTS, EXPERTS, GENERAL, LOOK, RUN, WRITE, Key
 from tinygpt_tui.launch import trainer_process
 from tinygpt_tui.monitor import overlays
-from tinygpt_tui.monitor.follower import Followed, Follower, News
+from tinygpt_tui.monitor.follower import Follower, RunUpdate, RunUpdated
 from tinygpt_tui.monitor.history import History
-from tinygpt_tui.monitor.overlays import Laid
+from tinygpt_tui.monitor.overlays import OverlaySet
 from tinygpt_tui.render.header_footer import TITLES, footer_row, header_row
 from tinygpt_tui.screens.dialog import Ask
 from tinygpt_tui.screens.help import HelpScreen
 from tinygpt_tui.screens.new_run import NewRunScreen
 from tinygpt_tui.screens.runs import Renamed, RunsResult, RunsScreen
 from tinygpt_tui.screens.start import Start
-from tinygpt_tui.textual_patches import HARMLESS, OneKeyAtATime, only_changed
+from tinygpt_tui.textual_patches import CONTROL_CHARACTER_FILTER, OneKeyAtATime, only_changed
 from tinygpt_tui.train.pane import TrainPane
 from tinygpt_tui.widgets.bindings import bindings
 from tinygpt_tui.widgets.cell_view import CellView
@@ -73,12 +73,12 @@ class LabApp(OneKeyAtATime[int]):
         self._follower: Follower | None = None
         self._sequence = 0
         self._started: dict[Path, int] = {}
-        self.laid = Laid()
+        self.laid = OverlaySet()
         self.engine = Engine()
 
     def get_line_filters(self) -> Sequence[LineFilter]:
         """Textual's, and the last look at what is drawn."""
-        return [*super().get_line_filters(), HARMLESS]
+        return [*super().get_line_filters(), CONTROL_CHARACTER_FILTER]
 
     def compose(self) -> ComposeResult:
         """Header, the four tabs, footer."""
@@ -227,7 +227,7 @@ class LabApp(OneKeyAtATime[int]):
             self._follower.start()
         self.draw_shell()
 
-    def on_followed(self, message: Followed) -> None:
+    def on_followed(self, message: RunUpdated) -> None:
         """Fold what was read into the history, and show it."""
         if message.sequence != self._sequence:
             return
@@ -236,7 +236,7 @@ class LabApp(OneKeyAtATime[int]):
             self.history = History()
         self.take_in(news)
 
-    def take_in(self, news: News) -> None:
+    def take_in(self, news: RunUpdate) -> None:
         """News of the open run."""
         before, start = self.state, self.history.start
         if news.items:
@@ -258,7 +258,7 @@ class LabApp(OneKeyAtATime[int]):
         if news.run in self._started:
             self._look_after_start(news)
 
-    def _look_after_start(self, news: News) -> None:
+    def _look_after_start(self, news: RunUpdate) -> None:
         """Until a training that was begun here has reported; one that dies before says why."""
         pid = self._started[news.run]
         status = news.state.status if news.state else None
@@ -282,7 +282,7 @@ class LabApp(OneKeyAtATime[int]):
             self.complain(str(error))
             return
         if self._follower:
-            self._follower.hurry()
+            self._follower.poll_now()
 
     def action_pause(self) -> None:
         """Pause, or go on."""
@@ -369,7 +369,7 @@ class LabApp(OneKeyAtATime[int]):
         elif result.action == "open":
             self.open_run(result.paths[0])
         if result.overlays != self.laid.paths:
-            self.lay_over(result.overlays)
+            self.set_overlays(result.overlays)
 
     def on_renamed(self, message: Renamed) -> None:
         """Go on with a run under its other name."""
@@ -379,17 +379,17 @@ class LabApp(OneKeyAtATime[int]):
         if old == self.run_path:
             self.open_run(new)
         if old in self.laid.paths:
-            self.lay_over([new if path == old else path for path in self.laid.paths])
+            self.set_overlays([new if path == old else path for path in self.laid.paths])
 
-    def lay_over(self, paths: Sequence[Path]) -> None:
+    def set_overlays(self, paths: Sequence[Path]) -> None:
         """Show these runs, and no others, over the charts."""
-        self.laid = Laid(paths)
+        self.laid = OverlaySet(paths)
         self.train.overlay(self.laid.shown)
         self._read_overlays()
 
     def action_clear_overlays(self) -> None:
         """Only the open run again."""
-        self.lay_over(())
+        self.set_overlays(())
 
     def _look_at_overlays(self) -> None:
         if self.laid.paths:
@@ -401,7 +401,13 @@ class LabApp(OneKeyAtATime[int]):
         for place, items, restarted in laid.news():
             self.call_from_thread(self._overlay_news, laid, place, items, restarted)
 
-    def _overlay_news(self, laid: Laid, place: int, items: list[Item], restarted: bool) -> None:  # noqa: FBT001 - as a thread calls it
+    def _overlay_news(
+        self,
+        laid: OverlaySet,
+        place: int,
+        items: list[Item],
+        restarted: bool,  # noqa: FBT001 - as a thread calls it
+    ) -> None:
         laid.take_in(place, items, restarted=restarted)
         if laid is self.laid:
             self.train.overlay(laid.shown)

@@ -109,7 +109,7 @@ _OBEYED = re.compile("[\x00-\x1f\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069\
 """Control characters, marks of direction, and halves of characters, which cannot be written."""
 
 
-class Harmless(LineFilter):
+class ControlCharacterFilter(LineFilter):
     """Takes out of each line what takes no column and is not to be shown."""
 
     def apply(self, segments: list[Segment], background: Color) -> list[Segment]:
@@ -122,7 +122,7 @@ class Harmless(LineFilter):
         ]
 
 
-HARMLESS = Harmless()
+CONTROL_CHARACTER_FILTER = ControlCharacterFilter()
 
 
 def _shown(match: re.Match[str]) -> str:

@@ -77,7 +77,7 @@ def main() -> None:
     from tinygpt.training import loop
 
     torch.set_num_threads(1)
-    loop.ROOM_POLL = 0.01
+    loop.DISK_FULL_POLL = 0.01
 
     def fork(request: dict[str, Any]) -> int:
         if pid := os.fork():

@@ -27,7 +27,7 @@ WARM_UPS = 3
 """Passes before one is captured, in which libraries choose their kernels and take their memory."""
 
 
-class CapturedReader:
+class CudaGraphDecoder:
     """Reads one token after another of one continuation, as the weights are at the time.
 
     It takes the cache over: what it reads is in its own ring from then on, and in the cache only

@@ -11,9 +11,9 @@ from torch import Tensor
 from tinygpt.data.tokenizer import Tokenizer
 from tinygpt.errors import ConfigError, TinyGPTError
 from tinygpt.generation import cuda_graph_decoder, numpy_decoder
-from tinygpt.generation.cuda_graph_decoder import CapturedReader
-from tinygpt.generation.filters import Step, filter_steps, what_is_left
-from tinygpt.generation.numpy_decoder import SingleReader
+from tinygpt.generation.cuda_graph_decoder import CudaGraphDecoder
+from tinygpt.generation.filters import Step, filter_steps, filtered_logits
+from tinygpt.generation.numpy_decoder import NumpyDecoder
 from tinygpt.generation.params import SamplingParams
 from tinygpt.model.gpt import GPT, evaluating
 from tinygpt.model.kv_cache import Cache
@@ -167,15 +167,15 @@ class _Writer:
         self._tokenizer, self._params = tokenizer, params
         self._made = tokenizer.decode(made)
         self._longest = max(map(len, params.stop), default=0)
-        self._dice = torch.Generator()
+        self._generator = torch.Generator()
         if params.seed is None:
-            self._dice.seed()
+            self._generator.seed()
         else:
-            self._dice.manual_seed((params.seed + index) % 2**63)
+            self._generator.manual_seed((params.seed + index) % 2**63)
         if made and not params.deterministic:
             even = torch.ones(tokenizer.vocab_size)
             for _ in made:
-                even.multinomial(1, generator=self._dice)
+                even.multinomial(1, generator=self._generator)
 
     def write(self, logits: Tensor, experts: tuple[int, ...]) -> TokenEvent | None:
         """Choose the next token from its logits (V,)."""
@@ -184,11 +184,11 @@ class _Writer:
         if logits.isnan().any():
             raise TinyGPTError("the model's output is not a number: its weights are damaged")
         steps = filter_steps(logits, self._params, self.ids)
-        filtered = what_is_left(logits, steps).softmax(-1)
+        filtered = filtered_logits(logits, steps).softmax(-1)
         if self._params.deterministic:
             token = int(filtered.argmax())
         else:
-            token = int(filtered.multinomial(1, generator=self._dice))
+            token = int(filtered.multinomial(1, generator=self._generator))
         text = self._tokenizer.decode([token])
         self.ids.append(token)
         self._made = (self._made + text)[-self._longest - len(text) :]
@@ -196,15 +196,15 @@ class _Writer:
         return TokenEvent(token, text, logits.softmax(-1), filtered, tuple(steps), experts)
 
 
-def _reader_of_one(model: GPT) -> SingleReader | CapturedReader | None:
+def _reader_of_one(model: GPT) -> NumpyDecoder | CudaGraphDecoder | None:
     """The fastest way to read one token of one continuation; None where that is the model's own."""
     if numpy_decoder.suits(model):
-        return SingleReader(model)
-    return CapturedReader(model) if cuda_graph_decoder.suits(model) else None
+        return NumpyDecoder(model)
+    return CudaGraphDecoder(model) if cuda_graph_decoder.suits(model) else None
 
 
 def _read(
-    model: GPT, new: Tensor, cache: Cache, alone: SingleReader | CapturedReader | None
+    model: GPT, new: Tensor, cache: Cache, alone: NumpyDecoder | CudaGraphDecoder | None
 ) -> tuple[Tensor, list[tuple[int, ...]]]:
     """The new tokens (B, T): logits (B, V) fp32 on the CPU behind the last, and who read that.
 

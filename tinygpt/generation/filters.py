@@ -36,10 +36,10 @@ def filter_logits(
     `context_ids` are the tokens so far, which the penalties look at. At least one token always
     stays: a filter that would remove the last one is passed over. A logit of +inf is a certainty.
     """
-    return what_is_left(logits, filter_steps(logits, params, context_ids))
+    return filtered_logits(logits, filter_steps(logits, params, context_ids))
 
 
-def what_is_left(logits: Tensor, steps: Sequence[Step]) -> Tensor:
+def filtered_logits(logits: Tensor, steps: Sequence[Step]) -> Tensor:
     """The logits after the last of the steps; without one, those of the model."""
     return steps[-1].logits if steps else certain(logits)
 

@@ -53,7 +53,7 @@ class Layer:
     """(D, F) each, adding nothing to the mean, times a half"""
 
 
-class SingleReader:
+class NumpyDecoder:
     """Reads one token after another of one continuation, with the weights of when it was made.
 
     Dropout is never applied.
@@ -71,11 +71,11 @@ class SingleReader:
 
     def read(self, token: int, cache: Cache) -> tuple[Tensor, tuple[int, ...]]:
         """The logits (V,) behind a token that continues a cache, and the experts that read it."""
-        turn = self._model.rotary(cache.position, 1)[0].numpy().view(np.complex64)[:, 0]
+        rope = self._model.rotary(cache.position, 1)[0].numpy().view(np.complex64)[:, 0]
         x = self._mixed(token, cache)
         experts = []
         for layer, memory in zip(self._layers, cache.layers, strict=True):
-            x += layer.out @ self._attend(x, layer, turn, memory)
+            x += layer.out @ self._attend(x, layer, rope, memory)
             scale = _scale(x)
             if layer.gate is None or layer.bias is None:
                 x += _feed(x, scale, layer, 0)
@@ -94,13 +94,13 @@ class SingleReader:
         result: Floats = mixed - mixed.mean()
         return result
 
-    def _attend(self, x: Floats, layer: Layer, turn: Floats, memory: LayerCache) -> Floats:
+    def _attend(self, x: Floats, layer: Layer, rope: Floats, memory: LayerCache) -> Floats:
         """What the token found in those before it (D,)."""
         heads, width = self._shape
         qkv = layer.query_key_value @ x * _scale(x)
         qk = qkv[: 2 * heads * width].reshape(2 * heads, width)
         qk /= np.sqrt(np.einsum("hk,hk->h", qk, qk) / width + EPS)[:, None]
-        qk = (qk.view(np.complex64) * turn).view(np.float32)
+        qk = (qk.view(np.complex64) * rope).view(np.float32)
         keys, values = memory.push(qk[heads:], qkv[2 * heads * width :].reshape(heads, width))
         # Queries and keys are normalised: no score exceeds the root of K, and exp no number.
         weights = np.exp(keys @ (qk[:heads, :, None] * width**-0.5))  # (H, S, 1)
@@ -110,7 +110,7 @@ class SingleReader:
 
 
 def suits(model: GPT) -> bool:
-    """Whether `SingleReader` can read with this model: in fp32 on the CPU."""
+    """Whether `NumpyDecoder` can read with this model: in fp32 on the CPU."""
     return model.head.device.type == "cpu" and model.head.dtype == torch.float32
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from tinygpt.errors import ConfigError
 
-COLDEST = 1e-5
+GREEDY_TEMPERATURE = 1e-5
 """Temperature under which sampling is greedy."""
 
 
@@ -61,4 +61,4 @@ class SamplingParams:
     @property
     def deterministic(self) -> bool:
         """Whether the likeliest token is always taken."""
-        return self.greedy or self.temperature < COLDEST
+        return self.greedy or self.temperature < GREEDY_TEMPERATURE

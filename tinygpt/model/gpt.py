@@ -74,12 +74,12 @@ class GPT(nn.Module):
                 f"{ids.shape[1]} tokens are more than the model's context of "
                 f"{self.config.context}: give it the last ones"
             )
-        turn = self.rotary(cache.position if cache else 0, ids.shape[1])
+        rope = self.rotary(cache.position if cache else 0, ids.shape[1])
         x = self.dropout(self.conv(self.embed, ids, cache))
         attention, routing = [], []
         for index, block in enumerate(self.blocks):
             layer_cache = cache.layers[index] if cache else None
-            x, weights, decision = block(x, turn, layer_cache, explicit=explicit)
+            x, weights, decision = block(x, rope, layer_cache, explicit=explicit)
             attention += [weights] if weights is not None else []
             routing += [decision] if decision is not None else []
         if cache:
@@ -177,10 +177,10 @@ class Block(nn.Module):
         self.dropout = nn.Dropout(config.dropout)
 
     def forward(
-        self, x: Tensor, turn: Tensor, cache: LayerCache | None, *, explicit: bool
+        self, x: Tensor, rope: Tensor, cache: LayerCache | None, *, explicit: bool
     ) -> tuple[Tensor, Tensor | None, Routing | None]:
         """(B, T, D) -> (B, T, D), the attention weights if wanted, the routing if there is one."""
-        y, weights = self.attention(self.norm_attention(x), turn, cache, explicit=explicit)
+        y, weights = self.attention(self.norm_attention(x), rope, cache, explicit=explicit)
         x = x + self.dropout(y)
         y, routing = self.feed(self.norm_feed(x))
         return x + self.dropout(y), weights, routing
@@ -232,14 +232,14 @@ class Attention(nn.Module):
         self.out = nn.Parameter(torch.empty(width, width))
 
     def forward(
-        self, x: Tensor, turn: Tensor, cache: LayerCache | None, *, explicit: bool
+        self, x: Tensor, rope: Tensor, cache: LayerCache | None, *, explicit: bool
     ) -> tuple[Tensor, Tensor | None]:
         """(B, T, D) -> (B, T, D), and the weights (B, H, T, S) if they are wanted."""
         # Queries and keys are normalised and turned together; apart from the values, so that
         # neither needs a copy.
         qk = F.linear(x, self.query_key.flatten(0, 1)).float()
         qk = qk.unflatten(-1, (2, self.heads, self.head_width))
-        qk = rotate(F.layer_norm(qk, qk.shape[-1:]), turn)
+        qk = rotate(F.layer_norm(qk, qk.shape[-1:]), rope)
         value = F.linear(x, self.value).unflatten(-1, (self.heads, -1)).transpose(1, 2)
         query, key = qk.to(value.dtype).transpose(1, 3).unbind(2)  # (B, H, T, K) each
         if cache:
@@ -258,7 +258,7 @@ def attention_weights(query: Tensor, key: Tensor, window: int) -> Tensor:
     Rows sum to 1.
     """
     scores = (query.float() @ key.float().transpose(-2, -1)) / math.sqrt(query.shape[-1])
-    return scores.masked_fill(~visible(query, key, window), -math.inf).softmax(-1)
+    return scores.masked_fill(~causal_mask(query, key, window), -math.inf).softmax(-1)
 
 
 def attend(query: Tensor, key: Tensor, value: Tensor, window: int) -> Tensor:
@@ -266,22 +266,22 @@ def attend(query: Tensor, key: Tensor, value: Tensor, window: int) -> Tensor:
     new, total = query.shape[-2], key.shape[-2]
     with torch.autocast("cpu", enabled=False):
         if value.device.type == "cpu" and value.dtype == torch.bfloat16:
-            if total <= PRODUCTS_UP_TO:
-                return _attend_by_products(query, key, value, window)
+            if total <= BMM_ATTENTION_MAX:
+                return _attend_by_bmm(query, key, value, window)
             query, key, value = query.float(), key.float(), value.float()
         if total <= window and new in (1, total):
             return F.scaled_dot_product_attention(query, key, value, is_causal=new > 1)
-        mask = visible(query, key, window)
+        mask = causal_mask(query, key, window)
         return F.scaled_dot_product_attention(query, key, value, attn_mask=mask)
 
 
-PRODUCTS_UP_TO = 512
+BMM_ATTENTION_MAX = 512
 """Positions up to which a CPU with bf16 products attends twice as fast by these than by torch's
 one kernel, which is slower in bf16 than in fp32. The weights of a batch are in memory, as bf16."""
 
 
-def _attend_by_products(query: Tensor, key: Tensor, value: Tensor, window: int) -> Tensor:
-    hidden = ~visible(query, key, window)
+def _attend_by_bmm(query: Tensor, key: Tensor, value: Tensor, window: int) -> Tensor:
+    hidden = ~causal_mask(query, key, window)
     bias = torch.zeros_like(hidden, dtype=query.dtype).masked_fill_(hidden, -math.inf)
     scale = query.shape[-1] ** -0.5
     queries, keys, values = (x.flatten(0, 1) for x in (query, key, value))
@@ -289,7 +289,7 @@ def _attend_by_products(query: Tensor, key: Tensor, value: Tensor, window: int) 
     return torch.bmm(scores.softmax(-1), values).view_as(query)
 
 
-def visible(query: Tensor, key: Tensor, window: int) -> Tensor:
+def causal_mask(query: Tensor, key: Tensor, window: int) -> Tensor:
     """(T, S) bool: which keys each query may see: its own and the `window` - 1 before.
 
     The T queries are the last of the S positions.
@@ -300,7 +300,7 @@ def visible(query: Tensor, key: Tensor, window: int) -> Tensor:
     return mask.tril(own).triu(own - window + 1)
 
 
-TURNS = 4096
+INITIAL_ROPE_POSITIONS = 4096
 """Positions whose rotations are computed at first, whatever a description says of the context."""
 
 
@@ -312,7 +312,9 @@ class Rotary(nn.Module):
     def __init__(self, head_width: int, context: int, base: float) -> None:
         super().__init__()
         self.head_width, self.base = head_width, base
-        self.register_buffer("table", self._rows(min(context, TURNS)), persistent=False)
+        self.register_buffer(
+            "table", self._rows(min(context, INITIAL_ROPE_POSITIONS)), persistent=False
+        )
 
     def forward(self, start: int, count: int) -> Tensor:
         """(T, K/2, 2): cosine and sine of each pair of channels at positions `start` and on."""
@@ -328,13 +330,13 @@ class Rotary(nn.Module):
         return torch.stack((angle.cos(), angle.sin()), -1).float()
 
 
-def rotate(x: Tensor, turn: Tensor) -> Tensor:
-    """Turn neighbouring channels of x (B, T, 2, H, K) as pairs by `turn` (T, K/2, 2)."""
-    turn = turn[:, None, None]
+def rotate(x: Tensor, rope: Tensor) -> Tensor:
+    """Turn neighbouring channels of x (B, T, 2, H, K) as pairs by `rope` (T, K/2, 2)."""
+    rope = rope[:, None, None]
     if x.device.type == "cpu" and x.dtype == torch.float32:
         # One product of complex numbers, a third of the time of the four real ones.
         pairs = torch.view_as_complex(x.unflatten(-1, (-1, 2)))
-        return torch.view_as_real(pairs * torch.view_as_complex(turn)).flatten(-2)
-    cos, sin = turn.to(x.dtype).unbind(-1)
+        return torch.view_as_real(pairs * torch.view_as_complex(rope)).flatten(-2)
+    cos, sin = rope.to(x.dtype).unbind(-1)
     even, odd = x.unflatten(-1, (-1, 2)).unbind(-1)
     return torch.stack((even * cos - odd * sin, even * sin + odd * cos), -1).flatten(-2)

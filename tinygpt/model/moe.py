@@ -86,7 +86,7 @@ class MoE(nn.Module):
         tokens = x.reshape(-1, x.shape[-1])
         routing = self.router(tokens)
         k = self.router.top_k
-        tokens = tokens.to(_product_dtype(x))
+        tokens = tokens.to(_matmul_dtype(x))
         multiple = _multiple(tokens, k)
         place, rows = arrange(routing.choice, len(self.up), multiple)
         size = len(place) if multiple == 1 else int(rows.sum())  # a sum would wait for a GPU
@@ -213,7 +213,7 @@ def _take(x: Tensor, place: Tensor) -> Tensor:
     return result
 
 
-def _product_dtype(x: Tensor) -> torch.dtype:
+def _matmul_dtype(x: Tensor) -> torch.dtype:
     """What autocast would give to a product of x; it does not know the grouped ones."""
     device = x.device.type
     return torch.get_autocast_dtype(device) if torch.is_autocast_enabled(device) else x.dtype

@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal, TypeAlias, cast, get_args
 
-from tinygpt.errors import NO_ROOM, RunError
+from tinygpt.errors import DISK_FULL_ERRNOS, RunError
 from tinygpt.files import atomic
 from tinygpt.files.safe_open import open_to_write, read_text
 from tinygpt.run.layout import STATUS, StrPath
@@ -80,7 +80,7 @@ def write_status(path: StrPath, status: Status, *, durable: bool = True) -> None
     try:
         atomic.write_json(file, asdict(status), durable=durable)
     except OSError as error:
-        if error.errno not in NO_ROOM or not file.exists():
+        if error.errno not in DISK_FULL_ERRNOS or not file.exists():
             raise
         _write_over(file, json.dumps(asdict(status)).encode("ascii"))
 

@@ -16,12 +16,12 @@ from torch import Tensor
 
 from tinygpt.checkpoint import Snapshot
 from tinygpt.config import VARIANTS, RunConfig
-from tinygpt.device import product_dtype, products_in
+from tinygpt.device import autocast_context, matmul_dtype
 from tinygpt.errors import CheckpointError
 from tinygpt.model.gpt import GPT, Trace
 from tinygpt.model.moe import Routing, balance_loss, z_loss
 from tinygpt.optim import make_optimizers, schedule, set_learning_rate
-from tinygpt.training.weight_average import Average
+from tinygpt.training.weight_average import WeightAverage
 
 _FOLLOWED = "model."
 """Before the name of a weight in the training state."""
@@ -72,9 +72,9 @@ class Learner:
             torch.manual_seed(config.seed)
             self.model = GPT(config.model_config(variant, vocab_size)).to(device)
         window = config.optim.average
-        self.average = Average(self.model, window) if window else None
-        self.product_dtype = product_dtype(device, config.train.precision)
-        self.optimizers = make_optimizers(self.model, config.optim, self.product_dtype)
+        self.average = WeightAverage(self.model, window) if window else None
+        self.matmul_dtype = matmul_dtype(device, config.train.precision)
+        self.optimizers = make_optimizers(self.model, config.optim, self.matmul_dtype)
         self.progress = Progress()
         self.failure: str | None = None
         """One sentence, once it cannot go on."""
@@ -96,7 +96,7 @@ class Learner:
         return self.progress.val_loss if current else None
 
     @property
-    def over(self) -> bool:
+    def finished(self) -> bool:
         """Whether it has taken all its steps, reached its target, or failed."""
         steps = self.config.steps
         taken = steps is not None and self.progress.step >= steps
@@ -109,7 +109,7 @@ class Learner:
         return target is not None and loss is not None and loss <= target
 
     @property
-    def sound(self) -> bool:
+    def weights_finite(self) -> bool:
         """Whether every weight is a finite number."""
         return all(bool(parameter.isfinite().all()) for parameter in self.model.parameters())
 
@@ -147,7 +147,7 @@ class Learner:
 
     def precision(self) -> AbstractContextManager[Any]:
         """Within, models compute in the precision of training."""
-        return products_in(self.device, self.product_dtype)
+        return autocast_context(self.device, self.matmul_dtype)
 
     def run(self, ids: Tensor) -> Trace:
         """A forward pass in the precision of training."""

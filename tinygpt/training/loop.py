@@ -42,7 +42,7 @@ T = TypeVar("T")
 
 PAUSE_POLL = 0.2
 """Seconds between two looks at control/ while paused."""
-ROOM_POLL = 2.0
+DISK_FULL_POLL = 2.0
 """Seconds between two tries to write to a disk that was full."""
 PROBE_EVERY = 20
 """Optimizer steps between two looks whether a target loss is reached."""
@@ -130,7 +130,7 @@ class Loop:
         """Step until all is over; the reason if something asked to stop before."""
         while going := self._going():
             step = self.step
-            if reason := self._obey(step):
+            if reason := self._handle_requests(step):
                 return reason
             batches = self.session.batches(step)
             fraction = self._fraction(step)
@@ -145,14 +145,14 @@ class Loop:
         """What follows one variant's step: records, evaluation, checkpoint."""
         train, progress = self.config.train, learner.progress
         step = progress.step
-        last = learner.over or self._time_over
+        last = learner.finished or self._time_over
         evaluated = last or step % train.eval_every == 0 or self._may_be_on_target(learner, result)
         framed = retention.film_due(step, train.film)
         periodic = bool(train.checkpoint_every) and step % train.checkpoint_every == 0
         if evaluated or framed or periodic or step % train.log_every == 0:
             self._log(learner, result)
         improved = evaluated and not learner.failure and self._evaluate(learner)
-        if not learner.failure and (framed or periodic or improved or last or learner.over):
+        if not learner.failure and (framed or periodic or improved or last or learner.finished):
             self._save(learner)
 
     def _may_be_on_target(self, learner: Learner, result: StepResult) -> bool:
@@ -219,21 +219,21 @@ class Loop:
                 done = write()
                 break
             except TinyGPTError as error:
-                if not error.no_room:
+                if not error.disk_full:
                     raise
-                waited = self._wait_for_room(error)
+                waited = self._wait_for_disk(error)
         if waited and self.writer.said == waited:
             with suppress(TinyGPTError):
                 self.writer.status(before[0], self.step, before[1])
         return done
 
-    def _wait_for_room(self, error: TinyGPTError) -> tuple[StatusState, str | None]:
+    def _wait_for_disk(self, error: TinyGPTError) -> tuple[StatusState, str | None]:
         """Pause once more, and what the status says meanwhile; raises `error` if the training is
         asked to end."""
         began = time.monotonic()
         with suppress(TinyGPTError):
             self.writer.status("paused", self.step, f"{error}; it goes on when there is room")
-        self._sleep(ROOM_POLL)
+        self._sleep(DISK_FULL_POLL)
         self._waited += time.monotonic() - began
         if self._interrupted() or "stop" in self._control.poll():
             raise error
@@ -321,7 +321,7 @@ class Loop:
         Losses are looked at every `log_every` steps; what is saved has to be sound at any.
         """
         progress, variant = learner.progress, learner.variant
-        if not learner.sound:
+        if not learner.weights_finite:
             self._fail(learner, "a weight is not finite")
             return
         learner.read_clock()
@@ -350,7 +350,7 @@ class Loop:
             if not learner.failure and self._saved.get(learner.variant) != learner.progress.step:
                 self._save(learner)
 
-    def _obey(self, step: int) -> str | None:
+    def _handle_requests(self, step: int) -> str | None:
         """Signals and requests; the reason to stop if one asks for that. A pause waits in here."""
         paused: float | None = None
         waited = self._waited
@@ -384,7 +384,7 @@ class Loop:
         return self.wall_seconds / 60 / (self.config.minutes or math.inf)
 
     def _going(self) -> list[Learner]:
-        return [] if self._time_over else [v for v in self.learners if not v.over]
+        return [] if self._time_over else [v for v in self.learners if not v.finished]
 
     def _epoch(self, learner: Learner) -> float:
         return learner.progress.tokens / self._train_tokens

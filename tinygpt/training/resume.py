@@ -186,7 +186,7 @@ def _refuse_done(config: RunConfig, learners: list[Learner], path: Path) -> None
     spent = max(v.progress.wall_seconds for v in learners) / 60
     if config.minutes and spent >= config.minutes:
         raise RunError(f"{path} has used its {config.minutes:g} minutes: name more --minutes")
-    if not all(v.over for v in learners):
+    if not all(v.finished for v in learners):
         return
     if config.steps is not None and step >= config.steps:
         raise RunError(f"{path} is done at step {step}: name a later end, as --steps {2 * step}")

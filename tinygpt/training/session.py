@@ -92,7 +92,7 @@ def start_record(
         run=name,
         corpus=described["corpus"],
         models={v.variant: _counts(v) for v in learners},
-        device=device_name(learners[0].device, learners[0].product_dtype),
+        device=device_name(learners[0].device, learners[0].matmul_dtype),
         versions=described["versions"],
         steps=config.steps,
         context=config.gpt.context,

@@ -17,7 +17,7 @@ EVERY = 4
 """Optimizer steps between two weights that are averaged."""
 
 
-class Average:
+class WeightAverage:
     """Follows a model at a distance: the mean over about the last `window` of its steps."""
 
     def __init__(self, model: GPT, window: float) -> None:

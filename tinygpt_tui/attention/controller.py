@@ -18,15 +18,15 @@ from tinygpt_tui.attention.scene import Scene
 from tinygpt_tui.attention.state import STATISTICS, Choice, Pin, fitted
 from tinygpt_tui.engine import results
 from tinygpt_tui.engine.protocol import (
+    CorpusLine,
+    CorpusLineRequest,
     Failed,
-    Line,
-    Look,
-    Looked,
-    Pick,
+    InspectRequest,
+    InspectResult,
     Reply,
     Request,
-    Survey,
-    Surveyed,
+    SurveyRequest,
+    SurveyResult,
 )
 from tinygpt_tui.engine.results import Seen
 from tinygpt_tui.known import known_characters, unknown_characters
@@ -41,7 +41,7 @@ LAST = -1
 SURVEYED = ("duplicate", "induction")
 
 
-class Wish(NamedTuple):
+class InspectKey(NamedTuple):
     """A look: what is kept is found by it."""
 
     path: str
@@ -49,7 +49,7 @@ class Wish(NamedTuple):
     start: int | None
 
 
-class Browser:
+class AttentionController:
     """The text, the checkpoint, the choices, and the looks that were taken."""
 
     def __init__(
@@ -74,7 +74,7 @@ class Browser:
         self.source = ""
         self.start: int | None = 0
         self.shown: Seen | None = None
-        self.survey: Surveyed | None = None
+        self.survey: SurveyResult | None = None
         self.pin: Pin | None = None
         self.playing = False
         self.words = ""
@@ -82,9 +82,9 @@ class Browser:
         """A person chose the text."""
         self._at: int | None = None
         """The token that the cursor is to stand on, once the text has been looked at."""
-        self._seen: OrderedDict[Wish, Seen] = OrderedDict()
-        self._flying: tuple[int, Wish] | None = None
-        self._refused: Wish | None = None
+        self._seen: OrderedDict[InspectKey, Seen] = OrderedDict()
+        self._pending: tuple[int, InspectKey] | None = None
+        self._refused: InspectKey | None = None
         self._picking: int | None = None
         self._picks = 0
         self._surveying: int | None = None
@@ -121,12 +121,12 @@ class Browser:
         return wish is not None and wish not in self._seen and wish != self._refused
 
     @property
-    def wish(self) -> Wish | None:
+    def wish(self) -> InspectKey | None:
         """What is to be shown; None if there is no model or no text."""
         if self.run is None or not self.steps or not self.text:
             return None
         step = self.steps[-1] if self.step is None else self.step
-        return Wish(str(checkpoint_dir(self.run, self.variant, step)), self.text, self.start)
+        return InspectKey(str(checkpoint_dir(self.run, self.variant, step)), self.text, self.start)
 
     def checkpoints(self, kept: dict[str, list[int]]) -> None:
         """The run's checkpoints, as they were just listed."""
@@ -185,7 +185,7 @@ class Browser:
         """Ask for a line of the corpus."""
         self._picks = 0
         self._picking = self._number()
-        self._ask(Pick(self._picking, self.data))
+        self._ask(CorpusLineRequest(self._picking, self.data))
 
     @property
     def data(self) -> str:
@@ -241,16 +241,16 @@ class Browser:
         if wish in self._seen:
             self._seen.move_to_end(wish)
             self._show(self._seen[wish])
-        elif self._flying is None and wish != self._refused:
-            self._flying = (self._number(), wish)
-            self._ask(Look(self._flying[0], wish.path, wish.text, wish.start))
+        elif self._pending is None and wish != self._refused:
+            self._pending = (self._number(), wish)
+            self._ask(InspectRequest(self._pending[0], wish.path, wish.text, wish.start))
 
     def take(self, reply: Reply) -> bool:
         """An answer of the engine; whether it was for this tab."""
-        if self._flying is not None and reply.job == self._flying[0]:
-            _, wish = self._flying
-            self._flying = None
-            if isinstance(reply, Looked):
+        if self._pending is not None and reply.job == self._pending[0]:
+            _, wish = self._pending
+            self._pending = None
+            if isinstance(reply, InspectResult):
                 self._keep(wish, results.seen(reply))
             elif isinstance(reply, Failed):
                 self._refused, self.words, self.playing = wish, reply.why, False
@@ -263,7 +263,7 @@ class Browser:
             return False
         return True
 
-    def _keep(self, wish: Wish, shown: Seen) -> None:
+    def _keep(self, wish: InspectKey, shown: Seen) -> None:
         self._seen[wish] = shown
         while len(self._seen) > 1 and self._weight() > KEPT_BYTES:
             self._seen.popitem(last=False)
@@ -291,11 +291,11 @@ class Browser:
 
     def _picked(self, reply: Reply) -> None:
         self._picking = None
-        if isinstance(reply, Line):
+        if isinstance(reply, CorpusLine):
             if len(reply.text) < SHORT and self._picks < PICKS:
                 self._picks += 1
                 self._picking = self._number()
-                self._ask(Pick(self._picking, self.data))
+                self._ask(CorpusLineRequest(self._picking, self.data))
                 return
             text = "".join(c for c in reply.text if not self.unknown(c))
             if text and not (self._given and self.source != "corpus"):
@@ -315,11 +315,11 @@ class Browser:
             return
         if self.survey is None or self.survey.path != wish.path:
             self._surveying = self._number()
-            self._ask(Survey(self._surveying, wish.path, self.data))
+            self._ask(SurveyRequest(self._surveying, wish.path, self.data))
 
     def _surveyed(self, reply: Reply) -> None:
         self._surveying = None
-        if isinstance(reply, Surveyed):
+        if isinstance(reply, SurveyResult):
             self.survey = reply
             self.choice = replace(self.choice, statistic=SURVEYED[-1])
         elif isinstance(reply, Failed):

@@ -21,7 +21,7 @@ from tinygpt.data.tokenizer import summarize
 from tinygpt.files import atomic
 from tinygpt_tui import theme
 from tinygpt_tui.attention import layout, state, view
-from tinygpt_tui.attention.controller import Browser
+from tinygpt_tui.attention.controller import AttentionController
 from tinygpt_tui.attention.state import COLOURS, FACTORS, POOLINGS, SCALES, Choice
 from tinygpt_tui.engine.client import Engine
 from tinygpt_tui.engine.protocol import Reply, Request
@@ -31,7 +31,7 @@ from tinygpt_tui.prompt_history import Prompts
 from tinygpt_tui.render.svg import svg
 from tinygpt_tui.screens.dialog import AskText
 from tinygpt_tui.screens.file_name import file_problem, save_problem
-from tinygpt_tui.screens.pick import Pick, Picked
+from tinygpt_tui.screens.pick import PickDialog, PickResult
 from tinygpt_tui.screens.unknown_characters import with_known
 from tinygpt_tui.theme import NAMES
 from tinygpt_tui.widgets.bindings import bindings
@@ -86,7 +86,7 @@ class AttentionPane(Container):
         """`written` gives what the Generate tab has written. `glyphs`: there are no colours."""
         super().__init__(id=id)
         self.engine, self._written = engine, written
-        self.browser = Browser(self._ask, engine.number, ascii=ascii, glyphs=glyphs)
+        self.browser = AttentionController(self._ask, engine.number, ascii=ascii, glyphs=glyphs)
         self._timer: Timer | None = None
         self._film: Timer | None = None
         self._drawn = 0.0
@@ -383,7 +383,7 @@ class AttentionPane(Container):
             for step in reversed(browser.steps)
         ]
 
-        def answered(picked: Picked | None) -> None:
+        def answered(picked: PickResult | None) -> None:
             if picked is not None:
                 browser.to_step(None if picked.value == "newest" else int(picked.value))
                 self.draw()
@@ -391,7 +391,9 @@ class AttentionPane(Container):
         at = [value for value, _ in entries].index(
             "newest" if browser.step is None else str(browser.step)
         )
-        self.app.push_screen(Pick("Checkpoint", entries, at=at, plain=self.choice.ascii), answered)
+        self.app.push_screen(
+            PickDialog("Checkpoint", entries, at=at, plain=self.choice.ascii), answered
+        )
 
     # -- which text -----------------------------------------------------------------------------
 
@@ -506,9 +508,9 @@ class AttentionPane(Container):
             ("heads", "statistics of all heads as CSV"),
             ("svg", "this view as an SVG picture"),
         ]
-        self.app.push_screen(Pick("Save", entries, plain=self.choice.ascii), self._save_what)
+        self.app.push_screen(PickDialog("Save", entries, plain=self.choice.ascii), self._save_what)
 
-    def _save_what(self, picked: Picked | None) -> None:
+    def _save_what(self, picked: PickResult | None) -> None:
         shown, choice = self.browser.shown, self.choice
         if picked is None or shown is None:
             return

@@ -16,7 +16,7 @@ import msgspec
 from tinygpt.escape import printable
 from tinygpt_tui import log
 from tinygpt_tui.engine import protocol
-from tinygpt_tui.engine.protocol import Failed, Opened, Reply, Request, Stop, Tokens
+from tinygpt_tui.engine.protocol import Failed, Opened, Reply, Request, StopRequest, Tokens
 from tinygpt_tui.launch.trainer_process import environment
 
 Tell: TypeAlias = Callable[[Reply], None]
@@ -74,7 +74,7 @@ class Engine:
 
     def ask(self, request: Request, tell: Tell) -> None:
         """Send a request; `tell` is called from a thread with every answer to its job."""
-        if not isinstance(request, Stop):
+        if not isinstance(request, StopRequest):
             with self._lock:
                 self._open[request.job] = tell
         self.start()

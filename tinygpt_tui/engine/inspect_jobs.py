@@ -16,7 +16,13 @@ from tinygpt.checkpoint import Checkpoint
 from tinygpt.data.corpus import Corpus, split
 from tinygpt.data.tokenizer import Tokenizer
 from tinygpt.errors import TinyGPTError, TokenizerError
-from tinygpt_tui.engine.protocol import Example, Look, Looked, Survey, Surveyed
+from tinygpt_tui.engine.protocol import (
+    Example,
+    InspectRequest,
+    InspectResult,
+    SurveyRequest,
+    SurveyResult,
+)
 
 AROUND = 12
 """Characters of an example on each side."""
@@ -26,11 +32,11 @@ AROUND = 12
 class Found:
     """The corpus that a survey waited for, or why there is none."""
 
-    asked: Survey
+    asked: SurveyRequest
     corpus: Corpus | TinyGPTError
 
 
-def look(asked: Look, checkpoint: Checkpoint) -> Looked:
+def look(asked: InspectRequest, checkpoint: Checkpoint) -> InspectResult:
     """Look inside one pass.
 
     Raises:
@@ -41,7 +47,7 @@ def look(asked: Look, checkpoint: Checkpoint) -> Looked:
     start = window_start(len(ids), config.context, asked.start)
     window = ids[start : start + config.context]
     found = inspect_tokens(checkpoint.model, window)
-    return Looked(
+    return InspectResult(
         job=asked.job,
         path=str(checkpoint.path),
         variant=checkpoint.variant,
@@ -62,7 +68,7 @@ def look(asked: Look, checkpoint: Checkpoint) -> Looked:
     )
 
 
-class Surveying:
+class SurveyJob:
     """A survey on its way.
 
     Raises:
@@ -71,7 +77,7 @@ class Surveying:
     """
 
     def __init__(
-        self, asked: Survey, checkpoint: Checkpoint, corpus: Corpus, final: Checkpoint | None
+        self, asked: SurveyRequest, checkpoint: Checkpoint, corpus: Corpus, final: Checkpoint | None
     ) -> None:
         self.job = asked.job
         self._checkpoint, self._corpus = checkpoint, corpus
@@ -83,13 +89,13 @@ class Surveying:
         """Look at one more window; whether there was one."""
         return self._surveyor.step()
 
-    def told(self) -> Surveyed:
+    def told(self) -> SurveyResult:
         """What was found."""
         found, checkpoint = self._surveyor.findings(), self._checkpoint
         config, routing = checkpoint.model.config, found.routing
         vocabulary = tuple(checkpoint.tokenizer.decode([i]) for i in range(config.vocab_size))
         agreement = None if routing is None else routing.agreement
-        return Surveyed(
+        return SurveyResult(
             job=self.job,
             path=str(checkpoint.path),
             variant=checkpoint.variant,

@@ -16,7 +16,7 @@ SHOWN = 128
 Over: TypeAlias = Literal["length", "stop", "stopped"]
 
 
-class Write(msgspec.Struct, tag=True, frozen=True):
+class GenerateRequest(msgspec.Struct, tag=True, frozen=True):
     """Continue a prompt, behind the tokens that were made."""
 
     job: int
@@ -27,13 +27,13 @@ class Write(msgspec.Struct, tag=True, frozen=True):
     made: tuple[int, ...] = ()
 
 
-class Stop(msgspec.Struct, tag=True, frozen=True):
+class StopRequest(msgspec.Struct, tag=True, frozen=True):
     """End a job after its next token."""
 
     job: int
 
 
-class Pick(msgspec.Struct, tag=True, frozen=True):
+class CorpusLineRequest(msgspec.Struct, tag=True, frozen=True):
     """A random line of the run's corpus that the checkpoint knows, as a prompt."""
 
     job: int
@@ -41,8 +41,8 @@ class Pick(msgspec.Struct, tag=True, frozen=True):
     """As ``--data`` takes it."""
 
 
-class Look(msgspec.Struct, tag=True, frozen=True):
-    """Look inside one pass over a text; answered by `Looked` or `Failed`."""
+class InspectRequest(msgspec.Struct, tag=True, frozen=True):
+    """Look inside one pass over a text; answered by `InspectResult` or `Failed`."""
 
     job: int
     path: str
@@ -52,8 +52,11 @@ class Look(msgspec.Struct, tag=True, frozen=True):
     """The first token of the window, where the text is longer than the context; None: the last."""
 
 
-class Survey(msgspec.Struct, tag=True, frozen=True):
-    """What heads and experts do over a sample of the validation split; `Surveyed` or `Failed`."""
+class SurveyRequest(msgspec.Struct, tag=True, frozen=True):
+    """What heads and experts do over a sample of the validation split.
+
+    Answered by `SurveyResult` or `Failed`.
+    """
 
     job: int
     path: str
@@ -63,7 +66,9 @@ class Survey(msgspec.Struct, tag=True, frozen=True):
     """The checkpoint that the routing is compared with; empty for none."""
 
 
-Request: TypeAlias = Write | Stop | Pick | Look | Survey
+Request: TypeAlias = (
+    GenerateRequest | StopRequest | CorpusLineRequest | InspectRequest | SurveyRequest
+)
 
 
 class Opened(msgspec.Struct, tag=True, frozen=True):
@@ -122,15 +127,15 @@ class Failed(msgspec.Struct, tag=True, frozen=True):
     why: str
 
 
-class Line(msgspec.Struct, tag=True, frozen=True):
-    """The answer to `Pick`."""
+class CorpusLine(msgspec.Struct, tag=True, frozen=True):
+    """The answer to `CorpusLineRequest`."""
 
     job: int
     text: str
 
 
-class Looked(msgspec.Struct, tag=True, frozen=True):
-    """The answer to `Look`. Arrays are the bytes of C-ordered numbers, fp32 or int32.
+class InspectResult(msgspec.Struct, tag=True, frozen=True):
+    """The answer to `InspectRequest`. Arrays are the bytes of C-ordered numbers, fp32 or int32.
 
     Letters: L layers, H heads, T tokens of the window, E experts.
     """
@@ -171,8 +176,8 @@ class Example(msgspec.Struct, array_like=True, frozen=True):
     after: str
 
 
-class Surveyed(msgspec.Struct, tag=True, frozen=True):
-    """The answer to `Survey`. Arrays as in `Looked`; V vocabulary, N tokens in all."""
+class SurveyResult(msgspec.Struct, tag=True, frozen=True):
+    """The answer to `SurveyRequest`. Arrays as in `InspectResult`; V vocabulary, N tokens."""
 
     job: int
     path: str
@@ -205,7 +210,7 @@ class Surveyed(msgspec.Struct, tag=True, frozen=True):
     beyond their share."""
 
 
-Reply: TypeAlias = Opened | Tokens | Ended | Failed | Line | Looked | Surveyed
+Reply: TypeAlias = Opened | Tokens | Ended | Failed | CorpusLine | InspectResult | SurveyResult
 
 _requests = msgspec.msgpack.Decoder(Request)
 _replies = msgspec.msgpack.Decoder(Reply)

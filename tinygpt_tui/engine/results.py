@@ -10,12 +10,12 @@ import numpy as np
 
 from tinygpt.analysis import routing
 from tinygpt.analysis.routing import Ints
-from tinygpt_tui.engine.protocol import Example, Looked, Surveyed
+from tinygpt_tui.engine.protocol import Example, InspectResult, SurveyResult
 from tinygpt_tui.render.heatmap import Floats
 
 
 @dataclass(frozen=True, eq=False)
-class Reading:
+class RoutedText:
     """How one checkpoint routed one window of a text."""
 
     step: int
@@ -43,7 +43,7 @@ class Reading:
 
 
 @dataclass(frozen=True, eq=False)
-class Census:
+class RoutingSurvey:
     """Who read what in a sample of the validation split, by one checkpoint."""
 
     step: int
@@ -76,12 +76,12 @@ class Census:
         return list(members), routing.by_class(self.reads, members)
 
 
-def reading(reply: Looked) -> Reading | None:
+def reading(reply: InspectResult) -> RoutedText | None:
     """None for Dense: nothing was routed."""
     if not reply.experts:
         return None
     shape = (reply.layers, len(reply.texts), reply.experts)
-    return Reading(
+    return RoutedText(
         step=reply.step,
         val_loss=reply.val_loss,
         total=reply.total,
@@ -92,12 +92,12 @@ def reading(reply: Looked) -> Reading | None:
     )
 
 
-def census(reply: Surveyed) -> Census | None:
+def census(reply: SurveyResult) -> RoutingSurvey | None:
     """None for Dense."""
     if not reply.experts:
         return None
     shape = (reply.layers, reply.experts, len(reply.vocabulary))
-    return Census(
+    return RoutingSurvey(
         step=reply.step,
         tokens=reply.tokens,
         corpus=reply.corpus,
@@ -180,7 +180,7 @@ class Seen:
         return found
 
 
-def seen(reply: Looked) -> Seen:
+def seen(reply: InspectResult) -> Seen:
     """The answer of the engine, read."""
     layers, heads, size = reply.layers, reply.heads, len(reply.texts)
     shape = (layers, heads, size, size)
@@ -207,7 +207,7 @@ def tables(found: dict[str, bytes], layers: int, heads: int) -> dict[str, Floats
     }
 
 
-def with_survey(shown: Seen, survey: Surveyed | None) -> dict[str, Floats]:
+def with_survey(shown: Seen, survey: SurveyResult | None) -> dict[str, Floats]:
     """The statistics of this text, and those that a survey of the same checkpoint adds."""
     if survey is None or survey.path != shown.path:
         return shown.statistics

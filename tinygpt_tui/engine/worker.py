@@ -30,23 +30,23 @@ from tinygpt.generation.decoding import TokenEvent, stream
 from tinygpt.generation.params import SamplingParams
 from tinygpt.run import checkpoint_dir, list_steps, parse_step
 from tinygpt_tui.engine import protocol
-from tinygpt_tui.engine.inspect_jobs import Found, Surveying, look
+from tinygpt_tui.engine.inspect_jobs import Found, SurveyJob, look
 from tinygpt_tui.engine.protocol import (
     SHOWN,
+    CorpusLine,
+    CorpusLineRequest,
     Ended,
     Failed,
-    Line,
-    Look,
+    GenerateRequest,
+    InspectRequest,
     Opened,
     Over,
-    Pick,
     Reply,
     Request,
-    Stop,
-    Survey,
+    StopRequest,
+    SurveyRequest,
     Token,
     Tokens,
-    Write,
 )
 
 FLUSH = 0.04
@@ -81,10 +81,10 @@ class Worker:
     ) -> None:
         self._out, self._back, self._device = out, back, device
         self._jobs: deque[Job] = deque()
-        self._later: deque[Write] = deque()
-        self._looks: deque[Look] = deque()
-        self._sought: dict[int, Survey] = {}
-        self._surveys: deque[Surveying] = deque()
+        self._later: deque[GenerateRequest] = deque()
+        self._looks: deque[InspectRequest] = deque()
+        self._sought: dict[int, SurveyRequest] = {}
+        self._surveys: deque[SurveyJob] = deque()
         self._loaded: OrderedDict[Path, Checkpoint] = OrderedDict()
         self._flushed = 0.0
         self._speaking = threading.Lock()
@@ -97,15 +97,15 @@ class Worker:
     def take(self, request: Request | Found) -> None:
         """Do, or note, what was asked."""
         match request:
-            case Write():
+            case GenerateRequest():
                 self._later.append(request)
-            case Stop():
+            case StopRequest():
                 self._stop(request.job)
-            case Pick():  # may wait for a download
+            case CorpusLineRequest():  # may wait for a download
                 threading.Thread(target=self._pick, args=(request,), daemon=True).start()
-            case Look():
+            case InspectRequest():
                 self._looks.append(request)
-            case Survey():
+            case SurveyRequest():
                 self._sought[request.job] = request
                 threading.Thread(target=self._seek, args=(request,), daemon=True).start()
             case Found():
@@ -124,7 +124,7 @@ class Worker:
         if time.monotonic() - self._flushed >= FLUSH:
             self._flush()
 
-    def _begin(self, asked: Write) -> None:
+    def _begin(self, asked: GenerateRequest) -> None:
         try:
             path = _step_directory(Path(asked.path))
             checkpoint = self._checkpoint(path)
@@ -179,7 +179,7 @@ class Worker:
         if waiting or self._sought.pop(number, None) is not None:
             self._say(Ended(number, "stopped", 0.0))
 
-    def _look(self, asked: Look) -> None:
+    def _look(self, asked: InspectRequest) -> None:
         try:
             looked = look(asked, self._checkpoint(_step_directory(Path(asked.path))))
         except (TinyGPTError, RuntimeError) as error:
@@ -187,7 +187,7 @@ class Worker:
             return
         self._say(looked)
 
-    def _seek(self, asked: Survey) -> None:
+    def _seek(self, asked: SurveyRequest) -> None:
         try:
             self._back(Found(asked, find_corpus(asked.data)))
         except TinyGPTError as error:
@@ -202,11 +202,11 @@ class Worker:
                 raise found.corpus
             checkpoint = self._checkpoint(_step_directory(Path(asked.path)))
             final = self._checkpoint(_step_directory(Path(asked.final))) if asked.final else None
-            self._surveys.append(Surveying(asked, checkpoint, found.corpus, final))
+            self._surveys.append(SurveyJob(asked, checkpoint, found.corpus, final))
         except (TinyGPTError, RuntimeError) as error:
             self._fail(asked.job, error)
 
-    def _step(self, survey: Surveying) -> None:
+    def _step(self, survey: SurveyJob) -> None:
         try:
             if survey.step():
                 return
@@ -218,13 +218,13 @@ class Worker:
         self._surveys.remove(survey)
         self._say(told)
 
-    def _pick(self, asked: Pick) -> None:
+    def _pick(self, asked: CorpusLineRequest) -> None:
         try:
             lines = [line for line in find_corpus(asked.data).text.splitlines() if line.strip()]
         except TinyGPTError as error:
             self._fail(asked.job, error)
             return
-        self._say(Line(asked.job, random.choice(lines)))  # noqa: S311 - no secret
+        self._say(CorpusLine(asked.job, random.choice(lines)))  # noqa: S311 - no secret
 
     def _checkpoint(self, path: Path) -> Checkpoint:
         found = self._loaded.pop(path, None) or load(path, self._device)

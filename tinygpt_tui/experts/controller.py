@@ -15,17 +15,17 @@ from typing import Generic, TypeAlias, TypeVar
 from tinygpt.errors import TinyGPTError
 from tinygpt.run import checkpoint_dir, read_config
 from tinygpt_tui.engine.protocol import (
+    CorpusLine,
+    CorpusLineRequest,
     Failed,
-    Line,
-    Look,
-    Looked,
-    Pick,
+    InspectRequest,
+    InspectResult,
     Reply,
     Request,
-    Survey,
-    Surveyed,
+    SurveyRequest,
+    SurveyResult,
 )
-from tinygpt_tui.engine.results import Census, Reading, census, reading
+from tinygpt_tui.engine.results import RoutedText, RoutingSurvey, census, reading
 from tinygpt_tui.experts import lift_table, routed_text
 from tinygpt_tui.experts.lift_table import ORDERS
 from tinygpt_tui.experts.view import VIEWS, Scene
@@ -74,7 +74,7 @@ class Asked(Generic[Answer]):
         self.job = None
 
 
-class Desk:
+class ExpertsController:
     """A run's checkpoints, a text, and where one looks."""
 
     def __init__(
@@ -90,8 +90,8 @@ class Desk:
         self.scene = Scene(ascii=ascii, digits=ascii)
         self._known = False
         """Whether the first record of the run is there."""
-        self._looks: Asked[Reading] = Asked()
-        self._surveys: Asked[Census] = Asked()
+        self._looks: Asked[RoutedText] = Asked()
+        self._surveys: Asked[RoutingSurvey] = Asked()
         self._picks: dict[int, str] = {}
         self._sample = ""
         self._window: int | None = None
@@ -202,7 +202,7 @@ class Desk:
         for _ in range(PICKED):
             job = self._number()
             self._picks[job] = ""
-            self._ask(Pick(job, data))
+            self._ask(CorpusLineRequest(job, data))
 
     def wish(self) -> None:
         """Show what is known of what is looked at, and ask for what is not."""
@@ -228,7 +228,7 @@ class Desk:
         elif self.awake and self._looks.open(key):
             job = self._number()
             self._looks.begin(job, key)
-            self._ask(Look(job, path, self.text, self.start))
+            self._ask(InspectRequest(job, path, self.text, self.start))
         self._change(look_problem=self._looks.failed.get(key, ""))
 
     def _wish_survey(self, path: str, final: str) -> None:
@@ -240,10 +240,10 @@ class Desk:
         elif self.awake and self._surveys.open(key):
             job = self._number()
             self._surveys.begin(job, key)
-            self._ask(Survey(job, path, self.data, final))
+            self._ask(SurveyRequest(job, path, self.data, final))
         self._change(survey_problem=self._surveys.failed.get(key, ""))
 
-    def _show(self, found: Reading) -> None:
+    def _show(self, found: RoutedText) -> None:
         if found is self.scene.reading:
             return
         last = len(found.texts) - 1
@@ -269,20 +269,20 @@ class Desk:
         return True
 
     def _take_look(self, reply: Reply) -> None:
-        if isinstance(reply, Looked):
+        if isinstance(reply, InspectResult):
             self._looks.end(reading(reply), "This checkpoint has no experts.")
         elif isinstance(reply, Failed):
             self._looks.end(None, f"The text cannot be looked at: {reply.why}")
 
     def _take_survey(self, reply: Reply) -> None:
-        if isinstance(reply, Surveyed):
+        if isinstance(reply, SurveyResult):
             self._surveys.end(census(reply), "This checkpoint has no experts.")
         elif isinstance(reply, Failed):
             self._surveys.end(None, f"There is no survey: {reply.why}")
 
     def _picked(self, reply: Reply) -> None:
         """Once all lines are there they are the text; else what the model itself wrote."""
-        if isinstance(reply, Line):
+        if isinstance(reply, CorpusLine):
             self._picks[reply.job] = reply.text
             if all(self._picks.values()):
                 text = "\n".join(self._picks.values())

@@ -13,7 +13,7 @@ from tinygpt.analysis import routing
 from tinygpt.analysis.routing import Floats, Ints
 from tinygpt.escape import printable
 from tinygpt_tui.engine.protocol import Example
-from tinygpt_tui.engine.results import Census
+from tinygpt_tui.engine.results import RoutingSurvey
 from tinygpt_tui.experts.load_chart import expert_style, share_style
 from tinygpt_tui.render.cells import Row, Span, fit, row
 from tinygpt_tui.render.numbers import count
@@ -41,7 +41,7 @@ class Sorting:
     """The first row that is shown."""
 
 
-def counted(census: Census, sorting: Sorting) -> tuple[list[str], Ints]:
+def counted(census: RoutingSurvey, sorting: Sorting) -> tuple[list[str], Ints]:
     """The names of the rows, and (L, E, rows) how often each was read."""
     if sorting.classes:
         return census.by_class()
@@ -61,13 +61,13 @@ def ordered(counts: Ints, lift: Floats, sorting: Sorting) -> list[int]:
     return [int(place) for place in order]
 
 
-def rows_of(census: Census, layer: int, sorting: Sorting) -> int:
+def rows_of(census: RoutingSurvey, layer: int, sorting: Sorting) -> int:
     """How many rows there are to scroll through."""
     return int(np.count_nonzero(counted(census, sorting)[1][layer].sum(0)))
 
 
 def table_block(
-    census: Census,
+    census: RoutingSurvey,
     columns: int,
     lines: int,
     *,
@@ -117,7 +117,9 @@ def _columns(experts: int, columns: int, sorting: Sorting) -> Shown:
     return Shown(total=False, counts=False, experts=range(first, first + fitting))
 
 
-def _title(census: Census, columns: int, layer: int, sorting: Sorting, *, ascii: bool) -> Row:
+def _title(
+    census: RoutingSurvey, columns: int, layer: int, sorting: Sorting, *, ascii: bool
+) -> Row:
     kind = "classes" if sorting.classes else "characters"
     read = count(census.tokens, ascii=ascii)
     words = f" of L{layer}: lift, 1.0 no preference; {read} tokens"
@@ -159,7 +161,7 @@ def _ratio(lift: float) -> str:
 
 
 def examples_block(
-    census: Census,
+    census: RoutingSurvey,
     columns: int,
     lines: int,
     *,
@@ -181,7 +183,9 @@ def examples_block(
     return rows[: max(lines, 0)]
 
 
-def strongest(census: Census, layer: int, expert: int) -> list[tuple[int, tuple[Example, ...]]]:
+def strongest(
+    census: RoutingSurvey, layer: int, expert: int
+) -> list[tuple[int, tuple[Example, ...]]]:
     """Tokens with examples that an expert reads beyond its share.
 
     Ordered by how many more it read than its share: of lift alone, the rarest would stand first.
@@ -216,7 +220,7 @@ def _reader(expert: int, columns: int, *, anything: bool, ascii: bool) -> Row:
 
 
 def _places(
-    census: Census,
+    census: RoutingSurvey,
     token: int,
     places: Sequence[Example],
     columns: int,

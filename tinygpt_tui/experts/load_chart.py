@@ -17,7 +17,7 @@ from tinygpt.analysis import routing
 from tinygpt.analysis.routing import Floats
 from tinygpt.run import RoutingRecord
 from tinygpt_tui import theme
-from tinygpt_tui.engine.results import Census
+from tinygpt_tui.engine.results import RoutingSurvey
 from tinygpt_tui.render.cells import Row, Span, beside, fit, row, width
 from tinygpt_tui.render.numbers import percent
 from tinygpt_tui.render.table import Column, table
@@ -202,19 +202,19 @@ class Balance:
     """share of tokens routed as the newest checkpoint does"""
 
 
-def balance_of(record: RoutingRecord, census: Census | None = None) -> list[Balance]:
+def balance_of(record: RoutingRecord, census: RoutingSurvey | None = None) -> list[Balance]:
     """Layer by layer, of an evaluation; how settled it is, a survey of that checkpoint knows."""
     numbers = (record.entropy, record.worst_over_mean, record.mean_top1, record.dead)
     agreement = _agreement(census, len(record.entropy))
     return [Balance(*layer) for layer in zip(*numbers, agreement, strict=True)]
 
 
-def _agreement(census: Census | None, layers: int) -> tuple[float, ...]:
+def _agreement(census: RoutingSurvey | None, layers: int) -> tuple[float, ...]:
     known = census.agreement if census is not None else ()
     return known if len(known) == layers else (math.nan,) * layers
 
 
-def balance_in(census: Census) -> list[Balance]:
+def balance_in(census: RoutingSurvey) -> list[Balance]:
     """Layer by layer, of a survey."""
     counts = census.reads
     agreement = _agreement(census, census.layers)

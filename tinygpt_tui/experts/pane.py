@@ -19,7 +19,7 @@ from tinygpt.data.tokenizer import summarize
 from tinygpt_tui.engine.client import Engine
 from tinygpt_tui.engine.protocol import Reply, Request
 from tinygpt_tui.experts import view
-from tinygpt_tui.experts.controller import Desk
+from tinygpt_tui.experts.controller import ExpertsController
 from tinygpt_tui.keymap import EXPERTS
 from tinygpt_tui.monitor.history import History
 from tinygpt_tui.screens.unknown_characters import with_known
@@ -79,7 +79,7 @@ class ExpertsPane(Container):
         """`generated` is the text of the Generate tab, `unknown` what of a text no model knows."""
         super().__init__(id=id)
         self._engine, self._generated, self._unknown = engine, generated, unknown
-        self.desk = Desk(self._ask, engine.number, ascii=ascii)
+        self.desk = ExpertsController(self._ask, engine.number, ascii=ascii)
         self._timer: Timer | None = None
 
     def _ask(self, request: Request) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from tinygpt_tui.engine.results import Reading
+from tinygpt_tui.engine.results import RoutedText
 from tinygpt_tui.experts.load_chart import expert_style
 from tinygpt_tui.render.bars import progress
 from tinygpt_tui.render.cells import Row, Span, fit, row
@@ -16,7 +16,7 @@ _BAR = 8
 """Columns that an expert takes at least, where its probability is drawn."""
 
 
-def lay_out(reading: Reading, columns: int, *, ascii: bool = False) -> Flow:
+def lay_out(reading: RoutedText, columns: int, *, ascii: bool = False) -> Flow:
     """The window as lines, white space visible: it is routed as well."""
     flow = Flow(columns - 2, marks=True, ascii=ascii)
     flow.extend(reading.texts)
@@ -24,7 +24,7 @@ def lay_out(reading: Reading, columns: int, *, ascii: bool = False) -> Flow:
 
 
 def text_block(
-    reading: Reading,
+    reading: RoutedText,
     columns: int,
     lines: int,
     *,
@@ -72,7 +72,7 @@ def legend(experts: int, layer: int, columns: int, *, ascii: bool = False) -> Ro
 
 
 def path_block(
-    reading: Reading,
+    reading: RoutedText,
     columns: int,
     lines: int,
     *,
@@ -102,7 +102,7 @@ def path_block(
 
 
 def _bars(
-    reading: Reading, layer: int, cursor: int, columns: int, *, chosen: bool, ascii: bool
+    reading: RoutedText, layer: int, cursor: int, columns: int, *, chosen: bool, ascii: bool
 ) -> Row:
     """One layer: an expert a bar; where they do not all fit, the likeliest."""
     shares = reading.router[layer, cursor]

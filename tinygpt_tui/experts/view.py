@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from typing import Literal, TypeAlias
 
 from tinygpt.run import RoutingRecord
-from tinygpt_tui.engine.results import Census, Reading
+from tinygpt_tui.engine.results import RoutedText, RoutingSurvey
 from tinygpt_tui.experts import lift_table, load_chart, routed_text
 from tinygpt_tui.experts.lift_table import Sorting
 from tinygpt_tui.render.cells import Row, Span, beside, fit, row, width
@@ -40,8 +40,8 @@ class Scene:
     following: bool = True
     """The newest one, whichever that is."""
     playing: bool = False
-    reading: Reading | None = None
-    census: Census | None = None
+    reading: RoutedText | None = None
+    census: RoutingSurvey | None = None
     source: str = ""
     """Where the text comes from."""
     looking: bool = False
@@ -234,7 +234,7 @@ def _rest(scene: Scene, columns: int, lines: int) -> list[Row]:
     return [*rows, blank, *block]
 
 
-def _text_title(scene: Scene, reading: Reading, cursor: int, columns: int) -> Row:
+def _text_title(scene: Scene, reading: RoutedText, cursor: int, columns: int) -> Row:
     place = f" {reading.start + cursor + 1}/{reading.total}"
     last = reading.start + len(reading.texts)
     part = f"  context {reading.start + 1}-{last}" if len(reading.texts) < reading.total else ""
@@ -305,7 +305,7 @@ def _classes_above(scene: Scene, lines: int) -> int:
     return len(scene.census.by_class()[0]) + 3
 
 
-def _tables(scene: Scene, census: Census, columns: int, lines: int) -> list[Row]:
+def _tables(scene: Scene, census: RoutingSurvey, columns: int, lines: int) -> list[Row]:
     """Characters, and over them their classes where there is room."""
     sorting, ascii = scene.sorting, scene.ascii
     layer = min(scene.layer, census.layers - 1)

@@ -9,17 +9,26 @@ from pathlib import Path
 
 from tinygpt.generation.params import SamplingParams
 from tinygpt.run import VARIANTS, checkpoint_dir
-from tinygpt_tui.engine.protocol import Ended, Failed, Opened, Reply, Request, Stop, Tokens, Write
+from tinygpt_tui.engine.protocol import (
+    Ended,
+    Failed,
+    GenerateRequest,
+    Opened,
+    Reply,
+    Request,
+    StopRequest,
+    Tokens,
+)
 from tinygpt_tui.generate.settings import PRESETS, as_dict, chain_words
 from tinygpt_tui.generate.tree import Text, Tree
-from tinygpt_tui.generate.view import COLOURS, Look, Side
+from tinygpt_tui.generate.view import COLOURS, Side, ViewOptions
 from tinygpt_tui.known import known_characters, unknown_characters
 from tinygpt_tui.theme import NAMES
 
 SAMPLES = 5
 
 
-class Console:
+class GenerateController:
     """Texts, settings and a cursor."""
 
     def __init__(
@@ -40,7 +49,7 @@ class Console:
         self.tree = Tree()
         self.sides: list[Side] = []
         self.active = 0
-        self.look = Look(ascii=ascii)
+        self.look = ViewOptions(ascii=ascii)
         self.cursor: int | None = None
         self.candidate: int | None = None
         self.listed: list[Text] = []
@@ -203,7 +212,7 @@ class Console:
             params["max_new_tokens"] = count
         path = text.opened.path if text.opened else text.path
         made = tuple(token.id for token in text.tokens)
-        self._ask(Write(job, path, text.prompt, params, made))
+        self._ask(GenerateRequest(job, path, text.prompt, params, made))
 
     def stop(self) -> bool:
         """End what is being written; whether anything was."""
@@ -211,7 +220,7 @@ class Console:
         for text in self.tree.texts.values():
             text.owed = 0
         for job in jobs:
-            self._ask(Stop(job))
+            self._ask(StopRequest(job))
         return bool(jobs)
 
     def take(self, reply: Reply) -> bool:
@@ -337,7 +346,7 @@ class Console:
         """Remove a text and what came from it."""
         for gone in self.tree.prune(text):
             if gone.job is not None:
-                self._ask(Stop(gone.job))
+                self._ask(StopRequest(gone.job))
             self.sides = [side for side in self.sides if side.text is not gone]
         self._leave()
 

@@ -23,10 +23,9 @@ from tinygpt.files import atomic
 from tinygpt.generation.params import SamplingParams
 from tinygpt.run import read_config
 from tinygpt_tui.engine.client import Engine
-from tinygpt_tui.engine.protocol import Failed, Line, Reply, Request
-from tinygpt_tui.engine.protocol import Pick as PickLine
+from tinygpt_tui.engine.protocol import CorpusLine, CorpusLineRequest, Failed, Reply, Request
 from tinygpt_tui.generate import presets, view
-from tinygpt_tui.generate.controller import Console
+from tinygpt_tui.generate.controller import GenerateController
 from tinygpt_tui.generate.screens import tree_entries
 from tinygpt_tui.generate.settings import (
     BY_NAME,
@@ -47,7 +46,7 @@ from tinygpt_tui.render.cells import Row, beside, fit
 from tinygpt_tui.render.text import sentence
 from tinygpt_tui.screens.dialog import Ask, AskText
 from tinygpt_tui.screens.file_name import save_problem
-from tinygpt_tui.screens.pick import Pick, Picked
+from tinygpt_tui.screens.pick import PickDialog, PickResult
 from tinygpt_tui.screens.unknown_characters import with_known
 from tinygpt_tui.theme import NAMES
 from tinygpt_tui.widgets.bindings import bindings
@@ -83,7 +82,7 @@ class GeneratePane(Container):
     def __init__(self, engine: Engine, *, ascii: bool = False, id: str | None = None) -> None:
         super().__init__(id=id)
         self.engine = engine
-        self.console = Console(self._ask, engine.number, ascii=ascii)
+        self.console = GenerateController(self._ask, engine.number, ascii=ascii)
         self.prompts = Prompts()
         self.presets = PRESETS | presets.saved_presets()
         self._field: Setting | None = None
@@ -255,7 +254,7 @@ class GeneratePane(Container):
         reply = message.reply
         if reply.job in self._lines:
             self._lines.discard(reply.job)
-            if isinstance(reply, Line):
+            if isinstance(reply, CorpusLine):
                 self.query_one(PromptArea).put(reply.text)
             elif isinstance(reply, Failed):
                 self.notify(reply.why, severity="warning", markup=False)
@@ -295,7 +294,7 @@ class GeneratePane(Container):
                 data = "auto"
         job = self.engine.number()
         self._lines.add(job)
-        self._ask(PickLine(job, data))
+        self._ask(CorpusLineRequest(job, data))
 
     def on_text_area_changed(self) -> None:
         """Say at once which characters no model knows."""
@@ -512,10 +511,10 @@ class GeneratePane(Container):
         at = list(self.presets).index(now) if now else 0
         plain = self.console.look.ascii
         self.app.push_screen(
-            Pick("Presets", entries, keys=keys, at=at, plain=plain), self._preset_picked
+            PickDialog("Presets", entries, keys=keys, at=at, plain=plain), self._preset_picked
         )
 
-    def _preset_picked(self, picked: Picked | None) -> None:
+    def _preset_picked(self, picked: PickResult | None) -> None:
         if picked is None:
             return
         if picked.action == "save":
@@ -569,11 +568,11 @@ class GeneratePane(Container):
         mine = [place for place in now if entries[place][0].startswith(f"{variant} ")]
         at = next(iter([*mine, *now]), 0)
         self.app.push_screen(
-            Pick("Checkpoint", entries, at=at, plain=self.console.look.ascii),
+            PickDialog("Checkpoint", entries, at=at, plain=self.console.look.ascii),
             self._checkpoint_picked,
         )
 
-    def _checkpoint_picked(self, picked: Picked | None) -> None:
+    def _checkpoint_picked(self, picked: PickResult | None) -> None:
         if picked is None:
             return
         self._note = ""
@@ -595,7 +594,7 @@ class GeneratePane(Container):
         at = [value for value, _ in entries].index(str(text.id)) if text else 0
         keys = [("c", "compare", "beside"), ("e", "name", "name"), ("del", "prune", "prune")]
         self.app.push_screen(
-            Pick(
+            PickDialog(
                 "Texts, with mean surprisal in nats",
                 entries,
                 keys=keys,
@@ -605,7 +604,7 @@ class GeneratePane(Container):
             self._tree_picked,
         )
 
-    def _tree_picked(self, picked: Picked | None) -> None:
+    def _tree_picked(self, picked: PickResult | None) -> None:
         text = self.console.tree.texts.get(int(picked.value)) if picked else None
         if picked is None or text is None:
             return

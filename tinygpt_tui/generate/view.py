@@ -35,7 +35,7 @@ CHOICE = 20
 
 
 @dataclass(frozen=True)
-class Look:
+class ViewOptions:
     """How texts are looked at."""
 
     colour: Colour = "plain"
@@ -94,7 +94,7 @@ def chain_row(
     return fit(row(*parts, Span(words, "text")), columns)
 
 
-def level(token: Token, readers: Sequence[int], look: Look) -> str:
+def level(token: Token, readers: Sequence[int], look: ViewOptions) -> str:
     """The style of a token; `readers` are the experts that read it."""
     match look.colour:
         case "surprisal":
@@ -113,7 +113,7 @@ def _heat(number: int) -> str:
     return f"heat.{number}"
 
 
-def legend(look: Look, text: Text | None, columns: int) -> Row:
+def legend(look: ViewOptions, text: Text | None, columns: int) -> Row:
     """What the colours mean."""
     mark = "#" if look.ascii else "■"
     parts: list[Span | str] = [Span(f" {look.colour} ", "muted")]
@@ -135,7 +135,7 @@ def legend(look: Look, text: Text | None, columns: int) -> Row:
     return fit(row(*parts), columns)
 
 
-def lay_out(side: Side, columns: int, look: Look) -> Flow | None:
+def lay_out(side: Side, columns: int, look: ViewOptions) -> Flow | None:
     """The side's text as lines; only what is new is laid out."""
     text = side.text
     if text is None:
@@ -183,7 +183,7 @@ def column(
     side: Side,
     columns: int,
     height: int,
-    look: Look,
+    look: ViewOptions,
     *,
     active: bool = False,
     cursor: int | None = None,
@@ -218,7 +218,7 @@ def _first_line(total: int, room: int, line: int, *, centre: bool) -> int:
     return max(0, -(-(line - room + 1) // half) * half)
 
 
-def _styled(cell: Cell, text: Text, look: Look, cursor: int | None) -> Span:
+def _styled(cell: Cell, text: Text, look: ViewOptions, cursor: int | None) -> Span:
     if cell.token < 0:
         return Span(cell.text, "muted")
     token = text.tokens[cell.token]
@@ -238,7 +238,7 @@ def inspector(
     height: int,
     *,
     candidate: int | None = None,
-    look: Look,
+    look: ViewOptions,
 ) -> list[Row]:
     """The whole distribution at a token: raw, filtered, what removed each, the chosen one marked.
 
@@ -267,7 +267,7 @@ def rows_down(height: int) -> int:
     return max(height - 1, 1)
 
 
-def _facts(text: Text, cursor: int, columns: int, look: Look) -> Row:
+def _facts(text: Text, cursor: int, columns: int, look: ViewOptions) -> Row:
     token = text.tokens[cursor]
     after = text.tokens[cursor + 1] if cursor + 1 < len(text.tokens) else None
     dot = " - " if look.ascii else " · "
@@ -289,7 +289,9 @@ def _facts(text: Text, cursor: int, columns: int, look: Look) -> Row:
     )
 
 
-def _choice(token: Token, place: int, chosen: int | None, candidate: int | None, look: Look) -> Row:
+def _choice(
+    token: Token, place: int, chosen: int | None, candidate: int | None, look: ViewOptions
+) -> Row:
     """One token of the distribution: mark, name, raw and filtered percent, or what removed it."""
     gone = token.removed[place]
     mark = ("*" if look.ascii else "●") if place == chosen else " "
@@ -311,7 +313,7 @@ def listing(
     chosen: int,
     columns: int,
     height: int,
-    look: Look,
+    look: ViewOptions,
     *,
     film: bool,
     run: str = "",
@@ -345,7 +347,9 @@ def listing(
     return [*rows[:height], *[fit((), columns)] * (height - len(rows))]
 
 
-def _entry(text: Text, columns: int, look: Look, *, active: bool, film: bool, run: str) -> Row:
+def _entry(
+    text: Text, columns: int, look: ViewOptions, *, active: bool, film: bool, run: str
+) -> Row:
     variant = text.opened.variant if text.opened else ""
     parts = [f"seed {text.params.seed}", f"{len(text.tokens)} tok"]
     if text.opened and film:

@@ -89,7 +89,7 @@ def early_failure(pid: int) -> str | None:
     if child is None or child.process.poll() in (None, 0) or _reported(child):
         return None
     if child.failure is None:
-        child.failure = _last_words(child)
+        child.failure = _last_log_line(child)
         if child.is_new:
             _remove_stub(child.run)
     return child.failure
@@ -97,7 +97,15 @@ def early_failure(pid: int) -> str | None:
 
 def _start(options: Sequence[str], run: Path, *, is_new: bool) -> int:
     # -P: a trainer.py in the user's folder is not ours.
-    command = [*_gently(), sys.executable, "-P", "-m", "tinygpt_tui", "--train-only", *options]
+    command = [
+        *_background_prefix(),
+        sys.executable,
+        "-P",
+        "-m",
+        "tinygpt_tui",
+        "--train-only",
+        *options,
+    ]
     try:
         run.mkdir(parents=True, exist_ok=True)
         with os.fdopen(
@@ -121,7 +129,7 @@ def _start(options: Sequence[str], run: Path, *, is_new: bool) -> int:
     return process.pid
 
 
-def _gently() -> list[str]:
+def _background_prefix() -> list[str]:
     """Ignore SIGHUP, and give way. POSIX has both commands; without them it trains all the same."""
     tools = (("nohup",), ("nice", "-n", str(NICENESS)))
     return [word for tool in tools if shutil.which(tool[0]) for word in tool]
@@ -178,7 +186,7 @@ def _reported(child: _Child) -> bool:
     return status is not None and status.pid == child.process.pid
 
 
-def _last_words(child: _Child) -> str:
+def _last_log_line(child: _Child) -> str:
     """The last line that the child left in its log: errors are one sentence, and come last."""
     with suppress(OSError), open_regular(child.run / LOG) as log:
         log.seek(max(child.log_begin, log.seek(0, os.SEEK_END) - _TAIL))

@@ -28,7 +28,7 @@ PERIOD = 0.5
 
 
 @dataclass
-class News:
+class RunUpdate:
     """What one look found."""
 
     run: Path
@@ -44,16 +44,16 @@ class News:
     error: str | None = None
 
 
-class Followed(Message):
+class RunUpdated(Message):
     """News of the run that is followed."""
 
-    def __init__(self, news: News, sequence: int) -> None:
+    def __init__(self, news: RunUpdate, sequence: int) -> None:
         super().__init__()
         self.news, self.sequence = news, sequence
 
 
 class Follower:
-    """Reads one run directory in a thread and posts `Followed` to `target`.
+    """Reads one run directory in a thread and posts `RunUpdated` to `target`.
 
     Nothing is posted when nothing changed but the machine's load, unless `machine_every` seconds
     went by. The thread ends with `stop`, or with the process.
@@ -88,13 +88,13 @@ class Follower:
         self._stopped = True
         self._wake.set()
 
-    def hurry(self) -> None:
+    def poll_now(self) -> None:
         """Look now: something was asked of the run."""
         self._wake.set()
 
-    def look(self) -> News:
+    def look(self) -> RunUpdate:
         """One look at the directory; what the thread does, for tests too."""
-        news = News(self.run)
+        news = RunUpdate(self.run)
         try:
             news.items = self._reader.read_bulk()
             news.restarted = self._reader.restarted
@@ -114,14 +114,14 @@ class Follower:
             try:
                 news = self.look()
             except Exception as error:  # noqa: BLE001 - a thread must not die unheard
-                news = News(self.run, error=f"{type(error).__name__}: {error}")
+                news = RunUpdate(self.run, error=f"{type(error).__name__}: {error}")
             if not self._stopped and self._worth_telling(news):
-                self._target.post_message(Followed(news, self._sequence))
+                self._target.post_message(RunUpdated(news, self._sequence))
             if not news.more:
                 self._wake.wait(self._period)
                 self._wake.clear()
 
-    def _worth_telling(self, news: News) -> bool:
+    def _worth_telling(self, news: RunUpdate) -> bool:
         was, self._state = self._state, news.state
         same = was is not None and news.state is not None and _shown(was) == _shown(news.state)
         return bool(news.items or news.restarted or news.machine or news.error or not same)

@@ -17,7 +17,7 @@ PERIOD = 5.0
 """Seconds between two looks: these runs are there to be compared with, not to be watched."""
 
 
-class Laid:
+class OverlaySet:
     """The runs that were laid over the charts together, no more than there are styles for.
 
     `shown` belongs to the thread that draws; `news` is called in another, and what it yields goes

@@ -14,17 +14,17 @@ from textual.widgets.option_list import Option
 from tinygpt_tui.screens.dialog import Dialog
 
 
-class Picked(NamedTuple):
+class PickResult(NamedTuple):
     """What was decided about an entry."""
 
     action: str
     value: str
 
 
-class Pick(Dialog[Picked]):
+class PickDialog(Dialog[PickResult]):
     """A list; Enter takes an entry, other keys do something else with it."""
 
-    DEFAULT_CSS = "Pick OptionList { max-height: 20; min-width: 40; }"
+    DEFAULT_CSS = "PickDialog OptionList { max-height: 20; min-width: 40; }"
 
     def __init__(
         self,
@@ -56,7 +56,7 @@ class Pick(Dialog[Picked]):
 
     def on_option_list_option_selected(self, event: OptionList.OptionSelected) -> None:
         """Enter, or the mouse."""
-        self.dismiss(Picked("take", self._entries[event.option_index][0]))
+        self.dismiss(PickResult("take", self._entries[event.option_index][0]))
 
     def key_c(self) -> None:
         """Another thing to do."""
@@ -81,4 +81,4 @@ class Pick(Dialog[Picked]):
     def _other(self, key: str) -> None:
         place = self.query_one(OptionList).highlighted
         if key in self._actions and place is not None:
-            self.dismiss(Picked(self._actions[key], self._entries[place][0]))
+            self.dismiss(PickResult(self._actions[key], self._entries[place][0]))
