@@ -9,9 +9,18 @@ from pathlib import Path
 
 from rich.cells import cell_len
 
-from tinygpt_tui.render.cells import Row, plain
+from tinygpt_tui.line_filters import ascii_text
+from tinygpt_tui.render.cells import Row, Span, plain, width
 
 FOLDER = Path(__file__).resolve().parent / "snapshots"
+
+
+def as_ascii(rows: Sequence[Row]) -> list[Row]:
+    """The rows as ``--ascii`` draws them, each as wide as before."""
+    drawn = [tuple(Span(ascii_text(span.text), span.style) for span in row) for row in rows]
+    assert [width(row) for row in drawn] == [width(row) for row in rows]
+    assert all(text.isascii() for text in plain(drawn))
+    return drawn
 
 
 def describe(rows: Sequence[Row]) -> str:

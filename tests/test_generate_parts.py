@@ -291,7 +291,7 @@ def test_every_row_has_the_width_and_there_are_as_many_as_asked(columns: int, he
         assert len(rows) == height
         assert {width(r) for r in rows} == {columns}
     if height > 1 and columns >= 20:
-        rows = inspector(text, 3, columns, height, candidate=2, look=look)
+        rows = inspector(text, 3, columns, height, candidate=2)
         assert len(rows) == height
         assert {width(r) for r in rows} == {columns}
         rows = listing([text] * 5, 3, columns, height, look, film=True)
@@ -309,7 +309,7 @@ def test_a_list_says_of_what_other_run_its_texts_are() -> None:
 
 def test_the_inspector_shows_all_and_marks_the_chosen() -> None:
     text = made("abc")
-    rows = inspector(text, 1, 120, 4, look=ViewOptions())
+    rows = inspector(text, 1, 120, 4)
     shown = "\n".join(plain(rows))
     assert "2/3 b" in shown
     assert "●b     40.0  50.0" in shown

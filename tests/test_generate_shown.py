@@ -60,7 +60,9 @@ def test_looks(
         pane.console.look = replace(pane.console.look, **LOOKS[look])  # type: ignore[arg-type]
         pane.draw()
         rows = [row for view in pane.query(CellView) for row in view.rows]
-        ending = "-ascii" if ascii else ""
-        snapshots.check(f"generate-{look}-{size[0]}x{size[1]}{ending}", rows)
+        name = f"generate-{look}-{size[0]}x{size[1]}"
+        if ascii:
+            name, rows = f"{name}-ascii", snapshots.as_ascii(rows)
+        snapshots.check(name, rows)
 
     drive(tmp_path, body, size, ascii=ascii)

@@ -69,7 +69,7 @@ def test_half_blocks_hold_two_rows_and_merge_equal_runs() -> None:
 def test_a_small_map_is_drawn_larger_by_a_whole_factor() -> None:
     shown = pixels(attention(5), whole(attention(5)), 13, 17)
     assert shown.factor == 2
-    assert heatmap.bucket_words(shown, "max", ascii=True) == "1:1, drawn 2x"
+    assert heatmap.bucket_words(shown, "max") == "1:1, drawn 2×"  # noqa: RUF001 - the sign
     assert enlarge(codes(shown, "sqrt", 1.0), 2).shape == (10, 10)
 
 
@@ -107,12 +107,11 @@ def test_pooling_is_numpys_and_leaves_out_the_future(pooling: Pooling, window: V
 def test_the_size_of_a_bucket_is_said() -> None:
     matrix = attention(23)
     assert (
-        heatmap.bucket_words(pixels(matrix, whole(matrix), 7, 7), "max", ascii=True)
-        == "1 cell = 3-4x3-4, max"
+        heatmap.bucket_words(pixels(matrix, whole(matrix), 7, 7), "max") == "1 cell = 3-4×3-4, max"  # noqa: RUF001 - the sign
     )
     matrix = attention(22)
-    words = heatmap.bucket_words(pixels(matrix, whole(matrix), 11, 11), "mean", ascii=True)
-    assert words == "1 cell = 2x2, mean"
+    words = heatmap.bucket_words(pixels(matrix, whole(matrix), 11, 11), "mean")
+    assert words == "1 cell = 2×2, mean"  # noqa: RUF001 - the sign
 
 
 def test_scales() -> None:

@@ -427,22 +427,6 @@ def test_no_runs_says_how_to_begin(tmp_path: Path) -> None:
     drive(RunsScreen(tmp_path / "nothing"), script)
 
 
-@pytest.mark.parametrize("kind", ["runs", "form", "ask"])
-def test_plain_is_ascii(out: Path, kind: str) -> None:
-    async def script(app: Host, pilot: Pilot[None]) -> None:
-        if kind == "runs":
-            await until(pilot, lambda: rows(app))
-        lines = [strip.text for strip in app.screen._compositor.render_strips()]
-        assert "".join(lines).isascii()
-
-    screens: dict[str, Screen[Any]] = {
-        "runs": RunsScreen(out, plain=True),
-        "form": NewRunScreen(out, plain=True),
-        "ask": Ask("What now?", CHOICES, plain=True),
-    }
-    drive(screens[kind], script)
-
-
 def test_delete_and_rename_refuse(out: Path) -> None:
     for change in (lambda: delete_run(out / "live"), lambda: rename_run(out / "live", "x")):
         with pytest.raises(RunError, match="live is being trained"):

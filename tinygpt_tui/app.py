@@ -32,6 +32,7 @@ from tinygpt_tui.experts.pane import ExpertsPane
 from tinygpt_tui.generate.pane import GeneratePane
 from tinygpt_tui.keymap import CHARTS, EXPERTS, GENERAL, LOOK, RUN, WRITE, Key
 from tinygpt_tui.launch import trainer_process
+from tinygpt_tui.line_filters import AsciiFilter, ControlCharacterFilter
 from tinygpt_tui.monitor import overlays
 from tinygpt_tui.monitor.follower import Follower, RunUpdate, RunUpdated
 from tinygpt_tui.monitor.history import History
@@ -42,7 +43,7 @@ from tinygpt_tui.screens.help import HelpScreen
 from tinygpt_tui.screens.new_run import NewRunScreen
 from tinygpt_tui.screens.runs import Renamed, RunsResult, RunsScreen
 from tinygpt_tui.screens.start import Start
-from tinygpt_tui.textual_patches import CONTROL_CHARACTER_FILTER, OneKeyAtATime, only_changed
+from tinygpt_tui.textual_patches import OneKeyAtATime, only_changed
 from tinygpt_tui.train.pane import TrainPane
 from tinygpt_tui.widgets.bindings import bindings
 from tinygpt_tui.widgets.cell_view import CellView
@@ -77,24 +78,27 @@ class LabApp(OneKeyAtATime[int]):
         self.engine = Engine()
 
     def get_line_filters(self) -> Sequence[LineFilter]:
-        """Textual's, and the last look at what is drawn."""
-        return [*super().get_line_filters(), CONTROL_CHARACTER_FILTER]
+        """Textual's, then ours."""
+        return [
+            *super().get_line_filters(),
+            ControlCharacterFilter(),
+            *([AsciiFilter()] if self.ascii else []),
+        ]
 
     def compose(self) -> ComposeResult:
         """Header, the four tabs, footer."""
         yield CellView(id="header")
         with ContentSwitcher(initial="train", id="tabs"):
             yield TrainPane(id="train", ascii=self.ascii)
-            yield GeneratePane(self.engine, id="generate", ascii=self.ascii)
+            yield GeneratePane(self.engine, id="generate")
             yield AttentionPane(
                 self.engine,
                 self._written,
                 id="attention",
-                ascii=self.ascii,
                 glyphs=self.ascii or self.no_color,
             )
             yield ExpertsPane(
-                self.engine, self._generated, self._unknown, id="experts", ascii=self.ascii
+                self.engine, self._generated, self._unknown, id="experts", digits=self.ascii
             )
         yield CellView(id="footer")
 
@@ -227,7 +231,7 @@ class LabApp(OneKeyAtATime[int]):
             self._follower.start()
         self.draw_shell()
 
-    def on_followed(self, message: RunUpdated) -> None:
+    def on_run_updated(self, message: RunUpdated) -> None:
         """Fold what was read into the history, and show it."""
         if message.sequence != self._sequence:
             return
@@ -302,7 +306,12 @@ class LabApp(OneKeyAtATime[int]):
         question = "Stop the training after a checkpoint? It can be resumed later."
         choices = [("s", "stop", "Stop and save"), ("c", "cancel", "Cancel")]
         self.push_screen(
-            Ask(question, choices, title="Stop", plain=self.ascii), self._stop_answered
+            Ask(
+                question,
+                choices,
+                title="Stop",
+            ),
+            self._stop_answered,
         )
 
     def _stop_answered(self, answer: str | None) -> None:
@@ -346,7 +355,10 @@ class LabApp(OneKeyAtATime[int]):
 
     def action_new_run(self) -> None:
         """The form."""
-        self.push_screen(NewRunScreen(self.out, plain=self.ascii), self._form_filled)
+        self.push_screen(
+            NewRunScreen(self.out),
+            self._form_filled,
+        )
 
     def _form_filled(self, arguments: list[str] | None) -> None:
         if arguments:
@@ -355,7 +367,11 @@ class LabApp(OneKeyAtATime[int]):
     def action_runs(self) -> None:
         """All runs."""
         self.push_screen(
-            RunsScreen(self.out, current=self.run_path, overlays=self.laid.paths, plain=self.ascii),
+            RunsScreen(
+                self.out,
+                current=self.run_path,
+                overlays=self.laid.paths,
+            ),
             self._run_chosen,
         )
 
@@ -419,7 +435,7 @@ class LabApp(OneKeyAtATime[int]):
         width = self.size.width
         name = self.run_path.name if self.run_path else None
         corpus = str(self.history.start.corpus.get("name", "")) if self.history.start else ""
-        header = header_row(self.tab, name, corpus, self.state, width, ascii=self.ascii)
+        header = header_row(self.tab, name, corpus, self.state, width)
         self.query_one("#header", CellView).show([header])
         self.query_one("#footer", CellView).show([footer_row(self.possible(), width)])
 
@@ -478,7 +494,7 @@ class LabApp(OneKeyAtATime[int]):
 
     def action_help(self) -> None:
         """Every key."""
-        self.push_screen(HelpScreen(ascii=self.ascii))
+        self.push_screen(HelpScreen())
 
     def get_system_commands(self, screen: Screen[object]) -> Iterable[SystemCommand]:
         """The command palette: what is possible right now."""
@@ -516,7 +532,12 @@ class LabApp(OneKeyAtATime[int]):
             ("c", "cancel", "Cancel"),
         ]
         self.push_screen(
-            Ask(question, choices, title="Leave", plain=self.ascii), self._leave_answered
+            Ask(
+                question,
+                choices,
+                title="Leave",
+            ),
+            self._leave_answered,
         )
 
     def _leave_answered(self, answer: str | None) -> None:

@@ -7,20 +7,16 @@ place: `T` then `0.8` would leave the tab instead of setting a temperature.
 
 from __future__ import annotations
 
-import re
 from collections import deque
 from collections.abc import Sequence
 from functools import partial
 
 from rich.console import Console, RenderableType
 from rich.control import Control
-from rich.segment import Segment
 from textual import events
 from textual._compositor import ChopsUpdate
 from textual.app import App, ReturnType
-from textual.color import Color
 from textual.dom import DOMNode
-from textual.filter import LineFilter
 
 ROUNDS = 3
 """How often all that a key set in motion is waited for: its own handling, the messages that this
@@ -103,28 +99,3 @@ def only_changed(update: RenderableType | None) -> RenderableType | None:
     if type(update) is ChopsUpdate:
         return OnlyChanged(update.chops, update.spans, update.chop_ends)
     return update
-
-
-_OBEYED = re.compile("[\x00-\x1f\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
-"""Control characters, marks of direction, and halves of characters, which cannot be written."""
-
-
-class ControlCharacterFilter(LineFilter):
-    """Takes out of each line what takes no column and is not to be shown."""
-
-    def apply(self, segments: list[Segment], background: Color) -> list[Segment]:
-        """The same segments where all is well, as always."""
-        del background
-        if all(text.isprintable() for text, _, _ in segments):
-            return segments
-        return [
-            Segment(_OBEYED.sub(_shown, text), style, control) for text, style, control in segments
-        ]
-
-
-CONTROL_CHARACTER_FILTER = ControlCharacterFilter()
-
-
-def _shown(match: re.Match[str]) -> str:
-    """As many columns as before: a half takes one, the others none."""
-    return "�" if match[0] >= "\ud800" else ""

@@ -53,15 +53,10 @@ class AttentionController:
     """The text, the checkpoint, the choices, and the looks that were taken."""
 
     def __init__(
-        self,
-        ask: Callable[[Request], None],
-        number: Callable[[], int],
-        *,
-        ascii: bool = False,
-        glyphs: bool = False,
+        self, ask: Callable[[Request], None], number: Callable[[], int], *, glyphs: bool = False
     ) -> None:
         self._ask, self._number = ask, number
-        self.choice = Choice(ascii=ascii, paint=Paint(glyphs=glyphs or ascii))
+        self.choice = Choice(paint=Paint(glyphs=glyphs))
         self.run: Path | None = None
         self.kept: dict[str, list[int]] = {}
         """The steps of each variant's checkpoints, ascending, as they were last listed."""

@@ -79,14 +79,13 @@ class AttentionPane(Container):
         engine: Engine,
         written: Callable[[], Written | None],
         *,
-        ascii: bool = False,
         glyphs: bool = False,
         id: str | None = None,
     ) -> None:
         """`written` gives what the Generate tab has written. `glyphs`: there are no colours."""
         super().__init__(id=id)
         self.engine, self._written = engine, written
-        self.browser = AttentionController(self._ask, engine.number, ascii=ascii, glyphs=glyphs)
+        self.browser = AttentionController(self._ask, engine.number, glyphs=glyphs)
         self._timer: Timer | None = None
         self._film: Timer | None = None
         self._drawn = 0.0
@@ -254,7 +253,7 @@ class AttentionPane(Container):
         assert shown is not None
         query = choice.query + across
         if down:
-            flow = view.flow_of(shown, self.room[0], ascii=choice.ascii)
+            flow = view.flow_of(shown, self.room[0])
             line, column = flow.place(query)
             line = min(max(line + down, 0), flow.height - 1)
             found = flow.token_at(line, column)
@@ -392,7 +391,12 @@ class AttentionPane(Container):
             "newest" if browser.step is None else str(browser.step)
         )
         self.app.push_screen(
-            PickDialog("Checkpoint", entries, at=at, plain=self.choice.ascii), answered
+            PickDialog(
+                "Checkpoint",
+                entries,
+                at=at,
+            ),
+            answered,
         )
 
     # -- which text -----------------------------------------------------------------------------
@@ -430,9 +434,13 @@ class AttentionPane(Container):
 
     def on_prompt_area_submitted(self) -> None:
         """Look at it, once every character is known."""
-        field, plain = self.query_one(PromptArea), self.choice.ascii
+        field = self.query_one(PromptArea)
         with_known(
-            self.app, field.text, self.browser.unknown, self._typed, field.focus, plain=plain
+            self.app,
+            field.text,
+            self.browser.unknown,
+            self._typed,
+            field.focus,
         )
 
     def _typed(self, text: str) -> None:
@@ -477,7 +485,6 @@ class AttentionPane(Container):
                 "",
                 file_problem,
                 title="File",
-                plain=self.choice.ascii,
             ),
             self._file_named,
         )
@@ -508,7 +515,10 @@ class AttentionPane(Container):
             ("heads", "statistics of all heads as CSV"),
             ("svg", "this view as an SVG picture"),
         ]
-        self.app.push_screen(PickDialog("Save", entries, plain=self.choice.ascii), self._save_what)
+        self.app.push_screen(
+            PickDialog("Save", entries),
+            self._save_what,
+        )
 
     def _save_what(self, picked: PickResult | None) -> None:
         shown, choice = self.browser.shown, self.choice
@@ -535,7 +545,6 @@ class AttentionPane(Container):
                 save_problem,
                 title="Save",
                 keep=True,
-                plain=choice.ascii,
             ),
             answered,
         )

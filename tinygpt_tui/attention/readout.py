@@ -58,7 +58,7 @@ def _under(shown: Seen, choice: Choice, matrix: Floats) -> list[Row]:
     rows = [
         row(
             Span(f"{name:<6}", "muted"),
-            Span(f"{quoted(shown.texts[at], ascii=choice.ascii):<4}", "cursor"),
+            Span(f"{quoted(shown.texts[at]):<4}", "cursor"),
             Span(f" at {shown.start + at + 1}", "muted"),
         )
         for name, at in names
@@ -85,12 +85,12 @@ def strongest(matrix: Floats, query: int, count: int = STRONGEST) -> list[tuple[
 def _strongest(shown: Seen, choice: Choice, matrix: Floats, columns: int) -> list[Row]:
     found = strongest(matrix, choice.query)
     most = max(found[0][1], 1e-9)
-    bar = "#" if choice.ascii else "▄"
+    bar = "▄"
     space = max(columns - 20, 0)
     rows = [row(Span("it looks most at", "muted"))]
     for key, weight in found:
         style = "cursor" if key == choice.key else "text"
-        name = quoted(shown.texts[key], ascii=choice.ascii)
+        name = quoted(shown.texts[key])
         rows.append(
             row(
                 Span(f"{shown.start + key + 1:>5} ", "muted"),
@@ -115,7 +115,12 @@ def _context(shown: Seen, choice: Choice, columns: int) -> Row:
             style = "cursor+underline"
         elif place > choice.query:
             style = "faint"
-        spans.append(Span(mark(shown.texts[place], ascii=choice.ascii), style))
+        spans.append(
+            Span(
+                mark(shown.texts[place]),
+                style,
+            )
+        )
     return row(*spans)
 
 
@@ -144,7 +149,7 @@ def _below(scene: Scene, shown: Seen, planned: Plan) -> list[Row]:
     matrix = shown.matrix(choice.layer, choice.head, choice.mode)
     parts: list[Span | str] = [" "]
     for name, at in (("query", choice.query), ("key", choice.key)):
-        named = quoted(shown.texts[at], ascii=choice.ascii)
+        named = quoted(shown.texts[at])
         parts += [Span(f"{name} {shown.start + at + 1} ", "muted"), Span(f"{named}  ", "cursor")]
     weight = float(matrix[choice.query, choice.key])
     if scene.pin is not None:
@@ -167,7 +172,7 @@ def _below(scene: Scene, shown: Seen, planned: Plan) -> list[Row]:
 
 def _text_readout(scene: Scene, shown: Seen, columns: int) -> Row:
     choice = scene.choice
-    name = quoted(shown.texts[choice.query], ascii=choice.ascii)
+    name = quoted(shown.texts[choice.query])
     words = " is looked at most by " if choice.incoming else " looks most at "
     parts = [
         Span(f" {shown.start + choice.query + 1} ", "muted"),
@@ -187,7 +192,7 @@ def _most(shown: Seen, choice: Choice, count: int) -> list[Span]:
         found = [(int(q) + choice.query, float(column[q])) for q in queries]
     spans = []
     for place, weight in found:
-        name = quoted(shown.texts[place], ascii=choice.ascii)
+        name = quoted(shown.texts[place])
         spans += [
             Span(f" {shown.start + place + 1} {name}", "text"),
             Span(f" {weight:.3f} ", "muted"),

@@ -48,7 +48,6 @@ class Choice:
     top: int = 0
     """The first line of thumbnails that the grid shows."""
     paint: Paint = field(default_factory=Paint)
-    ascii: bool = False
 
 
 @dataclass(frozen=True)

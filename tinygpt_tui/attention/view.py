@@ -34,7 +34,7 @@ def tab(scene: Scene, columns: int, lines: int) -> list[Row]:
 
 
 def _nothing(scene: Scene, columns: int, lines: int) -> list[Row]:
-    dots = "..." if scene.choice.ascii else "…"
+    dots = "…"
     words = scene.words or (f"looking{dots}" if scene.busy else "")
     rows = sentence(words, columns, "muted") if words else []
     film = [film_row(scene, columns)] if scene.steps and lines > 4 else []
@@ -79,16 +79,14 @@ def _level(scene: Scene, shown: Seen, planned: Plan) -> tuple[list[Row], list[Ro
 def title(scene: Scene, shown: Seen, columns: int) -> Row:
     """Model, head, and what this head does; at the right, whether a look is on its way."""
     choice = scene.choice
-    dot = Span(" - " if choice.ascii else " · ", "faint")
+    dot = Span(" · ", "faint")
     name = theme.NAMES.get(shown.variant, shown.variant)
     model = row(
         " ", Span(name, f"{shown.variant}.bold"), " ", Span(f"{shown.step:,}", "strong"), dot
     )
-    val = row(Span(f"val {loss(shown.val_loss, ascii=choice.ascii)}", "muted"), dot)
+    val = row(Span(f"val {loss(shown.val_loss)}", "muted"), dot)
     where = head_name(choice.layer, choice.head, choice.mode)
-    right = (
-        row(Span("looking... " if choice.ascii else "looking… ", "accent")) if scene.busy else ()
-    )
+    right = row(Span("looking… ", "accent")) if scene.busy else ()
     space = columns - width(right)
     left = row(*model, *val, Span(where, "strong"))
     if width(left) > space:
@@ -112,7 +110,6 @@ def head_name(layer: int, head: int, mode: str) -> str:
 
 def text_row(scene: Scene, shown: Seen, columns: int) -> Row:
     """Where the text is from, which part of it is looked at, and as much of it as fits."""
-    choice = scene.choice
     end = shown.start + shown.size
     what = f" {scene.source}: " if scene.source else " "
     part = (
@@ -121,7 +118,7 @@ def text_row(scene: Scene, shown: Seen, columns: int) -> Row:
         else f" characters {shown.start + 1}-{end} of {shown.total} "
     )
     space = columns - len(what) - len(part)
-    marks = "".join(mark(text, ascii=choice.ascii) for text in shown.texts[: max(space, 0)])
+    marks = "".join(mark(text) for text in shown.texts[: max(space, 0)])
     return row(
         Span(what, "muted"), *fit(row(Span(marks, "text")), max(space, 0)), Span(part, "muted")
     )
@@ -129,8 +126,8 @@ def text_row(scene: Scene, shown: Seen, columns: int) -> Row:
 
 def film_row(scene: Scene, columns: int) -> Row:
     """The checkpoints as a slider."""
-    ascii, steps = scene.choice.ascii, scene.steps
-    rail, knob = ("-", "#") if ascii else ("─", "●")
+    steps = scene.steps
+    rail, knob = "─", "●"
     step = scene.shown.step if scene.shown else None
     place = steps.index(step) if step in steps else len(steps) - 1
     state = "playing" if scene.playing else "newest" if scene.following else ""
@@ -141,7 +138,7 @@ def film_row(scene: Scene, columns: int) -> Row:
         return fit(row(Span(label + words.strip(), "muted")), columns)
     at = round(place * (room - 1) / (len(steps) - 1))
     ticks = {round(i * (room - 1) / (len(steps) - 1)) for i in range(len(steps))}
-    tick = "+" if ascii else "┴"
+    tick = "┴"
     line = "".join(tick if i in ticks else rail for i in range(room))
     variant = scene.shown.variant if scene.shown else ""
     return fit(
@@ -161,7 +158,7 @@ def legend(choice: Choice, most: str, words: Sequence[str], columns: int) -> Row
 
     Of `words`, the first that fits: the size of a cell, or what is shown.
     """
-    dot = Span(" - " if choice.ascii else " · ", "faint")
+    dot = Span(" · ", "faint")
     paint = choice.paint
     most = "row max" if paint.scale == "row" else most
     parts: list[Span | str] = [
@@ -226,7 +223,7 @@ def _thumbnail(
     chosen = at == (choice.layer, choice.head)
     pinned = scene.pin is not None and (scene.pin.layer, scene.pin.head) == at
     name = f"{at[0]}.{at[1]}" if columns < 13 else f"L{at[0]} H{at[1]}"
-    sign = (">" if choice.ascii else "▸") if chosen else "=" if pinned else " "
+    sign = "▸" if chosen else "=" if pinned else " "
     style = f"{shown.variant}.bold+reverse" if chosen else "muted"
     caption = row(Span(f"{sign}{name} ", style), Span(f"{value} ", style if chosen else "text"))
     return [*rows, fit(caption, columns)]
@@ -242,7 +239,7 @@ def maps(scene: Scene, shown: Seen, planned: Plan) -> tuple[list[Row], list[Row]
     pin = scene.pin
     wide, high = map_size(planned, pinned=pin is not None)
     framed = frame(choice, matrix, wide, high, total=shown.start + shown.size)
-    size = heatmap.bucket_words(framed.pixels, choice.paint.pooling, ascii=choice.ascii)
+    size = heatmap.bucket_words(framed.pixels, choice.paint.pooling)
     words = [size, size.removeprefix("1 cell = ")]
     if pin is None:
         top = heatmap.peak(matrix)
@@ -308,11 +305,12 @@ def _key_labels(shown: Seen, choice: Choice, framed: Frame, key: int) -> Row:
                 cells[place * each : place * each + len(text)] = text
     else:
         for place, position in enumerate(small.columns[:-1]):
-            cells[place * each + each // 2] = mark(shown.texts[position], ascii=choice.ascii)
+            cells[place * each + each // 2] = mark(shown.texts[position])
     spans = [Span(cell, "muted") for cell in cells]
     if at is not None:
         spans[at * each + each // 2] = Span(
-            mark(shown.texts[key], ascii=choice.ascii), "cursor+reverse"
+            mark(shown.texts[key]),
+            "cursor+reverse",
         )
     return row(*spans)
 
@@ -337,7 +335,12 @@ def _query_labels(shown: Seen, choice: Choice, framed: Frame, lines: int, query:
                 assert place is not None
                 position = query if place == at else int(small.rows[place])
                 style = "cursor+reverse" if place == at else "muted"
-                spans.append(Span(mark(shown.texts[position], ascii=choice.ascii), style))
+                spans.append(
+                    Span(
+                        mark(shown.texts[position]),
+                        style,
+                    )
+                )
         labels.append(fit(row(*fit(row(*spans), framed.margin - 1, "right"), " "), framed.margin))
     return labels
 
@@ -348,9 +351,9 @@ def _query_labels(shown: Seen, choice: Choice, framed: Frame, lines: int, query:
 # -- the text -------------------------------------------------------------------------------------
 
 
-def flow_of(shown: Seen, columns: int, *, ascii: bool = False) -> Flow:
+def flow_of(shown: Seen, columns: int) -> Flow:
     """The text of the window as lines."""
-    flow = Flow(max(columns - 2, 2), ascii=ascii)
+    flow = Flow(max(columns - 2, 2))
     flow.extend(shown.texts)
     return flow
 
@@ -361,7 +364,7 @@ def coloured_text(scene: Scene, shown: Seen, planned: Plan) -> tuple[list[Row], 
     Where there is room, once for every head of the layer.
     """
     choice = scene.choice
-    flow = flow_of(shown, planned.columns, ascii=choice.ascii)
+    flow = flow_of(shown, planned.columns)
     words = "who looks at it" if choice.incoming else "where it looks"
     heads = range(shown.heads)
     if choice.mode != "head" or planned.body < len(heads) * (flow.height + 1):
@@ -401,7 +404,7 @@ def _text_by(matrix: Floats, flow: Flow, choice: Choice, lines: int) -> tuple[li
 
 def _caption(shown: Seen, choice: Choice, *, chosen: bool) -> Row:
     """Over a head's text: its number, and the strongest."""
-    sign = (">" if choice.ascii else "▸") if chosen else " "
+    sign = "▸" if chosen else " "
     style = f"{shown.variant}.bold" if chosen else "muted"
     return row(Span(f"{sign}head {choice.head}  ", style), *_most(shown, choice, 3))
 

@@ -78,7 +78,7 @@ class ExpertsController:
     """A run's checkpoints, a text, and where one looks."""
 
     def __init__(
-        self, ask: Callable[[Request], None], number: Callable[[], int], *, ascii: bool = False
+        self, ask: Callable[[Request], None], number: Callable[[], int], *, digits: bool = False
     ) -> None:
         self._ask, self._number = ask, number
         self.run: Path | None = None
@@ -87,7 +87,7 @@ class ExpertsController:
         self.text = ""
         self.start = 0
         """The first token of the window of the text."""
-        self.scene = Scene(ascii=ascii, digits=ascii)
+        self.scene = Scene(digits=digits)
         self._known = False
         """Whether the first record of the run is there."""
         self._looks: Asked[RoutedText] = Asked()
@@ -110,7 +110,6 @@ class ExpertsController:
         self.scene = Scene(
             view=old.view,
             digits=old.digits,
-            ascii=old.ascii,
             sorting=old.sorting,
             source=old.source,
         )
@@ -318,7 +317,7 @@ class ExpertsController:
         found = self.scene.reading
         if found is None:
             return
-        flow = routed_text.lay_out(found, columns, ascii=self.scene.ascii)
+        flow = routed_text.lay_out(found, columns)
         line, at = flow.place(self.scene.cursor)
         token = flow.token_at(line + by, at)
         self.move(by * (columns - 2) if token is None else token - self.scene.cursor)

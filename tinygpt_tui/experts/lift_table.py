@@ -67,13 +67,7 @@ def rows_of(census: RoutingSurvey, layer: int, sorting: Sorting) -> int:
 
 
 def table_block(
-    census: RoutingSurvey,
-    columns: int,
-    lines: int,
-    *,
-    layer: int,
-    sorting: Sorting,
-    ascii: bool = False,
+    census: RoutingSurvey, columns: int, lines: int, *, layer: int, sorting: Sorting
 ) -> list[Row]:
     """A heading, then a row a character or class: lift of each expert, and how often it read it."""
     names, all_counts = counted(census, sorting)
@@ -83,8 +77,21 @@ def table_block(
     room = max(lines - 3, 1)
     top = max(0, min(sorting.top, len(order) - room))
     shown = _columns(census.experts, columns, sorting)
-    rows = [_title(census, columns, layer, sorting, ascii=ascii)]
-    rows.append(_heading(shown, columns, sorting, ascii=ascii))
+    rows = [
+        _title(
+            census,
+            columns,
+            layer,
+            sorting,
+        )
+    ]
+    rows.append(
+        _heading(
+            shown,
+            columns,
+            sorting,
+        )
+    )
     rows += [
         _line(names[i], counts[:, i], lift[:, i], columns, shown, bold=sorting.expert)
         for i in order[top : top + room]
@@ -117,19 +124,17 @@ def _columns(experts: int, columns: int, sorting: Sorting) -> Shown:
     return Shown(total=False, counts=False, experts=range(first, first + fitting))
 
 
-def _title(
-    census: RoutingSurvey, columns: int, layer: int, sorting: Sorting, *, ascii: bool
-) -> Row:
+def _title(census: RoutingSurvey, columns: int, layer: int, sorting: Sorting) -> Row:
     kind = "classes" if sorting.classes else "characters"
-    read = count(census.tokens, ascii=ascii)
+    read = count(census.tokens)
     words = f" of L{layer}: lift, 1.0 no preference; {read} tokens"
     return fit(row(Span(f" {kind}", "strong"), Span(words, "muted")), columns)
 
 
-def _heading(shown: Shown, columns: int, sorting: Sorting, *, ascii: bool) -> Row:
+def _heading(shown: Shown, columns: int, sorting: Sorting) -> Row:
     each = _LIFT + (_COUNT if shown.counts else 0)
     word = sorting.order if sorting.order != "name" else ""
-    arrow = "v" if ascii else "▾"
+    arrow = "▾"
     times = f"{'times':>{_TOTAL}}" if shown.total else ""
     parts: list[Span | str] = [Span(f" {'read':<{_NAME - 1}}{times}", "muted")]
     for expert in shown.experts:
@@ -161,13 +166,7 @@ def _ratio(lift: float) -> str:
 
 
 def examples_block(
-    census: RoutingSurvey,
-    columns: int,
-    lines: int,
-    *,
-    layer: int,
-    experts: Sequence[int],
-    ascii: bool = False,
+    census: RoutingSurvey, columns: int, lines: int, *, layer: int, experts: Sequence[int]
 ) -> list[Row]:
     """The strongest characters of each of these experts, with what stood around them."""
     lift = routing.lift(census.reads)[layer]
@@ -175,10 +174,23 @@ def examples_block(
     rows: list[Row] = []
     for expert in experts:
         found = strongest(census, layer, expert)
-        block = [_reader(expert, columns, anything=bool(found), ascii=ascii)]
+        block = [
+            _reader(
+                expert,
+                columns,
+                anything=bool(found),
+            )
+        ]
         for token, places in _broad(found, each - 1):
             ratio = float(lift[expert, token])
-            block += _places(census, token, places, columns, lift=ratio, expert=expert, ascii=ascii)
+            block += _places(
+                census,
+                token,
+                places,
+                columns,
+                lift=ratio,
+                expert=expert,
+            )
         rows += [*block, *[fit((), columns)] * (each - len(block))]
     return rows[: max(lines, 0)]
 
@@ -212,10 +224,10 @@ def _broad(
     return [(t, places[: each + (i < more)]) for i, (t, places) in enumerate(shown)]
 
 
-def _reader(expert: int, columns: int, *, anything: bool, ascii: bool) -> Row:
+def _reader(expert: int, columns: int, *, anything: bool) -> Row:
     """The heading of an expert's examples."""
     words = "reads beyond its share" if anything else "reads nothing beyond its share"
-    mark = "#" if ascii else "■"
+    mark = "■"
     return fit(row(Span(f" {mark}{expert} ", expert_style(expert)), Span(words, "muted")), columns)
 
 
@@ -227,7 +239,6 @@ def _places(
     *,
     lift: float,
     expert: int,
-    ascii: bool,
 ) -> list[Row]:
     """A line a place, the token under itself in all of them."""
     rows = []
@@ -236,8 +247,7 @@ def _places(
         head = head if not number else " " * len(head)
         room = min(max((columns - len(head)) // 2 - 1, 0), AROUND)
         before, inside, after = (
-            printable(part).replace("⏎", "$" if ascii else "⏎")
-            for part in (place.before, place.token, place.after)
+            printable(part).replace("⏎", "⏎") for part in (place.before, place.token, place.after)
         )
         parts = (
             Span(head, "text"),

@@ -41,13 +41,13 @@ def expert_style(expert: int) -> str:
     return f"expert.{expert % theme.EXPERTS}"
 
 
-def mark(share: float, experts: int, *, ascii: bool = False) -> Span:
+def mark(share: float, experts: int) -> Span:
     """One cell of the load."""
     if math.isnan(share):
         return Span(" ")
     if share <= 0:
-        return Span("x" if ascii else "×", "bad")  # noqa: RUF001 - the cross
-    heights = _ASCII_HEIGHTS if ascii else _HEIGHTS
+        return Span("×", "bad")  # noqa: RUF001 - the cross
+    heights = _HEIGHTS
     place = min(max(math.ceil(share * experts / 2 * 8) - 1, 0), 7)
     return Span(heights[place], share_style(share * experts))
 
@@ -90,7 +90,6 @@ def load_block(
     *,
     layer: int = 0,
     at: int | None = None,
-    ascii: bool = False,
 ) -> list[Row]:
     """A heading, the rows of all layers (or those around `layer`), the steps under them; the step
     `at` of the checkpoint that is looked at is marked among these."""
@@ -111,28 +110,47 @@ def load_block(
         for number in range(start, min(start + down, first + across * down, layers)):
             block += [()] * gap if block else []
             now = found[number, :, -1 if place is None else place].tolist()
-            block += _layer(found[number], number, each, now, chosen=number == layer, ascii=ascii)
-        blocks.append([*block, _axis(ends, chart, each, place, ascii=ascii)])
-    rows = [_heading(experts, columns, ascii=ascii), *beside(blocks, gap=2)]
+            block += _layer(
+                found[number],
+                number,
+                each,
+                now,
+                chosen=number == layer,
+            )
+        blocks.append(
+            [
+                *block,
+                _axis(
+                    ends,
+                    chart,
+                    each,
+                    place,
+                ),
+            ]
+        )
+    rows = [
+        _heading(experts, columns),
+        *beside(blocks, gap=2),
+    ]
     return [fit(cells, columns) for cells in rows[:lines]]
 
 
 def _layer(
-    found: Floats,
-    number: int,
-    columns: int,
-    now: Sequence[float],
-    *,
-    chosen: bool,
-    ascii: bool,
+    found: Floats, number: int, columns: int, now: Sequence[float], *, chosen: bool
 ) -> list[Row]:
     """The rows of one layer: found (E, columns of the chart), and the shares `now` (E,)."""
     experts = len(now)
     rows = []
     for expert in range(experts):
         name = f" L{number:<2}" if not expert else "    "
-        cells = [mark(float(share), experts, ascii=ascii) for share in found[expert]]
-        text = f"{percent(now[expert], ascii=ascii):>{_TAIL}}"
+        cells = [
+            mark(
+                float(share),
+                experts,
+            )
+            for share in found[expert]
+        ]
+        text = f"{percent(now[expert]):>{_TAIL}}"
         rows.append(
             fit(
                 row(
@@ -155,9 +173,7 @@ def _place(ends: tuple[int, int], chart: int, at: int | None) -> int | None:
     return min(int((at - first) / max(last - first, 1) * chart), chart - 1)
 
 
-def _axis(
-    ends: tuple[int, int], chart: int, columns: int, place: int | None, *, ascii: bool
-) -> Row:
+def _axis(ends: tuple[int, int], chart: int, columns: int, place: int | None) -> Row:
     """The first and the last step, and where the checkpoint at hand is."""
     first, last = ends
     left, right = f"{first:,}", f"step {last:,}"
@@ -173,17 +189,23 @@ def _axis(
         line = (before.ljust(place), right.rjust(chart - place - 1))
     else:
         line = (before + right.rjust(max(place - len(before), 0)), "")
-    mark_ = Span("^" if ascii else "▲", "cursor")
+    mark_ = Span("▲", "cursor")
     return fit(row(*parts, Span(line[0], "faint"), mark_, Span(line[1], "faint")), columns)
 
 
-def _heading(experts: int, columns: int, *, ascii: bool) -> Row:
+def _heading(experts: int, columns: int) -> Row:
     """What the heights and the colours mean."""
-    even = percent(1 / experts, ascii=ascii)
+    even = percent(1 / experts)
     parts: list[Span | str] = [Span(" load  ", "muted")]
     for ratio, name in ((0.25, "low"), (1.0, f"even {even}"), (2.0, "twice or more")):
-        parts += [mark(ratio / experts, experts, ascii=ascii), Span(f" {name}  ", "muted")]
-    parts += [mark(0.0, experts, ascii=ascii), Span(" dead", "muted")]
+        parts += [
+            mark(ratio / experts, experts),
+            Span(f" {name}  ", "muted"),
+        ]
+    parts += [
+        mark(0.0, experts),
+        Span(" dead", "muted"),
+    ]
     return fit(row(*parts), columns)
 
 
@@ -242,22 +264,20 @@ _COLUMNS = (
 
 
 def balance_block(
-    layers: Sequence[Balance],
-    experts: int,
-    where: str,
-    columns: int,
-    lines: int,
-    *,
-    layer: int = 0,
-    ascii: bool = False,
+    layers: Sequence[Balance], experts: int, where: str, columns: int, lines: int, *, layer: int = 0
 ) -> list[Row]:
     """A row a layer, coloured by health, and what healthy looks like under them."""
     rows = [
-        _numbers(number, one, experts, chosen=number == layer, ascii=ascii)
+        _numbers(
+            number,
+            one,
+            experts,
+            chosen=number == layer,
+        )
         for number, one in enumerate(layers)
     ]
     room = lines - 2  # the headings
-    references = _references(experts, ascii=ascii)[: max(0, min(3, room - 1))]
+    references = _references(experts)[: max(0, min(3, room - 1))]
     kept = max(room - len(references), 1)
     first = max(0, min(layer - kept // 2, len(rows) - kept))
     body = table(_COLUMNS, [*rows[first : first + kept], *references], columns - 1)
@@ -269,22 +289,23 @@ def balance_block(
     return [title, *(row(" ", *cells) for cells in body)][: max(lines, 0)]
 
 
-def _numbers(
-    number: int, one: Balance, experts: int, *, chosen: bool, ascii: bool
-) -> list[Span | str]:
+def _numbers(number: int, one: Balance, experts: int, *, chosen: bool) -> list[Span | str]:
     even = one.entropy / math.log(experts) if experts > 1 else 1.0
     top = (one.sure - 1 / experts) / (1 - 1 / experts) if experts > 1 else 1.0
     agree = one.agreement
     return [
         Span(f"L{number}", "strong" if chosen else "muted"),
         Span(
-            f"{one.entropy:.2f} {percent(even, ascii=ascii):>5}",
+            f"{one.entropy:.2f} {percent(even):>5}",
             _health(good=even >= 0.9, bad=even < 0.7),
         ),
         Span(f"{one.worst:.2f}", _health(good=one.worst < 1.5, bad=one.worst >= 2.5)),
         Span(f"{one.sure:.2f}", _health(good=top >= 1 / 3, bad=False)),
         Span(f"{one.dead}", _health(good=not one.dead, bad=bool(one.dead))),
-        Span(percent(agree, ascii=ascii), "good" if agree >= 0.9 else "text"),
+        Span(
+            percent(agree),
+            "good" if agree >= 0.9 else "text",
+        ),
     ]
 
 
@@ -292,11 +313,11 @@ def _health(*, good: bool, bad: bool) -> str:
     return "good" if good else "bad" if bad else "warn"
 
 
-def _references(experts: int, *, ascii: bool) -> list[list[Span | str]]:
+def _references(experts: int) -> list[list[Span | str]]:
     """What healthy is, then the two ends between which the numbers lie."""
     full = math.log(experts) if experts > 1 else 0.0
     sure = 1 / experts + (1 - 1 / experts) / 3
-    top = percent(1.0, ascii=ascii)
+    top = percent(1.0)
     rows = (
         ("healthy", "over 90%", "under 1.5", f"> {sure:.2f}", "0", "rises"),
         ("even", f"{full:.2f} {top:>5}", "1.00", f"{1 / experts:.2f}", "0", ""),

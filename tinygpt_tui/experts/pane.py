@@ -73,13 +73,13 @@ class ExpertsPane(Container):
         generated: Callable[[], str],
         unknown: Callable[[str], set[str]],
         *,
-        ascii: bool = False,
+        digits: bool = False,
         id: str | None = None,
     ) -> None:
         """`generated` is the text of the Generate tab, `unknown` what of a text no model knows."""
         super().__init__(id=id)
         self._engine, self._generated, self._unknown = engine, generated, unknown
-        self.desk = ExpertsController(self._ask, engine.number, ascii=ascii)
+        self.desk = ExpertsController(self._ask, engine.number, digits=digits)
         self._timer: Timer | None = None
 
     def _ask(self, request: Request) -> None:
@@ -294,8 +294,13 @@ class ExpertsPane(Container):
                 self.desk.say("There is no text: type at least one character, or Esc.")
             self.draw()
 
-        plain = self.desk.scene.ascii
-        with_known(self.app, text, self._unknown, take, back, plain=plain)
+        with_known(
+            self.app,
+            text,
+            self._unknown,
+            take,
+            back,
+        )
 
     def _close_field(self) -> None:
         self.query_one("#experts-field").display = False

@@ -16,26 +16,22 @@ _BAR = 8
 """Columns that an expert takes at least, where its probability is drawn."""
 
 
-def lay_out(reading: RoutedText, columns: int, *, ascii: bool = False) -> Flow:
+def lay_out(reading: RoutedText, columns: int) -> Flow:
     """The window as lines, white space visible: it is routed as well."""
-    flow = Flow(columns - 2, marks=True, ascii=ascii)
+    flow = Flow(
+        columns - 2,
+        marks=True,
+    )
     flow.extend(reading.texts)
     return flow
 
 
 def text_block(
-    reading: RoutedText,
-    columns: int,
-    lines: int,
-    *,
-    layer: int,
-    cursor: int,
-    digits: bool = False,
-    ascii: bool = False,
+    reading: RoutedText, columns: int, lines: int, *, layer: int, cursor: int, digits: bool = False
 ) -> list[Row]:
     """As many lines as there is room for, around the cursor; with `digits`, the expert's number
     under each character."""
-    flow = lay_out(reading, columns, ascii=ascii)
+    flow = lay_out(reading, columns)
     choice = reading.choice[layer]
     each = 2 if digits else 1
     room = max(1, lines // each)
@@ -62,9 +58,9 @@ def _style(expert: int, *, chosen: bool) -> str:
     return expert_style(expert) + ("+reverse bold" if chosen else "")
 
 
-def legend(experts: int, layer: int, columns: int, *, ascii: bool = False) -> Row:
+def legend(experts: int, layer: int, columns: int) -> Row:
     """Which colour is which expert."""
-    block = "#" if ascii else "■"
+    block = "■"
     parts: list[Span | str] = [Span(f" L{layer} reads with ", "muted")]
     for expert in range(experts):
         parts += [Span(f"{block}{expert} ", expert_style(expert))]
@@ -72,17 +68,11 @@ def legend(experts: int, layer: int, columns: int, *, ascii: bool = False) -> Ro
 
 
 def path_block(
-    reading: RoutedText,
-    columns: int,
-    lines: int,
-    *,
-    layer: int,
-    cursor: int,
-    ascii: bool = False,
+    reading: RoutedText, columns: int, lines: int, *, layer: int, cursor: int
 ) -> list[Row]:
     """Which expert reads the token in each layer, and the probabilities of all, as bars."""
     path = [int(expert) for expert in reading.choice[:, cursor]]
-    arrow = Span(" > " if ascii else " → ", "faint")
+    arrow = Span(" → ", "faint")
     parts: list[Span | str] = [
         " ",
         Span(named(reading.texts[cursor]), "strong"),
@@ -95,15 +85,19 @@ def path_block(
     room = lines - 1
     first = max(0, min(layer - room // 2, reading.layers - room))
     rows += [
-        _bars(reading, number, cursor, columns, chosen=number == layer, ascii=ascii)
+        _bars(
+            reading,
+            number,
+            cursor,
+            columns,
+            chosen=number == layer,
+        )
         for number in range(first, min(first + room, reading.layers))
     ]
     return rows[: max(lines, 0)]
 
 
-def _bars(
-    reading: RoutedText, layer: int, cursor: int, columns: int, *, chosen: bool, ascii: bool
-) -> Row:
+def _bars(reading: RoutedText, layer: int, cursor: int, columns: int, *, chosen: bool) -> Row:
     """One layer: an expert a bar; where they do not all fit, the likeliest."""
     shares = reading.router[layer, cursor]
     selected = int(reading.choice[layer, cursor])
@@ -117,11 +111,19 @@ def _bars(
     for expert in shown:
         share, picked = float(shares[expert]), expert == selected
         style = expert_style(expert)
-        mark = ("*" if ascii else "●") if picked else " "
+        mark = "●" if picked else " "
         name = Span(f"{mark}{expert:<2}", style if picked else "muted")
-        number = f" {percent(share, ascii=ascii):>4} "
+        number = f" {percent(share):>4} "
         bar = max(each - 3 - len(number), 0)
-        drawn = progress(share, bar, style, ascii=ascii) if bar > 1 else ()
+        drawn = (
+            progress(
+                share,
+                bar,
+                style,
+            )
+            if bar > 1
+            else ()
+        )
         number = number if drawn else f"{number[1:]:<{each - 3}}"
         parts += [name, *drawn, Span(number, "strong" if picked else "muted")]
     return fit(row(*parts), columns)

@@ -30,7 +30,6 @@ class Scene:
     layer: int = 0
     cursor: int = 0
     digits: bool = False
-    ascii: bool = False
     sorting: Sorting = field(default_factory=Sorting)
     routings: Sequence[RoutingRecord] = field(default=(), repr=False)
     steps: Sequence[int] = ()
@@ -89,12 +88,16 @@ def film_row(scene: Scene, columns: int) -> Row:
     place = scene.steps.index(scene.at) if scene.at in scene.steps else len(scene.steps) - 1
     left = row(Span(f" MoE step {scene.at:,} ", "moe.bold"))
     if scene.reading and scene.reading.step == scene.at and scene.reading.val_loss is not None:
-        val = loss(scene.reading.val_loss, ascii=scene.ascii)
+        val = loss(scene.reading.val_loss)
         left = row(*left, Span(f"val {val}  ", "muted"))
     newest = "newest" if scene.following else "playing" if scene.playing else ""
     right = row(Span(f" {place + 1}/{len(scene.steps)} {newest:<8}", "muted"))
     room = columns - width(left) - width(right)
-    line = slider(len(scene.steps), place, room, ascii=scene.ascii)
+    line = slider(
+        len(scene.steps),
+        place,
+        room,
+    )
     return fit(row(*left, *line, *right), columns)
 
 
@@ -150,7 +153,11 @@ def _load(scene: Scene, columns: int, lines: int) -> list[Row]:
         below = 3 if lines >= 8 else 0
     above = lines - below - (1 if below and lines >= 16 else 0)
     rows = load_chart.load_block(
-        scene.routings, columns, above, layer=scene.layer, at=scene.at, ascii=scene.ascii
+        scene.routings,
+        columns,
+        above,
+        layer=scene.layer,
+        at=scene.at,
     )
     if not below:
         return rows
@@ -158,7 +165,12 @@ def _load(scene: Scene, columns: int, lines: int) -> list[Row]:
     gap = 1 if lines >= 16 else 0
     rows += [fit((), columns)] * gap
     return rows + load_chart.balance_block(
-        balance, experts, where, columns, rest - gap, layer=scene.layer, ascii=scene.ascii
+        balance,
+        experts,
+        where,
+        columns,
+        rest - gap,
+        layer=scene.layer,
     )
 
 
@@ -170,7 +182,7 @@ def _balance(scene: Scene) -> tuple[list[load_chart.Balance], int, str]:
         if exact is not None:
             words = f"at step {census.step:,}, validation"
             return load_chart.balance_of(exact, census), census.experts, words
-        words = f"at step {census.step:,}, {count(census.tokens, ascii=scene.ascii)} tokens"
+        words = f"at step {census.step:,}, {count(census.tokens)} tokens"
         return load_chart.balance_in(census), census.experts, words
     if scene.routings:
         newest = scene.routings[-1]
@@ -191,20 +203,34 @@ def _text(scene: Scene, columns: int, lines: int) -> list[Row]:
         return [*problem, *(sentence(words, columns, "muted") if words else [])]
     cursor = min(scene.cursor, len(reading.texts) - 1)
     layer = min(scene.layer, reading.layers - 1)
-    ascii = scene.ascii
     head = [
         _text_title(scene, reading, cursor, columns),
-        routed_text.legend(reading.experts, layer, columns, ascii=ascii),
+        routed_text.legend(
+            reading.experts,
+            layer,
+            columns,
+        ),
     ]
     below = min(reading.layers + 1, max((lines - 2) // 2, 1))
     gap = [fit((), columns)] * (lines >= 14)
-    flow = routed_text.lay_out(reading, columns, ascii=ascii)
+    flow = routed_text.lay_out(reading, columns)
     room = max(lines - len(problem) - 2 - below - 2 * len(gap), 1)
     room = min(room, flow.height * (2 if scene.digits else 1))
     text = routed_text.text_block(
-        reading, columns, room, layer=layer, cursor=cursor, digits=scene.digits, ascii=ascii
+        reading,
+        columns,
+        room,
+        layer=layer,
+        cursor=cursor,
+        digits=scene.digits,
     )
-    path = routed_text.path_block(reading, columns, below, layer=layer, cursor=cursor, ascii=ascii)
+    path = routed_text.path_block(
+        reading,
+        columns,
+        below,
+        layer=layer,
+        cursor=cursor,
+    )
     return [*problem, *head, *gap, *text, *gap, *path]
 
 
@@ -214,13 +240,17 @@ def _rest(scene: Scene, columns: int, lines: int) -> list[Row]:
     census, reading = scene.census, scene.reading
     if census is None or lines < _LEAST_TABLE:
         return []
-    layer, ascii = min(scene.layer, census.layers - 1), scene.ascii
+    layer = min(scene.layer, census.layers - 1)
     sorting = replace(scene.sorting, classes=True, top=0)
     blank = fit((), columns)
     rows = [
         blank,
         *lift_table.table_block(
-            census, columns, lines - 1, layer=layer, sorting=sorting, ascii=ascii
+            census,
+            columns,
+            lines - 1,
+            layer=layer,
+            sorting=sorting,
         ),
     ]
     left = lines - len(rows) - 1
@@ -229,7 +259,11 @@ def _rest(scene: Scene, columns: int, lines: int) -> list[Row]:
     cursor = min(scene.cursor, len(reading.texts) - 1)
     reader = int(reading.choice[min(layer, reading.layers - 1), cursor])
     block = lift_table.examples_block(
-        census, columns, left, layer=layer, experts=[min(reader, census.experts - 1)], ascii=ascii
+        census,
+        columns,
+        left,
+        layer=layer,
+        experts=[min(reader, census.experts - 1)],
     )
     return [*rows, blank, *block]
 
@@ -262,25 +296,39 @@ def _table(scene: Scene, columns: int, lines: int) -> list[Row]:
         return [*problem, *(sentence(words, columns, "muted") if words else [])]
     lines -= len(problem)
     layer = min(scene.layer, census.layers - 1)
-    ascii, sorting = scene.ascii, scene.sorting
+    sorting = scene.sorting
     if columns >= WIDE + 16:
         sizes = (columns * 3 // 5, columns - columns * 3 // 5 - 2)
         shown = range(min(census.experts, max(lines // 4, 1)))
         blocks = (
             _tables(scene, census, sizes[0], lines),
             lift_table.examples_block(
-                census, sizes[1], lines, layer=layer, experts=shown, ascii=ascii
+                census,
+                sizes[1],
+                lines,
+                layer=layer,
+                experts=shown,
             ),
         )
         return [*problem, *_beside(blocks, sizes, 2)]
     below = _examples_below(lines)
     shown = range(min(sorting.expert, census.experts - 1), census.experts)[:1]
     above = lines - below
-    rows = lift_table.table_block(census, columns, above, layer=layer, sorting=sorting, ascii=ascii)
+    rows = lift_table.table_block(
+        census,
+        columns,
+        above,
+        layer=layer,
+        sorting=sorting,
+    )
     rows += [fit((), columns)] * (above - len(rows))
     if below:
         rows += lift_table.examples_block(
-            census, columns, below, layer=layer, experts=shown, ascii=ascii
+            census,
+            columns,
+            below,
+            layer=layer,
+            experts=shown,
         )
     return [*problem, *rows]
 
@@ -307,18 +355,26 @@ def _classes_above(scene: Scene, lines: int) -> int:
 
 def _tables(scene: Scene, census: RoutingSurvey, columns: int, lines: int) -> list[Row]:
     """Characters, and over them their classes where there is room."""
-    sorting, ascii = scene.sorting, scene.ascii
+    sorting = scene.sorting
     layer = min(scene.layer, census.layers - 1)
     rows: list[Row] = []
     if above := _classes_above(scene, lines):
         classes = replace(sorting, classes=True, top=0)
         rows = lift_table.table_block(
-            census, columns, above, layer=layer, sorting=classes, ascii=ascii
+            census,
+            columns,
+            above,
+            layer=layer,
+            sorting=classes,
         )
         rows.append(fit((), columns))
     rest = lines - len(rows)
     return rows + lift_table.table_block(
-        census, columns, rest, layer=layer, sorting=sorting, ascii=ascii
+        census,
+        columns,
+        rest,
+        layer=layer,
+        sorting=sorting,
     )
 
 

@@ -31,9 +31,7 @@ SAMPLES = 5
 class GenerateController:
     """Texts, settings and a cursor."""
 
-    def __init__(
-        self, ask: Callable[[Request], None], number: Callable[[], int], *, ascii: bool = False
-    ) -> None:
+    def __init__(self, ask: Callable[[Request], None], number: Callable[[], int]) -> None:
         self._ask, self._number = ask, number
         self.run: Path | None = None
         self.known: frozenset[str] = frozenset()
@@ -49,7 +47,7 @@ class GenerateController:
         self.tree = Tree()
         self.sides: list[Side] = []
         self.active = 0
-        self.look = ViewOptions(ascii=ascii)
+        self.look = ViewOptions()
         self.cursor: int | None = None
         self.candidate: int | None = None
         self.listed: list[Text] = []
@@ -139,7 +137,7 @@ class GenerateController:
             for name, side in zip("AB", self.sides, strict=False):
                 assert side.text is not None
                 side.title = f"{name} {side.title}"
-                side.note = chain_words(side.text.params, ascii=self.look.ascii)
+                side.note = chain_words(side.text.params)
 
     def _seed(self, seed: int | None) -> int:
         if seed is not None:

@@ -79,10 +79,10 @@ class GeneratePane(Container):
     """
     can_focus = True
 
-    def __init__(self, engine: Engine, *, ascii: bool = False, id: str | None = None) -> None:
+    def __init__(self, engine: Engine, *, id: str | None = None) -> None:
         super().__init__(id=id)
         self.engine = engine
-        self.console = GenerateController(self._ask, engine.number, ascii=ascii)
+        self.console = GenerateController(self._ask, engine.number)
         self.prompts = Prompts()
         self.presets = PRESETS | presets.saved_presets()
         self._field: Setting | None = None
@@ -160,7 +160,7 @@ class GeneratePane(Container):
         if not self.is_on_screen or not self.size.width:
             return
         self._drawn = time.monotonic()
-        params, width, ascii = self.console.params, self.size.width, self.console.look.ascii
+        params, width = self.console.params, self.size.width
         rows = view.settings_rows(params, width)
         settings = self.query_one("#settings", CellView)
         settings.styles.height = len(rows) if self.size.height >= 16 else 0
@@ -168,7 +168,15 @@ class GeneratePane(Container):
         prompt = self.query_one(PromptArea)
         prompt.styles.height = 3 if self.size.height >= 28 else 2
         name = preset_name(params, self.presets)
-        self.query_one("#chain", CellView).show([view.chain_row(params, name, width, ascii=ascii)])
+        self.query_one("#chain", CellView).show(
+            [
+                view.chain_row(
+                    params,
+                    name,
+                    width,
+                )
+            ]
+        )
         texts = self.query_one("#texts", CellView)
         texts.show(self._texts(texts.size.width, texts.size.height))
 
@@ -194,7 +202,6 @@ class GeneratePane(Container):
                 width,
                 self._inspector,
                 candidate=console.candidate,
-                look=look,
             )
         room = height - len(below)
         if console.listed:
@@ -319,7 +326,6 @@ class GeneratePane(Container):
     def _with_known(self, write: Callable[[str], bool]) -> None:
         """Write the prompt once all its characters are known to the models."""
         self.console.learn()
-        plain = self.console.look.ascii
 
         def take(prompt: str) -> None:
             if prompt != self.prompt:
@@ -331,7 +337,11 @@ class GeneratePane(Container):
             self.draw()
 
         with_known(
-            self.app, self.prompt, self.console.unknown, take, self.action_prompt, plain=plain
+            self.app,
+            self.prompt,
+            self.console.unknown,
+            take,
+            self.action_prompt,
         )
 
     def _say_no_model(self) -> None:
@@ -377,7 +387,7 @@ class GeneratePane(Container):
     def action_compare(self) -> None:
         """Two settings side by side."""
         if self.console.toggle_compare():
-            held = chain_words(self.console.params, ascii=self.console.look.ascii)
+            held = chain_words(self.console.params)
             self.notify(f"A is held: {held}. Change the settings for B, then g", markup=False)
         else:
             self.notify("One setting again")
@@ -503,15 +513,19 @@ class GeneratePane(Container):
         """Take one, save one, forget one."""
         self.presets = PRESETS | presets.saved_presets()
         entries = [
-            (name, f"{name:<12} {chain_words(preset, ascii=self.console.look.ascii)}")
-            for name, preset in self.presets.items()
+            (name, f"{name:<12} {chain_words(preset)}") for name, preset in self.presets.items()
         ]
         keys = [("w", "save", "save these"), ("del", "forget", "forget")]
         now = preset_name(self.console.params, self.presets)
         at = list(self.presets).index(now) if now else 0
-        plain = self.console.look.ascii
         self.app.push_screen(
-            PickDialog("Presets", entries, keys=keys, at=at, plain=plain), self._preset_picked
+            PickDialog(
+                "Presets",
+                entries,
+                keys=keys,
+                at=at,
+            ),
+            self._preset_picked,
         )
 
     def _preset_picked(self, picked: PickResult | None) -> None:
@@ -524,7 +538,6 @@ class GeneratePane(Container):
                     "",
                     self._preset_problem,
                     title="Preset",
-                    plain=self.console.look.ascii,
                 ),
                 self._save_preset,
             )
@@ -568,7 +581,11 @@ class GeneratePane(Container):
         mine = [place for place in now if entries[place][0].startswith(f"{variant} ")]
         at = next(iter([*mine, *now]), 0)
         self.app.push_screen(
-            PickDialog("Checkpoint", entries, at=at, plain=self.console.look.ascii),
+            PickDialog(
+                "Checkpoint",
+                entries,
+                at=at,
+            ),
             self._checkpoint_picked,
         )
 
@@ -586,7 +603,7 @@ class GeneratePane(Container):
     def action_tree(self) -> None:
         """All texts."""
         self.console.sweep()
-        entries = tree_entries(self.console.tree, ascii=self.console.look.ascii)
+        entries = tree_entries(self.console.tree)
         if not entries:
             self.notify("Nothing was written yet: g writes", severity="warning")
             return
@@ -599,7 +616,6 @@ class GeneratePane(Container):
                 entries,
                 keys=keys,
                 at=at,
-                plain=self.console.look.ascii,
             ),
             self._tree_picked,
         )
@@ -628,7 +644,6 @@ class GeneratePane(Container):
                 text.name,
                 lambda name: None if name.isprintable() else problem,
                 title="Name",
-                plain=self.console.look.ascii,
             ),
             answered,
         )
@@ -641,8 +656,14 @@ class GeneratePane(Container):
 
         choices = [("p", "prune", "Prune"), ("c", "cancel", "Cancel")]
         question = f"Remove text {text.id} and every text that branched from it?"
-        plain = self.console.look.ascii
-        self.app.push_screen(Ask(question, choices, title="Prune", plain=plain), answered)
+        self.app.push_screen(
+            Ask(
+                question,
+                choices,
+                title="Prune",
+            ),
+            answered,
+        )
 
     def action_copy(self) -> None:
         """Prompt and text, to the clipboard of the terminal."""
@@ -674,7 +695,6 @@ class GeneratePane(Container):
                 save_problem,
                 title="Save",
                 keep=True,
-                plain=self.console.look.ascii,
             ),
             answered,
         )

@@ -7,15 +7,15 @@ from tinygpt_tui.generate.tree import Tree
 from tinygpt_tui.theme import NAMES
 
 
-def tree_entries(tree: Tree, *, ascii: bool = False) -> list[tuple[str, str]]:
+def tree_entries(tree: Tree) -> list[tuple[str, str]]:
     """The tree as a list: indented, named, with its first words."""
 
     def line(words: str) -> str:
-        return printable(words.replace("\n", "$") if ascii else words)
+        return printable(words)
 
     entries = []
     for depth, text in tree.walk():
-        corner = ("` " if ascii else "└ ") if depth else ""
+        corner = "└ " if depth else ""
         opened = text.opened
         model = f"{NAMES.get(opened.variant, opened.variant)} {opened.step:,}" if opened else "?"
         begin = line(text.prompt + text.text)

@@ -215,7 +215,7 @@ def shown(params: SamplingParams, setting: Setting) -> str:
     return typed(params, setting) or "none"
 
 
-def chain_words(params: SamplingParams, *, ascii: bool = False) -> str:
+def chain_words(params: SamplingParams) -> str:
     """The filters that are on, in their order: "temperature 0.8 → top-k 40"."""
     p = params
     words = []
@@ -234,7 +234,7 @@ def chain_words(params: SamplingParams, *, ascii: bool = False) -> str:
         words += heat if p.temperature_last else []
     if not words:
         return "the model's own distribution"
-    return (" -> " if ascii else " → ").join(words)
+    return " → ".join(words)
 
 
 def as_dict(params: SamplingParams) -> dict[str, Any]:

@@ -42,7 +42,6 @@ class ViewOptions:
     layer: int = 0
     """Whose expert colours a character."""
     marks: bool = False
-    ascii: bool = False
 
 
 @dataclass
@@ -83,14 +82,12 @@ def _setting(params: SamplingParams, setting: Setting) -> list[Span | str]:
     ]
 
 
-def chain_row(
-    params: SamplingParams, preset: str | None, columns: int, *, ascii: bool = False
-) -> Row:
+def chain_row(params: SamplingParams, preset: str | None, columns: int) -> Row:
     """The active chain in words, and which preset it is."""
     parts: list[Span | str] = [" "]
     if preset:
         parts += [Span(preset, "accent"), Span(": ", "muted")]
-    words = chain_words(params, ascii=ascii)
+    words = chain_words(params)
     return fit(row(*parts, Span(words, "text")), columns)
 
 
@@ -115,7 +112,7 @@ def _heat(number: int) -> str:
 
 def legend(look: ViewOptions, text: Text | None, columns: int) -> Row:
     """What the colours mean."""
-    mark = "#" if look.ascii else "■"
+    mark = "■"
     parts: list[Span | str] = [Span(f" {look.colour} ", "muted")]
     if look.colour == "expert":
         experts = text.experts if text else 0
@@ -140,38 +137,49 @@ def lay_out(side: Side, columns: int, look: ViewOptions) -> Flow | None:
     text = side.text
     if text is None:
         return None
-    key = (text.id, columns, look.marks, look.ascii)
+    key = (text.id, columns, look.marks)
     if side.flow is None or side.shown != key:
-        side.flow, side.shown = Flow(columns, marks=look.marks, ascii=look.ascii), key
+        side.flow, side.shown = (
+            Flow(
+                columns,
+                marks=look.marks,
+            ),
+            key,
+        )
         side.flow.add(text.prompt, -1)
     side.flow.extend(token.text for token in text.tokens[side.flow.tokens :])
     return side.flow
 
 
-def heading(side: Side, columns: int, *, active: bool, ascii: bool = False) -> Row:
+def heading(side: Side, columns: int, *, active: bool) -> Row:
     """Which model, checkpoint, seed; how far and how fast: what matters most, as far as it fits."""
-    dot = " - " if ascii else " · "
-    facts = _facts_of(side.text, ascii=ascii) if side.text else []
+    dot = " · "
+    facts = _facts_of(side.text) if side.text else []
     room = columns - cell_len(side.title) - 1
     while facts and sum(cell_len(dot + words) for _, words in facts) > room:
         facts.remove(max(facts))
-    mark = (">" if ascii else "▸") if active else " "
+    mark = "▸" if active else " "
     words = "".join(dot + fact for _, fact in facts)
     return fit(row(Span(f"{mark}{side.title}", side.style), Span(words, "muted")), columns)
 
 
-def _facts_of(text: Text, *, ascii: bool) -> list[tuple[int, str]]:
+def _facts_of(text: Text) -> list[tuple[int, str]]:
     """What a heading says, in its order, each with the rank by which it is left out."""
     facts: list[tuple[int, str]] = []
     if text.opened is not None:
         facts.append((1, f"step {text.opened.step:,}"))
         if text.opened.val_loss is not None:
-            facts.append((6, f"val {loss(text.opened.val_loss, ascii=ascii)}"))
+            facts.append((6, f"val {loss(text.opened.val_loss)}"))
     facts += [(5, f"seed {text.params.seed}"), (2, f"{count(len(text.tokens))} tok")]
     if text.writing:
         facts.append((0, "writing"))
     elif not math.isnan(text.speed):
-        facts.append((3, rate(text.speed, "tok", ascii=ascii)))
+        facts.append(
+            (
+                3,
+                rate(text.speed, "tok"),
+            )
+        )
     if text.tokens and not text.writing:
         facts.append((4, f"{text.mean_surprisal:.2f} nats"))
     if text.name:
@@ -189,7 +197,13 @@ def column(
     cursor: int | None = None,
 ) -> list[Row]:
     """A heading, what is to be said, and as much of the text as there is room for."""
-    rows = [heading(side, columns, active=active, ascii=look.ascii)]
+    rows = [
+        heading(
+            side,
+            columns,
+            active=active,
+        )
+    ]
     if side.note:
         rows += sentence(side.note, columns, "accent")
     text = side.text
@@ -238,7 +252,6 @@ def inspector(
     height: int,
     *,
     candidate: int | None = None,
-    look: ViewOptions,
 ) -> list[Row]:
     """The whole distribution at a token: raw, filtered, what removed each, the chosen one marked.
 
@@ -247,14 +260,14 @@ def inspector(
     if height < 2:
         return []
     token = text.tokens[cursor]
-    rows = [_facts(text, cursor, columns, look)]
+    rows = [_facts(text, cursor, columns)]
     across = max(1, columns // CHOICE)
     down = height - 1
     chosen = token.ids.index(token.id) if token.id in token.ids else None
     focus = candidate if candidate is not None else 0
     page = focus // (across * down) * (across * down)
     cells = [
-        _choice(token, place, chosen, candidate, look)
+        _choice(token, place, chosen, candidate)
         for place in range(page, min(page + across * down, len(token.ids)))
     ]
     blocks = [cells[i : i + down] for i in range(0, len(cells), down)]
@@ -267,10 +280,10 @@ def rows_down(height: int) -> int:
     return max(height - 1, 1)
 
 
-def _facts(text: Text, cursor: int, columns: int, look: ViewOptions) -> Row:
+def _facts(text: Text, cursor: int, columns: int) -> Row:
     token = text.tokens[cursor]
     after = text.tokens[cursor + 1] if cursor + 1 < len(text.tokens) else None
-    dot = " - " if look.ascii else " · "
+    dot = " · "
     parts = [
         f"rank {token.rank}",
         f"p {math.exp(-token.surprisal):.3f}",
@@ -289,12 +302,10 @@ def _facts(text: Text, cursor: int, columns: int, look: ViewOptions) -> Row:
     )
 
 
-def _choice(
-    token: Token, place: int, chosen: int | None, candidate: int | None, look: ViewOptions
-) -> Row:
+def _choice(token: Token, place: int, chosen: int | None, candidate: int | None) -> Row:
     """One token of the distribution: mark, name, raw and filtered percent, or what removed it."""
     gone = token.removed[place]
-    mark = ("*" if look.ascii else "●") if place == chosen else " "
+    mark = "●" if place == chosen else " "
     name = fit(row(named(token.texts[place])), 5)
     behind = f" {gone}"[:7] if gone else f"{_percent(token.filtered[place]):>6}"
     style = "faint" if gone else "strong" if place == chosen else "text"
@@ -331,7 +342,7 @@ def listing(
     for place in range(first, min(first + room, len(texts))):
         text = texts[place]
         active = place == chosen
-        rows.append(_entry(text, columns, look, active=active, film=film, run=run))
+        rows.append(_entry(text, columns, active=active, film=film, run=run))
         flow = Flow(columns - 4)
         flow.add(text.prompt, -1)
         flow.extend(token.text for token in text.tokens[: each * columns])
@@ -347,13 +358,11 @@ def listing(
     return [*rows[:height], *[fit((), columns)] * (height - len(rows))]
 
 
-def _entry(
-    text: Text, columns: int, look: ViewOptions, *, active: bool, film: bool, run: str
-) -> Row:
+def _entry(text: Text, columns: int, *, active: bool, film: bool, run: str) -> Row:
     variant = text.opened.variant if text.opened else ""
     parts = [f"seed {text.params.seed}", f"{len(text.tokens)} tok"]
     if text.opened and film:
-        val = loss(text.opened.val_loss, ascii=look.ascii)
+        val = loss(text.opened.val_loss)
         parts = [f"step {text.opened.step:,}", f"val {val}", *parts[1:]]
     whose = PurePath(text.path).parts[-3:-2]
     if run and whose and whose[0] != run:
@@ -361,8 +370,8 @@ def _entry(
     if text.tokens:
         parts.append(f"mean surprisal {text.mean_surprisal:.2f} nats")
     parts += ["writing"] if text.writing else []
-    mark = (">" if look.ascii else "▸") if active else " "
-    dot = " - " if look.ascii else " · "
+    mark = "▸" if active else " "
+    dot = " · "
     name = theme.NAMES.get(variant, "waiting")
     style = f"{variant}.bold" if variant else "muted"
     words = "".join(f"{dot}{part}" for part in parts)

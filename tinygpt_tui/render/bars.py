@@ -10,19 +10,15 @@ from tinygpt_tui.render.numbers import percent
 
 _EIGHTHS = " ▏▎▍▌▋▊▉█"
 _HEIGHTS = "▁▂▃▄▅▆▇█"
-_ASCII_HEIGHTS = "_.-=+*#@"
 MIN_LOAD_WIDTH = 20
 _TEXT = 5  # columns of a percentage and the space before it
 
 
-def progress(fraction: float | None, width: int, style: str = "bar", *, ascii: bool = False) -> Row:
+def progress(fraction: float | None, width: int, style: str = "bar") -> Row:
     """A bar of exactly `width` columns, filled to an eighth of a column; empty if unknown."""
     known = fraction is not None and not math.isnan(fraction)
     part = min(max(fraction or 0.0, 0.0), 1.0) if known else 0.0
     width = max(width, 0)
-    if ascii:
-        full = round(part * width)
-        return row(Span("#" * full, style), Span("-" * (width - full), "faint"))
     filled = _filled(part, width)
     return row(Span(filled, style), Span("─" * (width - len(filled)), "faint"))
 
@@ -33,9 +29,7 @@ def _filled(part: float, width: int) -> str:
     return "█" * full + (_EIGHTHS[eighths] if eighths else "")
 
 
-def load_bars(
-    load: Sequence[Sequence[float]], width: int, *, ascii: bool = False, style: str = "moe"
-) -> list[Row]:
+def load_bars(load: Sequence[Sequence[float]], width: int, *, style: str = "moe") -> list[Row]:
     """A row a layer, with a bar an expert side by side, each of the share of tokens it reads.
 
     A full bar is twice the even share, 1/E, which is marked in its middle. An expert that reads
@@ -46,60 +40,58 @@ def load_bars(
         return [row(" " * max(width, 0)) for _ in load]
     digits = len(str(max(len(load) - 1, 0)))
     return [
-        _layer(f"L{layer:<{digits}} ", shares, width, ascii=ascii, style=style)
+        _layer(f"L{layer:<{digits}} ", shares, width, style=style)
         for layer, shares in enumerate(load)
     ]
 
 
-def _layer(name: str, shares: Sequence[float], width: int, *, ascii: bool, style: str) -> Row:
+def _layer(name: str, shares: Sequence[float], width: int, *, style: str) -> Row:
     experts = max(len(shares), 1)
     room = (width - len(name) - (experts - 1)) // experts
     head = Span(name, "muted")
     if room < 2:
-        marks = [_mark(share * experts / 2, ascii=ascii, style=style) for share in shares]
+        marks = [_mark(share * experts / 2, style=style) for share in shares]
         return fit(row(head, *marks), width)
     text = _TEXT if room >= 2 * _TEXT else 0
     parts: list[Span | str] = [head]
     for index, share in enumerate(shares):
         parts += [" "] if index else []
-        parts += _expert(share, experts, room - text, ascii=ascii, style=style)
-        parts += [Span(f"{percent(share, ascii=ascii):>{text}}", "muted")] if text else []
+        parts += _expert(share, experts, room - text, style=style)
+        parts += [Span(f"{percent(share):>{text}}", "muted")] if text else []
     return fit(row(*parts), width)
 
 
-def _expert(share: float, experts: int, columns: int, *, ascii: bool, style: str) -> Row:
+def _expert(share: float, experts: int, columns: int, *, style: str) -> Row:
     """The bar of one expert, `columns` wide, with the mark of the even share."""
     if not share > 0:  # NaN as well: nothing was routed at all
-        dead = "dead" if columns >= 4 else "x" if ascii else "×"  # noqa: RUF001 - the cross
-        return row(
-            Span(dead, "bad"), Span(("." if ascii else "·") * (columns - len(dead)), "faint")
-        )
+        dead = "dead" if columns >= 4 else "×"  # noqa: RUF001 - the cross
+        return row(Span(dead, "bad"), Span("·" * (columns - len(dead)), "faint"))
     part = min(share * experts / 2, 1.0)
-    mark, full, ground = ("|", "#", ".") if ascii else ("│", "", "·")
-    filled = full * round(part * columns) if ascii else _filled(part, columns)
-    filled = filled or ("#" if ascii else "▏")  # alive, however little
+    mark, ground = "│", "·"
+    filled = _filled(part, columns)
+    filled = filled or "▏"  # alive, however little
     middle = (columns - 1) // 2
     rest = [Span(ground, "faint")] * (columns - len(filled))
     if len(filled) <= middle:
         rest[middle - len(filled)] = Span(mark, "muted")
         return row(Span(filled, style), *rest)
     before, after = filled[:middle], filled[middle + 1 :]
-    reached = Span("|" if ascii else "┃", "strong")
+    reached = Span("┃", "strong")
     return row(Span(before, style), reached, Span(after, style), *rest)
 
 
-def _mark(part: float, *, ascii: bool, style: str) -> Span:
+def _mark(part: float, *, style: str) -> Span:
     if not part > 0:
-        return Span("x" if ascii else "×", "bad")  # noqa: RUF001 - the cross
-    heights = _ASCII_HEIGHTS if ascii else _HEIGHTS
+        return Span("×", "bad")  # noqa: RUF001 - the cross
+    heights = _HEIGHTS
     return Span(heights[min(int(part * len(heights)), len(heights) - 1)], style)
 
 
-def spark(values: Sequence[float], width: int, *, ascii: bool = False) -> str:
+def spark(values: Sequence[float], width: int) -> str:
     """The last `width` values as characters from the lowest to the highest; a space for NaN."""
     shown = [float(value) for value in values][-width:] if width > 0 else []
     known = [value for value in shown if math.isfinite(value)]
-    heights = _ASCII_HEIGHTS if ascii else _HEIGHTS
+    heights = _HEIGHTS
     low, high = min(known, default=0.0), max(known, default=0.0)
     top, scale = len(heights) - 1, (high / 2 - low / 2) * 2
     middle = heights[top // 2]

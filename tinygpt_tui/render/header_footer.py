@@ -13,15 +13,7 @@ from tinygpt_tui.render.run_state import badge
 TITLES = {"train": "Train", "generate": "Generate", "attention": "Attention", "experts": "Experts"}
 
 
-def header_row(
-    tab: str,
-    run: str | None,
-    corpus: str,
-    state: RunState | None,
-    columns: int,
-    *,
-    ascii: bool = False,
-) -> Row:
+def header_row(tab: str, run: str | None, corpus: str, state: RunState | None, columns: int) -> Row:
     """The tabs at the left; the run, its corpus and its state at the right, as far as they fit."""
     parts: list[Span | str] = []
     for number, (name, title) in enumerate(TITLES.items(), start=1):
@@ -29,7 +21,7 @@ def header_row(
         text = f" {number} {title} " if whole else f" {number} "
         parts.append(Span(text, "reverse bold" if name == tab else "muted"))
     left = row(*parts)
-    shown = badge(state, ascii=ascii)
+    shown = badge(state)
     called = Span(f"{printable(run or '')}  ", "strong")
     candidates = [
         row(Span(f"{printable(corpus)}  ", "faint"), called, *shown, " "),

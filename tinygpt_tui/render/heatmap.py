@@ -116,9 +116,9 @@ def _sums(matrix: Floats, rows: Codes, columns: Codes) -> Floats:
     return summed
 
 
-def bucket_words(shown: Pixels, pooling: Pooling, *, ascii: bool = False) -> str:
+def bucket_words(shown: Pixels, pooling: Pooling) -> str:
     """How many numbers a cell stands for: "1 cell = 4-5x4-5, max"."""
-    times = "x" if ascii else "×"  # noqa: RUF001 - the sign is meant
+    times = "×"  # noqa: RUF001 - the sign is meant
     tall, wide = (_sizes(edges) for edges in (shown.rows, shown.columns))
     if tall == wide == "1":
         return f"1:1, drawn {shown.factor}{times}" if shown.factor > 1 else "1:1"

@@ -12,32 +12,32 @@ def _known(value: float | None) -> TypeGuard[float]:
     return value is not None and not math.isnan(value)
 
 
-def _unknown(*, ascii: bool) -> str:
-    return "-" if ascii else "–"  # noqa: RUF001 - the dash is meant
+def _unknown() -> str:
+    return "–"  # noqa: RUF001 - the dash is meant
 
 
-def _infinite(value: float, *, ascii: bool) -> str:
-    return ("-" if value < 0 else "") + ("inf" if ascii else "∞")
+def _infinite(value: float) -> str:
+    return ("-" if value < 0 else "") + "∞"
 
 
-def loss(value: float | None, *, ascii: bool = False) -> str:
+def loss(value: float | None) -> str:
     """A loss or perplexity with four significant digits, three decimals at most: 1.593, 65.01."""
     if not _known(value):
-        return _unknown(ascii=ascii)
+        return _unknown()
     if not math.isfinite(value):
-        return _infinite(value, ascii=ascii)
+        return _infinite(value)
     size = abs(value)
     if size >= 9999.5:
-        return count(value, ascii=ascii)
+        return count(value)
     return f"{value:.{3 if size < 9.9995 else 2 if size < 99.995 else 1 if size < 999.95 else 0}f}"
 
 
-def count(value: float | None, *, ascii: bool = False) -> str:
+def count(value: float | None) -> str:
     """A number of things with three significant digits and a unit: 987, 12.3k, 1.23M."""
     if not _known(value):
-        return _unknown(ascii=ascii)
+        return _unknown()
     if not math.isfinite(value):
-        return _infinite(value, ascii=ascii)
+        return _infinite(value)
     scaled, units = float(value), iter(_UNITS)
     unit = next(units)
     while abs(scaled) >= 999.5:
@@ -51,19 +51,19 @@ def count(value: float | None, *, ascii: bool = False) -> str:
     return f"{scaled:.{2 if size < 9.995 else 1 if size < 99.95 else 0}f}{unit}"
 
 
-def rate(value: float | None, unit: str = "", *, ascii: bool = False) -> str:
+def rate(value: float | None, unit: str = "") -> str:
     """A number of things a second: 12.3k tok/s for the unit "tok"."""
-    return count(value, ascii=ascii) + (f" {unit}/s" if unit else "/s")
+    return count(value) + (f" {unit}/s" if unit else "/s")
 
 
-def duration(seconds: float | None, *, ascii: bool = False) -> str:
+def duration(seconds: float | None) -> str:
     """A time span in its two largest units: 0.4s, 42s, 3:07, 2h05, 3d04h."""
     if not _known(seconds):
-        return _unknown(ascii=ascii)
+        return _unknown()
     if not math.isfinite(seconds):
-        return _infinite(seconds, ascii=ascii)
+        return _infinite(seconds)
     if seconds < 0:
-        return "-" + duration(-seconds, ascii=ascii)
+        return "-" + duration(-seconds)
     if 0 < seconds < 0.95:
         return f"{seconds:.1f}s"
     whole = round(seconds)
@@ -76,24 +76,22 @@ def duration(seconds: float | None, *, ascii: bool = False) -> str:
     return f"{whole // 86400}d{whole % 86400 // 3600:02}h"
 
 
-def percent(fraction: float | None, *, ascii: bool = False) -> str:
+def percent(fraction: float | None) -> str:
     """A fraction as percent, one decimal below ten: 3.2%, 42%, 100%."""
     if not _known(fraction):
-        return _unknown(ascii=ascii)
+        return _unknown()
     if not math.isfinite(fraction):
-        return _infinite(fraction, ascii=ascii)
+        return _infinite(fraction)
     value = 100 * fraction
     return f"{value:.1f}%" if 0 < abs(value) < 9.95 else f"{value:.0f}%"
 
 
-def signed(value: float | None, digits: int = 3, *, ascii: bool = False) -> str:
+def signed(value: float | None, digits: int = 3) -> str:
     """A difference, its sign always shown: +0.024; 0.000 alone has none."""
     if not _known(value):
-        return _unknown(ascii=ascii)
-    minus = "-" if ascii else "−"  # noqa: RUF001 - as wide as the plus
-    size = (
-        f"{abs(value):.{digits}f}" if math.isfinite(value) else _infinite(abs(value), ascii=ascii)
-    )
+        return _unknown()
+    minus = "−"  # noqa: RUF001 - as wide as the plus
+    size = f"{abs(value):.{digits}f}" if math.isfinite(value) else _infinite(abs(value))
     if math.isfinite(value) and float(size) == 0:
         return size
     return (minus if value < 0 else "+") + size

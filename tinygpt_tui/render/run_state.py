@@ -12,27 +12,26 @@ class Look(NamedTuple):
     """Of one state."""
 
     glyph: str
-    ascii_glyph: str
     word: str
     style: str
 
 
 LOOKS = {
-    "new": Look("○", ".", "Starting", "muted"),
-    "live": Look("●", "*", "Live", "good"),
-    "paused": Look("‖", "=", "Paused", "warn"),
-    "stalled": Look("◌", "~", "Stalled", "bad"),
-    "done": Look("✓", "+", "Done", "good"),
-    "stopped": Look("■", "#", "Stopped", "warn"),
-    "failed": Look("✗", "x", "Failed", "bad"),
-    "killed": Look("†", "!", "Killed", "bad"),
-    "unreadable": Look("?", "?", "Unreadable", "bad"),
+    "new": Look("○", "Starting", "muted"),
+    "live": Look("●", "Live", "good"),
+    "paused": Look("‖", "Paused", "warn"),
+    "stalled": Look("◌", "Stalled", "bad"),
+    "done": Look("✓", "Done", "good"),
+    "stopped": Look("■", "Stopped", "warn"),
+    "failed": Look("✗", "Failed", "bad"),
+    "killed": Look("†", "Killed", "bad"),
+    "unreadable": Look("?", "Unreadable", "bad"),
 }
 
 
-def badge(state: RunState | None, *, ascii: bool = False) -> Row:
+def badge(state: RunState | None) -> Row:
     """A run's state; nothing while it is not known."""
     if state is None:
         return ()
     look = LOOKS[state.state]
-    return row(Span(f"{look.ascii_glyph if ascii else look.glyph} {look.word}", look.style))
+    return row(Span(f"{look.glyph} {look.word}", look.style))

@@ -28,24 +28,17 @@ def named(text: str) -> str:
 
 
 @lru_cache(maxsize=1024)
-def mark(text: str, *, ascii: bool = False) -> str:
+def mark(text: str) -> str:
     """A token as one cell: wide characters would break the alignment of what stands under them."""
     if text == " ":
-        return "_" if ascii else "·"
+        return "∙"
     if text == "\n":
-        return "$" if ascii else "⏎"
+        return "⏎"
     first = printable(text.strip() or text)[:1]
-    if ascii and not first.isascii():
-        return "?"
     return first if cell_len(first) == 1 else "□"
 
 
-def quoted(text: str, *, ascii: bool = False) -> str:
+def quoted(text: str) -> str:
     """A token as it is named in a sentence."""
-    return {" ": "' '", "\n": "\\n", "\t": "\\t"}.get(text) or (
-        text
-        if ascii and text.isascii()
-        else mark(text, ascii=ascii)
-        if len(text) <= 1
-        else printable(text)
-    )
+    known = {" ": "' '", "\n": "\\n", "\t": "\\t"}.get(text)
+    return known or (mark(text) if len(text) <= 1 else printable(text))

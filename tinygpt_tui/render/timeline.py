@@ -5,9 +5,9 @@ from __future__ import annotations
 from tinygpt_tui.render.cells import Row, Span, row
 
 
-def slider(total: int, place: int, columns: int, *, ascii: bool = False) -> Row:
+def slider(total: int, place: int, columns: int) -> Row:
     """A line with a mark a checkpoint where there is room, else with the chosen one alone."""
-    dot, line, here = ("+", "-", "#") if ascii else ("┼", "─", "●")
+    dot, line, here = ("┼", "─", "●")
     columns = min(columns, 4 * total - 3)
     if columns < 3:
         return ()

@@ -25,10 +25,10 @@ class Cell(NamedTuple):
 class Flow:
     """Wraps a text that only grows. A line that is full breaks behind its last space."""
 
-    def __init__(self, width: int, *, marks: bool = False, ascii: bool = False) -> None:
+    def __init__(self, width: int, *, marks: bool = False) -> None:
         """`marks` makes spaces and new lines visible."""
         self.width = max(width, 2)
-        self._marks, self._ascii = marks, ascii
+        self._marks = marks
         self.cells: list[Cell] = []
         self._starts = [0]
         self._first: list[int] = []
@@ -69,9 +69,9 @@ class Flow:
 
     def _shown(self, character: str) -> str:
         if character == "\n":
-            return ("$" if self._ascii else "⏎") if self._marks else " "
+            return "⏎" if self._marks else " "
         if character == " ":
-            return ("_" if self._ascii else "·") if self._marks else " "
+            return "∙" if self._marks else " "
         return printable(character)
 
     @property

@@ -34,7 +34,6 @@ class Dialog(ModalScreen[Result | None], Generic[Result]):
             border: round $primary; border-title-color: $text; border-title-style: bold;
             border-subtitle-color: $text-muted;
         }
-        &.-plain .box { border: ascii $primary; }
         OptionList {
             width: auto; height: auto; padding: 0; border: none; background: $surface;
             &:focus { border: none; background-tint: $surface 0%; }
@@ -49,11 +48,8 @@ class Dialog(ModalScreen[Result | None], Generic[Result]):
     """
     BINDINGS: ClassVar[list[BindingType]] = [Binding("escape", "leave", "back", show=False)]
 
-    def __init__(
-        self, title: str, hints: Sequence[tuple[str, str]], *, plain: bool = False
-    ) -> None:
-        super().__init__(classes="-plain" if plain else None)
-        self.plain = plain
+    def __init__(self, title: str, hints: Sequence[tuple[str, str]]) -> None:
+        super().__init__()
         self._title = title
         self._hints = hints
 
@@ -91,17 +87,11 @@ class Ask(Dialog[str]):
     """
 
     def __init__(
-        self,
-        question: str,
-        choices: Sequence[tuple[str, str, str]],
-        *,
-        title: str = "Question",
-        plain: bool = False,
+        self, question: str, choices: Sequence[tuple[str, str, str]], *, title: str = "Question"
     ) -> None:
         """`choices` are (key, value, label); the first is under the cursor."""
-        arrows = "up/down" if plain else "↑↓"
-        keys = [(arrows, "choose"), ("Enter", "take it"), ("Esc", "cancel")]
-        super().__init__(title, keys, plain=plain)
+        keys = [("↑↓", "choose"), ("Enter", "take it"), ("Esc", "cancel")]
+        super().__init__(title, keys)
         self._question = question
         self._choices = choices
 
@@ -139,8 +129,11 @@ class Message(Dialog[None]):
     DEFAULT_CSS = "Message .text { width: auto; max-width: 68; }"
     BINDINGS: ClassVar[list[BindingType]] = [Binding("enter,space,q", "leave", "close", show=False)]
 
-    def __init__(self, text: str, *, title: str = "Message", plain: bool = False) -> None:
-        super().__init__(title, [("Enter", "close")], plain=plain)
+    def __init__(self, text: str, *, title: str = "Message") -> None:
+        super().__init__(
+            title,
+            [("Enter", "close")],
+        )
         self._text = text
 
     def compose(self) -> ComposeResult:
@@ -172,13 +165,15 @@ class AskText(Dialog[str]):
         *,
         title: str = "Question",
         keep: bool = False,
-        plain: bool = False,
     ) -> None:
         """`check` says in a sentence what is wrong with an answer, None if nothing is.
 
         With `keep`, the value that it begins with is an answer as well.
         """
-        super().__init__(title, [("Enter", "take it"), ("Esc", "cancel")], plain=plain)
+        super().__init__(
+            title,
+            [("Enter", "take it"), ("Esc", "cancel")],
+        )
         self._question, self._value, self._check = question, value, check
         self._keep = keep
 

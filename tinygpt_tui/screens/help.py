@@ -21,23 +21,18 @@ class HelpScreen(ModalScreen[None]):
     HelpScreen Static { height: auto; }
     """
 
-    def __init__(self, *, ascii: bool = False) -> None:
-        super().__init__()
-        self._ascii = ascii
-
     def compose(self) -> ComposeResult:
         """One scrolling text."""
         with VerticalScroll(can_focus=True):
-            yield Static(help_text(ascii=self._ascii))
+            yield Static(help_text())
 
 
-def help_text(*, ascii: bool = False) -> str:
+def help_text() -> str:
     """The table of keys as markup."""
     lines = []
     for title, keys in GROUPS.items():
         lines += [f"[b]{title}[/b]"]
         for key in keys:
-            text = key.text.replace("←", "left").replace("→", "right") if ascii else key.text
-            lines.append(f"  [$accent]{text.replace('[', chr(92) + '['):<12}[/] {key.help}")
+            lines.append(f"  [$accent]{key.text.replace('[', chr(92) + '['):<12}[/] {key.help}")
         lines.append("")
     return "\n".join([*lines, "[dim]Esc closes this[/dim]"])

@@ -82,10 +82,10 @@ class Choice(Widget, can_focus=True):
             super().__init__()
             self.choice = choice
 
-    def __init__(self, values: list[str], value: str, *, plain: bool, id: str) -> None:
+    def __init__(self, values: list[str], value: str, *, id: str) -> None:
         super().__init__(id=id)
         self.values = values
-        self._marks = ("( ) ", "(*) ") if plain else ("○ ", "● ")
+        self._marks = "○ ", "● "
         self.set_reactive(Choice.value, value)
 
     def render(self) -> Text:
@@ -158,17 +158,11 @@ class NewRunScreen(Dialog[list[str]]):
     ]
 
     def __init__(
-        self,
-        out: Path,
-        *,
-        preset: str | None = None,
-        values: Mapping[str, str] | None = None,
-        plain: bool = False,
+        self, out: Path, *, preset: str | None = None, values: Mapping[str, str] | None = None
     ) -> None:
         """`values` fill fields from the start, by dotted names (and "name")."""
-        arrows = "up/down" if plain else "↑↓"
-        keys = [("Enter", "start"), (arrows, "field"), ("Esc", "cancel")]
-        super().__init__("New run", keys, plain=plain)
+        keys = [("Enter", "start"), ("↑↓", "field"), ("Esc", "cancel")]
+        super().__init__("New run", keys)
         self._out = out
         self._values = dict(values or {})
         self._preset = preset or self._values.get("preset") or costs.default_preset()
@@ -192,7 +186,7 @@ class NewRunScreen(Dialog[list[str]]):
         if field.name in ("preset", "model"):
             first = self._preset if field.name == "preset" else self._values.get("model", "both")
             values = choices(FIELDS[field.name])
-            yield Choice(values, first, plain=self.plain, id=_id(field.name))
+            yield Choice(values, first, id=_id(field.name))
         else:
             value = self._values.get(field.name, "")
             yield Input(value, compact=True, select_on_focus=False, id=_id(field.name))

@@ -33,11 +33,10 @@ class PickDialog(Dialog[PickResult]):
         *,
         keys: Sequence[tuple[str, str, str]] = (),
         at: int = 0,
-        plain: bool = False,
     ) -> None:
         """`entries` are (value, label); `keys` are (key, action, label) beside Enter."""
         hints = [("Enter", "take it"), *((key, label) for key, _, label in keys), ("Esc", "back")]
-        super().__init__(title, hints, plain=plain)
+        super().__init__(title, hints)
         self._entries, self._at = entries, at
         self._actions = {key: action for key, action, _ in keys}
 

@@ -71,7 +71,6 @@ class RunsScreen(Dialog[RunsResult]):
         .heading { height: 1; color: $text-muted; margin-top: 1; }
         OptionList { width: 1fr; height: auto; max-height: 1fr; }
         .details { height: 5; border-top: solid $primary 40%; color: $text-muted; }
-        &.-plain .details { border-top: ascii $primary 40%; }
     }
     """
     BINDINGS: ClassVar[list[BindingType]] = [
@@ -83,15 +82,13 @@ class RunsScreen(Dialog[RunsResult]):
     ]
 
     def __init__(
-        self,
-        out: Path,
-        *,
-        current: Path | None = None,
-        overlays: Sequence[Path] = (),
-        plain: bool = False,
+        self, out: Path, *, current: Path | None = None, overlays: Sequence[Path] = ()
     ) -> None:
         """`current` is the run that is open, `overlays` those that are marked from the start."""
-        super().__init__("Runs, with their best validation losses", [], plain=plain)
+        super().__init__(
+            "Runs, with their best validation losses",
+            [],
+        )
         self._out = out
         self._current = current
         self._before = tuple(overlays)
@@ -146,7 +143,7 @@ class RunsScreen(Dialog[RunsResult]):
         entries = self._entries
         if entries is None or width <= 0:
             return
-        columns = Columns(width, wide=width >= 96, cut_mark="~" if self.plain else "…")
+        columns = Columns(width, wide=width >= 96)
         self.query_one(".heading", Static).update(columns.heading())
         names = [entry.run.name for entry in entries]
         rows = [self._row(entry, columns) for entry in entries]
@@ -170,15 +167,15 @@ class RunsScreen(Dialog[RunsResult]):
 
     def _row(self, entry: _Entry, columns: Columns) -> Text:
         run, numbers = entry.run, entry.summary
-        glyph, ascii_glyph, word, look = LOOKS[run.state.state]
+        glyph, word, look = LOOKS[run.state.state]
         status = run.state.status
         step = max(numbers.step or 0, status.step if status else 0)
         mark = ("+", "strong") if run.path in self._marked else ("", "")
         if run.path == self._current:
-            mark = (">" if self.plain else "▸", "accent")
+            mark = ("▸", "accent")
         cells = {
             "mark": mark,
-            "state": (f"{ascii_glyph if self.plain else glyph} {word}", look),
+            "state": (f"{glyph} {word}", look),
             "name": (printable(run.name), "strong" if run.state.active else "text"),
             "step": (_steps(step, numbers.steps, wide=columns.wide), "text"),
             "dense": (_loss(numbers.best.get("dense")), "dense"),
@@ -213,9 +210,9 @@ class RunsScreen(Dialog[RunsResult]):
         if entry is not None:
             state = entry.run.state
             reason = Text(printable(state.reason), self.style(LOOKS[state.state].style))
-            about = _about(entry, " - " if self.plain else " · ")
+            about = _about(entry, " · ")
             lines = Text("\n").join([reason, *(Text(line) for line in about)])
-            lines.no_wrap, lines.overflow = True, "crop" if self.plain else "ellipsis"
+            lines.no_wrap, lines.overflow = True, "ellipsis"
             return lines
         if self._problem:
             return Text(self._problem, self.style("bad"))
@@ -291,7 +288,6 @@ class RunsScreen(Dialog[RunsResult]):
             path.name,
             lambda name: rename_problem(path, name),
             title="Rename",
-            plain=self.plain,
         )
         self.app.push_screen(ask, answered)
 
@@ -316,7 +312,12 @@ class RunsScreen(Dialog[RunsResult]):
         choices = [("k", "keep", "keep it"), ("d", "delete", "delete it and its checkpoints")]
         question = f"Delete {printable(path.name)}? Its records and models are gone then."
         self.app.push_screen(
-            Ask(question, choices, title="Delete a run", plain=self.plain), answered
+            Ask(
+                question,
+                choices,
+                title="Delete a run",
+            ),
+            answered,
         )
 
     def _delete(self, path: Path) -> None:
@@ -343,7 +344,6 @@ class Columns:
 
     width: int
     wide: bool
-    cut_mark: str = "…"
 
     def sizes(self) -> dict[str, int]:
         """Cells of each column; the name takes what is left."""
@@ -368,7 +368,7 @@ class Columns:
     def _sized(self, text: str, size: int, *, right: bool) -> str:
         missing = size - cell_len(text)
         if missing < 0:
-            return set_cell_size(text, size - 1) + self.cut_mark
+            return set_cell_size(text, size - 1) + "…"
         return " " * missing + text if right else text + " " * missing
 
     def heading(self) -> Text:

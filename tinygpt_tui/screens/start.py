@@ -63,17 +63,10 @@ class Start(Widget):
             super().__init__()
             self.preset = preset
 
-    def __init__(
-        self,
-        *,
-        corpus: str = "auto",
-        plain: bool = False,
-        id: str | None = None,
-    ) -> None:
+    def __init__(self, *, corpus: str = "auto", id: str | None = None) -> None:
         """`corpus` is what ``--data`` says."""
         super().__init__(id=id)
         self._corpus = corpus
-        self._plain = plain
         self._speed: float | None = None
 
     def compose(self) -> ComposeResult:
@@ -151,11 +144,10 @@ class Start(Widget):
 
     def _keys(self) -> Text:
         key, muted = self._style("key"), self._style("muted")
-        arrows = "up/down" if self._plain else "↑↓"
         return Text.assemble(
             *(("  Corpus ", muted), _corpus(self._corpus), "\n\n"),
             *(("  Enter", key), (" train this preset    ", muted)),
-            *((arrows, key), (" choose    ", muted)),
+            *(("↑↓", key), (" choose    ", muted)),
             *(("n", key), (" a form for everything else", muted)),
         )
 

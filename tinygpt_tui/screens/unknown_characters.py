@@ -17,8 +17,6 @@ def with_known(
     unknown: Callable[[str], set[str]],
     take: Callable[[str], None],
     back: Callable[[], object],
-    *,
-    plain: bool = False,
 ) -> None:
     """`take` a text: at once if the models know all of it, else as a person wants it mended.
 
@@ -40,4 +38,11 @@ def with_known(
         take("".join(instead if c in strange else c for c in text))
 
     question = f"The models do not know {summarize(sorted(strange), 8)}."
-    app.push_screen(Ask(question, choices, title="Unknown characters", plain=plain), answered)
+    app.push_screen(
+        Ask(
+            question,
+            choices,
+            title="Unknown characters",
+        ),
+        answered,
+    )

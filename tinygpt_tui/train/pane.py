@@ -59,7 +59,7 @@ class TrainPane(Container):
 
     def compose(self) -> ComposeResult:
         """The start screen and the view; one of them is hidden."""
-        yield Start(id="start", plain=self.scene.ascii)
+        yield Start(id="start")
         yield self._view
 
     def on_mount(self) -> None:

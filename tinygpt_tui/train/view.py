@@ -154,7 +154,7 @@ def _readout_line(scene: Scene) -> Row:
     """The exact values at the crosshair: raw loss, moving average, last validation loss."""
     parts: list[Span | str] = []
     for name, (step, raw, mean, val) in readout(scene.history, scene.options).items():
-        between = "│" if not scene.ascii else "|"
+        between = "│"
         parts += [Span(f" {between} " if parts else f" step {step:,}  ", "muted")]
         parts += [
             Span(f"{_called(name)} ", f"{name}.bold"),
@@ -206,11 +206,11 @@ def variant_cells(scene: Scene, name: str, variant: VariantHistory) -> list[Span
     """One variant's numbers, in the order of COLUMNS."""
     last, found = variant.last, variant.evaluated
     counts = scene.history.start.models.get(name, {}) if scene.history.start else {}
-    bar = progress(fraction_done(scene, variant), 10, name, ascii=scene.ascii)
+    bar = progress(fraction_done(scene, variant), 10, name)
     texts = (
         _whole(last.step if last else None),
-        numbers.duration(seconds_left(scene, variant), ascii=scene.ascii),
-        numbers.loss(_recent_loss(variant), ascii=scene.ascii),
+        numbers.duration(seconds_left(scene, variant)),
+        numbers.loss(_recent_loss(variant)),
         _digits(found.val_loss if found else None, 4),
         _digits(found.perplexity if found else None, 2),
         _digits(found.bits_per_char if found else None, 3),
@@ -219,9 +219,9 @@ def variant_cells(scene: Scene, name: str, variant: VariantHistory) -> list[Span
         _digits(last.epoch if last else None, 2),
         _digits(last.lr if last else None, 4),
         _digits(last.grad_norm if last else None, 3),
-        numbers.count(variant.tokens_per_second, ascii=scene.ascii),
-        numbers.count(counts.get("params_active"), ascii=scene.ascii),
-        numbers.count(counts.get("params_total"), ascii=scene.ascii),
+        numbers.count(variant.tokens_per_second),
+        numbers.count(counts.get("params_active")),
+        numbers.count(counts.get("params_total")),
     )
     strong = {_VAL - 2}
     cells = [Span(t, "strong" if i in strong else "text") for i, t in enumerate(texts)]
@@ -308,7 +308,7 @@ def bottom(scene: Scene, columns: int, lines: int) -> list[Row]:
     if loads:
         size = min(44, max(24, columns * 3 // 10))
         left = [fit(row(Span(" expert load by layer", "muted")), size)]
-        left += [fit(cells, size) for cells in load_bars(loads[0].load, size, ascii=scene.ascii)]
+        left += [fit(cells, size) for cells in load_bars(loads[0].load, size)]
     rest = columns - (width(left[0]) + 2 if left else 0)
     samples = [(name, v) for name, v in scene.history.variants.items() if v.sample]
     blocks = [left] if left else []

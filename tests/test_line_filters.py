@@ -14,7 +14,7 @@ from textual.widgets import Static
 
 from tests.scenes import make_run
 from tinygpt_tui.app import LabApp
-from tinygpt_tui.textual_patches import CONTROL_CHARACTER_FILTER
+from tinygpt_tui.line_filters import AsciiFilter, ControlCharacterFilter
 
 EVIL = "x\x1b]0;owned\x07\x1b[2Jy\x9b2J\r\n\u202ez\ud800"
 OBEYED = re.compile("[\x00-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
@@ -22,15 +22,22 @@ OBEYED = re.compile("[\x00-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff]
 
 @given(st.text())
 def test_lines_keep_their_width(text: str) -> None:
-    (after,) = CONTROL_CHARACTER_FILTER.apply([Segment(text)], Color(0, 0, 0))
+    (after,) = ControlCharacterFilter().apply([Segment(text)], Color(0, 0, 0))
     assert not OBEYED.search(after.text)
     after.text.encode()
     assert cell_len(after.text) == cell_len(re.sub("[\ud800-\udfff]", "x", text))
 
 
+@given(st.text())
+def test_ascii_lines_keep_their_width(text: str) -> None:
+    (after,) = AsciiFilter().apply([Segment(text)], Color(0, 0, 0))
+    assert after.text.isascii()
+    assert cell_len(after.text) == cell_len(text)
+
+
 def test_clean_lines_are_passed_through() -> None:
     segments = [Segment("a plain line │ ▀▀")]
-    assert CONTROL_CHARACTER_FILTER.apply(segments, Color(0, 0, 0)) is segments
+    assert ControlCharacterFilter().apply(segments, Color(0, 0, 0)) is segments
 
 
 @pytest.mark.parametrize("place", ["toast", "static", "title"])
