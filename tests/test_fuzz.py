@@ -6,8 +6,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tests import fuzzing
-from tests.conftest import TEXT
+from tests.helpers import fuzzing
+from tests.helpers.models import TEXT
 
 
 @pytest.fixture(scope="module")

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).resolve().parent.parent
+from tests.helpers.paths import ROOT
+
 HEAVY = ("torch", "textual", "rich", "plotext")
 TINY = (
     *("--preset", "micro", "--model", "both", "--steps", "2", "--device", "cpu"),

@@ -11,7 +11,8 @@ from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).resolve().parent.parent
+from tests.helpers.paths import ROOT
+
 PACKAGES = ("tinygpt", "tinygpt_tui")
 SUFFIXES = {".py", ".tcss", ".typed"}
 TINY = (

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.conftest import TEXT
-from tests.torture.nursery import Nursery
+from tests.helpers.fork_server import ForkServer
+from tests.helpers.models import TEXT
 
 COUNTED = "count"
 
@@ -32,8 +32,8 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
 
 
 @pytest.fixture
-def nursery(tmp_path: Path) -> Iterator[Nursery]:
+def fork_server(tmp_path: Path) -> Iterator[ForkServer]:
     """Where trainers are started, with a corpus beside them."""
     (tmp_path / "corpus.txt").write_text(TEXT)
-    with Nursery(tmp_path) as found:
+    with ForkServer(tmp_path) as found:
         yield found

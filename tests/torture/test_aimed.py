@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.torture.nursery import Nursery
-from tests.torture.strace import CHANGING, Call, trace
-from tests.torture.test_kills import AGAIN, BEGIN, check, finished, take_up
+from tests.helpers.fork_server import ForkServer
+from tests.helpers.kills import AGAIN, BEGIN, check, finished, take_up
+from tests.helpers.strace import CHANGING, Call, trace
 from tinygpt.run import read_state
 
 SHORT = [*BEGIN, "--steps", "5", "--train.checkpoint-every", "2", "--train.film", "2"]
@@ -19,28 +19,28 @@ SHARDS = 8
 
 
 @pytest.fixture
-def aims(nursery: Nursery, tmp_path: Path) -> list[Call]:
+def aims(fork_server: ForkServer, tmp_path: Path) -> list[Call]:
     """Every call of an undisturbed run that changes its directory; the run becomes the
     reference."""
-    status, found = trace(nursery, SHORT, "-e", "trace=" + ",".join(CHANGING))
-    assert status == 0, nursery.said()
+    status, found = trace(fork_server, SHORT, "-e", "trace=" + ",".join(CHANGING))
+    assert status == 0, fork_server.said()
     (tmp_path / "runs").rename(tmp_path / "reference")
     return [call for call in found if call.changes(FOLDER)]
 
 
-def go_on(nursery: Nursery, run: Path) -> None:
+def go_on(fork_server: ForkServer, run: Path) -> None:
     """Until its end."""
     while not run.is_dir() or read_state(run).state != "done":
         words = take_up(run)
         words = [*AGAIN, "--out", "runs"] if words is AGAIN else SHORT
-        status, _ = nursery.train(*words)
-        assert status == 0, nursery.said()
+        status, _ = fork_server.train(*words)
+        assert status == 0, fork_server.said()
 
 
 @pytest.mark.parametrize("shard", range(SHARDS))
 @pytest.mark.parametrize("fault", ["signal=KILL", "error=ENOSPC", "error=EIO"])
 def test_at_every_call(
-    nursery: Nursery,
+    fork_server: ForkServer,
     tmp_path: Path,
     aims: list[Call],
     *,
@@ -56,16 +56,16 @@ def test_at_every_call(
         tried += 1
         where = f"{call.name} number {call.nth}: {call.text}"
         inject = f"inject={call.name}:{fault}:when={call.nth}"
-        status, _ = trace(nursery, SHORT, "-e", f"trace={call.name}", "-e", inject)
+        status, _ = trace(fork_server, SHORT, "-e", f"trace={call.name}", "-e", inject)
         hit += status != 0 or fault == "error=ENOSPC"
-        said = nursery.said()
+        said = fork_server.said()
         assert "Traceback" not in said, (where, said)
         if fault == "signal=KILL":
             assert status in (-9, 0), (where, said)
         elif fault == "error=ENOSPC" and run.exists() and "step" in said:
             assert status == 0, (where, said)
         check(run, also=("failed",))
-        go_on(nursery, run)
+        go_on(fork_server, run)
         finished(run, reference)
         shutil.rmtree(run.parent)
     assert hit
@@ -73,11 +73,11 @@ def test_at_every_call(
 
 
 def test_what_is_reported_is_on_the_disk(
-    nursery: Nursery, tmp_path: Path, record_property: Callable[[str, object], None]
+    fork_server: ForkServer, tmp_path: Path, record_property: Callable[[str, object], None]
 ) -> None:
     """A power cut after the record of a checkpoint: by then its bytes, its entries in folders, and
     those of the folders above are forced to the disk; the record follows at once."""
-    status, found = trace(nursery, SHORT, "-e", "trace=" + ",".join(CHANGING))
+    status, found = trace(fork_server, SHORT, "-e", "trace=" + ",".join(CHANGING))
     assert status == 0
     disk = Disk(tmp_path)
     reported = 0

@@ -12,14 +12,15 @@ from pathlib import Path
 
 import pytest
 
-from tests.conftest import TEXT
-from tests.exactness import exact
-from tests.terminals import APP, Terminal, environment, find
-from tests.torture.nursery import ROOT, Nursery
-from tests.torture.strace import trace
-from tests.torture.test_kills import AGAIN, BEGIN, check, finished
-from tests.waiting import until
-from tinygpt.run import MetricsReader, TrainRecord, read_state
+from tests.helpers.exactness import exact
+from tests.helpers.fork_server import ForkServer
+from tests.helpers.kills import AGAIN, BEGIN, check, finished, steps
+from tests.helpers.models import TEXT
+from tests.helpers.paths import ROOT
+from tests.helpers.strace import trace
+from tests.helpers.terminals import APP, Terminal, environment, find
+from tests.helpers.waiting import until
+from tinygpt.run import MetricsReader, read_state
 
 LONG = [*BEGIN, "--steps", "241", "--out", "runs"]
 
@@ -62,11 +63,6 @@ def trainer(disk: Path) -> Iterator[Callable[..., "subprocess.Popen[str]"]]:
         process.wait()
         if process.stderr:
             process.stderr.close()
-
-
-def steps(run: Path) -> int:
-    """How many were recorded."""
-    return sum(isinstance(r, TrainRecord) for r in MetricsReader(run).read())
 
 
 def moved(run: Path, beyond: int, process: "subprocess.Popen[str]") -> bool:
@@ -160,22 +156,22 @@ def check_whole(run: Path) -> None:
     assert reader.skipped == 0
 
 
-def test_a_disk_that_becomes_read_only(nursery: Nursery, tmp_path: Path) -> None:
+def test_a_disk_that_becomes_read_only(fork_server: ForkServer, tmp_path: Path) -> None:
     """From the thirtieth write or the twentieth file on, nothing more is taken."""
     words = [*BEGIN, "--steps", "41", "--out", "runs"]
-    assert nursery.train(*words)[0] == 0
+    assert fork_server.train(*words)[0] == 0
     (tmp_path / "runs").rename(tmp_path / "reference")
     run = tmp_path / "runs" / "run"
     for call, first in (("write", 60), ("fsync", 40), ("rename", 8), ("mkdir", 8)):
         refuse = ["-e", f"trace={call}", "-e", f"inject={call}:error=EROFS:when={first}+"]
-        status, _ = trace(nursery, words, *refuse)
-        said = nursery.said()
+        status, _ = trace(fork_server, words, *refuse)
+        said = fork_server.said()
         if call != "write":  # else not even stderr is written
             assert "Read-only file system" in said, call
         assert "Traceback" not in said
         assert status == 1, (call, said)
         check(run, also=("failed",))
-        assert nursery.train(*AGAIN, "--out", "runs")[0] == 0, nursery.said()
+        assert fork_server.train(*AGAIN, "--out", "runs")[0] == 0, fork_server.said()
         finished(run, tmp_path / "reference" / "run")
         shutil.rmtree(run.parent)
 
@@ -204,22 +200,22 @@ def test_a_directory_that_is_deleted(
         terminal.kill()
 
 
-def test_a_disk_that_is_slow(nursery: Nursery, tmp_path: Path) -> None:
+def test_a_disk_that_is_slow(fork_server: ForkServer, tmp_path: Path) -> None:
     """Each fsync takes a tenth of a second more."""
     short = [*BEGIN, "--steps", "7", "--out", "runs"]
-    assert nursery.train(*short)[0] == 0
+    assert fork_server.train(*short)[0] == 0
     (tmp_path / "runs").rename(tmp_path / "reference")
     delay = ["-e", "trace=fsync", "-e", "inject=fsync:delay_enter=100000"]
-    status, found = trace(nursery, short, *delay)
+    status, found = trace(fork_server, short, *delay)
     assert status == 0
     assert len(found) > 20
     finished(tmp_path / "runs" / "run", tmp_path / "reference" / "run")
 
 
-def test_twenty_viewers(nursery: Nursery, tmp_path: Path) -> None:
+def test_twenty_viewers(fork_server: ForkServer, tmp_path: Path) -> None:
     """They all read the same, and the training ends as without them."""
     words = [*BEGIN, "--steps", "101", "--out", "runs"]
-    assert nursery.train(*words)[0] == 0
+    assert fork_server.train(*words)[0] == 0
     (tmp_path / "runs").rename(tmp_path / "reference")
     run = tmp_path / "runs" / "run"
     viewers = [
@@ -231,7 +227,7 @@ def test_twenty_viewers(nursery: Nursery, tmp_path: Path) -> None:
         )
         for _ in range(20)
     ]
-    assert nursery.train(*words)[0] == 0
+    assert fork_server.train(*words)[0] == 0
     counts = {viewer.communicate()[0] for viewer in viewers}
     assert counts == {f"{len(MetricsReader(run).read())} done\n"}
     finished(run, tmp_path / "reference" / "run")

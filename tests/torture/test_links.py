@@ -15,11 +15,11 @@ from pathlib import Path
 import psutil  # type: ignore[import-untyped,unused-ignore]
 import pytest
 
-from tests.conftest import TEXT
-from tests.terminals import APP, environment, find, ssh_server
-from tests.test_trainer import SHAPE, command
-from tests.torture.test_disks import steps
-from tests.waiting import PATIENCE, until
+from tests.helpers.kills import steps
+from tests.helpers.models import TEXT
+from tests.helpers.terminals import APP, environment, find, ssh_server
+from tests.helpers.trainer import SHAPE, command
+from tests.helpers.waiting import PATIENCE, until
 from tinygpt.run import read_state
 
 

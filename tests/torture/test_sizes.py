@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.scenes import make_run, records
+from tests.helpers.scenes import make_run, records
 from tinygpt_tui.app import TABS, LabApp
 
 SMALLEST, LARGEST = (20, 5), (400, 120)

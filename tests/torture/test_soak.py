@@ -9,11 +9,11 @@ from pathlib import Path
 import psutil  # type: ignore[import-untyped,unused-ignore]
 import pytest
 
-from tests.scenes import make_run
-from tests.terminals import APP, Terminal, app_in, environment
-from tests.test_history import started
-from tests.torture.nursery import ROOT
-from tests.torture.test_kills import BEGIN
+from tests.helpers.kills import BEGIN
+from tests.helpers.paths import ROOT
+from tests.helpers.records import started
+from tests.helpers.scenes import make_run
+from tests.helpers.terminals import APP, Terminal, app_in, environment
 
 RECORDS, PIECE = 1_000_000, 20_000
 

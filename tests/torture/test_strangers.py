@@ -7,8 +7,8 @@ import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
-from tests import fuzzing
-from tests.conftest import TEXT
+from tests.helpers import fuzzing
+from tests.helpers.models import TEXT
 
 CASES, SHARDS = 20_800, 16
 

@@ -1,0 +1,112 @@
+"""Counts of routing, against counting one by one."""
+
+import math
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+
+from tests.helpers.models import tiny
+from tinygpt.analysis import routing
+from tinygpt.analysis.inspection import inspect_tokens
+from tinygpt.config import MoEConfig
+from tinygpt.training.evaluation import RoutingTally
+
+L, T, E, V = 3, 29, 5, 13
+RANDOM = np.random.default_rng(1)
+IDS = RANDOM.integers(V, size=T)
+ONE = RANDOM.integers(E, size=(L, T))
+TWO = np.stack([RANDOM.permuted(np.arange(E)) for _ in range(L * T)])[:, :2].reshape(L, T, 2)
+
+
+@pytest.mark.parametrize("choice", [ONE, TWO], ids=["one", "two"])
+def test_reads_and_pairs_are_counted(choice: NDArray[np.int64]) -> None:
+    several = choice.reshape(L, T, -1)
+    reads = np.zeros((L, E, V), int)
+    pairs = np.zeros((L - 1, E, E), int)
+    for t in range(T):
+        for layer in range(L):
+            for a in several[layer, t]:
+                reads[layer, a, IDS[t]] += 1
+                for b in several[layer + 1, t] if layer + 1 < L else ():
+                    pairs[layer, a, b] += 1
+    found = routing.reads(choice, IDS, E, V)
+    assert found.dtype == np.int64
+    assert found.tolist() == reads.tolist()
+    assert routing.pairs(choice, E).tolist() == pairs.tolist()
+
+
+def test_one_layer_has_no_pairs() -> None:
+    assert routing.pairs(ONE[:1], E).shape == (0, E, E)
+
+
+def test_agreement_is_a_share_a_layer() -> None:
+    other = ONE.copy()
+    other[1, :7] = (other[1, :7] + 1) % E
+    assert routing.agreement(ONE, other).tolist() == [1.0, 1 - 7 / T, 1.0]
+
+
+@given(st.lists(st.characters(), unique=True, min_size=1))
+def test_classes_are_a_partition(vocabulary: list[str]) -> None:
+    found = routing.classes(vocabulary)
+    assert tuple(found) == routing.CLASSES
+    assert sorted(np.concatenate(list(found.values()))) == list(range(len(vocabulary)))
+
+
+def test_classes_of_characters() -> None:
+    vocabulary = [*list("\n !Aaez09Éé\t"), "the"]
+    found = routing.classes(vocabulary)
+    assert {name: [vocabulary[i] for i in ids] for name, ids in found.items()} == {
+        "vowel": ["a", "e"],
+        "consonant": ["z"],
+        "capital": ["A"],
+        "digit": ["0", "9"],
+        "space": [" "],
+        "newline": ["\n"],
+        "punctuation": ["!"],
+        "other": ["É", "é", "\t", "the"],
+    }
+
+
+def test_lift_compares_with_all_tokens() -> None:
+    counts = np.array([[[6, 2, 0], [2, 6, 0], [0, 0, 0]]])
+    found = routing.lift(counts)
+    np.testing.assert_allclose(found[0, :2, :2], [[1.5, 0.5], [0.5, 1.5]])
+    assert np.isnan(found[0, 2]).all()
+    assert np.isnan(found[0, :, 2]).all()
+    joined = routing.by_class(counts, {"ab": np.array([0, 1]), "b": np.array([1])})
+    assert joined.tolist() == [[[8, 2], [8, 6], [0, 0]]]
+
+
+def test_numbers_of_a_layer_are_the_trainings() -> None:
+    model = tiny(moe=MoEConfig(experts=E, top_k=2))
+    ids = IDS[:11]
+    found = inspect_tokens(model, ids.tolist())
+    tally = RoutingTally()
+    tally.add(model.run(torch.as_tensor(ids)[None]).routing)
+    wanted = tally.statistics()
+    assert found.choice is not None
+    counts = routing.reads(found.choice.numpy(), ids, E, V)
+    np.testing.assert_allclose(routing.load(counts), wanted.load)
+    np.testing.assert_allclose(routing.load_entropy(counts), wanted.entropy)
+    np.testing.assert_allclose(routing.worst_over_mean(counts), wanted.worst_over_mean)
+    assert routing.dead(counts).tolist() == wanted.dead
+
+
+def test_dead_experts_and_even_ones() -> None:
+    even = np.ones((1, E, V), np.int64)
+    assert routing.load_entropy(even)[0] == pytest.approx(math.log(E))
+    assert routing.worst_over_mean(even)[0] == pytest.approx(1)
+    alone = even * np.eye(E, dtype=np.int64)[0][:, None]
+    assert (routing.load_entropy(alone)[0], routing.worst_over_mean(alone)[0]) == (0, E)
+    assert routing.dead(alone).tolist() == [E - 1]
+
+
+def test_counting_takes_no_torch() -> None:
+    script = "import sys, tinygpt.analysis.routing; sys.exit('torch' in sys.modules)"
+    subprocess.run([sys.executable, "-c", script], check=True)

@@ -1,0 +1,53 @@
+"""`NumpyDecoder` is held to `GPT.run`."""
+
+import torch
+
+from tests.helpers.models import tiny
+from tests.helpers.readers import MODELS, both
+from tinygpt.config import MoEConfig
+from tinygpt.generation.numpy_decoder import NumpyDecoder, suits
+from tinygpt.model.kv_cache import Cache
+from tinygpt.model.moe import MoE
+
+
+@MODELS
+def test_equals_the_whole_model_within_the_context_and_past_it(moe: MoEConfig | None) -> None:
+    model = tiny(moe=moe).eval()
+    made = torch.randint(13, (37,), generator=torch.Generator().manual_seed(3)).tolist()
+    both(
+        NumpyDecoder(model), model, made[:7], made[7:]
+    )  # the context is 11: the window slides and its buffer turns
+    both(NumpyDecoder(model), model, made[:1], made[1:])
+
+
+def test_the_selection_bias_chooses_but_does_not_weigh() -> None:
+    model = tiny(moe=MoEConfig(experts=5, top_k=1)).eval()
+    for block in model.blocks:
+        assert isinstance(block.feed, MoE)
+        block.feed.router.bias[3] = 2.0
+    both(NumpyDecoder(model), model, [1, 2, 3], [4, 5, 6])
+
+
+def test_starts_an_empty_cache() -> None:
+    model = tiny().eval()
+    with torch.inference_mode():
+        logits, experts = NumpyDecoder(model).read(5, Cache(model.config))
+        torch.testing.assert_close(logits, model(torch.tensor([[5]]))[0, 0], atol=1e-5, rtol=1e-5)
+    assert experts == ()
+
+
+def test_keeps_the_weights_of_when_it_was_made() -> None:
+    model = tiny(moe=MoEConfig(experts=5, top_k=1)).eval()
+    with torch.inference_mode():
+        expected = model(torch.tensor([[5]]))[0, 0]
+    reader = NumpyDecoder(model)
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.mul_(1.1)
+    logits, _ = reader.read(5, Cache(model.config))
+    torch.testing.assert_close(logits, expected, atol=1e-5, rtol=1e-5)
+
+
+def test_is_for_fp32() -> None:
+    assert suits(tiny())
+    assert not suits(tiny().bfloat16())

@@ -1,0 +1,196 @@
+"""The Transformer: shapes, causality, positions, and two paths to one answer."""
+
+import math
+
+import pytest
+import torch
+from torch import Tensor
+
+from tests.helpers.models import tiny
+from tinygpt.analysis.inspection import inspect_tokens
+from tinygpt.config import ModelConfig, MoEConfig
+from tinygpt.errors import TinyGPTError
+from tinygpt.model.gpt import GPT, attend, attention_weights, rotate
+from tinygpt.model.kv_cache import Cache, LayerCache
+
+MOES = pytest.mark.parametrize("moe", [None, MoEConfig(), MoEConfig(experts=5, top_k=2)])
+
+
+def ids(batch: int = 2, time: int = 11, seed: int = 5) -> Tensor:
+    return torch.randint(13, (batch, time), generator=torch.Generator().manual_seed(seed))
+
+
+@MOES
+def test_shapes_and_counts(moe: MoEConfig | None) -> None:
+    model = tiny(moe=moe)
+    assert model(ids(2, 7)).shape == (2, 7, 13)
+    assert model.parameter_counts() == model.config.parameters()
+
+
+def test_counts_by_hand() -> None:
+    """2 layers, width 4, vocabulary 5: attention 4 x 16, feed-forward 2 x 4 x 16, two norms; three
+    taps."""
+    dense = GPT(ModelConfig(layers=2, heads=2, width=4, vocab_size=5, context=3))
+    assert dense.parameter_counts() == (2 * (64 + 128 + 8) + 2 * 20 + 4 + 12,) * 2
+    moe = GPT(dense.config.__class__(layers=2, heads=2, width=4, vocab_size=5, moe=MoEConfig()))
+    assert moe.parameter_counts() == (
+        2 * (64 + 4 * 128 + 16 + 8) + 2 * 20 + 4 + 12,
+        2 * (64 + 128 + 16 + 8) + 2 * 20 + 4 + 12,
+    )
+
+
+@MOES
+def test_a_token_changes_nothing_before_it(moe: MoEConfig | None) -> None:
+    model, x = tiny(moe=moe).eval(), ids()
+    y = x.clone()
+    y[:, 6] = (y[:, 6] + 1) % 13
+    before, after = model(x), model(y)
+    torch.testing.assert_close(before[:, :6], after[:, :6], atol=1e-6, rtol=0)
+    assert ((before[:, 6:] - after[:, 6:]).abs().amax(-1) > 1e-4).all()
+
+
+@MOES
+def test_explicit_attention_equals_fused(moe: MoEConfig | None) -> None:
+    model, x = tiny(moe=moe).eval(), ids()
+    trace = model.run(x, explicit=True)
+    torch.testing.assert_close(trace.logits, model(x), atol=1e-5, rtol=0)
+    assert [w.shape for w in trace.attention] == [(2, 2, 11, 11)] * 3
+    for weights in trace.attention:
+        torch.testing.assert_close(weights.sum(-1), torch.ones(2, 2, 11))
+        assert not weights.triu(1).any()
+
+
+@MOES
+def test_cached_equals_uncached(moe: MoEConfig | None) -> None:
+    model, x = tiny(moe=moe).eval(), ids()
+    cache = Cache(model.config)
+    pieces = [model.run(part, cache).logits for part in x.split([3, 1, 2, 1, 4], dim=1)]
+    torch.testing.assert_close(torch.cat(pieces, 1), model(x), atol=1e-5, rtol=0)
+
+
+def test_past_the_context_the_window_slides() -> None:
+    """One layer sees exactly the last 11 tokens, wherever they lie, at any speed of arrival."""
+    model = tiny(layers=1, conv_size=1).eval()
+    text = ids(1, 40)
+    one, many = Cache(model.config), Cache(model.config)
+    single = torch.cat([model.run(text[:, i : i + 1], one).logits for i in range(40)], 1)
+    chunks = torch.cat([model.run(part, many).logits for part in text.split(7, dim=1)], 1)
+    torch.testing.assert_close(single, chunks, atol=1e-5, rtol=0)
+    for end in (11, 23, 40):
+        full = model(text[:, end - 11 : end])
+        torch.testing.assert_close(single[:, end - 1], full[:, -1], atol=1e-5, rtol=0)
+
+
+@pytest.mark.parametrize("size", [1, 2, 5])
+def test_short_convolution_against_a_loop(size: int) -> None:
+    model, text = tiny(conv_size=size), ids(3, 7)
+    found = model.conv(model.embed, text, None)
+    taps = [] if model.conv.taps is None else list(model.conv.taps)
+    for row, line in zip(found, text, strict=True):
+        for t, mixed in enumerate(row):
+            wanted = model.embed(line[t])
+            for before, tap in enumerate(taps[:t], 1):
+                wanted = wanted + tap * model.embed(line[t - before])
+            torch.testing.assert_close(mixed, wanted)
+
+
+@pytest.mark.parametrize("sizes", [[1] * 7, [2, 1, 4], [5, 2], [7]])
+def test_short_convolution_goes_on_behind_a_cache(sizes: list[int]) -> None:
+    model, text = tiny(conv_size=4), ids(2, 7)
+    cache, found = Cache(model.config), []
+    for part in text.split(sizes, 1):
+        found.append(model.conv(model.embed, part, cache))
+        cache.position += part.shape[1]
+    torch.testing.assert_close(torch.cat(found, 1), model.conv(model.embed, text, None))
+
+
+def test_layer_cache_keeps_the_window_in_order() -> None:
+    cache = LayerCache(ModelConfig(context=5))
+    seen: list[float] = []
+    for size in (3, 1, 5, 1, 1, 4, 2, 1, 1, 1, 5):
+        new = torch.arange(len(seen), len(seen) + size).float()
+        seen += new.tolist()
+        keys, values = cache.extend(new.view(1, 1, -1, 1), -new.view(1, 1, -1, 1))
+        wanted = seen[-(5 + size - 1) :]
+        assert keys.flatten().tolist() == wanted
+        assert values.flatten().tolist() == [-v for v in wanted]
+
+
+def test_rotation_depends_on_the_distance_alone() -> None:
+    model = tiny()
+    query, key = torch.randn(2, 1, 1, 1, 1, 6).unbind(0)
+    near = rotate(query, model.rotary(3, 1)) * rotate(key, model.rotary(1, 1))
+    far = rotate(query, model.rotary(1003, 1)) * rotate(key, model.rotary(1001, 1))
+    torch.testing.assert_close(near.sum(), far.sum(), atol=1e-4, rtol=1e-4)
+
+
+def test_rotation_by_complex_and_by_real_numbers() -> None:
+    x, rope = torch.randn(2, 7, 2, 3, 6), tiny().rotary(4, 7)
+    real = rotate(x.double(), rope).float()
+    torch.testing.assert_close(rotate(x, rope), real, atol=1e-6, rtol=1e-6)
+
+
+def test_attention_weights_against_a_loop() -> None:
+    query, key = torch.randn(1, 2, 3, 6), torch.randn(1, 2, 7, 6)
+    weights = attention_weights(query, key, window=4)
+    for head in range(2):
+        for t in range(3):
+            own = t + 4
+            keys = range(own - 3, own + 1)
+            scores = [float(query[0, head, t] @ key[0, head, s]) / math.sqrt(6) for s in keys]
+            total = sum(math.exp(s) for s in scores)
+            wanted = [0.0] * 7
+            for s, score in zip(keys, scores, strict=True):
+                wanted[s] = math.exp(score) / total
+            torch.testing.assert_close(weights[0, head, t], torch.tensor(wanted))
+    value = torch.randn(1, 2, 7, 6)
+    torch.testing.assert_close(attend(query, key, value, 4), weights @ value)
+
+
+@pytest.mark.parametrize(("new", "total", "window"), [(7, 7, 7), (3, 7, 4), (5, 519, 519)])
+def test_attention_in_bf16(new: int, total: int, window: int) -> None:
+    query, key, value = (torch.randn(2, 3, n, 6).bfloat16() for n in (new, total, total))
+    found = attend(query, key, value, window)
+    wanted = attention_weights(query, key, window) @ value.float()
+    assert (found.float() - wanted).norm() < 0.02 * wanted.norm()
+
+
+def test_too_many_tokens() -> None:
+    with pytest.raises(TinyGPTError, match="12 tokens are more than the model's context of 11"):
+        tiny()(ids(1, 12))
+
+
+def test_untrained_model_knows_nothing() -> None:
+    model = GPT(ModelConfig(vocab_size=13, layers=2))
+    assert model(ids()).softmax(-1).log().std() < 0.3
+
+
+def test_dropout_only_while_training() -> None:
+    model = tiny(dropout=0.5)
+    assert not torch.equal(model(ids()), model(ids()))
+    model.eval()
+    assert torch.equal(model(ids()), model(ids()))
+
+
+@MOES
+def test_inspection(moe: MoEConfig | None) -> None:
+    model, x = tiny(moe=moe), ids(1, 7)[0]
+    found = inspect_tokens(model, x)
+    assert model.training
+    assert found.attention.shape == (3, 2, 7, 7)
+    torch.testing.assert_close(found.logits, model.eval()(x[None])[0], atol=1e-5, rtol=0)
+    if moe is None:
+        assert found.router is None
+        assert found.choice is None
+    else:
+        assert found.router is not None
+        assert found.choice is not None
+        assert found.router.shape == (3, 7, moe.experts)
+        assert found.choice.shape == (3, 7, moe.top_k)
+        assert torch.equal(found.router.topk(moe.top_k).indices, found.choice)
+
+
+@pytest.mark.parametrize("wrong", [[], [1] * 12])
+def test_inspection_of_too_little_or_too_much(wrong: list[int]) -> None:
+    with pytest.raises(TinyGPTError):
+        inspect_tokens(tiny(), wrong)

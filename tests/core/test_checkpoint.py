@@ -1,0 +1,195 @@
+"""Checkpoints: whole or not at all, read back exactly, pruned to a film."""
+
+import itertools
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tests.helpers.checkpoints import TOKENIZER, snapshot
+from tests.helpers.models import tiny
+from tinygpt import checkpoint, load
+from tinygpt.config import MoEConfig
+from tinygpt.data.tokenizer import CharTokenizer, save_tokenizer
+from tinygpt.errors import CheckpointError
+from tinygpt.retention import film_due, prune, thin_out
+from tinygpt.run import checkpoint_dir, list_steps
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> Path:
+    save_tokenizer(TOKENIZER, tmp_path / "tokenizer.json")
+    return tmp_path
+
+
+def test_what_was_saved_is_restored(run: Path) -> None:
+    saved = snapshot("moe")
+    found = checkpoint.restore(checkpoint.save(run, saved))
+    for before, after in ((saved.weights, found.weights), (saved.training, found.training)):
+        assert before.keys() == after.keys()
+        assert all(torch.equal(before[key], after[key]) for key in before)
+    assert (found.config, found.progress, found.tokens) == (saved.config, saved.progress, 77)
+
+
+def test_a_checkpoint_holds_three_files(run: Path) -> None:
+    folder = checkpoint.save(run, snapshot())
+    assert folder == run / "dense" / "step-00000007"
+    assert sorted(path.name for path in folder.iterdir()) == [
+        "meta.json",
+        "model.safetensors",
+        "training.safetensors",
+    ]
+    assert [path.name for path in (run / "dense").iterdir()] == ["step-00000007"]
+
+
+def test_load_by_step_variant_and_run(run: Path) -> None:
+    checkpoint.save(run, snapshot(step=3, loss=1.2))
+    checkpoint.save(run, snapshot(step=5, loss=1.7))
+    checkpoint.save(run, snapshot("moe", step=5, loss=1.6))
+    assert (load(run / "dense" / "step-00000003").step, load(run / "dense").step) == (3, 5)
+    found = load(run)
+    assert (found.variant, found.step, found.val_loss) == ("moe", 5, 1.6)
+    assert found.tokenizer == TOKENIZER
+    assert not found.model.training
+    ids = torch.tensor([[1, 2, 3]])
+    assert torch.equal(found.model(ids), tiny(moe=MoEConfig(), seed=5).eval()(ids))
+
+
+def test_the_first_models_had_no_convolution(run: Path) -> None:
+    model = tiny(conv_size=1)
+    weights = model.state_dict()
+    path = checkpoint.save(run, replace(snapshot(), config=model.config, weights=weights))
+    meta = json.loads((path / "meta.json").read_text())
+    del meta["model"]["conv_size"]
+    (path / "meta.json").write_text(json.dumps(meta))
+    ids = torch.tensor([[3, 1, 4, 1, 5]])
+    assert torch.equal(load(path).model(ids), model.eval()(ids))
+
+
+def test_load_where_nothing_is(run: Path) -> None:
+    with pytest.raises(CheckpointError, match="does not exist"):
+        load(run / "nowhere")
+    with pytest.raises(CheckpointError, match="has no checkpoint yet"):
+        load(run)
+    with pytest.raises(CheckpointError, match=r"meta\.json"):
+        load(run / "dense" / "step-00000003")
+
+
+@pytest.mark.parametrize("name", ["model.safetensors", "training.safetensors", "meta.json"])
+@pytest.mark.parametrize("damage", ["cut", "flip", "delete", "empty"])
+def test_damage_is_found_and_the_one_before_is_taken(run: Path, name: str, damage: str) -> None:
+    checkpoint.save(run, snapshot(step=3))
+    file = checkpoint.save(run, snapshot(step=5)) / name
+    data = file.read_bytes()
+    middle = len(data) // 2
+    match damage:
+        case "delete":
+            file.unlink()
+        case "cut":
+            file.write_bytes(data[:middle])
+        case "empty":
+            file.write_bytes(b"")
+        case "flip" if name == "meta.json":
+            file.write_bytes(data.replace(b'"sha256": "', b'"sha256": "0'))
+        case "flip":
+            file.write_bytes(data[:middle] + bytes([data[middle] ^ 1]) + data[middle + 1 :])
+    found, problems = checkpoint.newest_resumable(run, "dense")
+    assert found.step == 3
+    assert len(problems) == 1
+    assert "step-00000005" in problems[0]
+
+
+def test_nothing_left_to_resume(run: Path) -> None:
+    with pytest.raises(CheckpointError, match="has no checkpoint to resume from"):
+        checkpoint.newest_resumable(run, "dense")
+    (checkpoint.save(run, snapshot()) / "training.safetensors").unlink()
+    with pytest.raises(CheckpointError, match=r"training\.safetensors"):
+        checkpoint.newest_resumable(run, "dense")
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"format": 2},
+        {"format": None},
+        {"step": "7"},
+        {"tokens": True},
+        {"val_loss": "low"},
+        {"model": {"layers": "many"}},
+        {"model": {"colour": 3}},
+        {"files": []},
+        {"progress": None},
+    ],
+)
+def test_strange_description(run: Path, change: dict[str, object]) -> None:
+    file = checkpoint.save(run, snapshot()) / "meta.json"
+    file.write_text(json.dumps({**json.loads(file.read_text()), **change}))
+    with pytest.raises(CheckpointError, match=r"meta\.json"):
+        load(run)
+
+
+def test_weights_of_another_shape(run: Path) -> None:
+    file = checkpoint.save(run, snapshot()) / "meta.json"
+    meta = json.loads(file.read_text())
+    meta["model"]["layers"] = 2
+    file.write_text(json.dumps(meta))
+    with pytest.raises(CheckpointError, match="does not fit the model"):
+        load(run)
+
+
+def test_tokenizer_of_another_run(run: Path) -> None:
+    checkpoint.save(run, snapshot())
+    save_tokenizer(CharTokenizer.train("abc"), run / "tokenizer.json")
+    with pytest.raises(CheckpointError, match="13 tokens"):
+        load(run)
+
+
+def test_a_pickle_is_not_loaded(run: Path) -> None:
+    folder = checkpoint.save(run, snapshot())
+    torch.save(dict(snapshot().weights), folder / "model.safetensors")
+    with pytest.raises(CheckpointError, match="not what was written"):
+        load(run)
+
+
+def test_prune_keeps_newest_best_and_a_film(run: Path) -> None:
+    for step in range(0, 40, 2):
+        checkpoint.save(run, snapshot(step=step))
+        prune(run, "dense", film=5, best=14)
+    steps = list_steps(run, "dense")
+    assert steps[0] == 0
+    assert steps[-1] == 38
+    assert 14 in steps
+    assert len(steps) == 6
+    resumable = [
+        step
+        for step in steps
+        if (checkpoint_dir(run, "dense", step) / "training.safetensors").exists()
+    ]
+    assert resumable == steps[-3:]
+    assert all(load(checkpoint_dir(run, "dense", s)).step == s for s in steps)
+
+
+@given(st.sets(st.integers(0, 10**7), min_size=1, max_size=60), st.integers(0, 30), st.data())
+def test_thin_out(steps: set[int], film: int, data: st.DataObject) -> None:
+    always = data.draw(st.sets(st.sampled_from(sorted(steps)), max_size=2))
+    dropped = thin_out(steps, film, always)
+    kept = steps - set(dropped)
+    assert {min(steps), max(steps)} | always <= kept
+    assert len(kept - always) <= max(film, 2)
+    if len(steps) <= film:
+        assert not dropped
+
+
+def test_a_film_is_evenly_spaced_in_the_logarithm() -> None:
+    kept: list[int] = []
+    for step in range(20_001):
+        if film_due(step, 20) or step % 250 == 0:
+            kept = [s for s in [*kept, step] if s not in thin_out([*kept, step], 20)]
+    ratios = [(b + 1) / (a + 1) for a, b in itertools.pairwise(kept)]
+    assert len(kept) == 20
+    assert max(ratios) < 3
+    assert kept[:3] == [0, 1, 2]

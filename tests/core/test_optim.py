@@ -1,0 +1,133 @@
+"""Muon, the schedule, and which parameter goes where."""
+
+import pytest
+import torch
+
+from tests.helpers.models import tiny
+from tinygpt.config import MoEConfig, OptimConfig
+from tinygpt.optim import ROUNDS, Muon, make_optimizers, orthogonalize, schedule, split_parameters
+
+
+@pytest.mark.parametrize("shape", [(3, 7, 13), (2, 13, 7), (5, 11, 11)])
+def test_orthogonalize_levels_singular_values(shape: tuple[int, ...]) -> None:
+    torch.manual_seed(0)
+    matrices = torch.randn(shape)
+    u, _, vt = torch.linalg.svd(matrices, full_matrices=False)
+    found = orthogonalize(matrices)
+    values = torch.linalg.svdvals(found)
+    assert 0.5 < values.min() < values.max() < 1.3
+    # The same directions: in the basis of the original it is diagonal.
+    inner = u.mT @ found @ vt.mT
+    torch.testing.assert_close(
+        inner, torch.diag_embed(inner.diagonal(dim1=-2, dim2=-1)), atol=1e-4, rtol=0
+    )
+
+
+def test_rounds_take_every_singular_value_near_one() -> None:
+    values = torch.linspace(0.01, 1, 10_007, dtype=torch.float64)
+    for a, b, c in ROUNDS:
+        values = a * values + b * values**3 + c * values**5
+    assert 0.725 < values.min() < values.max() < 1.275
+
+
+def test_a_gradient_of_zero_stays_zero() -> None:
+    assert not orthogonalize(torch.zeros(2, 5, 7)).any()
+
+
+def test_gram_iteration_equals_the_usual_one() -> None:
+    torch.manual_seed(0)
+    x = torch.randn(3, 7, 29, dtype=torch.float64)
+    wanted = x / x.norm(dim=(-2, -1), keepdim=True)
+    for a, b, c in ROUNDS:
+        gram = wanted @ wanted.mT
+        wanted = a * wanted + (b * gram + c * gram @ gram) @ wanted
+    torch.testing.assert_close(orthogonalize(x), wanted, atol=1e-5, rtol=1e-5)
+
+
+def test_stacked_matrices_are_updated_as_if_alone() -> None:
+    torch.manual_seed(0)
+    start, grad = torch.randn(3, 5, 7), torch.randn(3, 5, 7)
+    stacked = torch.nn.Parameter(start.clone())
+    apart = [torch.nn.Parameter(m.clone()) for m in start]
+    for parameters, gradients in (([stacked], [grad]), (apart, list(grad))):
+        optimizer = Muon(parameters, lr=0.1, weight_decay=0.3)
+        for _ in range(3):
+            for parameter, gradient in zip(parameters, gradients, strict=True):
+                parameter.grad = gradient.clone()
+            optimizer.step()
+    torch.testing.assert_close(stacked.data, torch.stack([p.data for p in apart]))
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_bf16_levels_singular_values_as_well(dtype: torch.dtype) -> None:
+    torch.manual_seed(0)
+    found = orthogonalize(torch.randn(3, 37, 101).to(dtype))
+    assert found.dtype == dtype
+    values = torch.linalg.svdvals(found.float())
+    assert 0.7 < values.min() < values.max() < 1.35
+
+
+def test_matrices_updated_together_are_as_each_alone() -> None:
+    torch.manual_seed(0)
+    shapes = [(5, 7), (3, 5, 7), (7, 5), (5, 7), (2, 7, 5)]
+    start = [torch.randn(shape) for shape in shapes]
+
+    def updated(*some: torch.Tensor) -> list[torch.nn.Parameter]:
+        parameters = [torch.nn.Parameter(x.clone()) for x in some]
+        for parameter in parameters:
+            parameter.grad = parameter.data.sin()
+        Muon(parameters, lr=0.1, weight_decay=0.3).step()
+        return parameters
+
+    for together, before in zip(updated(*start), start, strict=True):
+        torch.testing.assert_close(together, updated(before)[0])
+
+
+def test_muon_against_a_hand_written_step() -> None:
+    torch.manual_seed(0)
+    start, grad = torch.randn(7, 5), torch.randn(7, 5)
+    parameter = torch.nn.Parameter(start.clone())
+    parameter.grad = grad.clone()
+    Muon([parameter], lr=0.1, momentum=0.9, weight_decay=0.2).step()
+    momentum = 0.1 * grad
+    direction = orthogonalize((0.1 * grad + 0.9 * momentum)[None])[0]
+    wanted = start * (1 - 0.1 * 0.2) - 0.1 * (7 / 5) ** 0.5 * direction
+    torch.testing.assert_close(parameter.data, wanted)
+
+
+def test_split_covers_everything_once() -> None:
+    model = tiny(moe=MoEConfig())
+    matrices, others = split_parameters(model)
+    names = {id(p): name for name, p in model.named_parameters()}
+    assert len(matrices) + len(others) == len(names)
+    leaves = {names[id(p)].rpartition(".")[2] for p in matrices}
+    assert leaves == {"query_key", "value", "out", "up", "down"}
+    assert {names[id(p)].rpartition(".")[2] for p in others} == {"weight", "taps", "head", "gate"}
+
+
+@pytest.mark.parametrize("kind", ["muon", "adamw"])
+def test_either_optimizer_alone_has_every_parameter(kind: str) -> None:
+    model = tiny(moe=MoEConfig())
+    optimizers = make_optimizers(model, OptimConfig(optimizer=kind))  # type: ignore[arg-type]
+    grouped = [p for o in optimizers for group in o.param_groups for p in group["params"]]
+    assert len(grouped) == len({id(p) for p in grouped}) == len(list(model.parameters()))
+    assert len(optimizers) == (2 if kind == "muon" else 1)
+
+
+@pytest.mark.parametrize(
+    ("fraction", "warmup", "wanted"),
+    [
+        (0.0, 0.25, 0.25),
+        (0.1, 1.0, 1.0),
+        (0.4, 5.0, 1.0),
+        (0.7, 5.0, 0.55),
+        (1.0, 5.0, 0.1),
+    ],
+)
+def test_schedule(fraction: float, warmup: float, wanted: float) -> None:
+    config = OptimConfig(decay=0.6, final=0.1)
+    assert schedule(fraction, warmup, config) == pytest.approx(wanted)
+
+
+def test_schedule_without_decay() -> None:
+    assert schedule(0.99, 1, OptimConfig(decay=0)) == 1

@@ -1,0 +1,51 @@
+"""The real app, driven by keys, without a terminal."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+
+from textual.pilot import Pilot
+
+from tinygpt_tui.app import LabApp
+from tinygpt_tui.render.cells import plain
+from tinygpt_tui.screens.start import Start
+from tinygpt_tui.widgets.cell_view import CellView
+
+Body = Callable[[LabApp, "Pilot[int]"], Awaitable[None]]
+
+
+def drive(out: Path, body: Body, size: tuple[int, int] = (120, 36), *, ascii: bool = False) -> None:
+    """Run the app on the runs in `out` and do `body` with it."""
+
+    async def go() -> None:
+        app = LabApp(out, ascii=ascii)
+        async with app.run_test(size=size) as pilot:
+            await until(
+                pilot, lambda: app.run_path is not None or app.train.query_one(Start).display
+            )
+            await body(app, pilot)
+            if app._follower:
+                app._follower.stop()
+
+    asyncio.run(go())
+
+
+async def until(pilot: "Pilot[int]", condition: Callable[[], bool], limit: float = 20.0) -> None:
+    """Let the app go on until something holds."""
+    for _ in range(int(limit / 0.02)):
+        if condition():
+            return
+        await pilot.pause(0.02)
+    raise AssertionError("it never came to hold")
+
+
+def lines(app: LabApp, name: str) -> str:
+    return "\n".join(plain(app.query_one(f"#{name}", CellView).rows))
+
+
+def screen_text(app: LabApp) -> str:
+    return "\n".join(plain(app.train._view.rows))
+
+
+async def opened(app: LabApp, pilot: "Pilot[int]", step: int = 30) -> None:
+    await until(pilot, lambda: app.history.step >= step and app.state is not None)

@@ -1,0 +1,42 @@
+"""Texts as if a model had generated them."""
+
+import math
+
+from hypothesis import strategies as st
+
+from tinygpt.generation.params import SamplingParams
+from tinygpt_tui.engine.protocol import Opened, Token
+from tinygpt_tui.generate.tree import Text, Tree
+
+VOCABULARY = "\n abcde"
+
+
+def token(text: str, *, experts: tuple[int, ...] = (), p: float = 0.4) -> Token:
+    """A token chosen with raw probability p; the others share the rest."""
+    ids = [VOCABULARY.index(text), *(i for i, c in enumerate(VOCABULARY) if c != text)]
+    rest = (1 - p) / (len(ids) - 1)
+    raw = (p, *[rest] * (len(ids) - 1))
+    return Token(
+        ids[0],
+        text,
+        1,
+        -math.log(p),
+        1.5,
+        experts,
+        tuple(ids),
+        tuple(VOCABULARY[i] for i in ids),
+        raw,
+        (p + rest, 0.0, *raw[2:]),
+        ("", "top-k", *[""] * (len(ids) - 2)),
+    )
+
+
+def made(text: str, prompt: str = "ab", **how: object) -> Text:
+    """A text as an engine would have made it."""
+    found = Tree().add(prompt, SamplingParams(seed=3), "run/dense/step-00000007")
+    found.tokens = [token(c, **how) for c in text]  # type: ignore[arg-type]
+    found.opened = Opened(1, "run/dense/step-00000007", "dense", 7, 1.5, 2, 0)
+    return found
+
+
+texts = st.text(st.sampled_from("ab \n漢é\t"), max_size=70)

@@ -1,0 +1,86 @@
+"""Looks that tests of the Attention tab show: heads that do what can be told at a glance."""
+
+import numpy as np
+
+from tinygpt_tui.attention import layout, state
+from tinygpt_tui.attention.scene import Scene
+from tinygpt_tui.attention.state import STATISTICS, Choice, Pin
+from tinygpt_tui.engine.protocol import InspectResult
+from tinygpt_tui.engine.results import Seen
+from tinygpt_tui.render.heatmap import Floats
+
+TEXT = "ROMEO:\nBut, soft! what light through yonder window breaks?\nIt is the east.\n" * 3
+LAYERS, HEADS = 3, 2
+
+
+def weights(size: int) -> Floats:
+    """(L, H, T, T): head h of layer l looks 2l + h tokens back, and at the first."""
+    found: Floats = np.tril(np.full((LAYERS, HEADS, size, size), 0.02))
+    for layer, head in np.ndindex(LAYERS, HEADS):
+        for query in range(size):
+            found[layer, head, query, max(0, query - 2 * layer - head)] += 1
+            found[layer, head, query, 0] += 0.2 * layer
+    found /= found.sum(-1, keepdims=True)
+    return found.astype(np.float32)
+
+
+def statistics() -> dict[str, Floats]:
+    """(L, H) each, all different."""
+    first = np.arange(LAYERS * HEADS, dtype=np.float32).reshape(LAYERS, HEADS)
+    return {name: (first + place) / 11 for place, name in enumerate(STATISTICS)}
+
+
+def seen(size: int = 29, *, variant: str = "dense", start: int = 0, total: int = 0) -> Seen:
+    return Seen(
+        path=f"run/{variant}/step-00000700",
+        variant=variant,
+        step=700,
+        val_loss=1.875,
+        context=64,
+        total=total or start + size,
+        start=start,
+        texts=tuple(TEXT[start : start + size]),
+        attention=weights(size),
+        statistics=statistics(),
+    )
+
+
+def looked(job: int, path: str, text: str, *, start: int = 0, context: int = 11) -> InspectResult:
+    """What an engine would answer."""
+    texts = tuple(text[start : start + context])
+    return InspectResult(
+        job=job,
+        path=path,
+        variant="moe" if "moe" in path else "dense",
+        step=int(path[-8:]),
+        val_loss=1.5,
+        context=context,
+        layers=LAYERS,
+        heads=HEADS,
+        experts=0,
+        total=len(text),
+        start=start,
+        texts=texts,
+        attention=weights(len(texts)).tobytes(),
+        router=b"",
+        choice=b"",
+        surprisal=b"",
+        statistics={name: table.tobytes() for name, table in statistics().items()},
+    )
+
+
+STEPS = (0, 8, 64, 700)
+
+
+def scene(shown: Seen, size: tuple[int, int], pin: Pin | None = None, **how: object) -> Scene:
+    choice = Choice(**{"layer": 1, "head": 1, "query": 23, "key": 20, **how})  # type: ignore[arg-type]
+    choice = state.fitted(choice, shown)
+    choice = layout.settled(choice, shown, shown.statistics, size, pin=pin)
+    return Scene(
+        choice=choice,
+        shown=shown,
+        statistics=shown.statistics,
+        pin=pin,
+        steps=STEPS,
+        source="corpus",
+    )

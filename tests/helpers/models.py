@@ -1,0 +1,33 @@
+"""Tiny models and a tiny corpus, of sizes that are distinct primes."""
+
+import torch
+
+from tinygpt.config import ModelConfig, MoEConfig
+from tinygpt.model.gpt import GPT
+
+TEXT = (
+    "ROMEO:\nBut, soft! what light through yonder window breaks?\n"
+    "It is the east, and Juliet is the sun.\n\n"
+    "JULIET:\nO Romeo, Romeo! wherefore art thou Romeo?\nDeny thy father & refuse thy name-\n\n"
+) * 7
+
+
+def tiny(*, moe: MoEConfig | None = None, seed: int = 0, **changes: int | float) -> GPT:
+    """A model of 3 layers, 2 heads of 6, a context of 11 and 13 tokens, with every weight drawn."""
+    shape: dict[str, int | float] = {
+        "layers": 3,
+        "heads": 2,
+        "width": 12,
+        "context": 11,
+        "vocab_size": 13,
+        "hidden": 34,
+        **changes,
+    }
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        model = GPT(ModelConfig(**shape, moe=moe))  # type: ignore[arg-type]
+        with torch.no_grad():
+            for parameter in model.parameters():
+                if not parameter.any():  # or a block would be the identity, and prove nothing
+                    parameter.normal_(std=0.3)
+    return model

@@ -1,0 +1,121 @@
+"""Answers of the model process about experts, and the scene of the Experts tab."""
+
+import math
+from dataclasses import replace
+
+import numpy as np
+
+from tinygpt.run import RoutingRecord
+from tinygpt_tui.engine import results
+from tinygpt_tui.engine.protocol import Example, InspectResult, SurveyResult
+from tinygpt_tui.experts.view import Scene
+
+LAYERS, EXPERTS = 3, 5
+
+VOCABULARY = tuple("\n !.3abcdeAB")
+
+TEXT = "abba cade!\nBe a dab.\nA bead."
+
+STEPS = (0, 7, 20, 45, 100)
+
+
+def records() -> tuple[RoutingRecord, ...]:
+    """Evaluations of three layers: the load comes to rest; one expert of the last layer is dead."""
+    found = []
+    for step in range(10, 101, 10):
+        tilt = [
+            [1 + math.sin(7 * a + b) * 10 / step for b in range(EXPERTS)] for a in range(LAYERS)
+        ]
+        tilt[2][3] = 0.0
+        load = [[max(x, 0.0) / sum(max(y, 0.0) for y in row) for x in row] for row in tilt]
+        found.append(
+            RoutingRecord(
+                time=1.0,
+                model="moe",
+                step=step,
+                tokens=77 * step,
+                load=load,
+                entropy=[1.6, 1.55, 1.1],
+                worst_over_mean=[1.1, 1.7, 2.9],
+                mean_top1=[0.3, 0.6, 0.9],
+                dead=[0, 0, 1],
+            )
+        )
+    return tuple(found)
+
+
+def looked(
+    job: int = 1, *, step: int = 100, experts: int = EXPERTS, text: str = TEXT
+) -> InspectResult:
+    """What an engine would say of the text, each row of probabilities its own."""
+    grid = np.mgrid[0:LAYERS, 0 : len(text), 0:experts]
+    scores = np.exp(np.sin(3.0 * grid[0] + 1.7 * grid[1] * (grid[2] + 1) + step) * 2)
+    router = (scores / scores.sum(-1, keepdims=True)).astype(np.float32)
+    return InspectResult(
+        job=job,
+        path=f"run/moe/step-{step:08}",
+        variant="moe",
+        step=step,
+        val_loss=1.5,
+        context=31,
+        layers=LAYERS,
+        heads=2,
+        experts=experts,
+        total=len(text) + 11,
+        start=0,
+        texts=tuple(text),
+        attention=b"",
+        router=router.tobytes(),
+        choice=router.argmax(-1).astype(np.int32).tobytes(),
+        surprisal=b"",
+        statistics={},
+    )
+
+
+def surveyed(job: int = 1, *, step: int = 45) -> SurveyResult:
+    grid = np.mgrid[0:LAYERS, 0:EXPERTS, 0 : len(VOCABULARY)]
+    reads = (40 * (1 + np.sin(grid[0] + 2.3 * grid[1] * (grid[2] + 1)))).astype(np.int64)
+    reads[:, :, VOCABULARY.index("3")] //= 30
+    reads[:, :, VOCABULARY.index("B")] = 0
+    reads[2, 3] = 0
+    examples: dict[str, tuple[Example, ...]] = {
+        f"{layer} {expert} {token}": (Example("cab a", VOCABULARY[token], "d\nbe"),) * 2
+        for layer in range(LAYERS)
+        for expert in range(EXPERTS)
+        for token in (5, 8)
+    }
+    return SurveyResult(
+        job=job,
+        path=f"run/moe/step-{step:08}",
+        variant="moe",
+        step=step,
+        val_loss=1.5,
+        tokens=int(reads[0].sum()),
+        corpus="tinyshakespeare",
+        layers=LAYERS,
+        heads=2,
+        experts=EXPERTS,
+        statistics={},
+        chance={},
+        vocabulary=VOCABULARY,
+        reads=reads.tobytes(),
+        pairs=b"",
+        sure=(0.4, 0.5, 0.8),
+        agreement=(0.31, 0.77, 0.94),
+        examples=examples,
+    )
+
+
+def scene(**changes: object) -> Scene:
+    known = Scene(
+        layer=1,
+        cursor=4,
+        routings=records(),
+        steps=STEPS,
+        at=45,
+        following=False,
+        reading=results.reading(looked(step=45)),
+        census=results.census(surveyed()),
+        source="typed",
+    )
+    return replace(known, **changes)  # type: ignore[arg-type]

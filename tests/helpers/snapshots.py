@@ -1,0 +1,38 @@
+"""Rows of cells compared with what they were; UPDATE_SNAPSHOTS=1 writes them anew, to be looked at.
+
+A file holds the text of the rows, and under it the styles of each row as runs of columns.
+"""
+
+import os
+from collections.abc import Sequence
+
+from rich.cells import cell_len
+
+from tests.helpers.paths import ROOT
+from tinygpt_tui.line_filters import ascii_text
+from tinygpt_tui.render.cells import Row, Span, plain, width
+
+FOLDER = ROOT / "tests/tui/snapshots"
+
+
+def as_ascii(rows: Sequence[Row]) -> list[Row]:
+    """The rows as ``--ascii`` draws them, each as wide as before."""
+    drawn = [tuple(Span(ascii_text(span.text), span.style) for span in row) for row in rows]
+    assert [width(row) for row in drawn] == [width(row) for row in rows]
+    assert all(text.isascii() for text in plain(drawn))
+    return drawn
+
+
+def describe(rows: Sequence[Row]) -> str:
+    """Text, then styles."""
+    styles = [" ".join(f"{cell_len(s.text)}:{s.style or '-'}" for s in row) for row in rows]
+    return "\n".join([*(line + "|" for line in plain(rows)), "", *styles, ""])
+
+
+def check(name: str, rows: Sequence[Row]) -> None:
+    """The rows are those of the snapshot."""
+    path, found = FOLDER / f"{name}.txt", describe(rows)
+    if os.environ.get("UPDATE_SNAPSHOTS"):
+        FOLDER.mkdir(exist_ok=True)
+        path.write_text(found, encoding="utf-8")
+    assert found == path.read_text(encoding="utf-8")

@@ -1,0 +1,259 @@
+"""Real terminals for tests: a tmux server each, an sshd on the loopback, and what runs in a folder.
+
+Everything here polls with a deadline, and everything that is started is ended.
+"""
+
+import os
+import pwd
+import shlex
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+import psutil  # type: ignore[import-untyped,unused-ignore]
+import pytest
+
+from tests.helpers.paths import ROOT
+from tests.helpers.waiting import PATIENCE, until
+
+APP = (sys.executable, "-m", "tinygpt_tui", "--out", "runs")
+
+# What would make the app draw otherwise than for a plain terminal of 256 colours, or tmux nest.
+_NOT_PASSED = ("COLORTERM", "NO_COLOR", "FORCE_COLOR", "TMUX", "TMUX_PANE", "COLUMNS", "LINES")
+_ADMINISTRATORS = ("/usr/sbin", "/usr/local/sbin", "/sbin")
+"""Where sshd is, which the PATH of a user does not name."""
+
+
+def environment() -> dict[str, str]:
+    """Of a process in a terminal: no COLORTERM, as over SSH."""
+    kept = {name: text for name, text in os.environ.items() if name not in _NOT_PASSED}
+    return {**kept, "PYTHONPATH": str(ROOT), "TERM": "xterm-256color", "LC_ALL": "C.UTF-8"}
+
+
+def find(tool: str) -> str:
+    """The path of a program; without it the test is skipped."""
+    path = shutil.which(tool, path=os.pathsep.join([os.environ["PATH"], *_ADMINISTRATORS]))
+    if path is None:
+        pytest.skip(f"{tool} is not installed here")
+    return path
+
+
+def alive(process: psutil.Process) -> bool:
+    """Whether it runs; a zombie that nobody waits for does not."""
+    try:
+        return bool(process.is_running() and process.status() != psutil.STATUS_ZOMBIE)
+    except psutil.NoSuchProcess:
+        return False
+
+
+def processes_in(folder: Path) -> list[psutil.Process]:
+    """Those that were started in a folder, which only a test's own were."""
+    found = []
+    for process in psutil.process_iter():
+        with suppress(psutil.Error, OSError):
+            if process.cwd() == str(folder.resolve()):
+                found.append(process)
+    return found
+
+
+def app_in(folder: Path) -> psutil.Process:
+    """The one app that runs in a folder."""
+    found = []
+    for process in processes_in(folder):
+        with suppress(psutil.Error):
+            # Not tmux, whose own words end with the command.
+            words = process.cmdline()
+            if words[1:3] == ["-m", "tinygpt_tui"] and "--train-only" not in words:
+                found.append(process)
+    (app,) = found
+    return app
+
+
+def end_all(folder: Path) -> None:
+    """Kill what still runs in a folder."""
+    processes = processes_in(folder)
+    for process in processes:
+        with suppress(psutil.NoSuchProcess):
+            process.kill()
+    until(lambda: not any(map(alive, processes)))
+
+
+class Terminal:
+    """A window of a tmux server of its own, with a command in it."""
+
+    def __init__(self, command: Sequence[str], folder: Path, columns: int, lines: int) -> None:
+        # Not in the folder of the test: the path of a socket holds about a hundred characters.
+        self._place = tempfile.TemporaryDirectory(prefix="tmux-")
+        self._tmux = [find("tmux"), "-u", "-f", os.devnull, "-S", f"{self._place.name}/socket"]
+        self._status = Path(self._place.name, "status")
+        settings = {"default-terminal": "xterm-256color", "remain-on-exit": "on", "status": "off"}
+        words = ["start-server"]
+        for name, value in settings.items():
+            words += [";", "set-option", "-g", name, value]
+        # tmux 3.3 knows the exit status of a pane only sometimes.
+        noted = ["sh", "-c", '"$@"; echo $? >"$0"', str(self._status)]
+        size = ["-x", str(columns), "-y", str(lines)]
+        subprocess.run(
+            [*self._tmux, *words, ";", "new-session", "-d", *size, "--", *noted, *command],
+            cwd=folder,
+            env=environment(),
+            check=True,
+            timeout=PATIENCE,
+        )
+
+    def screen(self) -> str:
+        """The characters that are shown."""
+        return self._ask("capture-pane", "-p")
+
+    def header(self) -> str:
+        """The first line of them."""
+        return self.screen().partition("\n")[0]
+
+    def press(self, *keys: str) -> None:
+        """Keys, by tmux's names."""
+        self._ask("send-keys", *keys)
+
+    def type(self, text: str) -> None:
+        """Characters as they are, and wait for them."""
+        self._ask("send-keys", "-l", "--", text)
+        self.sees(text)
+
+    def sees(self, *texts: str) -> None:
+        """Wait until all of this is shown at once."""
+        self.until(lambda: (shown := self.screen()) and all(text in shown for text in texts))
+
+    def until(self, condition: Callable[[], object]) -> None:
+        """Wait for it; the screen says what there was instead."""
+        until(condition, lambda: f"{self.screen()}\n{self._ask('list-panes')}")
+
+    def resize(self, columns: int, lines: int) -> None:
+        """Another size, at once."""
+        self._ask("resize-window", "-x", str(columns), "-y", str(lines))
+
+    def ended(self) -> bool:
+        """Whether the command has."""
+        return self._status.is_file() and self._status.stat().st_size > 0
+
+    def ends(self) -> int:
+        """Wait until the command has ended; its exit status."""
+        self.until(self.ended)
+        return int(self._status.read_text())
+
+    def kill(self) -> None:
+        """End the server, and with it the terminal."""
+        subprocess.run([*self._tmux, "kill-server"], capture_output=True, check=False, timeout=9)
+        self._place.cleanup()
+
+    def _ask(self, *words: str) -> str:
+        done = subprocess.run(
+            [*self._tmux, *words], capture_output=True, text=True, check=True, timeout=PATIENCE
+        )
+        return done.stdout
+
+
+class Server:
+    """An sshd on the loopback, for this user, whose connections can be cut."""
+
+    def __init__(self, process: "subprocess.Popen[bytes]", folder: Path, port: int) -> None:
+        self._process, self._folder, self._port = process, folder, port
+
+    def client(self, *command: str) -> list[str]:
+        """The words of an ssh that runs a command in the folder above the keys', in a terminal."""
+        options = {
+            "BatchMode": "yes",
+            "StrictHostKeyChecking": "no",
+            "UserKnownHostsFile": os.devnull,
+            "IdentitiesOnly": "yes",
+            "LogLevel": "ERROR",
+        }
+        there = f"cd {shlex.quote(str(self._folder.parent))} && PYTHONPATH={shlex.quote(str(ROOT))}"
+        return [
+            *(find("ssh"), "-tt", "-F", "none", "-i", str(self._folder / "user")),
+            *(word for name, value in options.items() for word in ("-o", f"{name}={value}")),
+            *("-p", str(self._port), f"{_user()}@127.0.0.1"),
+            f"{there} exec {shlex.join(command)}",
+        ]
+
+    def cut(self) -> None:
+        """Kill every connection as it is."""
+        sessions = psutil.Process(self._process.pid).children(recursive=True)
+        # A session ends with the one that serves it, before its turn came.
+        with suppress(psutil.NoSuchProcess):
+            sessions = [s for s in sessions if s.name().startswith("sshd")]
+        assert sessions
+        for session in sessions:
+            with suppress(psutil.NoSuchProcess):
+                session.kill()
+
+    def check(self) -> None:
+        """Skip the test where nobody may log in: a locked account, no shell."""
+        done = subprocess.run(
+            self.client("true"), capture_output=True, text=True, check=False, timeout=PATIENCE
+        )
+        if done.returncode:
+            log = (self._folder / "log").read_text().strip()
+            pytest.skip(f"this user cannot log in through sshd: {done.stderr.strip()}; {log}")
+
+
+@contextmanager
+def ssh_server(folder: Path) -> Iterator[Server]:
+    """An sshd with keys of its own, in the folder `folder`."""
+    program, make_key = find("sshd"), find("ssh-keygen")
+    folder.mkdir()
+    for name in ("host", "user"):
+        words = ["-q", "-t", "ed25519", "-N", "", "-f", str(folder / name)]
+        subprocess.run([make_key, *words], check=True, timeout=PATIENCE)
+    if os.getuid() == 0:
+        Path("/run/sshd").mkdir(mode=0o755, exist_ok=True)
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    settings = {
+        "ListenAddress": "127.0.0.1",
+        "Port": port,
+        "HostKey": folder / "host",
+        "AuthorizedKeysFile": folder / "user.pub",
+        "PidFile": "none",
+        "UsePAM": "no",
+        "StrictModes": "no",
+        "PermitRootLogin": "yes",
+        "PasswordAuthentication": "no",
+    }
+    lines = [f"{name} {value}\n" for name, value in settings.items()]
+    (folder / "config").write_text("".join(lines))
+    with open(folder / "log", "wb") as log:
+        process = subprocess.Popen(
+            [program, "-D", "-e", "-f", str(folder / "config")], stdout=log, stderr=log
+        )
+    try:
+        listens = "Server listening"
+        until(lambda: listens in _log(folder) or process.poll() is not None, lambda: _log(folder))
+        if process.poll() is not None:
+            pytest.skip(f"sshd does not start here: {_log(folder).strip()}")
+        server = Server(process, folder, port)
+        server.check()
+        yield server
+    finally:
+        _end_with_children(process)
+
+
+def _end_with_children(process: "subprocess.Popen[bytes]") -> None:
+    with suppress(psutil.NoSuchProcess):
+        for child in psutil.Process(process.pid).children(recursive=True):
+            with suppress(psutil.NoSuchProcess):
+                child.kill()
+    process.send_signal(signal.SIGKILL)
+    process.wait(PATIENCE)
+
+
+def _log(folder: Path) -> str:
+    return (folder / "log").read_text(errors="replace")
+
+
+def _user() -> str:
+    return pwd.getpwuid(os.getuid()).pw_name

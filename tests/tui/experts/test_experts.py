@@ -1,0 +1,175 @@
+"""The Experts tab, driven by keys, with the real engine."""
+
+from collections.abc import Awaitable, Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from textual.pilot import Pilot
+
+import tinygpt
+from tests.helpers.app import Body, drive, until
+from tests.helpers.checkpoints import TOKENIZER, snapshot
+from tests.helpers.records import started
+from tests.helpers.scenes import make_run, records
+from tinygpt import checkpoint
+from tinygpt.data.tokenizer import save_tokenizer
+from tinygpt_tui.app import LabApp
+from tinygpt_tui.experts.controller import ExpertsController
+from tinygpt_tui.experts.pane import TextField
+from tinygpt_tui.render.cells import plain
+from tinygpt_tui.screens.dialog import Ask
+from tinygpt_tui.widgets.cell_view import CellView
+
+STEPS = (3, 7, 11)
+
+
+@pytest.fixture
+def out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder with a run of both variants, untrained, and its corpus."""
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+    out = tmp_path / "runs"
+    corpus = tmp_path / "corpus.txt"
+    corpus.write_text("abcdefghijk\nbead\ncab age\n" * 100)
+    make_run(out, "one").close()
+    config = out / "one" / "run.toml"
+    config.write_text(f'data = "{corpus}"\n' + config.read_text())
+    for step in STEPS:
+        checkpoint.save(out / "one", snapshot("moe", step))
+    save_tokenizer(TOKENIZER, out / "one" / "tokenizer.json")
+    return out
+
+
+def shown(app: LabApp) -> str:
+    return "\n".join(plain(app.experts.query_one("#experts-view", CellView).rows))
+
+
+def settled(desk: ExpertsController) -> bool:
+    return desk.scene.reading is not None and not (desk.scene.looking or desk.scene.surveying)
+
+
+def on_tab(body: Callable[[LabApp, "Pilot[int]", ExpertsController], Awaitable[None]]) -> Body:
+    async def go(app: LabApp, pilot: "Pilot[int]") -> None:
+        await until(pilot, lambda: len(app.experts.desk.scene.steps) == len(STEPS))
+        await pilot.press("4")
+        await body(app, pilot, app.experts.desk)
+
+    return go
+
+
+@pytest.mark.parametrize("size", [(80, 24), (120, 36)])
+def test_something_is_seen_without_a_key_then_text_film_and_table(
+    out: Path, size: tuple[int, int]
+) -> None:
+    async def body(app: LabApp, pilot: "Pilot[int]", desk: ExpertsController) -> None:
+        assert "even 25%" in shown(app), "the records need no engine"
+        await until(pilot, lambda: settled(desk))
+        assert desk.scene.census is not None
+        assert desk.scene.source == "random lines of the corpus"
+        await pilot.press("t", *"abc", "enter")
+        await until(pilot, lambda: settled(desk) and desk.text == "abc")
+        found = tinygpt.load(out / "one" / "moe")
+        look = tinygpt.inspect_tokens(found.model, found.tokenizer.encode("abc"))
+        assert look.choice is not None
+        assert desk.scene.reading is not None
+        assert desk.scene.reading.choice.tolist() == look.choice[..., 0].tolist()
+        await pilot.press("right", "right_curly_bracket")
+        await until(pilot, lambda: "b goes" in shown(app) or desk.scene.view == "load")
+        assert (desk.scene.cursor, desk.scene.layer) == (1, 1)
+        await pilot.press("comma")
+        await until(pilot, lambda: settled(desk) and desk.scene.reading.step == 7)  # type: ignore[union-attr]
+        assert "MoE step 7" in shown(app)
+        await pilot.press("p")
+        await until(pilot, lambda: not desk.scene.playing and settled(desk))
+        assert desk.scene.at == STEPS[-1]
+        while desk.scene.view != "table":
+            await pilot.press("v")
+        assert "lift" in shown(app)
+
+    drive(out, on_tab(body), size)
+
+
+def test_unknown_characters_are_dropped(out: Path) -> None:
+    async def body(app: LabApp, pilot: "Pilot[int]", desk: ExpertsController) -> None:
+        await until(pilot, lambda: settled(desk))
+        await pilot.press("t")
+        app.experts.query_one(TextField).value = "aéb"
+        await pilot.press("enter")
+        await until(pilot, lambda: isinstance(app.screen, Ask))
+        await pilot.press("d")
+        await until(pilot, lambda: desk.text == "ab" and settled(desk))
+        assert app.focused is app.experts
+        assert "not in the vocabulary" not in shown(app)
+
+    drive(out, on_tab(body))
+
+
+def test_an_unknown_character_leaves_all_as_it_was(out: Path) -> None:
+    async def body(app: LabApp, pilot: "Pilot[int]", desk: ExpertsController) -> None:
+        await until(pilot, lambda: settled(desk))
+        before = desk.text
+        await pilot.press("t")
+        app.experts.query_one(TextField).value = "aéb"
+        await until(pilot, lambda: "not in the vocabulary" in shown(app))
+        await pilot.press("enter")
+        await until(pilot, lambda: isinstance(app.screen, Ask))
+        await pilot.press("escape")
+        await until(pilot, lambda: app.focused is app.experts.query_one(TextField))
+        assert desk.text == before
+        app.experts.query_one(TextField).value = ""
+        await pilot.press("enter")
+        await until(pilot, lambda: "There is no text" in shown(app))
+        await pilot.press("escape")
+        await until(pilot, lambda: "There is no text" not in shown(app))
+        assert app.focused is app.experts
+        await pilot.press("g")
+        await until(pilot, lambda: "Nothing was written on the Generate tab" in shown(app))
+
+    drive(out, on_tab(body))
+
+
+def test_a_checkpoint_that_cannot_be_read_is_a_sentence(out: Path) -> None:
+    async def body(app: LabApp, pilot: "Pilot[int]", desk: ExpertsController) -> None:
+        await until(pilot, lambda: settled(desk))
+        (out / "one" / "moe" / "step-00000007" / "model.safetensors").write_bytes(b"no")
+        before = desk.scene.reading
+        await pilot.press("comma")
+        await until(pilot, lambda: bool(desk.scene.look_problem and desk.scene.survey_problem))
+        assert desk.scene.reading is before
+        assert "cannot be looked at" in shown(app)
+        await pilot.press("full_stop")
+        await until(pilot, lambda: "cannot be looked at" not in shown(app))
+
+    drive(out, on_tab(body))
+
+
+def test_a_dense_run_has_nothing_to_route(tmp_path: Path) -> None:
+    dense = [record for record in records(10) if getattr(record, "model", "") == "dense"]
+    first = replace(started(), models={"dense": {}})
+    make_run(tmp_path, "alone", [first, *dense]).close()
+
+    async def body(app: LabApp, pilot: "Pilot[int]") -> None:
+        await until(pilot, lambda: app.history.step == 10)
+        await pilot.press("4")
+        await until(pilot, lambda: "nothing to route" in shown(app))
+        assert app.engine.pid is None
+        await pilot.press("v", "t", "p", "right", "c")
+        assert shown(app).split() == app.experts.desk.scene.nothing.split()
+
+    drive(tmp_path, body)
+
+
+def test_a_hidden_tab_asks_for_nothing(out: Path) -> None:
+    async def body(app: LabApp, pilot: "Pilot[int]", desk: ExpertsController) -> None:
+        await until(pilot, lambda: settled(desk))
+        await pilot.press("p", "1")
+        await until(pilot, lambda: not desk.awake)
+        assert not desk.scene.playing
+        asked: list[object] = []
+        app.experts.desk._ask = asked.append
+        app.experts.checkpoints({"moe": [3, 7, 11, 13]})
+        assert asked == []
+        await pilot.press("4")
+        await until(pilot, lambda: bool(asked))
+
+    drive(out, on_tab(body))

@@ -1,0 +1,151 @@
+"""A training started from the app outlives everything, and its first words are heard."""
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import psutil  # type: ignore[import-untyped,unused-ignore]
+import pytest
+
+from tests.helpers.paths import ROOT
+from tests.helpers.waiting import PATIENCE, until
+from tinygpt.errors import RunError
+from tinygpt.run import read_state, read_status, request
+from tinygpt_tui.launch import trainer_process
+
+SHAPE = (
+    *("--gpt.layers", "1", "--gpt.heads", "2", "--gpt.width", "12", "--gpt.context", "7"),
+    *("--train.batch", "5", "--train.eval-every", "20", "--train.checkpoint-every", "10"),
+    *("--train.sample-tokens", "5", "--train.threads", "1", "--device", "cpu"),
+)
+
+
+@pytest.fixture
+def started() -> Iterator[list[int]]:
+    """Pids of trainings, ended with the test."""
+    pids: list[int] = []
+    yield pids
+    for pid in pids:
+        if pid not in trainer_process.poll_children():
+            try:
+                os.kill(pid, signal.SIGKILL)
+            except ProcessLookupError:
+                continue
+    children = [c.process for pid, c in trainer_process._CHILDREN.items() if pid in pids]
+    for child in children:
+        child.wait(PATIENCE)
+
+
+def test_survives_app_and_hang_up_then_resumes(
+    corpus_file: Path, tmp_path: Path, started: list[int]
+) -> None:
+    """Whoever started it is killed with its whole process group; then the terminal hangs up."""
+    script = (
+        "import sys; from pathlib import Path\n"
+        "from tinygpt_tui.launch.trainer_process import start_training\n"
+        "print(start_training(sys.argv[2:], Path(sys.argv[1]), 'a'), flush=True); input()"
+    )
+    arguments = ["--name", "b", "--data", str(corpus_file), *SHAPE, "--steps", "1000000"]
+    app = subprocess.Popen(
+        [sys.executable, "-c", script, str(tmp_path), *arguments],
+        cwd=ROOT,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+    with app:
+        assert app.stdout is not None
+        pid = int(app.stdout.readline())
+        os.killpg(app.pid, signal.SIGKILL)
+    run = tmp_path / "a"
+    until(lambda: read_state(run).state == "live" and _step(run))
+    assert psutil.Process(pid).nice() >= trainer_process.NICENESS
+    os.kill(pid, signal.SIGHUP)
+    step = _step(run)
+    until(lambda: _step(run) > step)
+    with pytest.raises(RunError, match="there already"):
+        trainer_process.start_training([], tmp_path, "a")
+    request(run, "stop")
+    until(lambda: read_state(run).state == "stopped")
+
+    pid = trainer_process.resume_training(run, ["--steps", str(_step(run) + 5)])
+    started.append(pid)
+    assert os.getsid(pid) != os.getsid(0)
+    until(lambda: pid in trainer_process.poll_children())
+    assert trainer_process.poll_children()[pid] == 0
+    assert not psutil.pid_exists(pid)
+    assert read_state(run).state == "done", (run / "train.log").read_text()
+    assert trainer_process.early_failure(pid) is None
+
+
+def _step(run: Path) -> int:
+    status = read_status(run)
+    return status.step if status else 0
+
+
+def test_early_failure_is_the_sentence(tmp_path: Path, started: list[int]) -> None:
+    pid = trainer_process.start_training(["--moe.top-k", "9"], tmp_path, "a")
+    started.append(pid)
+    until(lambda: trainer_process.early_failure(pid))
+    said = trainer_process.early_failure(pid)
+    assert said is not None
+    assert said.startswith("moe.top_k is 9, but there are only 4 experts")
+    assert not (tmp_path / "a").exists(), "the name is free again"
+    assert trainer_process.early_failure(pid) == said
+
+
+def test_early_failure_of_a_resume_keeps_the_run(tmp_path: Path, started: list[int]) -> None:
+    run = tmp_path / "a"
+    run.mkdir()
+    (run / "train.log").write_text("an older error\n")
+    pid = trainer_process.resume_training(run)
+    started.append(pid)
+    until(lambda: trainer_process.early_failure(pid))
+    assert "run.toml is missing" in (trainer_process.early_failure(pid) or "")
+    assert run.exists()
+
+
+def test_a_child_that_says_nothing(tmp_path: Path, started: list[int]) -> None:
+    pid = trainer_process.start_training(["--data", "/nowhere/text"], tmp_path, "a")
+    started.append(pid)
+    os.kill(pid, signal.SIGKILL)
+    until(lambda: trainer_process.early_failure(pid))
+    assert trainer_process.early_failure(pid) == (
+        "the training process was ended by SIGKILL before it said anything"
+    )
+
+
+def test_what_cannot_be_started(tmp_path: Path) -> None:
+    with pytest.raises(RunError, match="path separator"):
+        trainer_process.start_training([], tmp_path, "a/b")
+    (tmp_path / "file").write_text("")
+    with pytest.raises(RunError, match="cannot be started"):
+        trainer_process.start_training([], tmp_path / "file", "a")
+    with pytest.raises(RunError, match="no such run"):
+        trainer_process.resume_training(tmp_path / "nothing")
+
+
+@pytest.mark.parametrize(
+    ("usable", "physical", "said", "threads"),
+    [
+        (2, 2, [], []),
+        (8, 8, [], ["--train.threads", "7"]),
+        (16, 8, [], []),
+        (8, 8, ["--train.threads", "3"], []),
+        (8, 8, ["--train.threads=3"], []),
+    ],
+)
+def test_threads_leave_room(
+    monkeypatch: pytest.MonkeyPatch,
+    usable: int,
+    physical: int,
+    said: list[str],
+    threads: list[str],
+) -> None:
+    monkeypatch.setattr(trainer_process, "_usable_cpus", lambda: usable)
+    monkeypatch.setattr(psutil, "cpu_count", lambda logical: physical)
+    assert trainer_process._spare_threads(said) == threads

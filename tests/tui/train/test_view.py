@@ -1,0 +1,179 @@
+"""The Train tab at every size, in every state: snapshots, and what must always hold."""
+
+import dataclasses
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tests.helpers import snapshots
+from tests.helpers.scenes import history
+from tinygpt.run import RunState
+from tinygpt_tui.keymap import CHARTS, GENERAL, RUN
+from tinygpt_tui.monitor.history import History
+from tinygpt_tui.monitor.machine import Gpu, Machine
+from tinygpt_tui.monitor.overlays import Overlay
+from tinygpt_tui.render.cells import plain, width
+from tinygpt_tui.render.header_footer import footer_row, header_row
+from tinygpt_tui.render.run_state import LOOKS, badge
+from tinygpt_tui.train.options import CURVES, Options
+from tinygpt_tui.train.view import (
+    Scene,
+    closing_line,
+    fraction_done,
+    seconds_left,
+    status_line,
+    tab,
+)
+
+MACHINE = Machine(
+    cpu_percent=97.0,
+    cpus=2,
+    memory_used=3 * 2**30,
+    memory_total=24 * 2**30,
+    gpus=(
+        Gpu(
+            name="NVIDIA H100",
+            percent=83.0,
+            memory_used=11 * 2**30,
+            memory_total=80 * 2**30,
+            celsius=61.0,
+            watts=412.0,
+        ),
+    ),
+)
+LIVE = RunState(state="live", reason="process 7 on box is running")
+
+
+def scene(**changes: object) -> Scene:
+    known = Scene(history(70), state=LIVE, machine=MACHINE)
+    return dataclasses.replace(known, **changes)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("plain_glyphs", [False, True])
+@pytest.mark.parametrize("size", [(80, 24), (120, 36), (200, 60), (40, 12), (50, 50)])
+def test_snapshot_of_each_size(size: tuple[int, int], plain_glyphs: bool) -> None:  # noqa: FBT001
+    shown = scene(ascii=plain_glyphs)
+    header = header_row("train", "nano", "tinyshakespeare", LIVE, size[0])
+    footer = footer_row((*RUN, *CHARTS, *GENERAL), size[0])
+    rows = [header, *tab(shown, size[0], size[1] - 2), footer]
+    name = f"train-{size[0]}x{size[1]}{'-ascii' if plain_glyphs else ''}"
+    snapshots.check(name, snapshots.as_ascii(rows) if plain_glyphs else rows)
+
+
+@pytest.mark.parametrize("state", LOOKS)
+def test_snapshot_of_each_state(state: str) -> None:
+    reason = f"why it is {state}"
+    known = RunState(state=state, reason=reason)  # type: ignore[arg-type]
+    shown = scene(state=known, history=history(100, end=state == "done"))
+    header = header_row("train", "nano", "tinyshakespeare", known, 80)
+    snapshots.check(f"state-{state}", [header, status_line(shown)])
+    assert LOOKS[state].word in plain([header])[0]
+
+
+@pytest.mark.parametrize(
+    ("name", "options"),
+    [
+        ("log", Options(log_y=True)),
+        ("tokens", Options(x_axis="tokens")),
+        ("time-zoomed", Options(x_axis="time", window=(10.0, 20.0))),
+        ("crosshair", Options(cursor=41.0)),
+        ("perplexity", Options(charts="perplexity", whole_range=True)),
+        ("dense-only", Options(hidden=frozenset({"moe"}))),
+        ("rough", Options(smoothing=0)),
+    ],
+)
+def test_snapshot_of_each_look(name: str, options: Options) -> None:
+    snapshots.check(f"look-{name}", tab(scene(options=options), 90, 20))
+
+
+def test_snapshot_of_an_overlay_and_a_gap() -> None:
+    overlay = Overlay("older", history(50), "#af87ff")
+    shown = scene(overlays=(overlay,), history=history(70, nan_at=30))
+    snapshots.check("look-overlay", tab(shown, 90, 20))
+
+
+def test_nothing_yet() -> None:
+    text = "\n".join(plain(tab(Scene(History()), 80, 22)))
+    assert "no data yet" in text
+
+
+def test_gap_and_closing_line() -> None:
+    done = RunState(state="done", reason="")
+    text = "\n".join(plain(tab(scene(history=history(100, end=True), state=done), 120, 34)))
+    assert "Dense - MoE" in text
+    assert "+0.0500" in text
+    assert "MoE is better by 0.0500 nats" in text
+
+
+def test_crosshair_reads_the_exact_values() -> None:
+    (line,) = plain([status_line(scene(options=Options(cursor=41.2)))])
+    assert line.startswith(" step 41  Dense ")
+    raw = history(70).variants["dense"].loss.values[40]
+    assert f"Dense {raw:.3f} mean" in line
+
+
+def test_text_from_files_cannot_command_the_terminal() -> None:
+    note = "bad \x1b[2J name\x07"
+    (line,) = plain([status_line(scene(note=note))])
+    assert "\x1b" not in line
+    assert "\x07" not in line
+
+
+@settings(max_examples=60)
+@given(
+    st.integers(1, 250),
+    st.integers(1, 80),
+    st.builds(
+        Options,
+        x_axis=st.sampled_from(["steps", "epochs", "tokens", "time"]),
+        log_y=st.booleans(),
+        charts=st.sampled_from(["both", "loss", "perplexity"]),
+        whole_range=st.booleans(),
+        smoothing=st.integers(0, 9),
+        window=st.one_of(st.none(), st.just((5.0, 9.0)), st.just((1e6, 2e6))),
+        cursor=st.one_of(st.none(), st.floats(0, 1000)),
+        hidden=st.frozensets(st.sampled_from(CURVES)),
+    ),
+    st.sampled_from([0, 1, 2, 35]),
+    st.booleans(),
+)
+def test_any_window_is_filled_exactly(
+    columns: int,
+    lines: int,
+    options: Options,
+    last: int,
+    plain_glyphs: bool,  # noqa: FBT001
+) -> None:
+    shown = scene(history=history(last), options=options, ascii=plain_glyphs)
+    rows = tab(shown, columns, lines)
+    assert [width(row) for row in rows] == [columns] * lines
+
+
+def test_badges_differ_without_colour() -> None:
+    badges = [badge(RunState(state=s, reason="")) for s in LOOKS]  # type: ignore[arg-type]
+    for rows in (badges, snapshots.as_ascii(badges)):
+        assert len({text.split()[0] for text in plain(rows)}) == len(LOOKS)
+
+
+def test_time_left_counts_what_the_trainer_counts() -> None:
+    known = history(75)
+    # 140 s at the evaluation of step 70, and 2.5 s of training since for each of both.
+    assert known.wall_seconds == 145.0
+    shown = scene(history=known, minutes=290 / 60)
+    dense = known.variants["dense"]
+    assert fraction_done(shown, dense) == 0.75  # by steps; by time a half
+    left = seconds_left(shown, dense)
+    assert left is not None
+    assert left <= 145.0
+    over = scene(history=known, state=RunState(state="stopped", reason=""))
+    assert seconds_left(over, dense) is None
+
+
+def test_the_closing_line_names_what_lies_over_it() -> None:
+    overlays = (Overlay("baby", history(10), "over.1"), Overlay("big", history(10), "over.2"))
+    line = plain([closing_line(history(100, end=True), overlays)])[0]
+    assert "is better by" in line
+    assert line.endswith("over it:  baby  big")
+    assert "training time" not in line
+    assert "training time" in plain([closing_line(history(100, end=True))])[0]
