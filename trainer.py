@@ -91,6 +91,8 @@ def make_parser(prog: str, description: str) -> Parser:
             metavar="|".join(options) or _METAVARS[kind_of(field)],
             help=f"{field.metadata['help']}{_default(name, field.default)}".replace("%", "%%"),
         )
+    for name, setting in configuration.ALIASES.items():
+        parser.add_argument(flag(name), dest=setting, help=argparse.SUPPRESS)
     return parser
 
 

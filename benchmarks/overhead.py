@@ -3,7 +3,7 @@
     python benchmarks/overhead.py --data tinyshakespeare.txt
 
 In turns: the bare steps of both variants of `nano` in lockstep, with memory kept as the trainer
-keeps it; and a whole run of as many, with its records, routing, checkpoints of the film and an app
+keeps it; and a whole run of as many, with its records, routing, snapshots and an app
 that follows it at 120x36. Evaluations and samples are counted apart: they are work that is asked
 for. Prints a table and, last, one JSON line.
 """
@@ -29,7 +29,7 @@ from tinygpt.data.corpus import find_corpus, split
 from tinygpt.data.tokenizer import CharTokenizer
 from tinygpt.training.batches import Batches
 from tinygpt.training.learner import Learner
-from tinygpt.training.memory import keep_freed_memory
+from tinygpt.training.malloc import keep_freed_memory
 keep_freed_memory()
 config = build({"preset": "nano", "device": "cpu"})
 learners = [Learner(v, config, 65, "cpu") for v in ("dense", "moe")]

@@ -158,9 +158,9 @@ class TrainConfig(_Checked):
     eval_every: int = setting(250, "optimizer steps between evaluations", low=1)
     log_every: int = setting(1, "optimizer steps between train records", low=1)
     checkpoint_every: int = setting(
-        250, "optimizer steps between checkpoints beside the film's (0: the film's alone)", low=0
+        250, "optimizer steps between checkpoints, besides the snapshots (0: snapshots only)", low=0
     )
-    film: int = setting(20, "checkpoints a variant that are kept, log-spaced, as a film", low=0)
+    snapshots: int = setting(20, "log-spaced checkpoints kept per variant", low=0)
     eval_train_windows: int = setting(256, "fixed windows of the train split evaluated", low=1)
     sample_prompt: str = setting("", "prompt of each evaluation's sample (empty: a new line)")
     sample_tokens: int = setting(200, "tokens of that sample (0: none)", low=0)
@@ -256,6 +256,10 @@ PRESETS: dict[str, dict[str, Scalar]] = {
 }
 
 
+ALIASES = {"train.film": "train.snapshots"}
+"""Names that settings had before: still read from flags, ``--config`` files and ``run.toml``."""
+
+
 def dotted_fields(
     cls: type = RunConfig, prefix: str = ""
 ) -> Iterator[tuple[str, dataclasses.Field[Any]]]:
@@ -339,4 +343,4 @@ def from_tables(tables: Mapping[str, Any]) -> dict[str, object]:
             flat.update({f"{key}.{inner}": leaf for inner, leaf in value.items()})
         else:
             flat[key] = value
-    return flat
+    return {ALIASES.get(name, name): value for name, value in flat.items()}

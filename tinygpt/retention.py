@@ -14,13 +14,13 @@ RESUMABLE = 3
 """Newest checkpoints of a variant that keep their training state: one to resume, two in reserve."""
 
 
-def prune(run: StrPath, variant: str, film: int, best: int | None) -> list[int]:
-    """Keep the newest, the best, and a log-spaced film; of the older ones the weights alone.
+def prune(run: StrPath, variant: str, snapshots: int, best: int | None) -> list[int]:
+    """Keep the newest, the best and log-spaced snapshots; of the older ones the weights alone.
 
     Returns the steps that were deleted. A disk that refuses is left for the next time.
     """
     steps = list_steps(run, variant)
-    dropped = thin_out(steps, film, [] if best is None else [best])
+    dropped = thin_out(steps, snapshots, [] if best is None else [best])
     for step in dropped:
         atomic.remove_directory(checkpoint_dir(run, variant, step))
     for step in [s for s in steps if s not in dropped][:-RESUMABLE]:
@@ -31,15 +31,15 @@ def prune(run: StrPath, variant: str, film: int, best: int | None) -> list[int]:
     return dropped
 
 
-def thin_out(steps: Iterable[int], film: int, always: Iterable[int] = ()) -> list[int]:
-    """Which steps to drop so that `film` of them stay, evenly spaced in the logarithm of the step.
+def thin_out(steps: Iterable[int], snapshots: int, always: Iterable[int] = ()) -> list[int]:
+    """Which steps to drop so that `snapshots` stay, evenly spaced in the logarithm of the step.
 
     The first and the newest stay, and those in `always`, which do not count. Dropping one by one as
     the steps come gives nearly the spacing that knowing the end would give.
     """
     kept, fixed = sorted(set(steps)), set(always)
     dropped = []
-    while len([s for s in kept if s not in fixed]) > max(film, 1):
+    while len([s for s in kept if s not in fixed]) > max(snapshots, 1):
         inner = [i for i in range(1, len(kept) - 1) if kept[i] not in fixed]
         if not inner:
             break
@@ -48,12 +48,12 @@ def thin_out(steps: Iterable[int], film: int, always: Iterable[int] = ()) -> lis
     return sorted(dropped)
 
 
-def film_due(step: int, film: int, horizon: int = 1_000_000) -> bool:
-    """Whether `step` opens a new frame of the film: its place on a log scale passed a grid line.
+def snapshot_due(step: int, snapshots: int, horizon: int = 1_000_000) -> bool:
+    """Whether a snapshot is due at `step`: its place on a log scale passed a grid line.
 
-    Twice as many frames as are kept, up to `horizon` steps, so that `thin_out` has a choice.
+    Twice as many as are kept, up to `horizon` steps, so that `thin_out` has a choice.
     """
-    if step == 0 or film == 0:
+    if step == 0 or snapshots == 0:
         return step == 0
-    scale = 2 * film / math.log(horizon)
+    scale = 2 * snapshots / math.log(horizon)
     return math.floor(scale * math.log(step)) > math.floor(scale * math.log(max(step - 1, 0.5)))

@@ -21,7 +21,7 @@ _CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069
 
 _GLYPHS = (
     # Bars and heights keep their order: the fuller the cell, the darker the character.
-    ("▁▂▃▄▅▆▇█", "_.-=+*#@"),
+    ("▁▂▃▄▅▆▇█", "_.-=+*%#"),
     ("▏▎▍▌▋▊▉", "...####"),
     ("▔▕▐▀░▒▓", '"||".:%'),
     ("■□●○◌✓✗†‖", "##*.~+x!="),  # states and marks

@@ -1,4 +1,4 @@
-"""Checkpoints: whole or not at all, read back exactly, pruned to a film."""
+"""Checkpoints: whole or not at all, read back exactly, pruned to snapshots."""
 
 import itertools
 import json
@@ -16,7 +16,7 @@ from tinygpt import checkpoint, load
 from tinygpt.config import MoEConfig
 from tinygpt.data.tokenizer import CharTokenizer, save_tokenizer
 from tinygpt.errors import CheckpointError
-from tinygpt.retention import film_due, prune, thin_out
+from tinygpt.retention import prune, snapshot_due, thin_out
 from tinygpt.run import checkpoint_dir, list_steps
 
 
@@ -155,10 +155,10 @@ def test_a_pickle_is_not_loaded(run: Path) -> None:
         load(run)
 
 
-def test_prune_keeps_newest_best_and_a_film(run: Path) -> None:
+def test_prune_keeps_newest_best_and_snapshots(run: Path) -> None:
     for step in range(0, 40, 2):
         checkpoint.save(run, snapshot(step=step))
-        prune(run, "dense", film=5, best=14)
+        prune(run, "dense", snapshots=5, best=14)
     steps = list_steps(run, "dense")
     assert steps[0] == 0
     assert steps[-1] == 38
@@ -174,20 +174,20 @@ def test_prune_keeps_newest_best_and_a_film(run: Path) -> None:
 
 
 @given(st.sets(st.integers(0, 10**7), min_size=1, max_size=60), st.integers(0, 30), st.data())
-def test_thin_out(steps: set[int], film: int, data: st.DataObject) -> None:
+def test_thin_out(steps: set[int], snapshots: int, data: st.DataObject) -> None:
     always = data.draw(st.sets(st.sampled_from(sorted(steps)), max_size=2))
-    dropped = thin_out(steps, film, always)
+    dropped = thin_out(steps, snapshots, always)
     kept = steps - set(dropped)
     assert {min(steps), max(steps)} | always <= kept
-    assert len(kept - always) <= max(film, 2)
-    if len(steps) <= film:
+    assert len(kept - always) <= max(snapshots, 2)
+    if len(steps) <= snapshots:
         assert not dropped
 
 
-def test_a_film_is_evenly_spaced_in_the_logarithm() -> None:
+def test_snapshots_are_evenly_spaced_in_the_logarithm() -> None:
     kept: list[int] = []
     for step in range(20_001):
-        if film_due(step, 20) or step % 250 == 0:
+        if snapshot_due(step, 20) or step % 250 == 0:
             kept = [s for s in [*kept, step] if s not in thin_out([*kept, step], 20)]
     ratios = [(b + 1) / (a + 1) for a, b in itertools.pairwise(kept)]
     assert len(kept) == 20

@@ -9,6 +9,7 @@ import tomli_w
 from hypothesis import given
 from hypothesis import strategies as st
 
+import trainer
 from tinygpt.config import (
     PRESETS,
     ModelConfig,
@@ -118,3 +119,9 @@ def test_any_value_is_taken_or_refused_by_our_own_error(data: st.DataObject) -> 
 def test_configurations_are_frozen() -> None:
     with pytest.raises(dataclasses.FrozenInstanceError):
         RunConfig().seed = 3  # type: ignore[misc]
+
+
+def test_a_setting_is_found_by_its_old_name_too() -> None:
+    assert from_tables({"train": {"film": 7}}) == {"train.snapshots": 7}
+    options = trainer.make_parser("x", "").parse_args(["--train.film", "7"])
+    assert trainer.settings(options) == {"train.snapshots": "7"}

@@ -12,7 +12,7 @@ from tests.helpers.kills import AGAIN, BEGIN, check, finished, take_up
 from tests.helpers.strace import CHANGING, Call, trace
 from tinygpt.run import read_state
 
-SHORT = [*BEGIN, "--steps", "5", "--train.checkpoint-every", "2", "--train.film", "2"]
+SHORT = [*BEGIN, "--steps", "5", "--train.checkpoint-every", "2", "--train.snapshots", "2"]
 SHORT += ["--out", "runs"]
 FOLDER = "runs/run"
 SHARDS = 8

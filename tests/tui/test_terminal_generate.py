@@ -1,4 +1,4 @@
-"""The Generate tab in tmux, over the real app and engine: prompt to file, and through the film."""
+"""The Generate tab in tmux, over the real app: from the prompt to a file, and the timeline."""
 
 import json
 from pathlib import Path

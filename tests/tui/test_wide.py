@@ -80,7 +80,9 @@ def test_generate(prompt: str, said: str, size: tuple[int, int], marks: bool) ->
     for cursor in (None, 2):
         side = Side("Dense", text=text)
         assert_exact(column(side, columns, lines, look, cursor=cursor), columns, lines)
-    assert_exact(listing([text] * 3, 1, columns, lines, look, film=True, run="x"), columns, lines)
+    assert_exact(
+        listing([text] * 3, 1, columns, lines, look, timeline=True, run="x"), columns, lines
+    )
     if lines > 1 and columns >= 20:
         rows = inspector(text, 1, columns, lines, candidate=1)
         assert_exact(rows, columns, lines)

@@ -147,7 +147,7 @@ class Loop:
         step = progress.step
         last = learner.finished or self._time_over
         evaluated = last or step % train.eval_every == 0 or self._may_be_on_target(learner, result)
-        framed = retention.film_due(step, train.film)
+        framed = retention.snapshot_due(step, train.snapshots)
         periodic = bool(train.checkpoint_every) and step % train.checkpoint_every == 0
         if evaluated or framed or periodic or step % train.log_every == 0:
             self._log(learner, result)
@@ -335,10 +335,10 @@ class Loop:
                 val_loss=learner.val_loss,
             )
         )
-        retention.prune(self.session.path, variant, self.config.train.film, progress.best_step)
+        retention.prune(self.session.path, variant, self.config.train.snapshots, progress.best_step)
 
     def _save_untrained(self) -> None:
-        """The first frame of the film: the model before its first step."""
+        """The first snapshot: the model before its first step."""
         for learner in self.learners:
             there = list_steps(self.session.path, learner.variant)
             if learner.progress.step == 0 and 0 not in there:

@@ -33,7 +33,7 @@ from tinygpt_tui.known import known_characters, unknown_characters
 from tinygpt_tui.render.heatmap import Floats, Paint
 
 KEPT_BYTES = 256 * 2**20
-"""Of looks that are kept: a film of nano is 5 MB, one of baby 190."""
+"""Of looks that are kept: a timeline of nano is 5 MB, one of baby 190."""
 SHORT, PICKS = 24, 5
 """Characters below which a line of the corpus shows little, so that another is taken; how often."""
 LAST = -1
@@ -106,7 +106,7 @@ class AttentionController:
 
     @property
     def steps(self) -> list[int]:
-        """The film of the variant."""
+        """The timeline of the variant."""
         return self.kept.get(self.variant, [])
 
     @property
@@ -146,8 +146,8 @@ class AttentionController:
         self.step = step
         self.look()
 
-    def film(self, by: int) -> bool:
-        """A checkpoint on or back; False at the end of the film."""
+    def timeline(self, by: int) -> bool:
+        """A checkpoint on or back; False at the end of the timeline."""
         if not self.steps:
             return False
         place = self.steps.index(self.step) if self.step in self.steps else len(self.steps) - 1
@@ -158,7 +158,7 @@ class AttentionController:
         return True
 
     def play(self) -> None:
-        """Begin or end to play; at the end of the film from its beginning."""
+        """Begin or end to play; at the end of the timeline from its beginning."""
         self.playing = not self.playing and len(self.steps) > 1
         if self.playing and self.step is None:
             self.to_step(self.steps[0])

@@ -13,7 +13,7 @@ PANEL = 25
 """Columns that the readout needs beside a map."""
 WIDEST_PANEL = 46
 TALL = 14
-"""Lines from which the film and the text have one of their own."""
+"""Lines from which the timeline and the text have one of their own."""
 LEAST_THUMBNAIL = 3
 """Lines of a thumbnail."""
 
@@ -27,7 +27,7 @@ class Plan:
     head: int
     """Lines above the body: the title, the text."""
     foot: int
-    """Lines below it: the legend, the film."""
+    """Lines below it: the legend, the timeline."""
     panel: int
     """Columns of the readout at the right; 0 if it stands below, in `below` lines."""
     below: int

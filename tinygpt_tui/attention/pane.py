@@ -41,7 +41,7 @@ from tinygpt_tui.widgets.prompt_area import PromptArea
 FRAME = 0.03
 """Seconds between two frames that only answers of the engine ask for."""
 PLAY = 0.5
-"""Seconds that a checkpoint of the film stands."""
+"""Seconds that a checkpoint of the timeline stands."""
 HINT = "Enter looks at it, Esc goes back, ctrl+r takes a line of the corpus"
 """Of the field that a text is typed into."""
 LONGEST = 200_000
@@ -87,7 +87,7 @@ class AttentionPane(Container):
         self.engine, self._written = engine, written
         self.browser = AttentionController(self._ask, engine.number, glyphs=glyphs)
         self._timer: Timer | None = None
-        self._film: Timer | None = None
+        self._timeline: Timer | None = None
         self._drawn = 0.0
 
     def _ask(self, request: Request) -> None:
@@ -195,7 +195,7 @@ class AttentionPane(Container):
         return not framed.pooled and framed.pixels.factor > 1
 
     def action_back(self) -> None:
-        """Stop the film; else further out."""
+        """Stop the timeline; else further out."""
         if self.browser.playing:
             self.action_play()
             return
@@ -344,21 +344,21 @@ class AttentionPane(Container):
             self.notify("There is no checkpoint of the other model", timeout=2)
         self.draw()
 
-    def action_film(self, by: int) -> None:
+    def action_timeline(self, by: int) -> None:
         """A checkpoint on or back."""
-        self.browser.film(by)
+        self.browser.timeline(by)
         self.draw()
 
     def action_play(self) -> None:
         """Through all checkpoints."""
         self.browser.play()
-        if self._film is None:
-            self._film = self.set_interval(PLAY, self._advance, pause=True)
+        if self._timeline is None:
+            self._timeline = self.set_interval(PLAY, self._advance, pause=True)
         if self.browser.playing:
-            self._film.reset()
-            self._film.resume()
+            self._timeline.reset()
+            self._timeline.resume()
         else:
-            self._film.pause()
+            self._timeline.pause()
         self.draw()
 
     def _advance(self) -> None:
@@ -366,11 +366,11 @@ class AttentionPane(Container):
         if (
             not self.browser.playing
             or not self.is_on_screen
-            or (not self.browser.busy and not self.browser.film(1))
+            or (not self.browser.busy and not self.browser.timeline(1))
         ):
             self.browser.playing = False
-        if not self.browser.playing and self._film is not None:
-            self._film.pause()
+        if not self.browser.playing and self._timeline is not None:
+            self._timeline.pause()
         self.draw()
 
     def action_checkpoint(self) -> None:

@@ -20,7 +20,7 @@ class Scene:
     """Of statistics, beside those that the text's length says."""
     pin: Pin | None = None
     steps: tuple[int, ...] = ()
-    """The film: the steps of the variant's checkpoints."""
+    """The timeline: the steps of the variant's checkpoints."""
     following: bool = True
     """The newest checkpoint is shown, whichever it is."""
     playing: bool = False

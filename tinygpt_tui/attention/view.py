@@ -37,9 +37,9 @@ def _nothing(scene: Scene, columns: int, lines: int) -> list[Row]:
     dots = "…"
     words = scene.words or (f"looking{dots}" if scene.busy else "")
     rows = sentence(words, columns, "muted") if words else []
-    film = [film_row(scene, columns)] if scene.steps and lines > 4 else []
-    space = max(lines - len(rows) - len(film) - 1, 0)
-    return [(), *rows[: lines - 1], *[()] * space, *film]
+    timeline = [timeline_row(scene, columns)] if scene.steps and lines > 4 else []
+    space = max(lines - len(rows) - len(timeline) - 1, 0)
+    return [(), *rows[: lines - 1], *[()] * space, *timeline]
 
 
 def _something(scene: Scene, shown: Seen, columns: int, lines: int) -> list[Row]:
@@ -54,7 +54,7 @@ def _something(scene: Scene, shown: Seen, columns: int, lines: int) -> list[Row]
         head += text or [text_row(scene, shown, columns)]
     body, foot = _level(scene, shown, planned)
     body = [*body[: planned.body], *[()] * (planned.body - len(body))]
-    foot = [*foot, *([film_row(scene, columns)] if planned.foot >= 2 else [])]
+    foot = [*foot, *([timeline_row(scene, columns)] if planned.foot >= 2 else [])]
     below: list[Row] = []
     if planned.below:
         below = _below(scene, shown, planned)
@@ -124,7 +124,7 @@ def text_row(scene: Scene, shown: Seen, columns: int) -> Row:
     )
 
 
-def film_row(scene: Scene, columns: int) -> Row:
+def timeline_row(scene: Scene, columns: int) -> Row:
     """The checkpoints as a slider."""
     steps = scene.steps
     rail, knob = "─", "●"
@@ -132,7 +132,7 @@ def film_row(scene: Scene, columns: int) -> Row:
     place = steps.index(step) if step in steps else len(steps) - 1
     state = "playing" if scene.playing else "newest" if scene.following else ""
     words = f" {place + 1}/{len(steps)}" + (f" {state}" if state else "")
-    label = f" film  step {step:,} " if step is not None else " film "
+    label = f" timeline  step {step:,} " if step is not None else " timeline "
     room = min(columns - len(label) - len(words) - 4, 3 * max(len(steps) - 1, 1) + 1)
     if len(steps) < 2 or room < 5:
         return fit(row(Span(label + words.strip(), "muted")), columns)

@@ -1,6 +1,6 @@
 """What the Experts tab holds and does, without its widgets: whom it asks, and what is answered.
 
-At most one look and one survey are on their way: who steps quickly through the film asks for the
+At most one request of a kind is pending: stepping quickly through the timeline asks for the
 checkpoint that is reached, not for those that were passed.
 """
 
@@ -34,7 +34,7 @@ from tinygpt_tui.monitor.history import History
 PICKED = 3
 """Lines of the corpus that make a text."""
 KEPT = 64
-"""Answers of a kind that are kept: the whole film of a run, several times."""
+"""Answers of a kind that are kept: the whole timeline of a run, several times."""
 
 Answer = TypeVar("Answer")
 Key: TypeAlias = tuple[object, ...]
@@ -378,9 +378,9 @@ class ExpertsController:
         experts = self.scene.census.experts if self.scene.census else 1
         self._sort(expert=(self.scene.sorting.expert + 1) % experts, top=0)
 
-    # -- the film -------------------------------------------------------------------------------
+    # -- the timeline ---------------------------------------------------------------------------
 
-    def film(self, by: int) -> None:
+    def timeline(self, by: int) -> None:
         """Another checkpoint."""
         steps, at = self.scene.steps, self.scene.at
         if not steps or at is None:
@@ -410,12 +410,12 @@ class ExpertsController:
             self._go(0)
 
     def tick(self) -> bool:
-        """The next frame of the film, once this one is seen; whether there was one."""
+        """The next frame of the timeline, once this one is seen; whether there was one."""
         if not self.scene.playing or self._looks.job is not None:
             return False
         if self.scene.view == "table" and self._surveys.job is not None:
             return False
-        self.film(1)
+        self.timeline(1)
         if self.scene.following:
             self._change(playing=False)
         return True

@@ -27,7 +27,7 @@ from tinygpt_tui.widgets.bindings import bindings
 from tinygpt_tui.widgets.cell_view import CellView
 
 FRAME = 0.6
-"""Seconds that a checkpoint of the film is seen, at least."""
+"""Seconds that a checkpoint of the timeline is seen, at least."""
 
 
 class Answered(Message):
@@ -152,7 +152,7 @@ class ExpertsPane(Container):
         self._keep_time()
 
     def _keep_time(self) -> None:
-        """A clock while the film plays, and none while it does not."""
+        """A clock while the timeline plays, and none while it does not."""
         playing = self.desk.scene.playing
         if playing and self._timer is None:
             self._timer = self.set_interval(FRAME, self._tick)
@@ -206,13 +206,13 @@ class ExpertsPane(Container):
             self.desk.move_lines(by, view.text_columns(self.size.width, self.size.height))
         self.draw()
 
-    def action_film(self, by: int) -> None:
+    def action_timeline(self, by: int) -> None:
         """Another checkpoint."""
-        self.desk.film(by)
+        self.desk.timeline(by)
         self.draw()
 
     def action_play(self) -> None:
-        """The film."""
+        """The timeline."""
         self.desk.play()
         self.draw()
 

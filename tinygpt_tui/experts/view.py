@@ -72,7 +72,7 @@ def tab(scene: Scene, columns: int, lines: int) -> list[Row]:
     if scene.nothing:
         rows = [fit((), columns), *sentence(scene.nothing, columns, "muted")]
     else:
-        rows = [film_row(scene, columns)]
+        rows = [timeline_row(scene, columns)]
         rows += [head_row(scene, columns)] if lines >= 5 else []
         notes = sentence(scene.note, columns, "warn") if scene.note else []
         rows += _body(scene, columns, lines - len(rows) - len(notes))
@@ -80,7 +80,7 @@ def tab(scene: Scene, columns: int, lines: int) -> list[Row]:
     return [*(fit(cells, columns) for cells in rows), *[fit((), columns)] * lines][:lines]
 
 
-def film_row(scene: Scene, columns: int) -> Row:
+def timeline_row(scene: Scene, columns: int) -> Row:
     """The checkpoints on a line, and which of them is looked at."""
     if not scene.steps or scene.at is None:
         words = " This run has no checkpoint yet: the first is written before its first step."

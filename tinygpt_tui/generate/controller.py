@@ -52,7 +52,7 @@ class GenerateController:
         self.candidate: int | None = None
         self.listed: list[Text] = []
         self.place = 0
-        self.film = False
+        self.timeline = False
 
     # -- which models ---------------------------------------------------------------------------
 
@@ -179,7 +179,7 @@ class GenerateController:
             text = self.tree.add(prompt, params, self.path(variants[0]))
             self.listed.append(text)
             self._start(text)
-        self.film = False
+        self.timeline = False
         return True
 
     def replay(self, prompt: str) -> bool:
@@ -198,7 +198,7 @@ class GenerateController:
         self.listed.sort(key=lambda text: Path(text.path).name)
         for text in self.listed:
             self._start(text)
-        self.film = True
+        self.timeline = True
         return True
 
     def _start(self, text: Text, count: int | None = None) -> None:

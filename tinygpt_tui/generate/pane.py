@@ -212,7 +212,7 @@ class GeneratePane(Container):
                 width,
                 room,
                 look,
-                film=console.film,
+                timeline=console.timeline,
                 run=console.run.name if console.run else "",
             )
             return [*rows, *below]
@@ -319,7 +319,7 @@ class GeneratePane(Container):
         """Samples."""
         self._with_known(self.console.several)
 
-    def action_film(self) -> None:
+    def action_timeline(self) -> None:
         """Through the checkpoints."""
         self._with_known(self.console.replay)
 

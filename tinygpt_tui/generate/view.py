@@ -326,10 +326,10 @@ def listing(
     height: int,
     look: ViewOptions,
     *,
-    film: bool,
+    timeline: bool,
     run: str = "",
 ) -> list[Row]:
-    """Several texts under each other: samples, or one prompt through the film of checkpoints.
+    """Several texts under each other: samples, or one prompt through the timeline of checkpoints.
 
     Those of another run than `run`, by its name, say whose they are.
     """
@@ -342,7 +342,7 @@ def listing(
     for place in range(first, min(first + room, len(texts))):
         text = texts[place]
         active = place == chosen
-        rows.append(_entry(text, columns, active=active, film=film, run=run))
+        rows.append(_entry(text, columns, active=active, timeline=timeline, run=run))
         flow = Flow(columns - 4)
         flow.add(text.prompt, -1)
         flow.extend(token.text for token in text.tokens[: each * columns])
@@ -358,10 +358,10 @@ def listing(
     return [*rows[:height], *[fit((), columns)] * (height - len(rows))]
 
 
-def _entry(text: Text, columns: int, *, active: bool, film: bool, run: str) -> Row:
+def _entry(text: Text, columns: int, *, active: bool, timeline: bool, run: str) -> Row:
     variant = text.opened.variant if text.opened else ""
     parts = [f"seed {text.params.seed}", f"{len(text.tokens)} tok"]
-    if text.opened and film:
+    if text.opened and timeline:
         val = loss(text.opened.val_loss)
         parts = [f"step {text.opened.step:,}", f"val {val}", *parts[1:]]
     whose = PurePath(text.path).parts[-3:-2]

@@ -12,7 +12,7 @@ BLOCK = 97 * MIB
 
 PROGRAM = f"""
 import resource, sys
-from tinygpt.training.memory import keep_freed_memory
+from tinygpt.training.malloc import keep_freed_memory
 
 if "keep" in sys.argv:
     keep_freed_memory()

@@ -385,7 +385,7 @@ def test_a_folder_that_was_deleted_does_not_come_back(tmp_path: Path) -> None:
 
 
 def test_pause_checkpoint_and_stop_are_obeyed(tmp_path: Path) -> None:
-    made = session(tmp_path, train__checkpoint_every=0, train__film=0)
+    made = session(tmp_path, train__checkpoint_every=0, train__snapshots=0)
     run, states = tmp_path / "run", []
 
     def ask(record: Record) -> None:
@@ -521,8 +521,10 @@ def test_learning_rate_follows_the_schedule(tmp_path: Path) -> None:
 
 
 def test_the_best_checkpoint_stays(tmp_path: Path) -> None:
-    """With a film of one, only the best protects itself, once the loss has become worse."""
-    made = session(tmp_path, train__film=1, train__checkpoint_every=0, optim__decay=0.0, steps=60)
+    """With one snapshot, only the best protects itself, once the loss has become worse."""
+    made = session(
+        tmp_path, train__snapshots=1, train__checkpoint_every=0, optim__decay=0.0, steps=60
+    )
     dense = made.learners[0]
 
     def spoil(record: Record) -> None:

@@ -108,7 +108,7 @@ def test_something_is_shown_with_no_key_and_is_the_models(out: Path, size: tuple
     drive(out, on_tab(body), size)  # type: ignore[arg-type]
 
 
-def test_the_ladder_the_other_model_the_film(out: Path) -> None:
+def test_the_ladder_the_other_model_the_timeline(out: Path) -> None:
     async def body(app: LabApp, pilot: "Pilot[int]") -> None:
         browser = app.attention.browser
         await typed(app, pilot, TEXT)
@@ -302,7 +302,7 @@ def test_one_look_is_on_its_way_and_the_last_wish_wins(
 ) -> None:
     browser.give("abcdefgh", "typed")
     for _ in range(3):
-        browser.film(-1)
+        browser.timeline(-1)
     assert len(engine.looks()) == 1
     assert browser.busy
     answer(browser, engine)
@@ -326,7 +326,7 @@ def test_the_newest_is_followed_until_a_step_is_chosen(
     browser.look()
     assert engine.looks()[-1].path.endswith("00000990")
     answer(browser, engine)
-    browser.film(-1)
+    browser.timeline(-1)
     browser.checkpoints({"dense": [0, 700, 990, 999]})
     browser.look()
     assert browser.shown is not None
@@ -339,7 +339,7 @@ def test_a_failure_keeps_the_map_and_is_not_asked_again(
 ) -> None:
     browser.give("abcdefgh", "typed")
     answer(browser, engine)
-    browser.film(-1)
+    browser.timeline(-1)
     assert browser.take(Failed(engine.looks()[-1].job, "there is no checkpoint any more"))
     assert not browser.busy
     assert browser.scene().words == "there is no checkpoint any more"
@@ -422,7 +422,7 @@ def test_a_survey_adds_its_statistics(browser: AttentionController, engine: Engi
     assert scene.choice.statistic == "induction"
     assert scene.statistics["induction"][2, 1] == pytest.approx(5 / 7)
     assert scene.statistics["entropy"][2, 1] == pytest.approx(5 / 11)  # of this text
-    browser.film(-1)
+    browser.timeline(-1)
     answer(browser, engine)
     assert "induction" not in browser.scene().statistics
     assert browser.scene().choice.statistic in browser.scene().statistics
@@ -437,6 +437,6 @@ def test_reasons_for_nothing(engine: Engine, tmp_path: Path) -> None:
     assert browser.variant == "moe"
     assert "no text" in browser.scene().words
     assert not browser.other_variant()
-    assert not browser.film(1)
+    assert not browser.timeline(1)
     assert not browser.page(1)
     assert not browser.give("", "file")

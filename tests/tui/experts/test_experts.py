@@ -58,7 +58,7 @@ def on_tab(body: Callable[[LabApp, "Pilot[int]", ExpertsController], Awaitable[N
 
 
 @pytest.mark.parametrize("size", [(80, 24), (120, 36)])
-def test_something_is_seen_without_a_key_then_text_film_and_table(
+def test_something_is_seen_without_a_key_then_text_timeline_and_table(
     out: Path, size: tuple[int, int]
 ) -> None:
     async def body(app: LabApp, pilot: "Pilot[int]", desk: ExpertsController) -> None:

@@ -221,13 +221,13 @@ def test_without_a_corpus_the_model_reads_its_own_sample() -> None:
     assert look.text == "moe at 7"
 
 
-def test_a_burst_through_the_film_asks_for_its_end_alone() -> None:
+def test_a_burst_through_the_timeline_asks_for_its_end_alone() -> None:
     office = Office()
     office.desk.wake("abc")
     office.answer()
     before = office.desk.scene.reading
     for _ in range(3):
-        office.desk.film(-1)
+        office.desk.timeline(-1)
     assert office.count(InspectRequest) == 2
     assert office.desk.scene.reading is before, "the old picture stays"
     office.answer()
@@ -263,7 +263,7 @@ def test_the_newest_is_followed_unless_another_was_chosen() -> None:
     office.desk.wake("abc")
     office.desk.checkpoints((0, 100, 130))
     assert office.desk.scene.at == 130
-    office.desk.film(-1)
+    office.desk.timeline(-1)
     office.desk.checkpoints((0, 90, 160))
     assert office.desk.scene.at == 90, "pruned: the nearest"
 
@@ -289,7 +289,7 @@ def test_a_failed_look_keeps_what_was_there_and_is_tried_again_when_the_tab_is_s
     office = Office()
     office.desk.wake("abc")
     office.answer()
-    office.desk.film(-1)
+    office.desk.timeline(-1)
     asked = office.last(InspectRequest)
     assert isinstance(asked, InspectRequest)
     office.desk.take(Failed(asked.job, "the file is gone"))
@@ -305,7 +305,7 @@ def test_a_failed_look_keeps_what_was_there_and_is_tried_again_when_the_tab_is_s
 def test_a_survey_is_compared_with_the_newest_checkpoint() -> None:
     office = Office()
     office.desk.wake("abc")
-    office.desk.film(-2)
+    office.desk.timeline(-2)
     first = office.last(SurveyRequest)
     assert isinstance(first, SurveyRequest)
     assert first.final == first.path == "run/moe/step-00000100"

@@ -261,7 +261,7 @@ def test_every_row_has_the_width_and_there_are_as_many_as_asked(columns: int, he
         rows = inspector(text, 3, columns, height, candidate=2)
         assert len(rows) == height
         assert {width(r) for r in rows} == {columns}
-        rows = listing([text] * 5, 3, columns, height, look, film=True)
+        rows = listing([text] * 5, 3, columns, height, look, timeline=True)
         assert len(rows) == height
         assert {width(r) for r in rows} == {columns}
 
@@ -270,7 +270,7 @@ def test_a_list_says_of_what_other_run_its_texts_are() -> None:
     text = made("abc")
     text.path = "runs/other/dense/step-00000003"
     for run, said in (("other", False), ("one", True)):
-        shown = plain(listing([text], 0, 60, 3, ViewOptions(), film=True, run=run))[0]
+        shown = plain(listing([text], 0, 60, 3, ViewOptions(), timeline=True, run=run))[0]
         assert ("other" in shown) == said
 
 
