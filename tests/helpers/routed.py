@@ -74,10 +74,10 @@ def looked(
 
 def surveyed(job: int = 1, *, step: int = 45) -> SurveyResult:
     grid = np.mgrid[0:LAYERS, 0:EXPERTS, 0 : len(VOCABULARY)]
-    reads = (40 * (1 + np.sin(grid[0] + 2.3 * grid[1] * (grid[2] + 1)))).astype(np.int64)
-    reads[:, :, VOCABULARY.index("3")] //= 30
-    reads[:, :, VOCABULARY.index("B")] = 0
-    reads[2, 3] = 0
+    expert_counts = (40 * (1 + np.sin(grid[0] + 2.3 * grid[1] * (grid[2] + 1)))).astype(np.int64)
+    expert_counts[:, :, VOCABULARY.index("3")] //= 30
+    expert_counts[:, :, VOCABULARY.index("B")] = 0
+    expert_counts[2, 3] = 0
     examples: dict[str, tuple[Example, ...]] = {
         f"{layer} {expert} {token}": (Example("cab a", VOCABULARY[token], "d\nbe"),) * 2
         for layer in range(LAYERS)
@@ -90,17 +90,17 @@ def surveyed(job: int = 1, *, step: int = 45) -> SurveyResult:
         variant="moe",
         step=step,
         val_loss=1.5,
-        tokens=int(reads[0].sum()),
+        tokens=int(expert_counts[0].sum()),
         corpus="tinyshakespeare",
         layers=LAYERS,
         heads=2,
         experts=EXPERTS,
         statistics={},
-        chance={},
+        uniform_baseline={},
         vocabulary=VOCABULARY,
-        reads=reads.tobytes(),
+        expert_counts=expert_counts.tobytes(),
         pairs=b"",
-        sure=(0.4, 0.5, 0.8),
+        top1_probability=(0.4, 0.5, 0.8),
         agreement=(0.31, 0.77, 0.94),
         examples=examples,
     )

@@ -1,8 +1,8 @@
 """What an attention head does, in a few numbers.
 
-Each statistic is a mean over queries, and has a counterpart in `chance`: what a head would have
-that looks at all it may see alike. What a head of random weights has is near that, so only the
-difference says something.
+Each statistic is a mean over queries and has a counterpart in `uniform_baseline`: its value for a
+head that attends equally to all keys it may see. A head of random weights is near that baseline,
+so only the difference says something.
 
 Letters: L layers, H heads, T tokens (the rows of attention are queries, its columns keys).
 """
@@ -44,7 +44,7 @@ def statistics(attention: Tensor) -> dict[str, Tensor]:
     }
 
 
-def chance(tokens: int) -> dict[str, float]:
+def uniform_baseline(tokens: int) -> dict[str, float]:
     """`statistics` over so many tokens of a head whose every query looks everywhere alike."""
     return {name: float(value) for name, value in statistics(_uniform(tokens)).items()}
 

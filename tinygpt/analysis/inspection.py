@@ -34,7 +34,7 @@ class Inspection:
         return self.choice.gather(-1, best)[..., 0]
 
     @property
-    def sure(self) -> Tensor | None:
+    def top1_probability(self) -> Tensor | None:
         """(L, T) the probability of `reader`; None for Dense."""
         if self.router is None or self.choice is None:
             return None

@@ -19,7 +19,7 @@ Floats = NDArray[np.float64]
 CLASSES = ("vowel", "consonant", "capital", "digit", "space", "newline", "punctuation", "other")
 
 
-def reads(choice: ArrayLike, ids: ArrayLike, experts: int, vocabulary: int) -> Ints:
+def expert_counts(choice: ArrayLike, ids: ArrayLike, experts: int, vocabulary: int) -> Ints:
     """(L, E, V): how often each expert read each token.
 
     Args:
@@ -81,12 +81,12 @@ def kind(token: str) -> str:
 
 
 def by_class(counts: Ints, members: Mapping[str, Ints]) -> Ints:
-    """`reads` (L, E, V), a column a class instead of a token."""
+    """`expert_counts` (L, E, V), a column a class instead of a token."""
     return np.stack([counts[..., tokens].sum(-1) for tokens in members.values()], -1)
 
 
 def lift(counts: Ints) -> Floats:
-    """`reads` (L, E, V), or those by class, as lift: 1 where an expert reads x as often as all do.
+    """Counts (L, E, V), or those by class, as lift: 1 where an expert gets its share of x.
 
     The share of an expert's tokens that are x, over the share of all tokens that are. nan where
     there is nothing to share: the expert read nothing, or nobody read x. It says nothing of how

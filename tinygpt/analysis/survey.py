@@ -44,11 +44,11 @@ ENOUGH = 5
 class Readings:
     """What the experts read."""
 
-    reads: Ints
-    """(L, E, V), see `routing.reads`."""
+    expert_counts: Ints
+    """(L, E, V), see `routing.expert_counts`."""
     pairs: Ints
     """(L - 1, E, E), see `routing.pairs`."""
-    sure: Floats
+    top1_probability: Floats
     """(L,) mean probability of the likeliest selected expert."""
     agreement: Floats | None
     """(L,) share of tokens that the other model's expert of that number reads; None without."""
@@ -64,7 +64,7 @@ class Findings:
     """N, that were read."""
     statistics: dict[str, Tensor]
     """(L, H) by name, means over the windows: `heads.statistics` and `heads.repeated`."""
-    chance: dict[str, float]
+    uniform_baseline: dict[str, float]
     """The same of a head that looks everywhere alike."""
     routing: Readings | None
     """None for Dense."""
@@ -121,7 +121,7 @@ class Surveyor:
         return Findings(
             tokens=sum(map(len, self._positions)),
             statistics={**_mean(self._heads), **self._copies()},
-            chance=self._chance(),
+            uniform_baseline=self._chance(),
             routing=self._readings() if self._choices else None,
         )
 
@@ -130,9 +130,9 @@ class Surveyor:
         found = inspect_tokens(self._model, ids)
         self._heads.append(heads.statistics(found.attention))
         self._positions.append(np.arange(start, start + len(ids)))
-        if found.choice is not None and found.sure is not None:
+        if found.choice is not None and found.top1_probability is not None:
             self._choices.append(found.choice.numpy())
-            self._sure.append(found.sure.double().numpy())
+            self._sure.append(found.top1_probability.double().numpy())
         if self._final:
             self._others.append(_first_choices(self._final, ids))
 
@@ -144,21 +144,21 @@ class Surveyor:
 
     def _chance(self) -> dict[str, float]:
         copying = heads.repeated_chance(self._half) if self._half > 1 else {}
-        return {**heads.chance(self._window), **copying}
+        return {**heads.uniform_baseline(self._window), **copying}
 
     def _readings(self) -> Readings:
         config = self._model.config
         assert config.moe is not None
         positions, choice = np.concatenate(self._positions), np.concatenate(self._choices, 1)
         ids = self._ids.numpy()[positions]
-        reads = routing.reads(choice, ids, config.moe.experts, config.vocab_size)
+        expert_counts = routing.expert_counts(choice, ids, config.moe.experts, config.vocab_size)
         others = np.concatenate(self._others, 1) if self._others else None
         return Readings(
-            reads=reads,
+            expert_counts=expert_counts,
             pairs=routing.pairs(choice, config.moe.experts),
-            sure=np.asarray(np.concatenate(self._sure, 1).mean(1), np.float64),
+            top1_probability=np.asarray(np.concatenate(self._sure, 1).mean(1), np.float64),
             agreement=None if others is None else routing.agreement(choice[..., 0], others),
-            places=favourite_places(choice, ids, positions, reads),
+            places=favourite_places(choice, ids, positions, expert_counts),
         )
 
 
@@ -186,7 +186,7 @@ def window_starts(total: int, window: int, count: int) -> list[int]:
 
 
 def favourite_places(
-    choice: Ints, ids: Ints, positions: Ints, reads: Ints
+    choice: Ints, ids: Ints, positions: Ints, expert_counts: Ints
 ) -> dict[Place, tuple[int, ...]]:
     """Where each expert reads the tokens that it reads most beyond their share.
 
@@ -194,22 +194,22 @@ def favourite_places(
         choice: (L, N, K) who read.
         ids: (N,) what.
         positions: (N,) where that is.
-        reads: (L, E, V) the counts of both.
+        expert_counts: (L, E, V), the counts of both.
     """
-    lift = routing.lift(reads)
+    lift = routing.lift(expert_counts)
     places = {}
-    for layer, expert in np.ndindex(*reads.shape[:2]):
+    for layer, expert in np.ndindex(*expert_counts.shape[:2]):
         reading = (choice[layer] == expert).any(-1)
-        for token in favourites(reads[layer, expert], lift[layer, expert]):
+        for token in favourites(expert_counts[layer, expert], lift[layer, expert]):
             found = positions[reading & (ids == token)]
             places[layer, expert, token] = tuple(_spread(found, PLACES).tolist())
     return places
 
 
-def favourites(reads: Ints, lift: Floats) -> list[int]:
+def favourites(expert_counts: Ints, lift: Floats) -> list[int]:
     """The tokens of highest lift above 1, of one expert's (V,); of equals, the most read first."""
-    order = np.lexsort((-reads, -lift))
-    kept = order[(reads[order] >= ENOUGH) & (lift[order] > 1)]
+    order = np.lexsort((-expert_counts, -lift))
+    kept = order[(expert_counts[order] >= ENOUGH) & (lift[order] > 1)]
     return [int(token) for token in kept[:FAVOURITES]]
 
 

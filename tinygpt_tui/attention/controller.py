@@ -359,7 +359,7 @@ class AttentionController:
             choice=choice,
             shown=self.shown,
             statistics=self.statistics,
-            chances=self.survey.chance if self.survey else {},
+            uniform_baselines=self.survey.uniform_baseline if self.survey else {},
             pin=self.pin,
             steps=tuple(self.steps),
             following=self.step is None,

@@ -7,13 +7,13 @@ from dataclasses import replace
 
 import numpy as np
 
+from tinygpt.formatting import percent
 from tinygpt_tui.attention.layout import Plan
-from tinygpt_tui.attention.scene import Scene, chances
+from tinygpt_tui.attention.scene import Scene, uniform_baselines
 from tinygpt_tui.attention.state import UNITS, Choice
 from tinygpt_tui.engine.results import Seen
 from tinygpt_tui.render.cells import Row, Span, fit, row
 from tinygpt_tui.render.heatmap import Floats
-from tinygpt_tui.render.numbers import percent
 from tinygpt_tui.render.text import mark, quoted
 
 STRONGEST = 5
@@ -125,7 +125,7 @@ def _context(shown: Seen, choice: Choice, columns: int) -> Row:
 
 
 def _statistics(scene: Scene, shown: Seen, columns: int) -> list[Row]:
-    choice, by = scene.choice, chances(scene, shown)
+    choice, by = scene.choice, uniform_baselines(scene, shown)
     rows = [row(Span("this head", "muted"), Span("      by chance", "faint"))]
     for name, values in scene.statistics.items():
         value = number(name, values[choice.layer, choice.head])

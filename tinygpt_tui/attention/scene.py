@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from tinygpt_tui.attention.state import Choice, Pin
-from tinygpt_tui.engine.results import Seen, chance
+from tinygpt_tui.engine.results import Seen, uniform_baseline
 from tinygpt_tui.render.heatmap import Floats
 
 
@@ -16,7 +16,7 @@ class Scene:
     choice: Choice
     shown: Seen | None = None
     statistics: dict[str, Floats] = field(default_factory=dict)
-    chances: dict[str, float] = field(default_factory=dict)
+    uniform_baselines: dict[str, float] = field(default_factory=dict)
     """Of statistics, beside those that the text's length says."""
     pin: Pin | None = None
     steps: tuple[int, ...] = ()
@@ -31,6 +31,6 @@ class Scene:
     """A sentence: why there is nothing, or what went wrong."""
 
 
-def chances(scene: Scene, shown: Seen) -> dict[str, float]:
+def uniform_baselines(scene: Scene, shown: Seen) -> dict[str, float]:
     """What a head that looks everywhere alike would have."""
-    return scene.chances | chance(shown.size)
+    return scene.uniform_baselines | uniform_baseline(shown.size)

@@ -7,16 +7,16 @@ from dataclasses import replace
 
 import numpy as np
 
+from tinygpt.formatting import loss
 from tinygpt_tui import theme
 from tinygpt_tui.attention.layout import Frame, Plan, frame, map_size, plan, thumbnails
 from tinygpt_tui.attention.readout import _below, _most, named, number, panel
-from tinygpt_tui.attention.scene import Scene, chances
+from tinygpt_tui.attention.scene import Scene, uniform_baselines
 from tinygpt_tui.attention.state import UNITS, Choice, order
 from tinygpt_tui.engine.results import Seen
 from tinygpt_tui.render import heatmap
 from tinygpt_tui.render.cells import Row, Span, beside, fit, row, width
 from tinygpt_tui.render.heatmap import Floats, Paint
-from tinygpt_tui.render.numbers import loss
 from tinygpt_tui.render.text import mark, sentence
 from tinygpt_tui.render.wrap import Flow
 
@@ -194,7 +194,7 @@ def grid(scene: Scene, shown: Seen, planned: Plan) -> tuple[list[Row], list[Row]
         rows += beside(blocks)
     name = choice.statistic
     unit = f" ({UNITS[name]})" if name in UNITS else ""
-    by = chances(scene, shown).get(name)
+    by = uniform_baselines(scene, shown).get(name)
     short = name + (", sorted" if choice.ordered else "")
     words = [f"{name}{unit} under each" + (", sorted" if choice.ordered else ""), short]
     if by is not None:

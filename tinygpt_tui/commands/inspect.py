@@ -85,10 +85,10 @@ class Seen:
         statistics = heads.statistics(self.found.attention)
         # What is sure has an entropy of minus nothing, which reads as a mistake.
         self.statistics = {name: table + 0.0 for name, table in statistics.items()}
-        self.chance = heads.chance(len(self.ids))
+        self.uniform_baseline = heads.uniform_baseline(len(self.ids))
         if (half := context // 2) > 1:
             self.statistics |= heads.repeated(checkpoint.model, half)
-            self.chance |= heads.repeated_chance(half)
+            self.uniform_baseline |= heads.repeated_chance(half)
 
     @property
     def loss(self) -> float:
@@ -143,7 +143,7 @@ def report(seen: Seen) -> dict[str, Any]:
         "loss": seen.loss,
         "surprisal": seen.surprisal.tolist(),
         "statistics": {name: table.tolist() for name, table in seen.statistics.items()},
-        "chance": seen.chance,
+        "chance": seen.uniform_baseline,
         "router": None if found.router is None else found.router.tolist(),
         "choice": None if found.choice is None else found.choice.tolist(),
     }
@@ -163,7 +163,7 @@ def table(seen: Seen) -> list[str]:
     for layer, head in _each_head(seen):
         numbers = [float(values[layer, head]) for values in seen.statistics.values()]
         lines.append(f"{layer:5}{head:5}" + "".join(f"{number:10.3f}" for number in numbers))
-    alike = "".join(f"{number:10.3f}" for number in seen.chance.values())
+    alike = "".join(f"{number:10.3f}" for number in seen.uniform_baseline.values())
     return [*lines, f"{'all alike':>10}{alike}", *_experts(seen)]
 
 
@@ -181,7 +181,9 @@ def _experts(seen: Seen) -> list[str]:
 
     config = seen.checkpoint.model.config
     experts = found.router.shape[-1]
-    load = routing.load(routing.reads(found.choice.numpy(), seen.ids, experts, config.vocab_size))
+    load = routing.load(
+        routing.expert_counts(found.choice.numpy(), seen.ids, experts, config.vocab_size)
+    )
     names = "".join(f"{f'expert {expert}':>10}" for expert in range(experts))
     rows = ["".join(f"{share:10.1%}" for share in row) for row in load]
     return ["", f"layer{names}", *(f"{layer:5}{row}" for layer, row in enumerate(rows))]

@@ -94,7 +94,7 @@ class Token(msgspec.Struct, array_like=True, frozen=True):
     """nats"""
     entropy: float
     """nats"""
-    readers: tuple[int, ...]
+    experts: tuple[int, ...]
     """Layer by layer, the expert that read the token before it; empty for Dense."""
     ids: tuple[int, ...]
     texts: tuple[str, ...]
@@ -193,15 +193,15 @@ class SurveyResult(msgspec.Struct, tag=True, frozen=True):
     experts: int
     statistics: dict[str, bytes]
     """(L, H) fp32 each, by name: those of a text, `duplicate` and `induction`."""
-    chance: dict[str, float]
+    uniform_baseline: dict[str, float]
     """What a head that looks everywhere alike would have, for the statistics that have it."""
     vocabulary: tuple[str, ...]
     """The V tokens."""
-    reads: bytes
+    expert_counts: bytes
     """(L, E, V) int64: how often each expert read each token; empty for Dense."""
     pairs: bytes
     """(L - 1, E, E) int64: tokens that expert a of a layer and b of the next read."""
-    sure: tuple[float, ...]
+    top1_probability: tuple[float, ...]
     """(L,) mean probability of the selected expert."""
     agreement: tuple[float, ...]
     """(L,) share of tokens whose expert is that of the `final` checkpoint; empty without."""

@@ -51,9 +51,9 @@ class RoutingSurvey:
     """N, that were read."""
     corpus: str
     vocabulary: tuple[str, ...]
-    reads: Ints
+    expert_counts: Ints
     """(L, E, V)"""
-    sure: tuple[float, ...]
+    top1_probability: tuple[float, ...]
     """(L,) mean probability of the selected expert"""
     agreement: tuple[float, ...]
     """(L,) share of tokens routed as the final checkpoint does; empty without one"""
@@ -63,17 +63,17 @@ class RoutingSurvey:
     @property
     def layers(self) -> int:
         """L."""
-        return len(self.reads)
+        return len(self.expert_counts)
 
     @property
     def experts(self) -> int:
         """E."""
-        return int(self.reads.shape[1])
+        return int(self.expert_counts.shape[1])
 
     def by_class(self) -> tuple[list[str], Ints]:
-        """The classes that occur, and `reads` (L, E, classes)."""
+        """The classes that occur, and `expert_counts` (L, E, classes)."""
         members = {n: ids for n, ids in routing.classes(self.vocabulary).items() if len(ids)}
-        return list(members), routing.by_class(self.reads, members)
+        return list(members), routing.by_class(self.expert_counts, members)
 
 
 def reading(reply: InspectResult) -> RoutedText | None:
@@ -102,8 +102,8 @@ def census(reply: SurveyResult) -> RoutingSurvey | None:
         tokens=reply.tokens,
         corpus=reply.corpus,
         vocabulary=reply.vocabulary,
-        reads=np.frombuffer(reply.reads, np.int64).reshape(shape),
-        sure=reply.sure,
+        expert_counts=np.frombuffer(reply.expert_counts, np.int64).reshape(shape),
+        top1_probability=reply.top1_probability,
         agreement=reply.agreement,
         examples={_place(key): found for key, found in reply.examples.items()},
     )
@@ -214,7 +214,7 @@ def with_survey(shown: Seen, survey: SurveyResult | None) -> dict[str, Floats]:
     return tables(survey.statistics, survey.layers, survey.heads) | shown.statistics
 
 
-def chance(size: int) -> dict[str, float]:
+def uniform_baseline(size: int) -> dict[str, float]:
     """What a head that looks everywhere alike would have over `size` tokens."""
     sees = np.arange(1, size + 1)
     behind = float((1 / sees[1:]).mean()) if size > 1 else float("nan")

@@ -12,11 +12,11 @@ import numpy as np
 from tinygpt.analysis import routing
 from tinygpt.analysis.routing import Floats, Ints
 from tinygpt.escape import printable
+from tinygpt.formatting import count
 from tinygpt_tui.engine.protocol import Example
 from tinygpt_tui.engine.results import RoutingSurvey
 from tinygpt_tui.experts.load_chart import expert_style, share_style
 from tinygpt_tui.render.cells import Row, Span, fit, row
-from tinygpt_tui.render.numbers import count
 from tinygpt_tui.render.text import named
 
 Order: TypeAlias = Literal["lift", "count", "name"]
@@ -45,7 +45,7 @@ def counted(census: RoutingSurvey, sorting: Sorting) -> tuple[list[str], Ints]:
     """The names of the rows, and (L, E, rows) how often each was read."""
     if sorting.classes:
         return census.by_class()
-    return [named(token) for token in census.vocabulary], census.reads
+    return [named(token) for token in census.vocabulary], census.expert_counts
 
 
 def ordered(counts: Ints, lift: Floats, sorting: Sorting) -> list[int]:
@@ -169,7 +169,7 @@ def examples_block(
     census: RoutingSurvey, columns: int, lines: int, *, layer: int, experts: Sequence[int]
 ) -> list[Row]:
     """The strongest characters of each of these experts, with what stood around them."""
-    lift = routing.lift(census.reads)[layer]
+    lift = routing.lift(census.expert_counts)[layer]
     each = max(lines // max(len(experts), 1), 2)
     rows: list[Row] = []
     for expert in experts:
@@ -207,7 +207,7 @@ def strongest(
         for (there, who, token), places in census.examples.items()
         if (there, who) == (layer, expert) and places
     ]
-    counts = census.reads[layer]
+    counts = census.expert_counts[layer]
     share = counts[expert].sum() / max(counts.sum(), 1)
     beyond = counts[expert] - counts.sum(0) * share
     return sorted(found, key=lambda entry: -float(beyond[entry[0]]))

@@ -15,11 +15,11 @@ import numpy as np
 
 from tinygpt.analysis import routing
 from tinygpt.analysis.routing import Floats
+from tinygpt.formatting import percent
 from tinygpt.run import RoutingRecord
 from tinygpt_tui import theme
 from tinygpt_tui.engine.results import RoutingSurvey
 from tinygpt_tui.render.cells import Row, Span, beside, fit, row, width
-from tinygpt_tui.render.numbers import percent
 from tinygpt_tui.render.table import Column, table
 
 BOUNDS = (0.5, 0.8, 1.25, 2.0)
@@ -217,7 +217,7 @@ class Balance:
     """nats"""
     worst: float
     """largest load over the mean load"""
-    sure: float
+    top1_probability: float
     """mean probability of the selected expert"""
     dead: int
     agreement: float = math.nan
@@ -238,14 +238,14 @@ def _agreement(census: RoutingSurvey | None, layers: int) -> tuple[float, ...]:
 
 def balance_in(census: RoutingSurvey) -> list[Balance]:
     """Layer by layer, of a survey."""
-    counts = census.reads
+    counts = census.expert_counts
     agreement = _agreement(census, census.layers)
     return [
         Balance(*layer)
         for layer in zip(
             routing.load_entropy(counts).tolist(),
             routing.worst_over_mean(counts).tolist(),
-            census.sure,
+            census.top1_probability,
             routing.dead(counts).tolist(),
             agreement,
             strict=True,
@@ -291,7 +291,7 @@ def balance_block(
 
 def _numbers(number: int, one: Balance, experts: int, *, chosen: bool) -> list[Span | str]:
     even = one.entropy / math.log(experts) if experts > 1 else 1.0
-    top = (one.sure - 1 / experts) / (1 - 1 / experts) if experts > 1 else 1.0
+    top = (one.top1_probability - 1 / experts) / (1 - 1 / experts) if experts > 1 else 1.0
     agree = one.agreement
     return [
         Span(f"L{number}", "strong" if chosen else "muted"),
@@ -300,7 +300,7 @@ def _numbers(number: int, one: Balance, experts: int, *, chosen: bool) -> list[S
             _health(good=even >= 0.9, bad=even < 0.7),
         ),
         Span(f"{one.worst:.2f}", _health(good=one.worst < 1.5, bad=one.worst >= 2.5)),
-        Span(f"{one.sure:.2f}", _health(good=top >= 1 / 3, bad=False)),
+        Span(f"{one.top1_probability:.2f}", _health(good=top >= 1 / 3, bad=False)),
         Span(f"{one.dead}", _health(good=not one.dead, bad=bool(one.dead))),
         Span(
             percent(agree),
@@ -316,10 +316,10 @@ def _health(*, good: bool, bad: bool) -> str:
 def _references(experts: int) -> list[list[Span | str]]:
     """What healthy is, then the two ends between which the numbers lie."""
     full = math.log(experts) if experts > 1 else 0.0
-    sure = 1 / experts + (1 - 1 / experts) / 3
+    top1_probability = 1 / experts + (1 - 1 / experts) / 3
     top = percent(1.0)
     rows = (
-        ("healthy", "over 90%", "under 1.5", f"> {sure:.2f}", "0", "rises"),
+        ("healthy", "over 90%", "under 1.5", f"> {top1_probability:.2f}", "0", "rises"),
         ("even", f"{full:.2f} {top:>5}", "1.00", f"{1 / experts:.2f}", "0", ""),
         ("all to one", f"0.00 {'0%':>5}", f"{experts:.2f}", "1.00", f"{experts - 1}", ""),
     )

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 
+from tinygpt.formatting import percent
 from tinygpt_tui.engine.results import RoutedText
 from tinygpt_tui.experts.load_chart import expert_style
 from tinygpt_tui.render.bars import progress
 from tinygpt_tui.render.cells import Row, Span, fit, row
-from tinygpt_tui.render.numbers import percent
 from tinygpt_tui.render.text import named
 from tinygpt_tui.render.wrap import Flow
 

@@ -6,12 +6,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Literal, TypeAlias
 
+from tinygpt.formatting import count, loss
 from tinygpt.run import RoutingRecord
 from tinygpt_tui.engine.results import RoutedText, RoutingSurvey
 from tinygpt_tui.experts import lift_table, load_chart, routed_text
 from tinygpt_tui.experts.lift_table import Sorting
 from tinygpt_tui.render.cells import Row, Span, beside, fit, row, width
-from tinygpt_tui.render.numbers import count, loss
 from tinygpt_tui.render.text import sentence
 from tinygpt_tui.render.timeline import slider
 

@@ -12,13 +12,13 @@ from typing import Literal, TypeAlias
 from rich.cells import cell_len
 
 from tinygpt.escape import printable
+from tinygpt.formatting import count, loss, rate
 from tinygpt.generation.params import SamplingParams
 from tinygpt_tui import theme
 from tinygpt_tui.engine.protocol import Token
 from tinygpt_tui.generate.settings import SETTINGS, Setting, chain_words, shown
 from tinygpt_tui.generate.tree import Text
 from tinygpt_tui.render.cells import Row, Span, beside, fit, row, width
-from tinygpt_tui.render.numbers import count, loss, rate
 from tinygpt_tui.render.text import named, sentence
 from tinygpt_tui.render.wrap import Cell, Flow
 
@@ -91,8 +91,8 @@ def chain_row(params: SamplingParams, preset: str | None, columns: int) -> Row:
     return fit(row(*parts, Span(words, "text")), columns)
 
 
-def level(token: Token, readers: Sequence[int], look: ViewOptions) -> str:
-    """The style of a token; `readers` are the experts that read it."""
+def level(token: Token, experts: Sequence[int], look: ViewOptions) -> str:
+    """The style of a token; `experts` are the experts that read it."""
     match look.colour:
         case "surprisal":
             return _heat(bisect_right(BOUNDS["surprisal"], token.surprisal))
@@ -100,8 +100,8 @@ def level(token: Token, readers: Sequence[int], look: ViewOptions) -> str:
             return _heat(bisect_right(BOUNDS["entropy"], token.entropy))
         case "probability":
             return _heat(7 - bisect_right(BOUNDS["probability"], math.exp(-token.surprisal)))
-        case "expert" if readers:
-            return f"expert.{readers[min(look.layer, len(readers) - 1)] % theme.EXPERTS}"
+        case "expert" if experts:
+            return f"expert.{experts[min(look.layer, len(experts) - 1)] % theme.EXPERTS}"
         case _:
             return "text"
 
@@ -237,7 +237,7 @@ def _styled(cell: Cell, text: Text, look: ViewOptions, cursor: int | None) -> Sp
         return Span(cell.text, "muted")
     token = text.tokens[cell.token]
     after = text.tokens[cell.token + 1] if cell.token + 1 < len(text.tokens) else None
-    style = level(token, after.readers if after else (), look)
+    style = level(token, after.experts if after else (), look)
     if cell.token in text.forced:
         style += "+underline"
     if cell.token == cursor:
@@ -290,8 +290,8 @@ def _facts(text: Text, cursor: int, columns: int) -> Row:
         f"surprisal {token.surprisal:.2f}",
         f"entropy {token.entropy:.2f} nats",
     ]
-    if after is not None and after.readers:
-        parts.append("experts " + " ".join(map(str, after.readers)))
+    if after is not None and after.experts:
+        parts.append("experts " + " ".join(map(str, after.experts)))
     if cursor in text.forced:
         parts.append("chosen by hand")
     head = f" {cursor + 1}/{len(text.tokens)} "

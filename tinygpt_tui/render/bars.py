@@ -5,8 +5,8 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
+from tinygpt.formatting import percent
 from tinygpt_tui.render.cells import Row, Span, fit, row
-from tinygpt_tui.render.numbers import percent
 
 _EIGHTHS = " ▏▎▍▌▋▊▉█"
 _HEIGHTS = "▁▂▃▄▅▆▇█"

@@ -10,12 +10,12 @@ from typing import Any
 
 import numpy as np
 
+from tinygpt import formatting
 from tinygpt.escape import printable
 from tinygpt.run import RunState
 from tinygpt_tui.monitor.history import History, VariantHistory
 from tinygpt_tui.monitor.machine import Machine
 from tinygpt_tui.monitor.overlays import Overlay
-from tinygpt_tui.render import numbers
 from tinygpt_tui.render.bars import load_bars, progress
 from tinygpt_tui.render.cells import Row, Span, beside, fit, row, width
 from tinygpt_tui.render.curves import View, chart
@@ -106,7 +106,7 @@ def _chart(
 def _x_style(axis: XAxis) -> dict[str, Any]:
     """How x is written."""
     if axis == "time":
-        return {"x_text": numbers.duration, "x_ticks": time_ticks}
+        return {"x_text": formatting.duration, "x_ticks": time_ticks}
     return {}
 
 
@@ -209,8 +209,8 @@ def variant_cells(scene: Scene, name: str, variant: VariantHistory) -> list[Span
     bar = progress(fraction_done(scene, variant), 10, name)
     texts = (
         _whole(last.step if last else None),
-        numbers.duration(seconds_left(scene, variant)),
-        numbers.loss(_recent_loss(variant)),
+        formatting.duration(seconds_left(scene, variant)),
+        formatting.loss(_recent_loss(variant)),
         _digits(found.val_loss if found else None, 4),
         _digits(found.perplexity if found else None, 2),
         _digits(found.bits_per_char if found else None, 3),
@@ -219,9 +219,9 @@ def variant_cells(scene: Scene, name: str, variant: VariantHistory) -> list[Span
         _digits(last.epoch if last else None, 2),
         _digits(last.lr if last else None, 4),
         _digits(last.grad_norm if last else None, 3),
-        numbers.count(variant.tokens_per_second),
-        numbers.count(counts.get("params_active")),
-        numbers.count(counts.get("params_total")),
+        formatting.count(variant.tokens_per_second),
+        formatting.count(counts.get("params_active")),
+        formatting.count(counts.get("params_total")),
     )
     strong = {_VAL - 2}
     cells = [Span(t, "strong" if i in strong else "text") for i, t in enumerate(texts)]
@@ -237,7 +237,7 @@ def _recent_loss(variant: VariantHistory) -> float | None:
 def _whole(value: int | None) -> str:
     if value is None:
         return "-"
-    return f"{value:,}" if value < 1_000_000 else numbers.count(value)
+    return f"{value:,}" if value < 1_000_000 else formatting.count(value)
 
 
 def _digits(value: float | None, digits: int) -> str:

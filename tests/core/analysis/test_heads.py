@@ -66,7 +66,7 @@ def test_one_token_has_no_previous() -> None:
 
 
 def test_chance_is_the_share_of_one_key() -> None:
-    found = heads.chance(T)
+    found = heads.uniform_baseline(T)
     shares = [1 / (q + 1) for q in range(T)]
     assert found["self"] == pytest.approx(sum(shares) / T)
     assert found["previous"] == found["first"] == pytest.approx(sum(shares[1:]) / (T - 1))

@@ -66,16 +66,18 @@ def test_the_reader_is_the_likeliest_of_those_selected() -> None:
     assert found.router is not None
     assert found.choice is not None
     assert found.reader is not None
-    assert found.sure is not None
+    assert found.top1_probability is not None
     assert bool((found.choice[..., 0] == 3).all())
     for layer in range(3):
         for t in range(7):
-            chances = {e: float(found.router[layer, t, e]) for e in found.choice[layer, t].tolist()}
-            reader = max(chances, key=lambda e: chances[e])
+            uniform_baselines = {
+                e: float(found.router[layer, t, e]) for e in found.choice[layer, t].tolist()
+            }
+            reader = max(uniform_baselines, key=lambda e: uniform_baselines[e])
             assert found.reader[layer, t] == reader
-            assert float(found.sure[layer, t]) == chances[reader]
+            assert float(found.top1_probability[layer, t]) == uniform_baselines[reader]
     dense = inspect_tokens(tiny(), some_ids())
-    assert (dense.reader, dense.sure) == (None, None)
+    assert (dense.reader, dense.top1_probability) == (None, None)
 
 
 def test_surprisal_is_the_loss_token_by_token() -> None:
@@ -127,10 +129,10 @@ def plain_model(
         }
         y, looks = plain_attention(mine, shape, norm(x) * mine["norm_attention.weight"])
         x = x + y
-        y, chances = plain_feed(mine, norm(x) * mine["norm_feed.weight"])
+        y, uniform_baselines = plain_feed(mine, norm(x) * mine["norm_feed.weight"])
         x = x + y
         attention.append(looks)
-        router.append(chances)
+        router.append(uniform_baselines)
     logits = (norm(x) * weights["norm.weight"]) @ weights["head"].T
     return np.array(attention), np.array(router), logits
 
@@ -155,13 +157,13 @@ def plain_attention(mine: dict[str, Array], shape: dict[str, Any], x: Array) -> 
 def plain_feed(mine: dict[str, Array], x: Array) -> tuple[Array, Array]:
     if "feed.router.gate" not in mine:
         return gelu(x @ mine["feed.up"].T) @ mine["feed.down"].T, np.zeros((len(x), 0))
-    chances = np.array([softmax(mine["feed.router.gate"] @ row) for row in x])
+    uniform_baselines = np.array([softmax(mine["feed.router.gate"] @ row) for row in x])
     y = np.zeros_like(x)
     for t, row in enumerate(x):
-        expert = int(np.argmax(chances[t] + mine["feed.router.bias"]))
+        expert = int(np.argmax(uniform_baselines[t] + mine["feed.router.bias"]))
         hidden = gelu(mine["feed.up"][expert] @ row)
-        y[t] = chances[t, expert] * (mine["feed.down"][expert] @ hidden)
-    return y, chances
+        y[t] = uniform_baselines[t, expert] * (mine["feed.down"][expert] @ hidden)
+    return y, uniform_baselines
 
 
 def norm(x: Array) -> Array:

@@ -27,17 +27,17 @@ TWO = np.stack([RANDOM.permuted(np.arange(E)) for _ in range(L * T)])[:, :2].res
 @pytest.mark.parametrize("choice", [ONE, TWO], ids=["one", "two"])
 def test_reads_and_pairs_are_counted(choice: NDArray[np.int64]) -> None:
     several = choice.reshape(L, T, -1)
-    reads = np.zeros((L, E, V), int)
+    expert_counts = np.zeros((L, E, V), int)
     pairs = np.zeros((L - 1, E, E), int)
     for t in range(T):
         for layer in range(L):
             for a in several[layer, t]:
-                reads[layer, a, IDS[t]] += 1
+                expert_counts[layer, a, IDS[t]] += 1
                 for b in several[layer + 1, t] if layer + 1 < L else ():
                     pairs[layer, a, b] += 1
-    found = routing.reads(choice, IDS, E, V)
+    found = routing.expert_counts(choice, IDS, E, V)
     assert found.dtype == np.int64
-    assert found.tolist() == reads.tolist()
+    assert found.tolist() == expert_counts.tolist()
     assert routing.pairs(choice, E).tolist() == pairs.tolist()
 
 
@@ -91,7 +91,7 @@ def test_numbers_of_a_layer_are_the_trainings() -> None:
     tally.add(model.run(torch.as_tensor(ids)[None]).routing)
     wanted = tally.statistics()
     assert found.choice is not None
-    counts = routing.reads(found.choice.numpy(), ids, E, V)
+    counts = routing.expert_counts(found.choice.numpy(), ids, E, V)
     np.testing.assert_allclose(routing.load(counts), wanted.load)
     np.testing.assert_allclose(routing.load_entropy(counts), wanted.entropy)
     np.testing.assert_allclose(routing.worst_over_mean(counts), wanted.worst_over_mean)

@@ -44,17 +44,21 @@ def test_findings_are_those_of_the_windows(moe: MoEConfig | None) -> None:
     for name in heads.REPEATED:
         wanted = sum(heads.repeated(model, 5, seed=seed)[name] for seed in range(4)) / 4
         torch.testing.assert_close(found.statistics[name], wanted)
-    assert found.chance == {**heads.chance(11), **heads.repeated_chance(5)}
+    assert found.uniform_baseline == {**heads.uniform_baseline(11), **heads.repeated_chance(5)}
     if moe is None:
         assert found.routing is None
         return
     choice = torch.cat([look.choice for look in looks if look.choice is not None], 1).numpy()
     ids = torch.cat([IDS[start : start + 11] for start in starts]).numpy()
     assert found.routing is not None
-    assert found.routing.reads.tolist() == routing.reads(choice, ids, 5, 13).tolist()
+    assert (
+        found.routing.expert_counts.tolist() == routing.expert_counts(choice, ids, 5, 13).tolist()
+    )
     assert found.routing.pairs.tolist() == routing.pairs(choice, 5).tolist()
-    sure = [look.router.amax(-1) for look in looks if look.router is not None]
-    np.testing.assert_allclose(found.routing.sure, torch.cat(sure, 1).mean(1), rtol=1e-5)
+    top1_probability = [look.router.amax(-1) for look in looks if look.router is not None]
+    np.testing.assert_allclose(
+        found.routing.top1_probability, torch.cat(top1_probability, 1).mean(1), rtol=1e-5
+    )
     assert found.routing.agreement is None
 
 
@@ -96,13 +100,13 @@ def test_places_are_where_the_expert_reads_the_token() -> None:
     found = survey.survey_tokens(model, IDS, windows=31).routing
     assert found is not None
     assert found.places
-    lift = routing.lift(found.reads)
+    lift = routing.lift(found.expert_counts)
     starts = survey.window_starts(397, 11, 31)
     choices = {start: inspect_tokens(model, IDS[start : start + 11]).choice for start in starts}
     for (layer, expert, token), places in found.places.items():
-        assert found.reads[layer, expert, token] >= survey.ENOUGH
+        assert found.expert_counts[layer, expert, token] >= survey.ENOUGH
         assert lift[layer, expert, token] > 1
-        assert len(places) == min(survey.PLACES, found.reads[layer, expert, token])
+        assert len(places) == min(survey.PLACES, found.expert_counts[layer, expert, token])
         assert list(places) == sorted(set(places))
         for place in places:
             assert IDS[place] == token
@@ -113,9 +117,9 @@ def test_places_are_where_the_expert_reads_the_token() -> None:
 
 
 def test_favourites_are_the_highest_lift_with_enough_reads() -> None:
-    reads = np.array([4, 5, 50, 6, 7, 5])
+    expert_counts = np.array([4, 5, 50, 6, 7, 5])
     lift = np.array([9.0, 2.0, 0.9, 2.0, 3.0, np.nan])
-    assert survey.favourites(reads, lift) == [4, 3, 1]
+    assert survey.favourites(expert_counts, lift) == [4, 3, 1]
 
 
 @pytest.mark.parametrize("context", [2, 3])
@@ -123,7 +127,7 @@ def test_a_context_without_room_for_a_repetition(context: int) -> None:
     found = survey.survey_tokens(tiny(context=context), IDS, windows=2)
     assert found.statistics["induction"].shape == (3, 2)
     assert found.statistics["induction"].isnan().all()
-    assert set(found.chance) == set(heads.STATISTICS)
+    assert set(found.uniform_baseline) == set(heads.STATISTICS)
 
 
 def test_the_sample_has_its_size_whatever_the_context() -> None:

@@ -13,7 +13,7 @@ from tinygpt_tui import theme
 from tinygpt_tui.attention import layout, readout, state, view
 from tinygpt_tui.attention.scene import Scene
 from tinygpt_tui.attention.state import LADDER, Choice, Pin
-from tinygpt_tui.engine.results import chance
+from tinygpt_tui.engine.results import uniform_baseline
 from tinygpt_tui.render.cells import plain, width
 from tinygpt_tui.render.heatmap import Paint
 from tinygpt_tui.render.svg import svg
@@ -121,10 +121,10 @@ def test_chance_is_that_of_a_uniform_head() -> None:
     from tinygpt.analysis import heads
 
     for tokens in (2, 13):
-        expected = heads.chance(tokens)
-        found = chance(tokens)
+        expected = heads.uniform_baseline(tokens)
+        found = uniform_baseline(tokens)
         assert found == pytest.approx({name: expected[name] for name in found}, rel=1e-5)
-    assert torch.isnan(torch.tensor(chance(1)["previous"]))
+    assert torch.isnan(torch.tensor(uniform_baseline(1)["previous"]))
 
 
 def test_the_cursor_never_looks_into_the_future() -> None:

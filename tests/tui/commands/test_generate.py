@@ -191,7 +191,7 @@ def test_inspect_as_json(run: Path, variant: str, capsys: pytest.CaptureFixture[
     assert found["surprisal"][0] is None
     statistics = heads.statistics(expected.attention) | heads.repeated(checkpoint.model, 5)
     assert found["statistics"] == {name: table.tolist() for name, table in statistics.items()}
-    assert found["chance"] == heads.chance(11) | heads.repeated_chance(5)
+    assert found["chance"] == heads.uniform_baseline(11) | heads.repeated_chance(5)
     if variant == "dense":
         assert (found["router"], found["choice"]) == (None, None)
     else:

@@ -107,7 +107,7 @@ def test_both_models_at_once_write_what_generate_writes(heard: Heard, run: Path)
         expected = list(tinygpt.stream(found.model, found.tokenizer, "abc", params))
         assert [token.id for token in made] == [event.id for event in expected]
         for token, event in zip(made, expected, strict=True):
-            assert token.readers == event.experts
+            assert token.experts == event.experts
             assert sorted(token.ids) == list(range(TOKENIZER.vocab_size))
             assert token.raw == pytest.approx([float(event.raw[i]) for i in token.ids], abs=1e-6)
             assert (token.filtered[token.ids.index(token.id)] > 0, token.rank) == (True, event.rank)
@@ -236,22 +236,32 @@ def test_a_survey_is_of_the_validation_split(heard: Heard, run: Path, tmp_path: 
         expected = survey_tokens(found.model, ids, final=tinygpt.load(final).model)
         assert (told.path, told.variant, told.step) == (str(found.path), variant, 7)
         assert (told.tokens, told.corpus, told.layers, told.heads) == (132, "text.txt", 3, 2)
-        assert told.chance == expected.chance
+        assert told.uniform_baseline == expected.uniform_baseline
         assert "".join(told.vocabulary) == "\n abcdefghijk"
         assert told.statistics.keys() == {*heads.STATISTICS, *heads.REPEATED}
         for name, values in expected.statistics.items():
             np.testing.assert_array_equal(array(told.statistics[name], np.float32, 3, 2), values)
         if variant == "dense":
             assert expected.routing is None
-            assert (told.experts, told.reads, told.pairs, told.sure) == (0, b"", b"", ())
+            assert (told.experts, told.expert_counts, told.pairs, told.top1_probability) == (
+                0,
+                b"",
+                b"",
+                (),
+            )
             assert (told.agreement, told.examples) == ((), {})
             continue
         routing = expected.routing
         assert routing is not None
         assert routing.agreement is not None
-        np.testing.assert_array_equal(array(told.reads, np.int64, 3, 4, 13), routing.reads)
+        np.testing.assert_array_equal(
+            array(told.expert_counts, np.int64, 3, 4, 13), routing.expert_counts
+        )
         np.testing.assert_array_equal(array(told.pairs, np.int64, 2, 4, 4), routing.pairs)
-        assert (told.sure, told.agreement) == (tuple(routing.sure), tuple(routing.agreement))
+        assert (told.top1_probability, told.agreement) == (
+            tuple(routing.top1_probability),
+            tuple(routing.agreement),
+        )
         assert {tuple(map(int, key.split())) for key in told.examples} == {*routing.places}
         for (layer, expert, token), places in routing.places.items():
             examples = told.examples[f"{layer} {expert} {token}"]

@@ -110,7 +110,7 @@ def test_half_a_cell_is_the_even_share() -> None:
 
 
 def test_balance_is_coloured_by_health() -> None:
-    one = load_chart.Balance(entropy=0.5, worst=3.5, sure=0.26, dead=2, agreement=0.3)
+    one = load_chart.Balance(entropy=0.5, worst=3.5, top1_probability=0.26, dead=2, agreement=0.3)
     rows = load_chart.balance_block([one], 4, "", 70, 9)
     styles = {span.style for span in rows[2] if span.text.strip()}
     assert styles >= {"bad", "warn"}
@@ -148,7 +148,7 @@ def test_the_strongest_are_those_read_most_beyond_the_share() -> None:
     found = results.census(surveyed())
     assert found is not None
     strongest = lift_table.strongest(found, 1, 2)
-    counts = found.reads[1]
+    counts = found.expert_counts[1]
     shares = counts.sum(0) * counts[2].sum() / counts.sum()
     beyond = [counts[2, token] - shares[token] for token, _ in strongest]
     assert beyond == sorted(beyond, reverse=True)

@@ -238,14 +238,14 @@ def test_what_is_saved_says_what_makes_it_again() -> None:
 
 
 def test_levels_follow_what_is_looked_at() -> None:
-    sure, unsure = token("a", p=0.97), token("a", p=0.02)
+    top1_probability, unsure = token("a", p=0.97), token("a", p=0.02)
     for colour in COLOURS[1:3]:
         look = ViewOptions(colour=colour)
-        assert level(sure, (), look) == "heat.0"
+        assert level(top1_probability, (), look) == "heat.0"
         assert level(unsure, (), look) == ("heat.6" if colour == "surprisal" else "heat.7")
-    assert level(sure, (3, 1), ViewOptions("expert", layer=1)) == "expert.1"
-    assert level(sure, (), ViewOptions("expert")) == "text"
-    assert level(sure, (), ViewOptions()) == "text"
+    assert level(top1_probability, (3, 1), ViewOptions("expert", layer=1)) == "expert.1"
+    assert level(top1_probability, (), ViewOptions("expert")) == "text"
+    assert level(top1_probability, (), ViewOptions()) == "text"
 
 
 @pytest.mark.parametrize("columns", [5, 38, 59, 120])

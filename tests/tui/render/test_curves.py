@@ -10,10 +10,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.helpers.paths import ROOT
+from tinygpt.formatting import duration
 from tinygpt_tui.render.cells import Row, plain, width
 from tinygpt_tui.render.curves import Curve, View, Weight, chart
 from tinygpt_tui.render.downsample import time_ticks
-from tinygpt_tui.render.numbers import duration
 
 NAN = math.nan
 
