@@ -256,6 +256,11 @@ PRESETS: dict[str, dict[str, Scalar]] = {
 }
 
 
+def preset_for(device: str) -> str:
+    """What ``--preset auto`` means on a device: nano on a CPU, baby on an NVIDIA GPU."""
+    return "baby" if device == "cuda" else "nano"
+
+
 ALIASES = {"train.film": "train.snapshots"}
 """Names that settings had before: still read from flags, ``--config`` files and ``run.toml``."""
 

@@ -9,14 +9,14 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-import trainer
+from tinygpt.command.options import training_parser
 from tinygpt.fields import flag
 from tinygpt_tui.commands import generate, inspect
 
 
 def make_parser() -> argparse.ArgumentParser:
     """The training's options, and the interface's own."""
-    parser = trainer.make_parser("tinygpt-tui", "A terminal laboratory for small GPTs.")
+    parser = training_parser("tinygpt-tui", "A terminal laboratory for small GPTs.")
     parser.usage = "%(prog)s [RUN] [options]"
     parser.add_argument("run", nargs="?", metavar="RUN", default=None, help="a run to open")
     parser.add_argument(
@@ -52,7 +52,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     if hasattr(options, "train_only"):
         if options.run is not None:
             parser.error(f"--train-only takes no RUN: name a new run by --name {options.run}")
-        return trainer.command(options)
+        from tinygpt.command import train
+
+        return train.command(options)
     return open_app(parser, options)
 
 

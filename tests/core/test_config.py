@@ -9,7 +9,6 @@ import tomli_w
 from hypothesis import given
 from hypothesis import strategies as st
 
-import trainer
 from tinygpt.config import (
     PRESETS,
     ModelConfig,
@@ -20,6 +19,7 @@ from tinygpt.config import (
     dotted_fields,
     flatten,
     from_tables,
+    preset_for,
     unflatten,
 )
 from tinygpt.errors import ConfigError
@@ -123,5 +123,7 @@ def test_configurations_are_frozen() -> None:
 
 def test_a_setting_is_found_by_its_old_name_too() -> None:
     assert from_tables({"train": {"film": 7}}) == {"train.snapshots": 7}
-    options = trainer.make_parser("x", "").parse_args(["--train.film", "7"])
-    assert trainer.settings(options) == {"train.snapshots": "7"}
+
+
+def test_a_gpu_trains_a_larger_preset() -> None:
+    assert [preset_for(device) for device in ("cpu", "cuda", "mps")] == ["nano", "baby", "nano"]

@@ -1,9 +1,15 @@
-"""The trainer as a process of its own."""
+"""The trainer as a separate process."""
 
 import os
+import signal
+import subprocess
 import sys
+from pathlib import Path
+from typing import Any
 
 from tests.helpers.paths import ROOT
+from tests.helpers.waiting import PATIENCE
+from tinygpt.run import MetricsReader, TrainRecord
 
 SHAPE = (
     *("--gpt.layers", "1", "--gpt.heads", "2", "--gpt.width", "12", "--gpt.context", "7"),
@@ -20,3 +26,39 @@ def command(*arguments: str, script: str = "tinygpt_tui") -> list[str]:
 
 def environment() -> dict[str, str]:
     return {**os.environ, "PYTHONPATH": str(ROOT), "COLUMNS": "120", "TERM": "xterm-256color"}
+
+
+def run_training(cwd: Path, *arguments: str, script: str = "tinygpt_tui") -> Any:
+    """Run it to its end; a `subprocess.CompletedProcess` with text."""
+    return subprocess.run(
+        command(*arguments, script=script),
+        cwd=cwd,
+        env=environment(),
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE,
+        check=False,
+    )
+
+
+def start_training(cwd: Path, *arguments: str) -> "subprocess.Popen[str]":
+    return subprocess.Popen(
+        command(*arguments),
+        cwd=cwd,
+        env=environment(),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        preexec_fn=_default_signals,  # noqa: PLW1509 - the tests have no threads by then
+    )
+
+
+def _default_signals() -> None:
+    """As from a terminal: a test run in a shell's background ignores SIGINT, and so would this."""
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, signal.SIG_DFL)
+
+
+def steps_taken(path: Path) -> int:
+    found = [r.step for r in MetricsReader(path).read() if isinstance(r, TrainRecord)]
+    return max(found, default=0)

@@ -62,7 +62,7 @@ def resume(path: Path, asked: Mapping[str, object]) -> Session:
     tokenizer = load_tokenizer(path / TOKENIZER)
     check_length(corpus.text, config.gpt.context)
     check_prompt(config, tokenizer)
-    device = choose_device(config)
+    device = choose_device(config.device, config.train.threads)
     # Read before the run is opened: where nothing can be resumed, its state stays as it was.
     there = {variant: list_steps(path, variant) for variant in config.variants}
     learners, notes = _restored(config, path, tokenizer, device)

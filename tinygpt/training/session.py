@@ -18,7 +18,7 @@ from tinygpt.config import RunConfig, flatten, unflatten
 from tinygpt.data.batches import Batches
 from tinygpt.data.corpus import Corpus, check_length, split
 from tinygpt.data.tokenizer import CharTokenizer
-from tinygpt.device import choose_device, device_name, memory
+from tinygpt.device import choose_device, device_name, total_memory
 from tinygpt.errors import ConfigError, TinyGPTError
 from tinygpt.run import (
     ResumeRecord,
@@ -72,7 +72,7 @@ def begin(config: RunConfig, corpus: Corpus, out: str, name: str, argv: list[str
     check_length(corpus.text, config.gpt.context)
     tokenizer = CharTokenizer.train(corpus.text)
     check_prompt(config, tokenizer)
-    device = choose_device(config)
+    device = choose_device(config.device, config.train.threads)
     learners = [make_learner(v, config, tokenizer, device) for v in config.variants]
     described = describe(config, corpus, argv)
     writer = RunWriter.create(Path(out, name), described, tokenizer.to_json())
@@ -179,7 +179,7 @@ def _refuse_too_large(config: RunConfig, vocab_size: int, device: str) -> None:
         ConfigError: the weights of all variants, and what each needs to learn, do not fit.
     """
     totals = [config.model_config(v, vocab_size).parameters()[0] for v in config.variants]
-    if sum(totals) * BYTES_A_PARAMETER > memory(device):
+    if sum(totals) * BYTES_A_PARAMETER > total_memory(device):
         raise ConfigError(_too_large(" and ".join(config.variants), sum(totals)))
 
 

@@ -116,7 +116,7 @@ def _write(prompt: str, values: dict[str, Any], path: Path, device: str, *, as_j
     from tinygpt.device import choose_device  # noqa: PLC0415
 
     params = _checked(values)
-    checkpoint = load(path, choose_device(build({"device": device})))
+    checkpoint = load(path, choose_device(build({"device": device}).device))
     began = time.perf_counter()
     events = _shown(stream(checkpoint.model, checkpoint.tokenizer, prompt, params), hide=as_json)
     took = time.perf_counter() - began

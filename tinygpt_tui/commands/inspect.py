@@ -50,7 +50,7 @@ def _inspect(given: dict[str, Any]) -> None:
     refuse_others(given, OWN, "--inspect")
     path = checkpoint_path(given, "--inspect")
     text = text_given(given["inspect"])
-    device = choose_device(build({"device": given.get("device", "auto")}))
+    device = choose_device(build({"device": given.get("device", "auto")}).device)
     seen = Seen(load(path, device), text)
     lines = []
     if "inspect_out" in given:

@@ -22,7 +22,6 @@ from typing import IO, Any
 import torch
 
 from tinygpt.checkpoint import Checkpoint, load
-from tinygpt.config import build
 from tinygpt.data.corpus import find_corpus
 from tinygpt.device import choose_device
 from tinygpt.errors import TinyGPTError
@@ -314,7 +313,7 @@ def main() -> None:
         os.nice(_NICENESS)
     torch.set_num_threads(1)  # a token's products are small: a second thread waits for the first
     with suppress(BrokenPipeError, KeyboardInterrupt):
-        serve(sys.stdin.buffer, out, choose_device(build({})))
+        serve(sys.stdin.buffer, out, choose_device())
 
 
 if __name__ == "__main__":

@@ -25,7 +25,7 @@ from functools import cache
 from importlib import metadata
 from typing import TypeAlias
 
-from tinygpt.config import PRESETS, ModelConfig, RunConfig, build, flatten, from_tables
+from tinygpt.config import PRESETS, ModelConfig, RunConfig, build, flatten, from_tables, preset_for
 from tinygpt.errors import TinyGPTError
 from tinygpt_tui.monitor.machine import has_gpu
 from tinygpt_tui.monitor.summary import Summary
@@ -171,10 +171,16 @@ def machine_speed() -> float:
 
 
 def uses_gpu(config: RunConfig) -> bool:
-    """Whether torch will train this on a GPU, as far as can be told without importing it."""
-    if config.device == "auto":
-        return _cuda() or (sys.platform == "darwin" and platform.machine() == "arm64")
-    return config.device != "cpu"
+    """Whether the run will train on a GPU."""
+    return _likely_device(config.device) != "cpu"
+
+
+def _likely_device(name: str = "auto") -> str:
+    """What `tinygpt.device.choose_device` will choose, guessed without importing torch."""
+    if name != "auto":
+        return name
+    is_apple_gpu = sys.platform == "darwin" and platform.machine() == "arm64"
+    return "cuda" if _cuda() else "mps" if is_apple_gpu else "cpu"
 
 
 @cache
@@ -188,7 +194,7 @@ def _cuda() -> bool:
 
 def default_preset() -> str:
     """What ``--preset auto`` will take: nano without a GPU, baby with one."""
-    return "baby" if _cuda() else "nano"
+    return preset_for(_likely_device())
 
 
 def preset_config(preset: str) -> RunConfig:

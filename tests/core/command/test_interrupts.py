@@ -1,0 +1,70 @@
+"""Signals and kills: what is saved, which exit status, and that a resume continues exactly."""
+
+import signal
+from pathlib import Path
+
+import pytest
+
+from tests.helpers.exactness import exact
+from tests.helpers.trainer import SHAPE, run_training, start_training, steps_taken
+from tests.helpers.waiting import PATIENCE, until
+from tinygpt.run import list_steps, read_state
+
+
+@pytest.fixture
+def endless(corpus_file: Path) -> tuple[str, ...]:
+    """Arguments of a training that will not end by itself within a test."""
+    return ("--data", str(corpus_file), *SHAPE, "--name", "a", "--steps", "1000000")
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_a_signal_saves_and_leaves(
+    endless: tuple[str, ...], tmp_path: Path, number: signal.Signals
+) -> None:
+    path = tmp_path / "runs" / "a"
+    with start_training(tmp_path, *endless) as process:
+        until(lambda: path.is_dir() and steps_taken(path) >= 3)
+        process.send_signal(number)
+        _, errors = process.communicate(timeout=PATIENCE)
+    assert process.returncode == 128 + number
+    assert f"stopped ({number.name}), checkpoints are saved" in errors
+    assert "Traceback" not in errors
+    state = read_state(path)
+    assert state.state == "stopped"
+    taken = steps_taken(path)
+    assert [list_steps(path, v)[-1] for v in ("dense", "moe")] == [taken, taken]
+    assert (
+        run_training(tmp_path, "--resume", "--out", "runs", "--steps", str(taken + 2)).returncode
+        == 0
+    )
+    assert steps_taken(path) == taken + 2
+
+
+def test_killed_and_resumed_equals_uninterrupted(corpus_file: Path, tmp_path: Path) -> None:
+    """kill -9 at whatever moment; three times, at least two of them in the middle."""
+    shape = ("--data", str(corpus_file), *SHAPE, "--steps", "120")
+    assert run_training(tmp_path, *shape, "--name", "whole").returncode == 0
+    path = tmp_path / "runs" / "killed"
+    arguments: tuple[str, ...] = (*shape, "--name", "killed")
+    for wanted in (17, 50, 83):
+        with start_training(tmp_path, *arguments) as process:
+            until(lambda: path.is_dir() and steps_taken(path) >= wanted)  # noqa: B023
+            process.kill()
+        assert read_state(path).state in ("killed", "done")
+        arguments = ("--resume", "--name", "killed", "--out", "runs")
+    done = run_training(tmp_path, *arguments)
+    assert done.returncode == 0, done.stderr
+    assert exact(path) == exact(tmp_path / "runs" / "whole")
+    assert read_state(path).state == "done"
+
+
+def test_a_run_in_training_is_not_taken_twice(endless: tuple[str, ...], tmp_path: Path) -> None:
+    path = tmp_path / "runs" / "a"
+    with start_training(tmp_path, *endless) as process:
+        until(lambda: path.is_dir() and steps_taken(path) >= 11)
+        second = run_training(tmp_path, "--resume", "--out", "runs")
+        assert second.returncode == 2
+        assert f"is being trained by process {process.pid}" in second.stderr
+        process.terminate()
+        process.communicate()
+    assert read_state(path).state == "stopped"

@@ -1,0 +1,103 @@
+"""The whole command in a process of its own: results, mistakes, exit statuses."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from tests.helpers.trainer import SHAPE, run_training
+from tinygpt.run import read_config
+
+
+def test_json_and_plain_lines(corpus_file: Path, tmp_path: Path) -> None:
+    done = run_training(tmp_path, "--data", str(corpus_file), *SHAPE, "--steps", "41", "--json")
+    assert done.returncode == 0, done.stderr
+    result = json.loads(done.stdout.splitlines()[-1])
+    path = tmp_path / result["run"]
+    assert result["corpus"] == {
+        "name": "corpus.txt",
+        "sha256": read_config(path)["corpus"]["sha256"],
+        "chars": corpus_file.stat().st_size,
+    }
+    assert list(result["models"]) == ["dense", "moe"]
+    keys = {
+        *("step", "tokens", "train_seconds", "wall_seconds", "val_loss", "best_val_loss"),
+        *("perplexity", "params_total", "params_active", "tokens_per_second", "seconds_to_target"),
+    }
+    assert result["models"]["dense"].keys() == keys
+    assert result["models"]["moe"].keys() == keys | {"expert_load"}
+    (load,) = result["models"]["moe"]["expert_load"]
+    assert len(load) == 4
+    assert sum(load) == pytest.approx(1)
+    lines = done.stderr.splitlines()
+    assert lines[0] == f"corpus: file {corpus_file}"
+    assert sum(line.startswith("dense step ") for line in lines) == 3
+    assert "\x1b" not in done.stderr
+    assert "validation loss" in done.stderr
+    assert (path / "train.log").read_text().splitlines()[-1] == "done: all 41 steps are taken"
+
+
+def test_trainer_is_a_script_too(corpus_file: Path, tmp_path: Path) -> None:
+    arguments = ("--data", str(corpus_file), *SHAPE, "--steps", "2", "--model", "dense")
+    done = run_training(tmp_path, *arguments, script="trainer")
+    assert done.returncode == 0, done.stderr
+    assert "validation loss" in done.stdout
+    assert "moe" not in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (("--stepz", "3"), "--stepz is not an option: did you mean --steps?"),
+        (("--steps", "three"), "--steps 'three' is not a whole number"),
+        (("--steps",), "argument --steps: expected one argument"),
+        (("--steps", "1" + "0" * 400), "is not a whole number"),
+        (("--gpt.width", "10000000", "--data", "corpus.txt"), "does not fit the memory"),
+        (("--preset", "nanoo"), "did you mean 'nano'?"),
+        (("--data", "missing.txt"), "--data missing.txt does not exist"),
+        (("--device", "cuda", "--data", "corpus.txt"), "--device cuda is not available here"),
+        (("--config", "no.toml"), "--config no.toml cannot be read"),
+        (("--config", "wrong.toml"), "unknown setting 'gpt.depth'"),
+        (("--config", "corpus.txt"), "is not valid TOML"),
+        (("--resume",), "--resume: there is no run in checkpoints"),
+        (("--resume", "--name", "x"), "--resume: there is no run 'x'"),
+        (("--name", "../x", "--data", "corpus.txt"), "'../x' cannot name a run"),
+        (("--gpt.context", "2000", "--data", "corpus.txt"), "characters"),
+        (("x", "y"), "is not an option"),
+    ],
+)
+def test_a_mistake_is_one_line_and_2(
+    corpus_file: Path, tmp_path: Path, arguments: tuple[str, ...], says: str
+) -> None:
+    import torch
+
+    if "cuda" in arguments and torch.cuda.is_available():
+        pytest.skip("there is a GPU here")
+    (tmp_path / "wrong.toml").write_text("[gpt]\ndepth = 3\n")
+    before = sorted(tmp_path.iterdir())
+    done = run_training(tmp_path, *arguments)
+    assert done.returncode == 2
+    assert says in done.stderr
+    assert len(done.stderr.strip().splitlines()) == 1
+    assert not done.stdout
+    assert sorted(tmp_path.iterdir()) == before
+
+
+def test_the_disk_that_refuses_is_named(corpus_file: Path, tmp_path: Path) -> None:
+    (tmp_path / "runs").write_text("a file where the folder should be")
+    done = run_training(tmp_path, "--data", str(corpus_file), *SHAPE, "--steps", "2")
+    assert done.returncode == 2
+    assert "runs" in done.stderr
+    assert len(done.stderr.strip().splitlines()) == 1
+
+
+def test_a_loss_that_explodes_leaves_valid_json(corpus_file: Path, tmp_path: Path) -> None:
+    arguments = ("--data", str(corpus_file), *SHAPE, "--steps", "3", "--json")
+    wild = {"learning-rate": "3000", "warmup": "0", "average": "0"}
+    done = run_training(
+        tmp_path, *arguments, *(w for k, v in wild.items() for w in (f"--optim.{k}", v))
+    )
+    assert done.returncode in (0, 1)
+    models = json.loads(done.stdout.splitlines()[-1])["models"]
+    assert models["dense"]["perplexity"] is None
+    assert "Traceback" not in done.stderr

@@ -1,0 +1,118 @@
+"""Command-line options, generated from the configuration's dataclasses: a new field is a new flag.
+
+Imports neither torch nor rich, so that ``--help`` answers at once.
+"""
+
+from __future__ import annotations
+
+import argparse
+import tomllib
+from collections.abc import Mapping
+from typing import Any, NoReturn
+
+from tinygpt import config as configuration
+from tinygpt.errors import ConfigError
+from tinygpt.escape import printable
+from tinygpt.fields import choices, closest, flag, kind_of, nearest
+
+USAGE = 2
+"""Exit status after a mistake on the command line."""
+
+GROUPS = {
+    "": "run",
+    "gpt": "model (--gpt.*)",
+    "moe": "experts (--moe.*)",
+    "optim": "optimizer (--optim.*)",
+    "train": "batches, evaluation and checkpoints (--train.*)",
+}
+
+_METAVARS = {int: "N", float: "X", bool: "true|false", str: "TEXT"}
+
+
+class Parser(argparse.ArgumentParser):
+    """argparse with one-line errors that suggest the nearest flag."""
+
+    def error(self, message: str) -> NoReturn:
+        """Print one line and exit with `USAGE`."""
+        unknown = message.removeprefix("unrecognized arguments: ")
+        if unknown != message:
+            word = next(
+                w for w in unknown.split() if w.startswith("-") or len(unknown.split()) == 1
+            )
+            flags = [flag for action in self._actions for flag in action.option_strings]
+            near = closest(word.split("=")[0], flags)
+            hint = f"did you mean {near}?" if near else "--help lists all options"
+            message = f"{word} is not an option: {hint}"
+        self.exit(USAGE, f"{self.prog}: {printable(message)}\n")
+
+
+def training_parser(prog: str, description: str) -> Parser:
+    """A parser of all training options; options that are not given are absent from the result."""
+    parser = Parser(
+        prog=prog,
+        usage="%(prog)s [options]",
+        description=description,
+        allow_abbrev=False,
+        argument_default=argparse.SUPPRESS,
+        formatter_class=lambda prog: argparse.HelpFormatter(prog, max_help_position=34, width=100),
+    )
+    groups = {key: parser.add_argument_group(title) for key, title in GROUPS.items()}
+    run = groups[""]
+    run.add_argument("--name", metavar="NAME", help="name of the new run, or of the run to resume")
+    run.add_argument("--out", metavar="DIR", default="checkpoints", help="directory of all runs")
+    run.add_argument("--config", metavar="FILE", help="TOML file of settings; flags override it")
+    run.add_argument("--resume", action="store_true", help="resume --name, or the newest run")
+    run.add_argument("--json", action="store_true", help="print the results as JSON, on one line")
+    for name, field in configuration.dotted_fields():
+        group, _, _ = name.rpartition(".")
+        options = choices(field)
+        if name == "preset":
+            options = ["auto", *options]
+        groups[group].add_argument(
+            flag(name),
+            dest=name,
+            metavar="|".join(options) or _METAVARS[kind_of(field)],
+            help=f"{field.metadata['help']}{_default(name, field.default)}".replace("%", "%%"),
+        )
+    for name, setting in configuration.ALIASES.items():
+        parser.add_argument(flag(name), dest=setting, help=argparse.SUPPRESS)
+    return parser
+
+
+def _default(name: str, default: object) -> str:
+    """The default as the help shows it; a preset may set another."""
+    if name == "preset":
+        return " (auto: nano without a GPU, baby with one)"
+    if default is None or default == "":
+        return ""
+    if isinstance(default, bool):
+        return f" ({str(default).lower()})"
+    return f" ({default})"
+
+
+def settings(options: argparse.Namespace) -> dict[str, object]:
+    """Settings by dotted name: those of ``--config``, overridden by the flags.
+
+    Raises:
+        ConfigError: the file cannot be read, or contains an unknown setting.
+    """
+    known = dict(configuration.dotted_fields())
+    values: dict[str, object] = {}
+    if path := getattr(options, "config", None):
+        values = configuration.from_tables(_read_toml(path))
+        for name in values:
+            if name not in known:
+                hint = nearest(name, known) or "; --help lists the settings"
+                raise ConfigError(f"--config {path}: unknown setting {name!r}{hint}")
+    values.update({name: value for name, value in vars(options).items() if name in known})
+    return values
+
+
+def _read_toml(path: str) -> Mapping[str, Any]:
+    try:
+        with open(path, "rb") as file:
+            return tomllib.load(file)
+    except OSError as error:
+        raise ConfigError(f"--config {path} cannot be read: {error.strerror}") from error
+    except (ValueError, RecursionError) as error:
+        raise ConfigError(f"--config {path} is not valid TOML: {error}") from error

@@ -1,0 +1,92 @@
+"""Where the command writes: stdout and stderr, which may be closed any time, and train.log."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any, TextIO, cast
+
+from tinygpt.errors import DISK_FULL_ERRNOS
+from tinygpt.escape import printable
+from tinygpt.files.safe_open import open_to_write
+from tinygpt.run import LOG
+
+
+class BrokenPipeSafeStream:
+    """A stream that drops what it cannot write, so that a closed pipe does not end a training."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+
+    def write(self, text: str) -> int:
+        """Write the text, or drop it."""
+        with self._forgiven():
+            self._stream.write(text)
+        return len(text)
+
+    def flush(self) -> None:
+        """Flush the stream, or give it up."""
+        with self._forgiven():
+            self._stream.flush()
+
+    @contextmanager
+    def _forgiven(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            # stderr may be a log on a full disk, which is continued once there is space. Python
+            # ignores what stderr cannot flush at exit; stdout would fail then.
+            if error.errno not in DISK_FULL_ERRNOS or self._stream is not sys.stderr:
+                self._redirect_to_null()
+
+    def _redirect_to_null(self) -> None:
+        """Or the text that is still buffered would fail again when Python exits."""
+        with suppress(OSError, ValueError):
+            null = os.open(os.devnull, os.O_WRONLY)
+            os.dup2(null, self._stream.fileno())
+            os.close(null)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
+
+
+def safe(stream: TextIO) -> TextIO:
+    """The stream, which from now on survives a closed pipe."""
+    return cast("TextIO", BrokenPipeSafeStream(stream))
+
+
+def say(text: str) -> None:
+    """Print to stderr, without control characters."""
+    stderr = safe(sys.stderr)
+    stderr.write(printable(text, keep="\n") + "\n")
+    stderr.flush()
+
+
+class TrainLog:
+    """train.log of a run: the progress as lines, unless stderr is redirected to it already."""
+
+    def __init__(self, run: Path) -> None:
+        self._path = run / LOG
+        self._file: TextIO | None = None
+
+    def __enter__(self) -> None:
+        with suppress(OSError):
+            if self._path.exists() and os.path.samestat(os.stat(self._path), os.fstat(2)):
+                return
+        with suppress(OSError):  # a training without a log still has its records
+            descriptor = open_to_write(self._path, os.O_WRONLY | os.O_APPEND | os.O_CREAT)
+            self._file = os.fdopen(descriptor, "a", encoding="utf-8", buffering=1)
+
+    def __exit__(self, *_: object) -> None:
+        if self._file:
+            with suppress(OSError):  # lines that a full disk refused
+                self._file.close()
+
+    def write(self, line: str) -> None:
+        """Append a line, if it is not empty and the disk accepts it."""
+        if self._file and line:
+            with suppress(OSError):
+                self._file.write(line.rstrip() + "\n")

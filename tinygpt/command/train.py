@@ -1,0 +1,176 @@
+"""Train as the parsed options say: prepare or resume a session, run it, return the exit status.
+
+torch, rich and all that imports them are imported where they are needed: a mistake in the settings
+is reported before torch is loaded, which takes a second and a half.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import signal
+import sys
+import warnings
+from contextlib import ExitStack
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from tinygpt import config as configuration
+from tinygpt.command.interrupts import Interrupts
+from tinygpt.command.options import USAGE, settings
+from tinygpt.command.progress import ProgressTracker
+from tinygpt.command.streams import TrainLog, say
+from tinygpt.errors import RunError, TinyGPTError
+from tinygpt.run import Record, new_run_name, newest_run, validate_run_name
+
+if TYPE_CHECKING:
+    from tinygpt.command.display import Display
+    from tinygpt.data.corpus import Corpus
+    from tinygpt.training import Outcome, Session
+
+DONE, FAILED = 0, 1
+"""Exit statuses, beside `USAGE` and 128 + the number of a signal."""
+
+
+def command(options: argparse.Namespace) -> int:
+    """Train; returns the exit status. A user's mistake is one line on stderr."""
+    interrupts = Interrupts()
+    try:
+        with interrupts, ExitStack() as stack:
+            session = prepare(options)
+            stack.callback(session.writer.close)
+            return _train(session, interrupts, as_json=hasattr(options, "json"))
+    except TinyGPTError as error:
+        sys.stderr.write(f"{error}\n")
+        return FAILED if interrupts.training else USAGE
+    except KeyboardInterrupt:
+        training = interrupts.training
+        where = "; the last checkpoint is intact" if training else " before training began"
+        sys.stderr.write(f"interrupted{where}\n")
+        return 128 + (interrupts.signal or signal.SIGINT)
+
+
+def prepare(options: argparse.Namespace) -> Session:
+    """A new or resumed session.
+
+    Raises:
+        TinyGPTError: settings, corpus or run cannot be used as they are.
+    """
+    requested = settings(options)
+    if hasattr(options, "resume"):
+        return _resume(options, requested)
+    config = _new_config(requested)
+    from tinygpt.training import begin  # noqa: PLC0415
+
+    name = getattr(options, "name", None)
+    if name is None:
+        name = new_run_name(options.out, config.preset)
+    corpus = _find_corpus(config.data)
+    argv = [os.path.basename(sys.argv[0]), *sys.argv[1:]]
+    session = begin(config, corpus, options.out, name, argv)
+    say(f"corpus: {corpus.source}")
+    return session
+
+
+def _new_config(requested: dict[str, object]) -> configuration.RunConfig:
+    """The configuration of a new run; the preset "auto" depends on the device."""
+    if requested.get("preset", "auto") != "auto":
+        return configuration.build(requested)
+    config = configuration.build({**requested, "preset": "nano"})  # before torch: finds mistakes
+    from tinygpt.device import choose_device  # noqa: PLC0415
+
+    preset = configuration.preset_for(choose_device(config.device))
+    return configuration.build({**requested, "preset": preset})
+
+
+def _resume(options: argparse.Namespace, requested: dict[str, object]) -> Session:
+    if requested.get("preset") == "auto":
+        del requested["preset"]
+    path = _run_to_resume(options)
+    from tinygpt.training import resume  # noqa: PLC0415
+
+    session = resume(path, requested)
+    for note in session.notes:
+        say(f"warning: {note}")
+    steps = ", ".join(f"{v.variant} from step {v.progress.step:,}" for v in session.learners)
+    say(f"resuming {path}: {steps}")
+    return session
+
+
+def _run_to_resume(options: argparse.Namespace) -> Path:
+    if (name := getattr(options, "name", None)) is not None:
+        path = Path(options.out, validate_run_name(name))
+        if not os.path.isdir(path):
+            raise RunError(f"--resume: there is no run {name!r} in {options.out}")
+        return path
+    newest = newest_run(options.out)
+    if newest is None:
+        raise RunError(
+            f"--resume: there is no run in {options.out}; leave out --resume to start one"
+        )
+    return newest.path
+
+
+def _find_corpus(data: str) -> Corpus:
+    from tinygpt.data.corpus import find_corpus  # noqa: PLC0415
+
+    if not sys.stderr.isatty():
+        return find_corpus(data)
+    from tinygpt.command.display import DownloadBar  # noqa: PLC0415
+
+    with DownloadBar() as bar:
+        return find_corpus(data, progress=bar)
+
+
+def _train(session: Session, interrupts: Interrupts, *, as_json: bool) -> int:
+    """Run the loop under a display, then print how it ended."""
+    from tinygpt.command.display import Bars, Lines  # noqa: PLC0415
+    from tinygpt.training import Loop  # noqa: PLC0415
+    from tinygpt.training.malloc import keep_freed_memory  # noqa: PLC0415
+
+    keep_freed_memory()
+    say(_opening(session))
+    tracker = ProgressTracker(session.config, {v.variant: v.progress for v in session.learners})
+    display: Display = Bars(tracker) if sys.stderr.isatty() else Lines()
+    log = TrainLog(session.path)
+    interrupts.training = True
+    with display, log, warnings.catch_warnings():
+        warnings.showwarning = lambda message, *_: display.say(f"warning: {message}")
+
+        def observe(record: Record) -> None:
+            if line := tracker.add(record):
+                log.write(line)
+                display.line(line)
+            display.refresh()
+
+        outcome = Loop(session, observe=observe, interrupted=interrupts.signal_name).run()
+        for text in (outcome.trace, f"{outcome.state}: {outcome.reason}"):
+            log.write(text or "")
+    return _close(session, outcome, interrupts, as_json=as_json)
+
+
+def _opening(session: Session) -> str:
+    sizes = []
+    for learner in session.learners:
+        total, active = learner.model.parameter_counts()
+        only = f" ({active:,} active)" if active < total else ""
+        sizes.append(f"{learner.variant} {total:,} parameters{only}")
+    return f"{', '.join(sizes)}; on {session.device}; run {session.path}"
+
+
+def _close(session: Session, outcome: Outcome, interrupts: Interrupts, *, as_json: bool) -> int:
+    """Print the results; returns the exit status."""
+    from tinygpt.command.table import print_json, print_table  # noqa: PLC0415
+
+    print_table(outcome.models, sys.stderr if as_json else sys.stdout)
+    if as_json:
+        print_json(session, outcome, sys.stdout)
+    if outcome.state == "failed":
+        where = f"; see the traceback in {session.path / 'train.log'}" if outcome.trace else ""
+        say(f"failed: {outcome.error}{where}")
+        return FAILED
+    if outcome.state == "stopped":
+        resume = f"--resume --name {session.path.name} --out {session.path.parent}"
+        say(f"stopped ({outcome.reason}), checkpoints are saved: continue with {resume}")
+        return 128 + interrupts.signal if interrupts.signal else DONE
+    return DONE
