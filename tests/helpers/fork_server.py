@@ -74,10 +74,10 @@ def main() -> None:
     import torch
 
     import trainer
-    from tinygpt.training import loop
+    from tinygpt.training import disk_wait
 
     torch.set_num_threads(1)
-    loop.DISK_FULL_POLL = 0.01
+    disk_wait.DISK_FULL_POLL = 0.01
 
     def fork(request: dict[str, Any]) -> int:
         if pid := os.fork():

@@ -104,7 +104,8 @@ def test_a_disk_that_is_full_for_a_while(
             filler = fill(disk)
             until(lambda: read_state(run).state == "paused", lambda: str(read_state(run)))
             assert (
-                "No space left on device; it goes on when there is room" in read_state(run).reason
+                "No space left on device; training continues once there is space"
+                in read_state(run).reason
             )
             terminal.sees("Paused", "No space left on device")
             check(run, also=("paused",))

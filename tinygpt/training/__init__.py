@@ -1,11 +1,14 @@
-"""Training: both variants in lockstep, evaluated, recorded, checkpointed, resumed exactly.
+"""Training: both variants in lockstep, evaluated, recorded, checkpointed, and resumed exactly.
 
-`session` prepares a run, new or resumed; `loop` trains it; a `Learner` is one variant and its
-optimizers. Nothing here prints: whoever wants to show progress is handed each record as it is
-written.
+`session` prepares a new run and `resume` an old one; `loop` takes the steps, `recording` writes
+what they give, `disk_wait` retries on a full disk; a `Learner` is one variant and its optimizers.
+Nothing here prints: a caller that shows progress receives each record after it was written. With
+several processes, each would train on its share of `Session.batches`, `Learner.train` would average
+the gradients, and only the first would have a `Recorder`.
 """
 
-from tinygpt.training.loop import Loop, Outcome
+from tinygpt.training.loop import Loop
+from tinygpt.training.outcome import Outcome
 from tinygpt.training.resume import resume
 from tinygpt.training.session import Session, begin
 

@@ -13,15 +13,15 @@ from tinygpt.model.gpt import GPT, evaluating
 from tinygpt.model.moe import Routing
 
 TOKENS = 4096
-"""Tokens a batch: few enough to stay in a CPU's cache, enough to keep its cores busy."""
+"""Tokens per batch: few enough for a CPU's cache, enough to keep its cores busy."""
 
 
 @dataclass(frozen=True, slots=True)
 class Evaluation:
-    """What one pass found."""
+    """Results of one pass."""
 
     loss: float
-    """Nats a token: mean negative log-likelihood of every token but the first."""
+    """Mean negative log-likelihood of every token but the first, in nats per token."""
     routing: RoutingStatistics | None
     """Over the same tokens; None for Dense."""
 
@@ -36,9 +36,14 @@ def windows(tokens: Tensor, context: int) -> list[Tensor]:
 
 
 def spread(tokens: Tensor, context: int, count: int) -> list[Tensor]:
-    """About `count` of the whole windows of a text, evenly spaced over it."""
+    """At most `count` whole windows of a text, evenly spaced."""
     whole = windows(tokens, context)[0]
     return [whole[:: max(1, len(whole) // count)][:count]]
+
+
+def perplexity(loss: float) -> float:
+    """exp of a loss in nats; infinite where that would overflow."""
+    return math.exp(loss) if loss < 700 else math.inf
 
 
 @torch.no_grad()
@@ -61,22 +66,22 @@ def evaluate(model: GPT, parts: list[Tensor]) -> Evaluation:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RoutingStatistics:
-    """How the tokens of a text spread over the experts, a number a layer."""
+    """How the tokens of a text are distributed over the experts, per layer."""
 
     load: list[list[float]]
-    """Share of the selections, layer by expert; a layer sums to 1."""
+    """(layers, experts): share of the selections; each layer sums to 1."""
     entropy: list[float]
-    """Of the load, in nats: log E when uniform, 0 when one expert reads everything."""
+    """Of the load, in nats: log E when uniform, 0 when one expert gets every token."""
     worst_over_mean: list[float]
-    """Largest load over the mean load: 1 when uniform, E at worst."""
+    """Maximum over mean load: 1 when uniform, E when one expert gets every token."""
     mean_top1: list[float]
-    """Mean probability of the likeliest selected expert: how sure the router is."""
+    """Mean router probability of the top-1 expert."""
     dead: list[int]
-    """Experts that read nothing."""
+    """Number of experts that get no token."""
 
 
 class RoutingTally:
-    """Adds up the routing of many batches."""
+    """Sums the routing of many batches."""
 
     def __init__(self) -> None:
         self._loads: list[Tensor] = []
@@ -87,7 +92,7 @@ class RoutingTally:
         return self._tokens > 0
 
     def add(self, layers: list[Routing]) -> None:
-        """Count the routing of one batch, a `Routing` a layer."""
+        """Add the routing of one batch, one `Routing` per layer."""
         loads = [routing.load().cpu().double() for routing in layers]
         top1 = [routing.weight.amax(-1).cpu().double().sum() for routing in layers]
         if self:
@@ -97,7 +102,7 @@ class RoutingTally:
         self._tokens += len(layers[0].choice)
 
     def statistics(self) -> RoutingStatistics:
-        """Of everything added so far."""
+        """Statistics of all batches so far."""
         shares = [(load / load.sum()).tolist() for load in self._loads]
         return RoutingStatistics(
             load=shares,

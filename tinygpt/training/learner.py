@@ -1,14 +1,11 @@
-"""One variant while it learns: its model, its optimizers, and what is known of its progress."""
+"""One variant in training: its model, its optimizers and its progress."""
 
 from __future__ import annotations
 
 import math
-import time
 import warnings
 from collections.abc import Callable
-from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass
-from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -21,50 +18,52 @@ from tinygpt.errors import CheckpointError
 from tinygpt.model.gpt import GPT, Trace
 from tinygpt.model.moe import Routing, balance_loss, z_loss
 from tinygpt.optim import make_optimizers, schedule, set_learning_rate
+from tinygpt.training.clocks import Stopwatch
+from tinygpt.training.evaluation import Evaluation, evaluate
 from tinygpt.training.weight_average import WeightAverage
 
-_FOLLOWED = "model."
-"""Before the name of a weight in the training state."""
+_CURRENT = "model."
+"""Prefix of the current weights in the training state, where their average is what is saved."""
 
 
 @dataclass(slots=True)
 class Progress:
-    """What a resume takes up again, and the closing table shows."""
+    """Where a variant is: what a resume continues from and the closing table shows."""
 
     step: int = 0
     tokens: int = 0
     train_seconds: float = 0.0
-    """In this variant's own steps alone: no evaluation, no sampling, not the other variant."""
+    """In this variant's optimizer steps: not in evaluation, sampling, or the other variant."""
     wall_seconds: float = 0.0
-    """Of the whole run until now, over all its sessions."""
+    """Of the whole run so far, over all its sessions, without pauses."""
     evaluated_step: int | None = None
-    """Of the last evaluation, which found the two losses."""
+    """Step of the last evaluation, which gave the two losses below."""
     val_loss: float | None = None
     train_loss: float | None = None
     probe_bias: float | None = None
-    """By how much the whole validation split was then above the part that a probe looks at."""
+    """How far the loss over the whole validation split was above that over the probe then."""
     best_val_loss: float | None = None
     best_step: int | None = None
     seconds_to_target: float | None = None
-    """Training seconds when the target loss was first found reached."""
+    """`train_seconds` when an evaluation first reached the target loss."""
     expert_load: list[list[float]] | None = None
-    """Layer by expert, at the last evaluation; None for Dense."""
+    """(layers, experts): shares of the tokens at the last evaluation; None for Dense."""
 
 
 @dataclass(frozen=True, slots=True)
 class StepResult:
-    """One optimizer step; on CUDA, tensors that nobody has waited for yet."""
+    """Results of one optimizer step. On CUDA, reading a tensor waits for the device."""
 
     loss: Tensor
-    """Language-model loss of the batch, nats a token."""
+    """Cross-entropy of the batch in nats per token, without the losses of the router."""
     grad_norm: Tensor
-    """Of all parameters together, before clipping."""
+    """Norm over all parameters together, before clipping."""
     learning_rate: float
-    """Of the matrices (of everything, with AdamW alone)."""
+    """Of Muon; with AdamW alone, of all parameters."""
 
 
 class Learner:
-    """Trains one variant of a run, a step at a time."""
+    """Trains one variant of a run, one step at a time."""
 
     def __init__(self, variant: str, config: RunConfig, vocab_size: int, device: str) -> None:
         self.variant, self.config, self.device = variant, config, device
@@ -77,7 +76,7 @@ class Learner:
         self.optimizers = make_optimizers(self.model, config.optim, self.matmul_dtype)
         self.progress = Progress()
         self.failure: str | None = None
-        """One sentence, once it cannot go on."""
+        """One sentence, once the variant cannot continue."""
         compiled = device == "cuda" and config.train.compile
         self.forward: Callable[[Tensor], Trace] = (
             CompiledOrEager(self.model) if compiled else self.model.run
@@ -86,18 +85,18 @@ class Learner:
 
     @property
     def result(self) -> GPT:
-        """The model that the training has arrived at: evaluated, saved and used."""
+        """The model to evaluate and save: the averaged weights, or the current ones."""
         return self.average.model if self.average else self.model
 
     @property
     def val_loss(self) -> float | None:
-        """Validation loss of the model as it is; None if it has learned since its evaluation."""
+        """Validation loss of the model as it is; None if not evaluated since its last step."""
         current = self.progress.evaluated_step == self.progress.step
         return self.progress.val_loss if current else None
 
     @property
     def finished(self) -> bool:
-        """Whether it has taken all its steps, reached its target, or failed."""
+        """Whether it has taken all its steps, reached its target loss, or failed."""
         steps = self.config.steps
         taken = steps is not None and self.progress.step >= steps
         return bool(self.failure) or taken or self.on_target
@@ -114,7 +113,7 @@ class Learner:
         return all(bool(parameter.isfinite().all()) for parameter in self.model.parameters())
 
     def train(self, batches: list[Tensor], fraction: float) -> StepResult:
-        """One optimizer step on its micro-batches (B, T + 1); `fraction` of the run is done."""
+        """One optimizer step on micro-batches (B, T + 1); `fraction`: of the run that is done."""
         optim, moe = self.config.optim, self.model.config.moe
         step = self.progress.step
         rate = schedule(fraction, (step + 1) / max(1, optim.warmup), optim)
@@ -136,26 +135,27 @@ class Learner:
             if moe and moe.bias_rate:
                 self.model.rebalance(loads, moe.bias_rate)
             if self.average:
-                self.average.follow(self.model, step + 1)
+                self.average.update(self.model, step + 1)
         self.progress.step += 1
         self.progress.tokens += self.config.batch_tokens
         return StepResult(loss, grad_norm, self.optimizers[0].param_groups[0]["lr"])
 
     def read_clock(self) -> None:
-        """Bring ``progress.train_seconds`` up to date; on CUDA this waits for the device."""
+        """Update ``progress.train_seconds``; on CUDA this waits for the device."""
         self.progress.train_seconds += self._stopwatch.read()
 
-    def precision(self) -> AbstractContextManager[Any]:
-        """Within, models compute in the precision of training."""
-        return autocast_context(self.device, self.matmul_dtype)
+    def evaluate(self, windows: list[Tensor]) -> Evaluation:
+        """Evaluate the resulting model over windows (W, T + 1), in the precision of training."""
+        with autocast_context(self.device, self.matmul_dtype):
+            return evaluate(self.result, windows)
 
     def run(self, ids: Tensor) -> Trace:
         """A forward pass in the precision of training."""
-        with self.precision():
+        with autocast_context(self.device, self.matmul_dtype):
             return self.forward(ids)
 
     def snapshot(self) -> Snapshot:
-        """Everything that a checkpoint holds. Tensors are the live ones: save before stepping."""
+        """What a checkpoint holds. The tensors are not copied: save them before the next step."""
         return Snapshot(
             variant=self.variant,
             step=self.progress.step,
@@ -163,27 +163,28 @@ class Learner:
             val_loss=self.val_loss,
             config=self.model.config,
             weights=self.result.state_dict(),
-            training=self._optimizer_state() | self._followed(),
+            training=self._optimizer_state() | self._current_weights(),
             progress=asdict(self.progress),
         )
 
     def restore(self, snapshot: Snapshot) -> None:
-        """Go on from a checkpoint, exactly.
+        """Continue exactly from a checkpoint.
 
         Raises:
-            CheckpointError: it was made for another model or optimizer.
+            CheckpointError: it is of another model or optimizer.
         """
         where = f"the {self.variant} checkpoint of step {snapshot.step}"
         if snapshot.config != self.model.config:
-            raise CheckpointError(f"{where} was made for another model than run.toml describes")
+            raise CheckpointError(f"{where} is of another model than run.toml describes")
         try:
             training = dict(snapshot.training)
-            followed = {
-                name: training.pop(name) for name in list(training) if name.startswith(_FOLLOWED)
+            current = {
+                name.removeprefix(_CURRENT): training.pop(name)
+                for name in snapshot.training
+                if name.startswith(_CURRENT)
             }
-            weights = {name.removeprefix(_FOLLOWED): tensor for name, tensor in followed.items()}
             self.result.load_state_dict(dict(snapshot.weights))
-            self.model.load_state_dict(weights or dict(snapshot.weights))
+            self.model.load_state_dict(current or dict(snapshot.weights))
             self._load_optimizer_state(training)
             self.progress = _progress(snapshot)
         except (RuntimeError, KeyError, TypeError, ValueError) as error:
@@ -203,27 +204,26 @@ class Learner:
         return loss
 
     def _clip(self, largest: float) -> Tensor:
-        """Shorten the gradient to a norm of at most `largest`; its norm before."""
+        """Scale the gradients to a norm of at most `largest`; returns their norm before."""
         gradients = [p.grad for p in self.model.parameters() if p.grad is not None]
         norm = torch.nn.utils.get_total_norm(gradients)
-        # Looking costs a wait on a GPU; on a CPU it saves a pass over the gradients.
+        # On a GPU the comparison would wait for the device; on a CPU it saves a pass.
         if self.device != "cpu" or not norm <= largest:
             torch.nn.utils.clip_grads_with_norm_(self.model.parameters(), largest, norm)
         return norm
 
     def _seed_dropout(self, step: int) -> None:
-        """The masks depend on (seed, step, variant) alone, like the batches."""
+        """Dropout masks depend on (seed, step, variant) only, so that a resume repeats them."""
         if self.model.config.dropout:
             mixed = (self.config.seed * 1_000_003 + step) * 2 + VARIANTS.index(self.variant)
             torch.manual_seed(mixed % 2**63)
 
-    def _followed(self) -> dict[str, Tensor]:
-        """The weights that learn, where those that are saved are their average."""
+    def _current_weights(self) -> dict[str, Tensor]:
         weights = self.model.state_dict() if self.average else {}
-        return {_FOLLOWED + name: tensor for name, tensor in weights.items()}
+        return {_CURRENT + name: tensor for name, tensor in weights.items()}
 
     def _optimizer_state(self) -> dict[str, Tensor]:
-        """Every optimizer's tensors under flat names: "muon.3.momentum"."""
+        """The tensors of all optimizers under flat names: "muon.3.momentum"."""
         flat = {}
         for optimizer in self.optimizers:
             name = type(optimizer).__name__.lower()
@@ -246,7 +246,7 @@ class Learner:
 
 
 def _progress(snapshot: Snapshot) -> Progress:
-    """What was reached by then. Raises ValueError or TypeError for what cannot be."""
+    """The progress stored in a checkpoint; ValueError or TypeError if it is not valid."""
     progress = Progress(**snapshot.progress)
     for name, value in asdict(progress).items():
         if name == "expert_load" or value is None:
@@ -260,60 +260,26 @@ def _progress(snapshot: Snapshot) -> Progress:
 
 
 class CompiledOrEager:
-    """`model.run`, compiled; if that fails, eager ever after, with one warning."""
+    """`model.run`, compiled; if compiling fails, eager from then on, with one warning."""
 
     def __init__(self, model: GPT) -> None:
         self._model = model
         self._run: Callable[[Tensor], Trace] = torch.compile(model.run)
-        self._proven = False
+        self._compiled = False
 
     def __call__(self, ids: Tensor) -> Trace:
         """`model.run(ids)`."""
-        if self._proven:
+        if self._compiled:
             return self._run(ids)
         try:
             trace = self._run(ids)
-        except Exception as error:  # noqa: BLE001 - whatever a compiler raises, eager still works
+        except Exception as error:  # noqa: BLE001 - a compiler may raise anything; eager works
             reason = (str(error).strip() or type(error).__name__).splitlines()[0]
-            warnings.warn(
-                f"torch.compile failed, training goes on without ({reason})", stacklevel=2
-            )
+            warnings.warn(f"torch.compile failed, continuing without it ({reason})", stacklevel=2)
             self._run = self._model.run
             trace = self._run(ids)
-        self._proven = True
+        self._compiled = True
         return trace
-
-
-class Stopwatch:
-    """Adds up the time of its with-blocks, in seconds; on CUDA by events, which do not wait."""
-
-    def __init__(self, device: str) -> None:
-        self._cuda = device == "cuda"
-        self._seconds = 0.0
-        self._started = 0.0
-        self._events: list[tuple[torch.cuda.Event, torch.cuda.Event]] = []
-
-    def __enter__(self) -> None:
-        if self._cuda:
-            pair = torch.cuda.Event(enable_timing=True), torch.cuda.Event(enable_timing=True)
-            self._events.append(pair)
-            pair[0].record()
-        self._started = time.perf_counter()
-
-    def __exit__(self, *_: object) -> None:
-        if self._cuda:
-            self._events[-1][1].record()
-        else:
-            self._seconds += time.perf_counter() - self._started
-
-    def read(self) -> float:
-        """Seconds since the last reading."""
-        seconds, self._seconds = self._seconds, 0.0
-        for begin, end in self._events:
-            end.synchronize()
-            seconds += begin.elapsed_time(end) / 1000
-        self._events.clear()
-        return seconds
 
 
 def _add(new: list[Tensor], old: list[Tensor]) -> list[Tensor]:

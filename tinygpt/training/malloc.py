@@ -1,4 +1,4 @@
-"""How the C library keeps memory between two steps of a training."""
+"""Memory that a training step frees is kept for the next one."""
 
 from __future__ import annotations
 
@@ -6,15 +6,15 @@ import ctypes
 import sys
 
 TRIM_THRESHOLD, TOP_PAD, MMAP_MAX = -1, -2, -4
-"""Of glibc's malloc.h."""
+"""Parameters of mallopt, from glibc's malloc.h."""
 MIB = 2**20
 
 
 def keep_freed_memory() -> None:
-    """Have this process keep what it frees, for the next step asks for as much again.
+    """Tell glibc to keep memory that is freed; does nothing with another C library.
 
-    By default glibc gives large blocks back to the system, and each page of the next one is a fault
-    and a page of zeros: a fifth of a step of `nano` and of `baby`. Without glibc this does nothing.
+    By default glibc returns large blocks to the system, and each page of the next block costs a
+    page fault: a fifth of the time of a step of `nano` and of `baby`.
     """
     if not sys.platform.startswith("linux"):
         return
@@ -24,4 +24,4 @@ def keep_freed_memory() -> None:
         return
     mallopt(TRIM_THRESHOLD, -1)  # never
     mallopt(TOP_PAD, 64 * MIB)
-    mallopt(MMAP_MAX, 0)  # whatever its size, a block comes from the heap, and goes back to it
+    mallopt(MMAP_MAX, 0)  # blocks of any size come from the heap

@@ -1,4 +1,4 @@
-"""Everything that a training needs, put together for a new run; `resume` does it for an old one."""
+"""A new run: its directory, and everything in memory that training needs."""
 
 from __future__ import annotations
 
@@ -29,15 +29,15 @@ from tinygpt.run import (
 from tinygpt.training.evaluation import spread, windows
 from tinygpt.training.learner import Learner
 
-BYTES_A_PARAMETER = 16
-"""Of a weight in fp32, its gradient, its momentum, its average: what training holds at least."""
+BYTES_PER_PARAMETER = 16
+"""fp32 weight, gradient, momentum and average: the least that training holds."""
 PROBE_WINDOWS = 128
-"""Windows whose loss says whether the whole validation split is worth a look."""
+"""Windows whose loss decides whether the whole validation split is evaluated."""
 
 
 @dataclass(frozen=True, slots=True)
 class Session:
-    """All that the loop needs. Close `writer` when done; it holds the run's lock."""
+    """What `Loop` needs. Close `writer` when done: it holds the run's lock."""
 
     config: RunConfig
     corpus: Corpus
@@ -48,12 +48,12 @@ class Session:
     validation: list[Tensor]
     """Windows of the whole validation split."""
     probe: list[Tensor]
-    """A part of `validation`: about `PROBE_WINDOWS` of its whole windows."""
+    """About `PROBE_WINDOWS` of the whole windows in `validation`."""
     train_sample: list[Tensor]
-    """Fixed windows of the training split, evaluated beside it."""
+    """Fixed windows of the training split, evaluated for comparison."""
     device: str
     notes: list[str] = field(default_factory=list)
-    """Sentences for the user: what a resume passed over."""
+    """Sentences for the user: which damaged checkpoints a resume skipped."""
 
     @property
     def path(self) -> Path:
@@ -62,11 +62,11 @@ class Session:
 
 
 def begin(config: RunConfig, corpus: Corpus, out: str, name: str, argv: list[str]) -> Session:
-    """Make a new run directory, and all that is in memory.
+    """Create a new run directory `out`/`name`; `argv` is recorded in run.toml.
 
     Raises:
-        TinyGPTError: whatever a user can have asked wrongly; no directory is made before that is
-            known to be right.
+        TinyGPTError: settings, corpus or name cannot be used. Everything a user can get wrong is
+            checked before the directory is created.
     """
     validate_run_name(name)
     check_length(corpus.text, config.gpt.context)
@@ -101,7 +101,7 @@ def start_record(
 
 
 def describe(config: RunConfig, corpus: Corpus, argv: list[str]) -> dict[str, Any]:
-    """What run.toml holds."""
+    """The contents of run.toml."""
     return {
         **unflatten({name: _writable(value) for name, value in flatten(config).items()}),
         "corpus": {
@@ -117,12 +117,12 @@ def describe(config: RunConfig, corpus: Corpus, argv: list[str]) -> dict[str, An
 
 
 def _writable(value: Any) -> Any:
-    """Text that UTF-8 can hold: the bytes of a strange file name become escapes."""
+    """Text that UTF-8 can encode: bytes of a file name that are not valid become escapes."""
     return value.encode(errors="backslashreplace").decode() if isinstance(value, str) else value
 
 
 def versions() -> dict[str, str]:
-    """Of what decides the numbers."""
+    """Versions of what the results depend on."""
     try:
         own = metadata.version("tinygpt-tui")
     except metadata.PackageNotFoundError:  # run from a checkout that is not installed
@@ -132,7 +132,7 @@ def versions() -> dict[str, str]:
 
 @contextmanager
 def closed_on_failure(writer: RunWriter) -> Iterator[None]:
-    """Give the run's lock back if the session does not come about."""
+    """Release the run's lock if the session cannot be set up."""
     try:
         yield
     except BaseException:
@@ -150,7 +150,7 @@ def assemble(
     learners: list[Learner],
     notes: Sequence[str] = (),
 ) -> Session:
-    """All that the loop needs, with the session's first record written."""
+    """A session from its parts; writes its first record."""
     context, device = config.gpt.context, learners[0].device
     train, validation = (
         torch.from_numpy(ids).to(device) for ids in split(tokenizer.encode_array(corpus.text))
@@ -173,25 +173,24 @@ def assemble(
 
 
 def _refuse_too_large(config: RunConfig, vocab_size: int, device: str) -> None:
-    """Asked first: a system that promises more memory than it has kills who takes the promise up.
+    """Raises ConfigError if the variants cannot fit the memory.
 
-    Raises:
-        ConfigError: the weights of all variants, and what each needs to learn, do not fit.
+    Checked before allocating: a system that overcommits memory kills the process later instead.
     """
     totals = [config.model_config(v, vocab_size).parameters()[0] for v in config.variants]
-    if sum(totals) * BYTES_A_PARAMETER > total_memory(device):
+    if sum(totals) * BYTES_PER_PARAMETER > total_memory(device):
         raise ConfigError(_too_large(" and ".join(config.variants), sum(totals)))
 
 
 def _too_large(what: str, total: int) -> str:
     return (
-        f"{total:,} parameters ({what}): that does not fit the memory here, "
+        f"{total:,} parameters ({what}): that does not fit the memory here; "
         "choose a smaller --gpt.width or --gpt.layers"
     )
 
 
 def make_learner(variant: str, config: RunConfig, tokenizer: CharTokenizer, device: str) -> Learner:
-    """One variant before its first step.
+    """A variant before its first step.
 
     Raises:
         ConfigError: it does not fit the memory of the device.
@@ -205,11 +204,11 @@ def make_learner(variant: str, config: RunConfig, tokenizer: CharTokenizer, devi
 
 
 def check_prompt(config: RunConfig, tokenizer: CharTokenizer) -> None:
-    """Raises ConfigError for a sample prompt with characters that the corpus lacks."""
+    """Raises ConfigError if the sample prompt has characters that the corpus lacks."""
     try:
         tokenizer.encode(config.train.sample_prompt)
     except TinyGPTError as error:
-        raise ConfigError(f"--train.sample-prompt cannot be read: {error}") from error
+        raise ConfigError(f"--train.sample-prompt cannot be encoded: {error}") from error
 
 
 def _counts(learner: Learner) -> dict[str, int]:

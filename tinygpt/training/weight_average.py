@@ -1,8 +1,10 @@
-"""The mean of a model's weights over its last steps: what is evaluated, saved and used.
+"""A moving average of the weights: the model that is evaluated, saved and used.
 
-While the learning rate is high the weights jitter around where they are going; their mean is
-already there. It does for any step of a run what the decay of the learning rate does for its last
-(Polyak averaging; arXiv:1803.05407), and costs one pass over the weights every few steps.
+At a high learning rate the weights oscillate around the place they move towards; their mean is
+already closer to it. Averaging therefore gives, at any step, what the decay of the learning rate
+gives at the end (Polyak averaging; arXiv:1803.05407), for one pass over the weights every few
+steps. The window is a share of the steps taken: short early, so that the untrained weights are
+soon forgotten, and long later, when the weights move slowly.
 """
 
 from __future__ import annotations
@@ -14,19 +16,23 @@ import torch
 from tinygpt.model.gpt import GPT
 
 EVERY = 4
-"""Optimizer steps between two weights that are averaged."""
+"""Optimizer steps between two updates of the average."""
 
 
 class WeightAverage:
-    """Follows a model at a distance: the mean over about the last `window` of its steps."""
+    """The average of a model over about the last `window` (a share) of its steps."""
 
     def __init__(self, model: GPT, window: float) -> None:
         self.model = copy.deepcopy(model).requires_grad_(requires_grad=False)
         self._window = window
 
     @torch.no_grad()
-    def follow(self, model: GPT, step: int) -> None:
-        """Take in the weights after `step` steps."""
+    def update(self, model: GPT, step: int) -> None:
+        """Add the weights after `step` steps.
+
+        The new weights get a share of EVERY / (window x step + EVERY): with a window of 1, this is
+        the running mean of all updates; with a smaller one, of about the last window x step steps.
+        """
         if step % EVERY:
             return
         share = EVERY / (self._window * step + EVERY)
@@ -34,5 +40,5 @@ class WeightAverage:
 
 
 def _tensors(model: GPT) -> list[torch.Tensor]:
-    """The weights, and the selection biases of the routers, which steer what the weights see."""
+    """Weights and, as they act on the output too, the selection biases of the routers."""
     return list(model.state_dict().values())

@@ -15,7 +15,7 @@ def test_is_the_mean_of_the_last_share_of_the_steps(tmp_path: Path) -> None:
     for step in range(1, 5 * EVERY + 1):
         with torch.no_grad():
             model.head.fill_(step)
-        average.follow(model, step)
+        average.update(model, step)
         if step % EVERY == 0:
             weights.append(float(step))
             # With a window of all steps each new weight counts as much as all before it together
@@ -33,7 +33,7 @@ def test_a_short_window_is_near_the_newest(tmp_path: Path) -> None:
         with torch.no_grad():
             model.head.fill_(step)
         for average in (long, short):
-            average.follow(model, step)
+            average.update(model, step)
     distances = [float((100 - a.model.head).mean()) for a in (short, long)]
     assert 0 < distances[0] < 2 < distances[1] < 50
 

@@ -1,0 +1,94 @@
+"""One optimizer step: loss, gradients, precision, compilation."""
+
+import pytest
+import torch
+
+from tests.helpers.models import tiny
+from tests.helpers.training import SHAPE
+from tinygpt.config import build
+from tinygpt.training.learner import CompiledOrEager, Learner
+
+
+def randomized(**changes: object) -> Learner:
+    """A learner whose every weight is drawn: an untrained one would hide faults."""
+    changes = {"train.precision": "fp32", "gpt.dropout": 0.0, **changes}
+    learner = Learner("moe", build({**SHAPE, **changes}), 13, "cpu")
+    generator = torch.Generator().manual_seed(3)
+    with torch.no_grad():
+        for parameter in learner.model.parameters():
+            parameter.normal_(std=0.5, generator=generator)
+    return learner
+
+
+BATCHES = [torch.randint(13, (5, 8), generator=torch.Generator().manual_seed(i)) for i in range(2)]
+
+
+def test_the_next_token_is_what_is_learned() -> None:
+    learner = randomized()
+    losses = []
+    with torch.no_grad():
+        for batch in BATCHES:
+            for text in batch:
+                log_p = learner.model(text[None, :-1])[0].log_softmax(-1)
+                losses += [-log_p[t, text[t + 1]].item() for t in range(7)]
+    result = learner.train(BATCHES, 0.0)
+    assert result.loss.item() == pytest.approx(sum(losses) / len(losses), abs=1e-5)
+
+
+@pytest.mark.parametrize("moe_top_k", [1, 2])
+def test_bf16_matmuls_learn_as_fp32_ones(moe_top_k: int) -> None:
+    learner = randomized(**{"moe.top_k": moe_top_k, "train.precision": "bf16"})
+    whole = randomized(**{"moe.top_k": moe_top_k}).train(BATCHES, 0.0)
+    half = learner.train(BATCHES, 0.0)
+    assert half.loss.item() == pytest.approx(whole.loss.item(), rel=0.02)
+    assert half.loss != whole.loss
+    assert half.grad_norm.item() == pytest.approx(whole.grad_norm.item(), rel=0.05)
+    assert {p.dtype for p in learner.model.parameters()} == {torch.float32}
+    assert {t.dtype for t in learner.snapshot().training.values()} == {torch.float32}
+
+
+def test_gradients_are_clipped_to_the_norm() -> None:
+    changes = {"optim.optimizer": "adamw", "optim.weight_decay": 0.0, "optim.warmup": 0}
+    moved = []
+    for clip in (0.0, 1e-12):
+        learner = randomized(**changes, **{"optim.clip": clip})
+        before = learner.model.head.detach().clone()
+        result = learner.train(BATCHES, 0.0)
+        assert result.grad_norm > 0.01
+        moved.append((learner.model.head - before).abs().max().item())
+    assert moved[1] < 0.5 * moved[0]  # AdamW divides by the gradient plus 1e-8
+
+
+def test_balance_losses_reach_the_gates() -> None:
+    gates = []
+    for changes in ({}, {"moe.aux_loss": 100.0}, {"moe.aux_loss": 0.0, "moe.z_loss": 100.0}):
+        learner = randomized(**changes)
+        learner.train(BATCHES, 0.0)
+        gates.append(learner.model.state_dict()["blocks.0.feed.router.gate"].clone())
+    assert not torch.equal(gates[0], gates[1])
+    assert not torch.equal(gates[0], gates[2])
+
+
+def test_accumulated_gradients_equal_one_batch() -> None:
+    values = {**SHAPE, "gpt.dropout": 0.0, "optim.clip": 0.0, "train.precision": "fp32"}
+    split = Learner("dense", build({**values, "train.batch": 3, "train.accumulate": 2}), 13, "cpu")
+    whole = Learner("dense", build({**values, "train.batch": 6, "train.accumulate": 1}), 13, "cpu")
+    batch = torch.randint(13, (6, 8))
+    a = split.train(list(batch.split(3)), 0.0)
+    b = whole.train([batch], 0.0)
+    torch.testing.assert_close(a.loss, b.loss)
+    torch.testing.assert_close(a.grad_norm, b.grad_norm)
+
+
+def test_a_compiler_that_fails_costs_one_warning(monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(*_: object) -> None:
+        raise RuntimeError("no compiler\nat all")
+
+    monkeypatch.setattr(torch, "compile", lambda _: broken)
+    model = tiny().eval()
+    compiled = CompiledOrEager(model)
+    x = torch.zeros(1, 7, dtype=torch.int64)
+    with pytest.warns(UserWarning, match=r"continuing without it \(no compiler\)"):
+        found = compiled(x).logits
+    assert torch.equal(found, model(x))
+    compiled(x)

@@ -1,0 +1,74 @@
+"""Losses and weights that are not finite; which checkpoints are written and kept."""
+
+import math
+from pathlib import Path
+
+import torch
+
+from tests.helpers.exactness import records
+from tests.helpers.training import make_session, train_session
+from tinygpt import load
+from tinygpt.run import EvalRecord, Record, TrainRecord, list_steps, read_state
+
+
+def test_a_loss_that_is_not_finite_stops_that_variant_alone(tmp_path: Path) -> None:
+    made = make_session(tmp_path)
+    dense = made.learners[0]
+
+    def poison(record: Record) -> None:
+        if isinstance(record, TrainRecord) and record.model == "dense" and record.step == 9:
+            with torch.no_grad():
+                dense.model.head.fill_(math.nan)
+
+    outcome = train_session(made, observe=poison)
+    run = tmp_path / "run"
+    assert outcome.state == "failed"
+    assert outcome.error is not None
+    assert "dense failed at step 10: the loss is nan" in outcome.error
+    assert "the last good checkpoint is dense/step-00000008" in outcome.error
+    assert read_state(run).state == "failed"
+    assert read_state(run).reason == outcome.error
+    assert load(run / "dense").step == 8
+    assert load(run / "moe").step == 13
+    assert all(p.isfinite().all() for p in load(run / "dense").model.parameters())
+    assert {r.step for r in records(run) if isinstance(r, TrainRecord) and r.model == "moe"} == {
+        *range(1, 14)
+    }
+
+
+def test_the_best_checkpoint_stays(tmp_path: Path) -> None:
+    """With one snapshot, only the best protects itself, once the loss has become worse."""
+    made = make_session(
+        tmp_path, train__snapshots=1, train__checkpoint_every=0, optim__decay=0.0, steps=60
+    )
+    dense = made.learners[0]
+
+    def spoil(record: Record) -> None:
+        if isinstance(record, EvalRecord) and record.model == "dense" and record.step == 30:
+            with torch.no_grad():
+                dense.model.head.mul_(50)
+            for group in (g for o in dense.optimizers for g in o.param_groups):
+                group["peak"] = 0.0
+
+    assert train_session(made, observe=spoil).state == "done"
+    best = dense.progress.best_step
+    assert best is not None
+    assert best <= 30
+    assert best in list_steps(tmp_path / "run", "dense")
+
+
+def test_no_checkpoint_of_infinite_weights_between_two_logged_losses(tmp_path: Path) -> None:
+    made = make_session(tmp_path, train__log_every=1000, train__eval_every=1000, steps=1000)
+    dense = made.learners[0]
+
+    def poison() -> str | None:
+        if dense.progress.step == 9:
+            with torch.no_grad():
+                dense.model.head.fill_(math.nan)
+        return "SIGTERM" if dense.progress.step == 11 else None
+
+    outcome = train_session(made, interrupted=poison)
+    assert outcome.state == "failed"
+    assert outcome.error is not None
+    assert "a weight is not finite" in outcome.error
+    assert all(p.isfinite().all() for p in load(tmp_path / "run" / "dense").model.parameters())

@@ -1,0 +1,166 @@
+"""A resumed run is the uninterrupted one; what may change, and what is refused."""
+
+import os
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from tests.helpers.exactness import exact, records
+from tests.helpers.models import TEXT
+from tests.helpers.training import make_session, stop_at, train_session
+from tinygpt import checkpoint, load
+from tinygpt.errors import ConfigError, CorpusError, RunError
+from tinygpt.run import ResumeRecord, StartRecord, checkpoint_dir, read_state
+from tinygpt.training import resume
+from tinygpt.training.resume import resumed_config
+
+
+@pytest.mark.parametrize("step", [1, 4, 6, 11])
+@pytest.mark.parametrize("options", [{}, {"optim__optimizer": "adamw", "moe__bias_rate": 0.01}])
+def test_resumed_equals_uninterrupted(tmp_path: Path, step: int, options: dict[str, Any]) -> None:
+    for name in ("whole", "parts"):
+        (tmp_path / name).mkdir()
+    train_session(make_session(tmp_path / "whole", **options))
+    made = make_session(tmp_path / "parts", **options)
+    outcome = train_session(made, interrupted=stop_at(step, made))
+    assert outcome.state == "stopped"
+    run = tmp_path / "parts" / "run"
+    assert read_state(run).state == "stopped"
+    torch.manual_seed(12345)  # whatever the global generator holds
+    assert train_session(resume(run, {})).state == "done"
+    assert exact(run) == exact(tmp_path / "whole" / "run")
+    for variant in ("dense", "moe"):
+        a = checkpoint.restore(checkpoint_dir(run, variant, 13))
+        b = checkpoint.restore(checkpoint_dir(tmp_path / "whole" / "run", variant, 13))
+        assert all(torch.equal(a.weights[k], b.weights[k]) for k in a.weights)
+        assert all(torch.equal(a.training[k], b.training[k]) for k in a.training)
+
+
+def test_corrupt_newest_checkpoint_falls_back_and_says_so(tmp_path: Path) -> None:
+    (tmp_path / "whole").mkdir()
+    train_session(make_session(tmp_path / "whole"))
+    made = make_session(tmp_path)
+    train_session(made, interrupted=stop_at(9, made))
+    run = tmp_path / "run"
+    torn = run / "moe" / "step-00000009" / "model.safetensors"
+    torn.write_bytes(torn.read_bytes()[:-3])
+    again = resume(run, {})
+    assert [v.progress.step for v in again.learners] == [9, 8]
+    assert len(again.notes) == 1
+    assert "moe/step-00000009" in again.notes[0]
+    assert "resuming from step-00000008 instead" in again.notes[0]
+    train_session(again)
+    assert exact(run) == exact(tmp_path / "whole" / "run")
+    note = next(r.note for r in records(run) if isinstance(r, ResumeRecord))
+    assert note is not None
+    assert "moe/step-00000009" in note
+
+
+def test_resume_of_a_run_that_is_done_needs_a_later_end(tmp_path: Path) -> None:
+    train_session(make_session(tmp_path))
+    run = tmp_path / "run"
+    with pytest.raises(RunError, match="finished at step 13: set more steps"):
+        resume(run, {})
+    assert read_state(run).state == "done"
+    outcome = train_session(resume(run, {"steps": "17"}))
+    assert [m["step"] for m in outcome.models.values()] == [17, 17]
+
+
+def test_resume_with_nothing_to_resume(tmp_path: Path) -> None:
+    with pytest.raises(RunError, match=r"run\.toml is missing"):
+        resume(tmp_path, {})
+    train_session(make_session(tmp_path))
+    run = tmp_path / "run"
+    shutil.rmtree(run / "moe")
+    with pytest.raises(RunError, match="there is nothing to resume"):
+        resume(run, {"steps": "17"})
+
+
+@pytest.mark.parametrize("records_left", [0, 1])
+def test_a_run_that_was_killed_before_its_first_checkpoint_begins_again(
+    tmp_path: Path, records_left: int
+) -> None:
+    (tmp_path / "a").mkdir()
+    train_session(make_session(tmp_path / "a"))
+    make_session(tmp_path).writer.close()
+    run = tmp_path / "run"
+    os.truncate(run / "metrics.jsonl", records_left and os.path.getsize(run / "metrics.jsonl"))
+    again = resume(run, {})
+    assert again.notes == [f"{v} had no checkpoint yet: it starts over" for v in ("dense", "moe")]
+    assert train_session(again).state == "done"
+    assert isinstance(records(run)[0], StartRecord)
+    assert exact(run) == exact(tmp_path / "a" / "run")
+
+
+def test_resume_with_another_configuration(tmp_path: Path) -> None:
+    made = make_session(tmp_path)
+    train_session(made, interrupted=stop_at(3, made))
+    run = tmp_path / "run"
+    with pytest.raises(ConfigError, match=r"--gpt.layers is 3, but .* was started with 2"):
+        resume(run, {"gpt.layers": "3"})
+    again = resume(run, {"gpt.layers": "2", "seed": "1"})
+    again.writer.close()
+    assert again.config == made.config
+
+
+def test_a_new_end_replaces_the_old_one(tmp_path: Path) -> None:
+    stored = {"steps": 13, "seed": 1}
+    assert resumed_config(stored, {"minutes": "2"}, tmp_path).steps is None
+    assert resumed_config(stored, {"target_loss": "2"}, tmp_path).steps == 13
+
+
+def test_resume_with_another_corpus(tmp_path: Path) -> None:
+    made = make_session(tmp_path)
+    train_session(made, interrupted=stop_at(3, made))
+    (tmp_path / "corpus.txt").write_text(TEXT + "more")
+    with pytest.raises(RunError, match=r"the corpus of .* has changed"):
+        resume(tmp_path / "run", {})
+
+
+def test_two_trainers_on_one_run(tmp_path: Path) -> None:
+    made = make_session(tmp_path)
+    outcome = train_session(made, interrupted=stop_at(3, made))
+    assert outcome.state == "stopped"
+    first = resume(tmp_path / "run", {})
+    with first.writer, pytest.raises(RunError, match="is being trained by process"):
+        resume(tmp_path / "run", {})
+
+
+def test_a_new_end_holds_for_later_resumes_too(tmp_path: Path) -> None:
+    train_session(make_session(tmp_path))
+    run = tmp_path / "run"
+    again = resume(run, {"steps": "23"})
+    train_session(again, interrupted=stop_at(17, again))
+    assert train_session(resume(run, {})).reason == "23 steps"
+
+
+def test_a_torn_checkpoint_does_not_stay(tmp_path: Path) -> None:
+    made = make_session(tmp_path)
+    train_session(made, interrupted=stop_at(9, made))
+    run = tmp_path / "run"
+    (run / "moe" / "step-00000009" / "model.safetensors").write_bytes(b"")
+    resume(run, {}).writer.close()
+    assert load(run / "moe").step == 8
+
+
+def test_ends_that_were_reached_are_named(tmp_path: Path) -> None:
+    train_session(make_session(tmp_path, target_loss=100.0))
+    run = tmp_path / "run"
+    with pytest.raises(RunError, match=r"has reached --target-loss 100 at step 6: set a lower one"):
+        resume(run, {"steps": "60"})
+    with pytest.raises(RunError, match=r"has reached its limit of .* minutes"):
+        resume(run, {"minutes": "0.0001"})
+    outcome = train_session(resume(run, {"target_loss": "0.1"}))
+    assert outcome.models["dense"]["seconds_to_target"] is None
+
+
+def test_the_corpus_may_have_moved(tmp_path: Path) -> None:
+    made = make_session(tmp_path)
+    train_session(made, interrupted=stop_at(3, made))
+    moved = (tmp_path / "corpus.txt").rename(tmp_path / "moved.txt")
+    with pytest.raises(CorpusError, match="does not exist"):
+        resume(tmp_path / "run", {})
+    resume(tmp_path / "run", {"data": str(moved)}).writer.close()

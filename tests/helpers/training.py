@@ -1,0 +1,44 @@
+"""Sessions of tiny models, trained in this process."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from tests.helpers.models import TEXT
+from tinygpt.config import build
+from tinygpt.data.corpus import read_text
+from tinygpt.training import Loop, Outcome, Session, begin
+
+SHAPE: dict[str, object] = {
+    "gpt.layers": 2,
+    "gpt.heads": 2,
+    "gpt.width": 12,
+    "gpt.context": 7,
+    "gpt.dropout": 0.1,
+    "train.batch": 5,
+    "train.eval_every": 6,
+    "train.checkpoint_every": 4,
+    "train.sample_tokens": 11,
+    "train.accumulate": 2,
+    "steps": 13,
+    "device": "cpu",
+}
+
+
+def make_session(folder: Path, **changes: object) -> Any:
+    """A new run in `folder`; ``train__batch=3`` changes the setting train.batch."""
+    path = folder / "corpus.txt"
+    path.write_text(TEXT)
+    values = {**SHAPE, "data": str(path), **{k.replace("__", "."): v for k, v in changes.items()}}
+    return begin(build(values), read_text(path), str(folder), "run", ["test"])
+
+
+def train_session(session: Session, **arguments: Any) -> Outcome:
+    """Train to the end; `arguments` are those of `Loop`."""
+    with session.writer:
+        return Loop(session, **arguments).run()
+
+
+def stop_at(step: int, session: Session) -> Callable[[], str | None]:
+    """An `interrupted` of `Loop` that stops it after some steps."""
+    return lambda: "SIGTERM" if session.learners[0].progress.step >= step else None

@@ -1,0 +1,68 @@
+"""How a session of training ended: state, reason, and the results of each variant."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import torch
+
+from tinygpt.errors import TinyGPTError
+from tinygpt.training.evaluation import perplexity
+from tinygpt.training.learner import Learner
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What `Loop.run` returns."""
+
+    state: Literal["done", "stopped", "failed"]
+    reason: str
+    error: str | None
+    models: dict[str, dict[str, Any]]
+    """`summary` of each variant."""
+    trace: str | None = None
+    """Traceback of an unexpected exception."""
+
+
+def summary(learner: Learner) -> dict[str, Any]:
+    """Results of one variant, as the closing table and ``--json`` show them."""
+    progress = learner.progress
+    total, active = learner.model.parameter_counts()
+    numbers: dict[str, Any] = {
+        "step": progress.step,
+        "tokens": progress.tokens,
+        "train_seconds": progress.train_seconds,
+        "wall_seconds": progress.wall_seconds,
+        "val_loss": progress.val_loss,
+        "best_val_loss": progress.best_val_loss,
+        "perplexity": None if progress.val_loss is None else perplexity(progress.val_loss),
+        "params_total": total,
+        "params_active": active,
+        "tokens_per_second": progress.tokens / max(progress.train_seconds, 1e-9),
+        "seconds_to_target": progress.seconds_to_target,
+    }
+    if learner.model.config.moe:
+        numbers["expert_load"] = progress.expert_load
+    return numbers
+
+
+def one_sentence(exception: Exception, step: int) -> str:
+    """An exception for the user; `step` is the last step taken before it."""
+    if isinstance(exception, TinyGPTError):
+        return str(exception)
+    if _out_of_memory(exception):
+        return (
+            f"out of memory after step {step}: use a smaller --train.batch (with a larger "
+            "--train.accumulate to make up for it), --gpt.context or --gpt.width"
+        )
+    what = (str(exception).strip() or type(exception).__name__).splitlines()[0]
+    return f"{type(exception).__name__} after step {step}: {what}"
+
+
+def _out_of_memory(exception: Exception) -> bool:
+    # On a CPU, torch raises a plain RuntimeError.
+    phrases = ("allocate memory", "not enough memory", "out of memory")
+    return isinstance(exception, MemoryError | torch.OutOfMemoryError) or any(
+        phrase in str(exception) for phrase in phrases
+    )

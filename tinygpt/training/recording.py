@@ -1,0 +1,250 @@
+"""What a training writes: records, evaluations, samples, checkpoints, and the run's status."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from functools import partial
+from typing import Any, Literal
+
+from tinygpt import checkpoint, retention
+from tinygpt.errors import TinyGPTError
+from tinygpt.generation import decoding
+from tinygpt.run import (
+    CheckpointRecord,
+    EndRecord,
+    EvalRecord,
+    Record,
+    RoutingRecord,
+    SampleRecord,
+    TrainRecord,
+    checkpoint_dir,
+    list_steps,
+)
+from tinygpt.training.clocks import RunClock
+from tinygpt.training.disk_wait import DiskWait
+from tinygpt.training.evaluation import Evaluation, RoutingStatistics, perplexity
+from tinygpt.training.learner import Learner, StepResult
+from tinygpt.training.outcome import Outcome
+from tinygpt.training.session import Session
+
+
+class Recorder:
+    """Evaluates and saves the variants of a session, and writes down what was found.
+
+    Args:
+        session: what is trained, and the run directory to write to.
+        disk: does the writing.
+        clock: of the run.
+        observe: called with each record after it was written.
+    """
+
+    def __init__(
+        self,
+        session: Session,
+        disk: DiskWait,
+        clock: RunClock,
+        observe: Callable[[Record], None] = lambda _: None,
+    ) -> None:
+        self.session, self.config, self.writer = session, session.config, session.writer
+        self.disk = disk
+        self._clock, self._observe = clock, observe
+        self._train_tokens = len(session.batches.tokens)
+        progress = {v.variant: v.progress for v in session.learners}
+        self._logged = {name: (p.step, p.train_seconds) for name, p in progress.items()}
+        self._saved = {name: p.step for name, p in progress.items() if p.step}
+
+    def status(self, state: Literal["running", "paused"], step: int) -> None:
+        """Write the run's status, with the variants that have failed already."""
+        failures = "; ".join(v.failure for v in self.session.learners if v.failure)
+        self.disk.write(partial(self.writer.status, state, step, failures or None))
+
+    def log_step(self, learner: Learner, result: StepResult) -> None:
+        """Write the train record; the variant fails if its loss is not finite.
+
+        On CUDA this waits for the device.
+        """
+        progress, variant = learner.progress, learner.variant
+        loss, norm = result.loss.item(), result.grad_norm.item()
+        learner.read_clock()
+        step, seconds = self._logged[variant]
+        self._logged[variant] = (progress.step, progress.train_seconds)
+        took = max(progress.train_seconds - seconds, 1e-9)
+        self._write(
+            TrainRecord(
+                **self._common(learner),
+                epoch=self._epoch(learner),
+                loss=loss,
+                lr=result.learning_rate,
+                grad_norm=norm,
+                tokens_per_second=(progress.step - step) * self.config.batch_tokens / took,
+                train_seconds=progress.train_seconds,
+            )
+        )
+        for what, value in (("loss", loss), ("norm of the gradient", norm)):
+            if not math.isfinite(value):
+                self._fail(learner, f"the {what} is {value}")
+                break
+
+    def evaluate(self, learner: Learner) -> bool:
+        """Evaluate, write the results and a sample; whether it is the best loss so far."""
+        found = learner.evaluate(self.session.validation)
+        on_train = learner.evaluate(self.session.train_sample)
+        progress = learner.progress
+        if not math.isfinite(found.loss):
+            self._fail(learner, f"the validation loss is {found.loss}")
+            return False
+        progress.val_loss, progress.train_loss = found.loss, on_train.loss
+        progress.evaluated_step = progress.step
+        if self.config.target_loss is not None:
+            progress.probe_bias = found.loss - learner.evaluate(self.session.probe).loss
+        improved = progress.best_val_loss is None or found.loss < progress.best_val_loss
+        if improved:
+            progress.best_val_loss, progress.best_step = found.loss, progress.step
+        if learner.on_target and progress.seconds_to_target is None:
+            progress.seconds_to_target = progress.train_seconds
+        progress.wall_seconds = self._clock.seconds
+        self._write_evaluation(learner, found)
+        if found.routing:
+            self._write_routing(learner, found.routing)
+        if self.config.train.sample_tokens:
+            self._write_sample(learner)
+        return improved
+
+    def save(self, learner: Learner) -> None:
+        """Write a checkpoint, then its record, then thin out the older checkpoints.
+
+        Losses are checked every `log_every` steps only, so the weights are checked here.
+        """
+        progress, variant = learner.progress, learner.variant
+        if not learner.weights_finite:
+            self._fail(learner, "a weight is not finite")
+            return
+        learner.read_clock()
+        progress.wall_seconds = self._clock.seconds
+        path = self.disk.write(lambda: checkpoint.save(self.session.path, learner.snapshot()))
+        self._saved[variant] = progress.step
+        self._write(
+            CheckpointRecord(
+                **self._common(learner),
+                path=str(path.relative_to(self.session.path)),
+                val_loss=learner.val_loss,
+            )
+        )
+        retention.prune(self.session.path, variant, self.config.train.snapshots, progress.best_step)
+
+    def save_untrained(self) -> None:
+        """Save the first snapshot: the models before their first step."""
+        for learner in self.session.learners:
+            steps = list_steps(self.session.path, learner.variant)
+            if learner.progress.step == 0 and 0 not in steps:
+                self.save(learner)
+
+    def save_all(self) -> None:
+        """Save every variant that has not failed and has stepped since its last checkpoint."""
+        for learner in self.session.learners:
+            if not learner.failure and self._saved.get(learner.variant) != learner.progress.step:
+                self.save(learner)
+
+    def end(self, outcome: Outcome, step: int) -> None:
+        """Write the end record and the last status.
+
+        Raises:
+            TinyGPTError: they cannot be written; not raised for an outcome that is an error.
+        """
+        record = EndRecord(
+            time=time.time(),
+            state=outcome.state,
+            reason=outcome.reason,
+            error=outcome.error,
+            models=outcome.models,
+        )
+        if outcome.error:  # it may be the disk's, so do not wait for the disk
+            with suppress(TinyGPTError):
+                self.writer.append(record)
+                self._observe(record)
+            with suppress(TinyGPTError):
+                self.writer.status(outcome.state, step, outcome.error)
+            return
+        self._write(record)
+        self.disk.write(partial(self.writer.status, outcome.state, step))
+
+    def _write_evaluation(self, learner: Learner, found: Evaluation) -> None:
+        progress = learner.progress
+        assert progress.train_loss is not None
+        assert progress.best_val_loss is not None
+        assert progress.best_step is not None
+        self._write(
+            EvalRecord(
+                **self._common(learner),
+                epoch=self._epoch(learner),
+                val_loss=found.loss,
+                train_loss=progress.train_loss,
+                perplexity=perplexity(found.loss),
+                bits_per_char=found.loss / math.log(2),
+                best_val_loss=progress.best_val_loss,
+                best_step=progress.best_step,
+                train_seconds=progress.train_seconds,
+                wall_seconds=progress.wall_seconds,
+                context=self.config.gpt.context,
+            )
+        )
+
+    def _write_routing(self, learner: Learner, routing: RoutingStatistics) -> None:
+        learner.progress.expert_load = routing.load
+        self._write(
+            RoutingRecord(
+                **self._common(learner),
+                load=routing.load,
+                entropy=routing.entropy,
+                worst_over_mean=routing.worst_over_mean,
+                mean_top1=routing.mean_top1,
+                dead=routing.dead,
+            )
+        )
+
+    def _write_sample(self, learner: Learner) -> None:
+        """A text of the same prompt and seed each time, so that samples can be compared."""
+        train = self.config.train
+        params = decoding.SamplingParams(
+            seed=self.config.seed, max_new_tokens=train.sample_tokens, temperature=0.8
+        )
+        text = decoding.generate(
+            learner.result, self.session.tokenizer, train.sample_prompt, params
+        )
+        self._write(
+            SampleRecord(
+                **self._common(learner),
+                prompt=train.sample_prompt,
+                seed=self.config.seed,
+                text=text,
+            )
+        )
+
+    def _fail(self, learner: Learner, what: str) -> None:
+        """End this variant; the other one continues."""
+        step, saved = learner.progress.step, self._saved.get(learner.variant)
+        kept = "no checkpoint was written"
+        if saved is not None:
+            kept = f"the last good checkpoint is {checkpoint_dir('', learner.variant, saved)}"
+        learner.failure = f"{learner.variant} failed at step {step}: {what}; {kept}"
+        self.status("running", step)
+
+    def _epoch(self, learner: Learner) -> float:
+        return learner.progress.tokens / self._train_tokens
+
+    def _common(self, learner: Learner) -> dict[str, Any]:
+        """The fields that all records of a model have."""
+        progress = learner.progress
+        return {
+            "time": time.time(),
+            "model": learner.variant,
+            "step": progress.step,
+            "tokens": progress.tokens,
+        }
+
+    def _write(self, record: Record) -> None:
+        self.disk.write(partial(self.writer.append, record))
+        self._observe(record)
