@@ -1,8 +1,8 @@
-"""Checkpoints: save, load, list, prune. Each is a folder that appears whole; none can execute.
+"""Checkpoints: save, restore, load. Each is a folder that appears as a whole; none contains code.
 
 ``<run>/<variant>/step-00000500/`` holds ``model.safetensors`` (the weights),
-``training.safetensors`` (the optimizers' state, kept for the newest few only) and ``meta.json``,
-which names the size and the sha256 of both and has everything else that a resume needs.
+``training.safetensors`` (the optimizer state, only in the newest few) and ``meta.json``, which
+has the size and sha256 of both files, and all else that a resume needs.
 """
 
 from __future__ import annotations
@@ -41,25 +41,25 @@ META = "meta.json"
 WEIGHTS = "model.safetensors"
 TRAINING = "training.safetensors"
 LARGEST_META = 1 << 20
-"""Bytes of a description."""
+"""Bytes that ``meta.json`` may have."""
 
 
 @dataclass(frozen=True, slots=True)
 class Checkpoint:
-    """A model as it was at one step of a run."""
+    """A model to use, as it was at one step of a run."""
 
     model: GPT
     tokenizer: CharTokenizer
     variant: str
     step: int
     val_loss: float | None
-    """Nats a token over the validation split; None if it was not evaluated by then."""
+    """Over the validation split, in nats per token; None if not evaluated at this step."""
     path: Path
 
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """Everything of one variant at one step: what a checkpoint holds."""
+    """The whole state of one variant at one step: what a checkpoint stores."""
 
     variant: str
     step: int
@@ -69,21 +69,21 @@ class Snapshot:
     weights: Mapping[str, Tensor]
     training: Mapping[str, Tensor]
     progress: Mapping[str, Any]
-    """JSON values that training goes on from: best loss, seconds, and so on."""
+    """JSON values of `training.learner.Progress`: best loss, seconds, and so on."""
 
 
 def save(run: StrPath, snapshot: Snapshot) -> Path:
-    """Write a checkpoint, whole and forced to the disk, and return its folder.
+    """Write a checkpoint atomically, flushed to disk; returns its folder.
 
     Raises:
-        CheckpointError: the disk refused; nothing is left of it then.
+        CheckpointError: the disk refused; nothing is left behind.
     """
     target = checkpoint_dir(run, snapshot.variant, snapshot.step)
     try:
         with atomic.directory(target) as folder:
             files = {}
             for name, tensors in ((WEIGHTS, snapshot.weights), (TRAINING, snapshot.training)):
-                data = safetensors.torch.save({k: _plain(t) for k, t in tensors.items()})
+                data = safetensors.torch.save({k: _to_cpu(t) for k, t in tensors.items()})
                 (folder / name).write_bytes(data)
                 files[name] = {"bytes": len(data), "sha256": hashlib.sha256(data).hexdigest()}
             meta = {
@@ -103,10 +103,10 @@ def save(run: StrPath, snapshot: Snapshot) -> Path:
 
 
 def restore(path: StrPath) -> Snapshot:
-    """Read a checkpoint whole, to train on from it, every byte checked.
+    """Read a checkpoint with its training state, to resume from it.
 
     Raises:
-        CheckpointError: it is torn, changed, of a newer version, or its training state was pruned.
+        CheckpointError: it is damaged, of a newer version, or its training state was pruned.
     """
     folder, meta = Path(path), _meta(Path(path))
     return Snapshot(
@@ -122,24 +122,24 @@ def restore(path: StrPath) -> Snapshot:
 
 
 def load(path: StrPath, device: str = "cpu") -> Checkpoint:
-    """A model to use, from a run, variant or step directory.
+    """Load a model from a run, variant or step directory.
 
-    Of a variant the newest checkpoint; of a run with both variants, the one whose last validation
-    loss is lower.
+    Of a variant, the newest checkpoint is loaded; of a run, that of the variant with the lower
+    validation loss.
 
     Raises:
-        CheckpointError: nothing there, or it is torn, changed, or of a newer version.
+        CheckpointError: there is none, or it is damaged or of a newer version.
     """
     folder = _choose(Path(path).absolute())
     meta = _meta(folder)
     config = _model_config(meta["model"], folder)
     weights = _tensors(folder, WEIGHTS, meta)
-    # Compared before the model is made: a description may ask for any amount of memory.
-    held, described = sum(t.numel() for t in weights.values()), config.stored_numbers()
-    if held != described:
+    # Compared before the model is created: a forged size could ask for any amount of memory.
+    found, expected = sum(t.numel() for t in weights.values()), config.stored_numbers()
+    if found != expected:
         raise CheckpointError(
             f"{folder / WEIGHTS} does not fit the model in {META}: "
-            f"it holds {held:,} numbers, and the model has {described:,}"
+            f"it has {found:,} numbers, but the model has {expected:,}"
         )
     model = GPT(config)
     try:
@@ -152,17 +152,17 @@ def load(path: StrPath, device: str = "cpu") -> Checkpoint:
     if tokenizer.vocab_size != config.vocab_size:
         raise CheckpointError(
             f"{folder} has {config.vocab_size} tokens, "
-            f"and the run's {TOKENIZER} {tokenizer.vocab_size}"
+            f"but the run's {TOKENIZER} has {tokenizer.vocab_size}"
         )
     model.to(device).eval()
     return Checkpoint(model, tokenizer, meta["variant"], meta["step"], meta["val_loss"], folder)
 
 
 def newest_resumable(run: StrPath, variant: str) -> tuple[Snapshot, list[str]]:
-    """The newest whole checkpoint of a variant, and a sentence for each newer one passed over.
+    """The newest intact checkpoint of a variant, and a sentence per newer one that is damaged.
 
     Raises:
-        CheckpointError: there is none; it says what is wrong with each.
+        CheckpointError: there is none; says what is wrong with each.
     """
     problems: list[str] = []
     for step in reversed(list_steps(run, variant)):
@@ -175,7 +175,7 @@ def newest_resumable(run: StrPath, variant: str) -> tuple[Snapshot, list[str]]:
 
 
 def _choose(path: Path) -> Path:
-    """The step directory that a run, variant or step directory stands for."""
+    """The step directory to load for a run, variant or step directory."""
     if (path / META).is_file() or parse_step(path.name) is not None:
         return path
     if steps := list_steps(path.parent, path.name):
@@ -192,7 +192,7 @@ def _choose(path: Path) -> Path:
 
 
 def _last_loss(folder: Path) -> float:
-    """The validation loss of the last evaluation until then; infinite before the first."""
+    """Validation loss of the last evaluation up to then; infinite before the first."""
     loss = _meta(folder)["progress"].get("val_loss")
     return loss if isinstance(loss, float) else math.inf
 
@@ -216,7 +216,7 @@ def _meta(folder: Path) -> dict[str, Any]:
     except (ValueError, RecursionError) as error:
         raise CheckpointError(f"{file} is not JSON in UTF-8: {error}") from error
     if not isinstance(meta, dict) or not isinstance(meta.get("format"), int):
-        raise CheckpointError(f"{file} is not the description of a checkpoint")
+        raise CheckpointError(f"{file} does not describe a checkpoint")
     if meta["format"] > FORMAT:
         raise CheckpointError(
             f"{file} was written by a newer version: upgrade tinygpt-tui to read it"
@@ -226,7 +226,7 @@ def _meta(folder: Path) -> dict[str, Any]:
 
 
 def _check(meta: dict[str, Any], file: Path) -> None:
-    """Raises CheckpointError for a value that cannot be."""
+    """Raises CheckpointError if a value is not valid."""
     for key, kind in _REQUIRED.items():
         if not isinstance(meta.get(key), kind) or isinstance(meta[key], bool):
             raise CheckpointError(f"{file} has no valid {key!r}")
@@ -234,7 +234,7 @@ def _check(meta: dict[str, Any], file: Path) -> None:
         if not 0 <= meta[key] < LARGEST:
             raise CheckpointError(f"{file} has no valid {key!r}")
     if meta["variant"] not in VARIANTS:
-        raise CheckpointError(f"{file} is of a variant {meta['variant']!r} that is not known here")
+        raise CheckpointError(f"{file} has an unknown variant {meta['variant']!r}")
     if not isinstance(meta.setdefault("val_loss", None), float | None):
         raise CheckpointError(f"{file} has no valid 'val_loss'")
 
@@ -242,7 +242,7 @@ def _check(meta: dict[str, Any], file: Path) -> None:
 def _model_config(values: Mapping[str, Any], folder: Path) -> ModelConfig:
     try:
         moe = values.get("moe")
-        # The first models had no convolution, and said nothing of it.
+        # The first models had no convolution and did not store its size.
         values = {"conv_size": 1, **values, "moe": MoEConfig(**moe) if moe else None}
         return ModelConfig(**values)
     except (TypeError, TinyGPTError) as error:
@@ -250,21 +250,23 @@ def _model_config(values: Mapping[str, Any], folder: Path) -> ModelConfig:
 
 
 def _tensors(folder: Path, name: str, meta: Mapping[str, Any]) -> dict[str, Tensor]:
-    """The tensors of one file, after its size and sha256 were found right."""
-    file, said = folder / name, meta["files"].get(name)
+    """The tensors of one file, with its size and sha256 verified."""
+    file, recorded = folder / name, meta["files"].get(name)
     try:
         with safe_open.open_regular(file) as opened:
             size = os.fstat(opened.fileno()).st_size
-            if not isinstance(said, dict) or said.get("bytes") != size:
-                raise CheckpointError(f"{file} is not what was written: it has {size:,} bytes")
+            if not isinstance(recorded, dict) or recorded.get("bytes") != size:
+                raise CheckpointError(
+                    f"{file} is not the file that was saved: it has {size:,} bytes"
+                )
             data = opened.read()
     except OSError as error:
         raise CheckpointError(f"cannot read {file}: {error.strerror}") from error
     except MemoryError as error:
-        raise CheckpointError(f"{file} does not fit the memory here") from error
-    if said.get("sha256") != hashlib.sha256(data).hexdigest():
+        raise CheckpointError(f"{file} does not fit into memory") from error
+    if recorded.get("sha256") != hashlib.sha256(data).hexdigest():
         raise CheckpointError(
-            f"{file} is not what was written: its sha256 is not the one in {META}"
+            f"{file} is not the file that was saved: its sha256 differs from {META}"
         )
     try:
         return dict(safetensors.torch.load(data))
@@ -272,7 +274,7 @@ def _tensors(folder: Path, name: str, meta: Mapping[str, Any]) -> dict[str, Tens
         raise CheckpointError(f"{file} is not a safetensors file: {error}") from error
 
 
-def _plain(tensor: Tensor) -> Tensor:
+def _to_cpu(tensor: Tensor) -> Tensor:
     return tensor.detach().cpu().contiguous()
 
 

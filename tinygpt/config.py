@@ -1,8 +1,8 @@
-"""What can be asked for: frozen dataclasses with units, presets, and the way to and from TOML.
+"""The configuration of a run: frozen dataclasses, presets, and conversion to and from TOML.
 
 Every field has one dotted name (``optim.learning_rate``), the same in ``run.toml``, in a
 ``--config`` file, on the command line (``--optim.learning-rate``) and in error messages. A field's
-help and its range stand beside it; the command line and the new-run form are made from them.
+help and range are part of it; the command line and the form for a new run are generated from them.
 """
 
 # No postponed annotations here: `tinygpt.fields` reads the types of the fields.
@@ -22,7 +22,7 @@ Scalar: TypeAlias = str | int | float | bool
 
 
 class _Checked:
-    """Checks every field's type and range as the dataclass is made."""
+    """Checks the type and range of every field when the dataclass is created."""
 
     def __post_init__(self) -> None:
         for field in dataclasses.fields(self):  # type: ignore[arg-type]
@@ -35,14 +35,12 @@ class _Checked:
 class MoEConfig(_Checked):
     """The feed-forward block as experts behind a router (Switch Transformer, arXiv:2101.03961)."""
 
-    experts: int = setting(4, "experts a layer", low=1, high=1024)
-    top_k: int = setting(1, "experts that each token is sent to", low=1)
-    aux_loss: float = setting(
-        0.01, "weight of the load-balancing loss of Switch (0: none)", low=0.0
-    )
-    z_loss: float = setting(0.0, "weight of the router z-loss of ST-MoE (0: none)", low=0.0)
+    experts: int = setting(4, "experts per layer", low=1, high=1024)
+    top_k: int = setting(1, "experts that each token is routed to", low=1)
+    aux_loss: float = setting(0.01, "weight of Switch's load-balancing loss (0: off)", low=0.0)
+    z_loss: float = setting(0.0, "weight of ST-MoE's router z-loss (0: off)", low=0.0)
     bias_rate: float = setting(
-        0.0, "step of the selection bias of DeepSeek's loss-free balancing (0: none)", low=0.0
+        0.0, "step size of the bias in DeepSeek's loss-free balancing (0: off)", low=0.0
     )
 
     def __post_init__(self) -> None:
@@ -60,21 +58,23 @@ class ModelConfig(_Checked):
 
     vocab_size: int = 65
     layers: int = setting(4, "Transformer blocks", low=1, high=1000)
-    heads: int = setting(4, "attention heads a block", low=1)
+    heads: int = setting(4, "attention heads per block", low=1)
     width: int = setting(128, "channels of the residual stream", low=2)
-    context: int = setting(64, "tokens that a prediction can see", low=2, high=65_536)
-    hidden: int = setting(0, "active channels inside a feed-forward block (0: 4 x width)", low=0)
-    conv_size: int = setting(
-        4, "tokens that the short convolution of the embeddings spans (1: none)", low=1, high=64
+    context: int = setting(64, "context length in tokens", low=2, high=65_536)
+    hidden: int = setting(
+        0, "channels inside a feed-forward block, active per token (0: 4 x width)", low=0
     )
-    dropout: float = setting(0.0, "probability of dropping a channel", low=0.0, below=1.0)
+    conv_size: int = setting(
+        4, "tokens spanned by the short convolution after the embedding (1: off)", low=1, high=64
+    )
+    dropout: float = setting(0.0, "dropout probability", low=0.0, below=1.0)
     rope_base: float = setting(10000.0, "base of the rotary frequencies", above=1.0)
     moe: MoEConfig | None = None
 
     def __post_init__(self) -> None:
         super().__post_init__()
         if type(self.vocab_size) is not int or self.vocab_size < 1:
-            raise ConfigError(f"vocab_size is {self.vocab_size}; it has to be at least 1")
+            raise ConfigError(f"vocab_size is {self.vocab_size}; it must be at least 1")
         if self.width % self.heads:
             raise ConfigError(
                 f"gpt.width {self.width} is not a multiple of gpt.heads {self.heads}: "
@@ -82,8 +82,8 @@ class ModelConfig(_Checked):
             )
         if self.head_width % 2:
             raise ConfigError(
-                f"gpt.width / gpt.heads is {self.head_width}, but rotary positions turn channels "
-                f"in pairs: make it even, as --gpt.width {self.heads * (self.head_width + 1)}"
+                f"gpt.width / gpt.heads is {self.head_width}, but rotary embeddings "
+                f"need an even number: try --gpt.width {self.heads * (self.head_width + 1)}"
             )
         if self.moe and self.active_hidden % self.moe.top_k:
             raise ConfigError(
@@ -98,16 +98,16 @@ class ModelConfig(_Checked):
 
     @property
     def active_hidden(self) -> int:
-        """Feed-forward channels that one token passes through, Dense and MoE alike."""
+        """Feed-forward channels active per token, the same for Dense and MoE."""
         return self.hidden or 4 * self.width
 
     @property
     def expert_hidden(self) -> int:
-        """Channels inside one expert: ``top_k`` of them make up `active_hidden`."""
+        """Channels inside one expert; ``top_k`` experts together have `active_hidden`."""
         return self.active_hidden // (self.moe.top_k if self.moe else 1)
 
     def parameters(self) -> tuple[int, int]:
-        """Parameter counts, (total, active for one token), without building the model."""
+        """Parameter counts (total, active per token), without building the model."""
         d, v = self.width, self.vocab_size
         expert = 2 * d * self.expert_hidden
         attention = 4 * d * d
@@ -118,7 +118,7 @@ class ModelConfig(_Checked):
         return fixed + self.layers * count * expert, fixed + self.layers * active * expert
 
     def stored_numbers(self) -> int:
-        """How many numbers a checkpoint holds: the parameters, and the routers' selection bias."""
+        """Numbers in a checkpoint: the parameters and the selection biases of the routers."""
         return self.parameters()[0] + (self.layers * self.moe.experts if self.moe else 0)
 
 
@@ -127,23 +127,23 @@ class OptimConfig(_Checked):
     """Optimizer and schedule."""
 
     optimizer: Literal["muon", "adamw"] = setting(
-        "muon", "muon: Muon for the matrices and AdamW for the rest; adamw: AdamW alone"
+        "muon", "muon: Muon for the hidden matrices, AdamW for the rest; adamw: AdamW for all"
     )
     matrix_learning_rate: float = setting(0.02, "peak learning rate of Muon", above=0.0)
     learning_rate: float = setting(8e-3, "peak learning rate of AdamW", above=0.0)
     momentum: float = setting(0.95, "momentum of Muon", low=0.0, below=1.0)
-    beta1: float = setting(0.9, "first decay of AdamW", low=0.0, below=1.0)
-    beta2: float = setting(0.98, "second decay of AdamW", low=0.0, below=1.0)
-    weight_decay: float = setting(0.1, "decoupled weight decay of the matrices", low=0.0)
-    clip: float = setting(1.0, "largest norm of the gradient (0: no clipping)", low=0.0)
-    warmup: int = setting(20, "optimizer steps of linear warm-up", low=0)
-    decay: float = setting(0.6, "share of the run that decays linearly at its end", low=0, high=1)
-    final: float = setting(
-        0.02, "learning rate at the very end, as a share of its peak", low=0, high=1
+    beta1: float = setting(0.9, "beta1 of AdamW", low=0.0, below=1.0)
+    beta2: float = setting(0.98, "beta2 of AdamW", low=0.0, below=1.0)
+    weight_decay: float = setting(0.1, "decoupled weight decay of all matrices", low=0.0)
+    clip: float = setting(1.0, "gradient norm above which it is clipped (0: off)", low=0.0)
+    warmup: int = setting(20, "linear warm-up, in optimizer steps", low=0)
+    decay: float = setting(
+        0.6, "final share of the run in which the learning rate decays linearly", low=0, high=1
     )
+    final: float = setting(0.02, "learning rate at the end, as a share of its peak", low=0, high=1)
     average: float = setting(
         0.1,
-        "share of the steps taken whose weights are averaged into what is saved (0: none)",
+        "window of the average of the weights, as a share of the steps taken (0: off)",
         low=0,
         high=1,
     )
@@ -153,38 +153,44 @@ class OptimConfig(_Checked):
 class TrainConfig(_Checked):
     """Batches, evaluation, records and checkpoints."""
 
-    batch: int = setting(12, "sequences a micro-batch", low=1)
-    accumulate: int = setting(1, "micro-batches an optimizer step", low=1)
+    batch: int = setting(12, "sequences per micro-batch", low=1)
+    accumulate: int = setting(1, "micro-batches per optimizer step", low=1)
     eval_every: int = setting(250, "optimizer steps between evaluations", low=1)
     log_every: int = setting(1, "optimizer steps between train records", low=1)
     checkpoint_every: int = setting(
-        250, "optimizer steps between checkpoints, besides the snapshots (0: snapshots only)", low=0
+        250, "optimizer steps between checkpoints, beside the snapshots (0: snapshots only)", low=0
     )
     snapshots: int = setting(20, "log-spaced checkpoints kept per variant", low=0)
-    eval_train_windows: int = setting(256, "fixed windows of the train split evaluated", low=1)
-    sample_prompt: str = setting("", "prompt of each evaluation's sample (empty: a new line)")
-    sample_tokens: int = setting(200, "tokens of that sample (0: none)", low=0)
-    precision: Literal["auto", "bf16", "fp32"] = setting(
-        "auto", "products in bf16 over fp32 weights, or in fp32 (auto: bf16 where it is faster)"
+    eval_train_windows: int = setting(
+        256, "windows of the training split that are evaluated too", low=1
     )
-    compile: bool = setting(True, "torch.compile on CUDA")
+    sample_prompt: str = setting("", "prompt of the sample at each evaluation (empty: a newline)")
+    sample_tokens: int = setting(200, "length of the sample in tokens (0: no sample)", low=0)
+    precision: Literal["auto", "bf16", "fp32"] = setting(
+        "auto", "precision of matmuls; weights stay in fp32 (auto: bf16 where it is faster)"
+    )
+    compile: bool = setting(True, "use torch.compile on CUDA")
     threads: int = setting(0, "CPU threads (0: PyTorch's choice)", low=0, high=1024)
 
 
 @dataclass(frozen=True, kw_only=True)
 class RunConfig(_Checked):
-    """One run, whole: what ``run.toml`` holds and what the command line can say."""
+    """All settings of a run: what ``run.toml`` stores and the command line can set."""
 
-    preset: Literal["micro", "nano", "baby", "small"] = setting("nano", "shape and schedule")
+    preset: Literal["micro", "nano", "baby", "small"] = setting("nano", "model size and schedule")
     model: Literal["both", "dense", "moe"] = setting("both", "which variants to train")
     data: str = setting("auto", "tinyshakespeare, shakespeare-standin, or a UTF-8 text file")
-    tokenizer: Literal["char", "bpe"] = setting("char", "characters, or byte-pair encoding")
-    steps: int | None = setting(None, "optimizer steps", low=1)
-    minutes: float | None = setting(None, "minutes of training, both variants together", above=0.0)
-    target_loss: float | None = setting(
-        None, "validation loss in nats at which a variant ends", above=0.0
+    tokenizer: Literal["char", "bpe"] = setting(
+        "char", "characters, or byte-pair encoding (not available yet)"
     )
-    seed: int = setting(1, "seed of weights, batches and dropout", low=0, below=2**63)
+    steps: int | None = setting(None, "optimizer steps", low=1)
+    minutes: float | None = setting(
+        None, "time limit in minutes, both variants together", above=0.0
+    )
+    target_loss: float | None = setting(
+        None, "validation loss in nats per token at which a variant stops", above=0.0
+    )
+    seed: int = setting(1, "random seed of weights, batches and dropout", low=0, below=2**63)
     device: Literal["auto", "cpu", "cuda", "mps"] = setting("auto", "where to compute")
     gpt: ModelConfig = dataclasses.field(default_factory=ModelConfig)
     moe: MoEConfig = dataclasses.field(default_factory=MoEConfig)
@@ -194,29 +200,29 @@ class RunConfig(_Checked):
     def __post_init__(self) -> None:
         super().__post_init__()
         if self.tokenizer == "bpe":
-            raise ConfigError("--tokenizer bpe is not built yet: use --tokenizer char")
+            raise ConfigError("--tokenizer bpe is not available yet: use --tokenizer char")
         for variant in self.variants:
             self.model_config(variant, 1)
 
     @property
     def variants(self) -> tuple[str, ...]:
-        """The variants that are trained, in the order they are shown."""
+        """The variants to train, in the order they are shown."""
         return VARIANTS if self.model == "both" else (self.model,)
 
     def model_config(self, variant: str, vocab_size: int) -> ModelConfig:
-        """The shape of one variant for a vocabulary of `vocab_size` entries."""
+        """The model configuration of one variant, for a vocabulary of `vocab_size` tokens."""
         moe = self.moe if variant == "moe" else None
         return dataclasses.replace(self.gpt, vocab_size=vocab_size, moe=moe)
 
     @property
     def batch_tokens(self) -> int:
-        """Tokens that one optimizer step learns from."""
+        """Tokens per optimizer step."""
         return self.train.batch * self.train.accumulate * self.gpt.context
 
 
-# The reason stands beside each number that differs from the default.
+# The comments give the reason for each set of numbers.
 PRESETS: dict[str, dict[str, Scalar]] = {
-    # The scale of the assignment this grew from; a laptop trains it in minutes.
+    # The scale of the assignment that this project grew from; trains on a laptop in minutes.
     "micro": {
         "gpt.layers": 2,
         "gpt.heads": 4,
@@ -262,13 +268,13 @@ def preset_for(device: str) -> str:
 
 
 ALIASES = {"train.film": "train.snapshots"}
-"""Names that settings had before: still read from flags, ``--config`` files and ``run.toml``."""
+"""Former names of settings, still accepted in flags, ``--config`` files and ``run.toml``."""
 
 
 def dotted_fields(
     cls: type = RunConfig, prefix: str = ""
 ) -> Iterator[tuple[str, dataclasses.Field[Any]]]:
-    """Every setting of a configuration as (dotted name, field), top level first."""
+    """Every setting as (dotted name, field), top level first."""
     groups = []
     for field in dataclasses.fields(cls):
         if "help" in field.metadata:
@@ -280,7 +286,7 @@ def dotted_fields(
 
 
 def flatten(config: Any, prefix: str = "") -> dict[str, Scalar]:
-    """A configuration as dotted names and values; what is None is left out, as in TOML."""
+    """A configuration as dotted names and values, without those that are None (as in TOML)."""
     flat: dict[str, Scalar] = {}
     for field in dataclasses.fields(config):
         value = getattr(config, field.name)
@@ -293,18 +299,18 @@ def flatten(config: Any, prefix: str = "") -> dict[str, Scalar]:
 
 
 def build(values: Mapping[str, object], *, preset_applies: bool = True) -> RunConfig:
-    """A configuration from dotted names: the preset first, then what `values` says.
+    """A configuration from dotted names: the settings of the preset, overridden by `values`.
 
-    Minutes without steps replace the preset's steps. A configuration that was stored whole is read
-    back with `preset_applies` false.
+    If `values` sets minutes but not steps, the preset's steps do not apply. With `preset_applies`
+    false, `values` is a stored configuration, which already contains the preset's settings.
 
     Raises:
-        ConfigError: an unknown name (the nearest valid one is offered), a wrong type or value.
+        ConfigError: an unknown name (the message suggests the nearest one), a wrong type or value.
     """
     known = dict(dotted_fields())
     for name in values:
         if name not in known:
-            raise ConfigError(f"unknown key {name!r}{nearest(name, known)}")
+            raise ConfigError(f"unknown setting {name!r}{nearest(name, known)}")
     preset = str(values.get("preset", "nano"))
     if preset not in PRESETS:
         raise ConfigError(
@@ -332,7 +338,7 @@ def _build_group(cls: type, prefix: str, values: Mapping[str, object]) -> Any:
 
 
 def unflatten(flat: Mapping[str, Scalar]) -> dict[str, Any]:
-    """Dotted names as nested tables, for TOML."""
+    """Dotted names to nested tables, for TOML."""
     tables: dict[str, Any] = {}
     for name, value in flat.items():
         group, _, leaf = name.rpartition(".")
@@ -341,7 +347,7 @@ def unflatten(flat: Mapping[str, Scalar]) -> dict[str, Any]:
 
 
 def from_tables(tables: Mapping[str, Any]) -> dict[str, object]:
-    """Nested TOML tables as dotted names."""
+    """Nested TOML tables to dotted names; former names become today's."""
     flat: dict[str, object] = {}
     for key, value in tables.items():
         if isinstance(value, Mapping):

@@ -1,33 +1,33 @@
-"""What a user can cause: each message names the flag, file or key, and what would be right."""
+"""Errors that a user can cause. Messages name the flag, file or setting, and what is valid."""
 
 import errno
 
 from tinygpt.escape import printable
 
 DISK_FULL_ERRNOS = (errno.ENOSPC, errno.EDQUOT)
-"""What a full disk and a used-up quota answer."""
+"""errno of a full disk, or of a used-up quota."""
 
 
 class TinyGPTError(ValueError):
-    """Base of every error that a user's input, file or configuration can cause."""
+    """Base class of all errors that a user's input, files or configuration can cause."""
 
     def __str__(self) -> str:
-        """One line that every terminal shows as it is, whatever names it quotes."""
+        """The message on one line, with control characters of quoted names replaced."""
         return printable(super().__str__())
 
     @property
     def disk_full(self) -> bool:
-        """Whether a full disk is behind it: it may pass, once somebody makes room."""
+        """Whether the cause is a full disk, so that retrying later may succeed."""
         cause = self.__cause__
         return isinstance(cause, OSError) and cause.errno in DISK_FULL_ERRNOS
 
 
 class ConfigError(TinyGPTError):
-    """A value, key or combination of the configuration that cannot be used."""
+    """A setting, value or combination of settings that cannot be used."""
 
 
 class CorpusError(TinyGPTError):
-    """A corpus that cannot be found, read or trained on."""
+    """A corpus that cannot be found, read or used for training."""
 
 
 class TokenizerError(TinyGPTError):
@@ -35,7 +35,7 @@ class TokenizerError(TinyGPTError):
 
 
 class CheckpointError(TinyGPTError):
-    """A checkpoint that is missing, torn, or made for another model."""
+    """A checkpoint that is missing, damaged, or of another model."""
 
 
 class RunError(TinyGPTError):

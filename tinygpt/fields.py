@@ -1,4 +1,4 @@
-"""One setting of a configuration: its type, range and help, and reading it from text or TOML."""
+"""One setting of a configuration: its type, range and help, and its parsing from text or TOML."""
 
 import dataclasses
 import difflib
@@ -21,7 +21,7 @@ def setting(
     above: float | None = None,
     below: float | None = None,
 ) -> Any:
-    """A field with its help and its range: from `low` to `high`, or strictly `above`, `below`."""
+    """A dataclass field with help and range: `low` to `high`, or strictly `above`, `below`."""
     limits = {"low": low, "high": high, "above": above, "below": below}
     return dataclasses.field(default=default, metadata={"help": text, **limits})
 
@@ -32,10 +32,10 @@ def flag(name: str) -> str:
 
 
 def convert(field: dataclasses.Field[Any], value: object, name: str) -> Any:
-    """`value`, text of the command line or a value of TOML, as `field` takes it, its range checked.
+    """A value (text from the command line, or from TOML) as the type of `field`, range checked.
 
     Raises:
-        ConfigError: it names the flag, the value and what would be right.
+        ConfigError: names the flag, the value and what would be valid.
     """
     if value is None and type(None) in _kinds(field):
         return None
@@ -62,13 +62,13 @@ def _typed(kind: type, value: object, name: str) -> Any:
             parsed = float(typing.cast(Any, value)) if kind is float else _whole(value)
             if math.isfinite(parsed):
                 return parsed
-        except (ValueError, OverflowError):  # 400 digits are no float, and no step either
+        except (ValueError, OverflowError):  # a number of 400 digits, for example
             pass
     raise ConfigError(f"{flag(name)} {value!r} is not {_EXPECTED[kind]}")
 
 
 def _whole(value: object) -> int:
-    """`value` as an int; ValueError for 2.5, and for 2.0 too: TOML tells them apart."""
+    """`value` as an int; ValueError for floats, even 2.0: in TOML that is not an integer."""
     if isinstance(value, str | int):
         return int(value)
     raise ValueError
@@ -84,35 +84,35 @@ def _in_range(field: dataclasses.Field[Any], value: Any, name: str) -> Any:
     ):
         if limits[key] is not None and not holds(value, limits[key]):
             raise ConfigError(
-                f"{flag(name)} {value} is out of range: it has to be {says} {limits[key]:g}"
+                f"{flag(name)} {value} is out of range: it must be {says} {limits[key]:g}"
             )
     return value
 
 
 def choices(field: dataclasses.Field[Any]) -> list[str]:
-    """The values that a field of fixed choices takes; empty for any other."""
+    """The values that a field accepts, if it is a Literal; else empty."""
     return [kind for kind in _kinds(field) if isinstance(kind, str)]
 
 
 def kind_of(field: dataclasses.Field[Any]) -> type:
-    """int, float, bool or str: what a value of the field is, beside None."""
+    """The type of the field's values, other than None: int, float, bool or str."""
     kinds = [kind for kind in _kinds(field) if kind is not type(None)]
     return str if isinstance(kinds[0], str) else typing.cast(type, kinds[0])
 
 
 def nearest(word: str, candidates: Iterable[str]) -> str:
-    """The end of an error message: which candidate was probably meant; empty if none is near."""
+    """Suffix of an error message that suggests the closest candidate; empty if none is close."""
     near = closest(word, candidates)
     return f"; did you mean {near!r}?" if near else ""
 
 
 def closest(word: str, candidates: Iterable[str]) -> str | None:
-    """The candidate that was probably meant, if one is near."""
+    """The candidate most similar to `word`; None if none is similar."""
     return next(iter(difflib.get_close_matches(word, list(candidates), 1)), None)
 
 
 def _kinds(field: dataclasses.Field[Any]) -> list[object]:
-    """The types (or the strings of a Literal) that a field takes."""
+    """The types that a field accepts, or the strings of its Literal."""
     if typing.get_origin(field.type) is Literal or isinstance(field.type, types.UnionType):
         return list(typing.get_args(field.type))
     return [field.type]

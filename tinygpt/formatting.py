@@ -1,4 +1,4 @@
-"""Numbers as short texts. What is unknown (None or NaN) is a dash, so that columns keep still."""
+"""Numbers as short text. None and NaN become a dash."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def _infinite(value: float) -> str:
 
 
 def loss(value: float | None) -> str:
-    """A loss or perplexity with four significant digits, three decimals at most: 1.593, 65.01."""
+    """A loss or perplexity with four significant digits, at most three decimals: 1.593, 65.01."""
     if not _known(value):
         return _unknown()
     if not math.isfinite(value):
@@ -33,7 +33,7 @@ def loss(value: float | None) -> str:
 
 
 def count(value: float | None) -> str:
-    """A number of things with three significant digits and a unit: 987, 12.3k, 1.23M."""
+    """A count with three significant digits and an SI prefix: 987, 12.3k, 1.23M."""
     if not _known(value):
         return _unknown()
     if not math.isfinite(value):
@@ -52,12 +52,12 @@ def count(value: float | None) -> str:
 
 
 def rate(value: float | None, unit: str = "") -> str:
-    """A number of things a second: 12.3k tok/s for the unit "tok"."""
+    """A count per second: 12.3k tok/s for the unit "tok"."""
     return count(value) + (f" {unit}/s" if unit else "/s")
 
 
 def duration(seconds: float | None) -> str:
-    """A time span in its two largest units: 0.4s, 42s, 3:07, 2h05, 3d04h."""
+    """A duration in its two largest units: 0.4s, 42s, 3:07, 2h05, 3d04h."""
     if not _known(seconds):
         return _unknown()
     if not math.isfinite(seconds):
@@ -77,7 +77,7 @@ def duration(seconds: float | None) -> str:
 
 
 def percent(fraction: float | None) -> str:
-    """A fraction as percent, one decimal below ten: 3.2%, 42%, 100%."""
+    """A fraction as a percentage, with one decimal below ten: 3.2%, 42%, 100%."""
     if not _known(fraction):
         return _unknown()
     if not math.isfinite(fraction):
@@ -87,7 +87,7 @@ def percent(fraction: float | None) -> str:
 
 
 def signed(value: float | None, digits: int = 3) -> str:
-    """A difference, its sign always shown: +0.024; 0.000 alone has none."""
+    """A difference with its sign, unless it rounds to zero: +0.024, 0.000."""
     if not _known(value):
         return _unknown()
     minus = "−"  # noqa: RUF001 - as wide as the plus

@@ -1,9 +1,9 @@
 """Optimizers and schedule: Muon for the matrices inside the blocks, AdamW for everything else.
 
-Muon (Keller Jordan, kellerjordan.github.io/posts/muon) replaces the gradient's momentum by the
-nearest orthogonal matrix, so that every direction learns at the same speed. Its cost is in that
-step, a Newton-Schulz iteration; here it runs once for all matrices of one shape, and on the small
-square of each.
+Muon (Keller Jordan, kellerjordan.github.io/posts/muon) replaces the momentum of a matrix by the
+nearest orthogonal matrix, so that all directions are updated at the same speed. Most of its cost is
+in that, a Newton-Schulz iteration; here it runs on all matrices of one shape as a batch, and on the
+Gram matrix of each, the smaller square, instead of the matrix (`orthogonalize`).
 """
 
 from __future__ import annotations
@@ -22,18 +22,19 @@ ROUNDS = (
     (3.6366, -2.7219, 0.5365),
     (2.6613, -1.9772, 0.4526),
 )
-"""The best quintic of each round for singular values from 0.01 to 1, each for what the one before
-made of them (Polar Express, arXiv:2505.16932): they end within 0.73 to 1.27. Jordan's five rounds
-of one quintic end within 0.7 to 1.2."""
+"""Coefficients (a, b, c) of the quintics ax + bx^3 + cx^5 applied to the singular values, one per
+round. Each is the best for the range that the round before leaves (Polar Express,
+arXiv:2505.16932): singular values of 0.01 to 1 end within 0.73 to 1.27. Jordan's five rounds of one
+quintic end within 0.7 to 1.2."""
 
 
 def schedule(fraction: float, warmup: float, config: OptimConfig) -> float:
     """Learning rate as a share of its peak: linear warm-up, constant, linear decay.
 
     Args:
-        fraction: of the run that is done, 0 to 1, by steps or by time.
-        warmup: share of the warm-up that is done, 1 once it is over.
-        config: its `decay` is the share of the run that decays, to `final`.
+        fraction: share of the run that is done, 0 to 1, by steps or by time.
+        warmup: share of the warm-up that is done; 1 or more after it.
+        config: `decay` is the share of the run with linear decay, `final` the share at its end.
     """
     left = (1 - fraction) / config.decay if config.decay else 1.0
     decay = config.final + (1 - config.final) * min(1.0, left)
@@ -41,9 +42,10 @@ def schedule(fraction: float, warmup: float, config: OptimConfig) -> float:
 
 
 def split_parameters(model: nn.Module) -> tuple[list[nn.Parameter], list[nn.Parameter]]:
-    """(matrices inside the blocks, everything else: embeddings, head, routers' gates, norms).
+    """(matrices inside the blocks, all else: embeddings, head, gates of the routers, norms).
 
-    A gate is a matrix too, but its rows are E class vectors: like the head's, they want AdamW.
+    A gate is a matrix too, but its rows are the vectors of E classes; like the head, it is better
+    trained by AdamW.
     """
     matrices: list[nn.Parameter] = []
     others: list[nn.Parameter] = []
@@ -56,9 +58,9 @@ def split_parameters(model: nn.Module) -> tuple[list[nn.Parameter], list[nn.Para
 def make_optimizers(
     model: nn.Module, config: OptimConfig, matmul_dtype: torch.dtype = torch.float32
 ) -> list[torch.optim.Optimizer]:
-    """The optimizers of a model; each group carries its peak learning rate as ``peak``.
+    """The optimizers of a model; each parameter group has its peak learning rate as ``peak``.
 
-    Muon's products are computed in `matmul_dtype`.
+    Muon's matmuls are computed in `matmul_dtype`.
     """
     matrices, others = split_parameters(model)
     decayed = [p for p in others if p.ndim >= 2]
@@ -101,10 +103,9 @@ def set_learning_rate(optimizers: Iterable[torch.optim.Optimizer], share: float)
 
 
 class UncompiledOptimizer(torch.optim.Optimizer):
-    """An optimizer whose making and saving do not import torch's compiler.
+    """An optimizer that does not import torch.compile, which takes two seconds.
 
-    Torch guards these methods against being compiled, and the guard imports all of torch.compile,
-    which takes two seconds.
+    Torch wraps these methods to exclude them from compilation, and the wrapper imports it.
     """
 
     add_param_group = unwrap(torch.optim.Optimizer.add_param_group)
@@ -114,17 +115,17 @@ class UncompiledOptimizer(torch.optim.Optimizer):
 
 
 class AdamW(UncompiledOptimizer, torch.optim.AdamW):
-    """Torch's own."""
+    """Torch's AdamW, without the import of torch.compile."""
 
     step = torch.no_grad()(unwrap(torch.optim.AdamW.step))
 
 
 class Muon(UncompiledOptimizer):
-    """Momentum, made orthogonal. Parameters are (…, O, I): leading axes are that many matrices.
+    """Momentum, orthogonalized. Parameters are (…, O, I): leading axes count separate matrices.
 
     The update of a matrix is scaled by sqrt(max(1, O / I)), as in Jordan's reference, so that one
-    learning rate fits every shape. Weight decay is decoupled. Momentum and weights are of the
-    parameters' type, the products that orthogonalise of `matmul_dtype`.
+    learning rate fits every shape. Weight decay is decoupled. Momentum has the dtype of the
+    parameters; the orthogonalization is computed in `matmul_dtype`.
     """
 
     def __init__(
@@ -145,7 +146,7 @@ class Muon(UncompiledOptimizer):
     def step(self, closure: Callable[[], float]) -> float: ...
     @torch.no_grad()
     def step(self, closure: Callable[[], float] | None = None) -> float | None:
-        """Update every parameter that has a gradient; `closure` is not supported."""
+        """Update all parameters that have a gradient; `closure` is not supported."""
         assert closure is None
         for group in self.param_groups:
             for parameters in _batches(p for p in group["params"] if p.grad is not None):
@@ -158,14 +159,15 @@ class Muon(UncompiledOptimizer):
         torch._foreach_lerp_(momenta, gradients, 1 - group["momentum"])
         rows, columns = parameters[0].shape[-2:]
         counts = [p.numel() // (rows * columns) for p in parameters]
-        ahead = parameters[0].new_empty(sum(counts), rows, columns)  # Nesterov's
-        for gradient, momentum, place in zip(gradients, momenta, ahead.split(counts), strict=True):
-            torch.lerp(gradient, momentum, group["momentum"], out=place.view_as(gradient))
+        # Nesterov momentum, written into one batch of matrices (N, O, I) without a copy.
+        nesterov = parameters[0].new_empty(sum(counts), rows, columns)
+        for grad, momentum, out in zip(gradients, momenta, nesterov.split(counts), strict=True):
+            torch.lerp(grad, momentum, group["momentum"], out=out.view_as(grad))
         size = group["lr"] * max(1.0, rows / columns) ** 0.5
         decay = group["lr"] * group["weight_decay"]
-        # Decay and step at once: p becomes (1 - decay) p + decay x (-size / decay) direction.
-        steps = orthogonalize(ahead.to(self._matmul_dtype), -size / decay if decay else -size)
-        parts = steps.to(ahead.dtype).split(counts)
+        # Decay and update in one pass: lerp gives (1 - decay) p + decay (-size / decay) direction.
+        steps = orthogonalize(nesterov.to(self._matmul_dtype), -size / decay if decay else -size)
+        parts = steps.to(nesterov.dtype).split(counts)
         targets = [s.view_as(p) for s, p in zip(parts, parameters, strict=True)]
         if decay:
             torch._foreach_lerp_(parameters, targets, decay)
@@ -181,36 +183,37 @@ class Muon(UncompiledOptimizer):
 
 
 def orthogonalize(matrices: Tensor, scale: float = 1.0) -> Tensor:
-    """The nearest orthogonal matrix of each of (N, O, I), roughly: singular values near 1.
+    """Roughly the nearest orthogonal matrix to each of (N, O, I), times `scale`.
 
-    All times `scale`.
+    Roughly: the singular vectors are kept, and the singular values become about 1.
 
-    The usual iteration X <- (a + b X Xt + c (X Xt)^2) X multiplies the full matrix in each round.
-    Every round is a polynomial in G = X Xt, and polynomials in one matrix commute, so it is enough
-    to iterate on G, which is square in the shorter side, to collect the product Q of the rounds,
-    and to apply that to X once. For a 4:1 matrix that is half of the arithmetic.
+    The usual iteration X <- (a + b G + c G^2) X, with the Gram matrix G = X Xt, multiplies by the
+    whole X in every round. But the next X is P X, where P is a polynomial of G; polynomials of G
+    commute, so the next Gram matrix is P G P, and the rounds need only G, which is square in the
+    shorter side. They collect Q, the product of all P, which is applied to X once at the end. For a
+    matrix of 4:1 this halves the arithmetic.
     """
     wide = matrices.shape[-2] <= matrices.shape[-1]
     x = matrices if wide else matrices.mT
     gram = x @ x.mT
-    # No singular value exceeds the norm, whose square is the trace: dividing the small square by it
-    # saves a pass over the matrices.
+    # The rounds need singular values of at most 1. None exceeds the Frobenius norm, whose square is
+    # the trace of G; dividing G by it, and X only at the end, saves a pass over the matrices.
     square = gram.diagonal(dim1=-2, dim2=-1).sum(-1)[..., None, None].clamp_min(1e-14)
     gram = gram / square
-    total: Tensor | None = None
+    product: Tensor | None = None  # Q
     for left, (a, b, c) in zip(reversed(range(len(ROUNDS))), ROUNDS, strict=True):
-        turn = torch.baddbmm(gram, gram, gram, beta=b, alpha=c)
-        turn.diagonal(dim1=-2, dim2=-1).add_(a)
-        total = turn if total is None else torch.bmm(total, turn)
+        factor = torch.baddbmm(gram, gram, gram, beta=b, alpha=c)
+        factor.diagonal(dim1=-2, dim2=-1).add_(a)  # P = a + b G + c G^2
+        product = factor if product is None else torch.bmm(product, factor)
         if left:
-            gram = torch.bmm(turn, torch.bmm(gram, turn))
-    assert total is not None
-    x = torch.bmm(total * (scale / square.sqrt()), x)
+            gram = torch.bmm(factor, torch.bmm(gram, factor))
+    assert product is not None
+    x = torch.bmm(product * (scale / square.sqrt()), x)
     return x if wide else x.mT
 
 
 def _batches(parameters: Iterable[Tensor]) -> list[list[Tensor]]:
-    """Parameters whose matrices are of one shape, in a fixed order."""
+    """Parameters grouped by the shape of their matrices, in a fixed order."""
     batches: dict[tuple[int, ...], list[Tensor]] = {}
     for parameter in parameters:
         batches.setdefault(parameter.shape[-2:], []).append(parameter)

@@ -1,4 +1,4 @@
-"""Which checkpoints a run keeps: the newest, the best, and log-spaced snapshots of its course."""
+"""Which checkpoints a run keeps: the newest, the best, and log-spaced snapshots."""
 
 from __future__ import annotations
 
@@ -11,13 +11,14 @@ from tinygpt.files import atomic
 from tinygpt.run.layout import StrPath, checkpoint_dir, list_steps
 
 RESUMABLE = 3
-"""Newest checkpoints of a variant that keep their training state: one to resume, two in reserve."""
+"""Newest checkpoints of a variant that keep their training state: one to resume, two spare."""
 
 
 def prune(run: StrPath, variant: str, snapshots: int, best: int | None) -> list[int]:
-    """Keep the newest, the best and log-spaced snapshots; of the older ones the weights alone.
+    """Delete all but the newest, the best and log-spaced snapshots; returns the deleted steps.
 
-    Returns the steps that were deleted. A disk that refuses is left for the next time.
+    Older checkpoints lose their training state. What the disk refuses to delete is tried again at
+    the next call.
     """
     steps = list_steps(run, variant)
     dropped = thin_out(steps, snapshots, [] if best is None else [best])
@@ -26,7 +27,7 @@ def prune(run: StrPath, variant: str, snapshots: int, best: int | None) -> list[
     for step in [s for s in steps if s not in dropped][:-RESUMABLE]:
         folder = checkpoint_dir(run, variant, step)
         with suppress(OSError):
-            if not folder.is_symlink():  # or another run would lose its own
+            if not folder.is_symlink():  # it may point into another run
                 (folder / TRAINING).unlink(missing_ok=True)
     return dropped
 
@@ -34,8 +35,8 @@ def prune(run: StrPath, variant: str, snapshots: int, best: int | None) -> list[
 def thin_out(steps: Iterable[int], snapshots: int, always: Iterable[int] = ()) -> list[int]:
     """Which steps to drop so that `snapshots` stay, evenly spaced in the logarithm of the step.
 
-    The first and the newest stay, and those in `always`, which do not count. Dropping one by one as
-    the steps come gives nearly the spacing that knowing the end would give.
+    The first and the newest are kept, and those in `always`, which do not count. Calling this after
+    every checkpoint gives nearly the spacing that is possible when the last step is known.
     """
     kept, fixed = sorted(set(steps)), set(always)
     dropped = []
@@ -49,9 +50,9 @@ def thin_out(steps: Iterable[int], snapshots: int, always: Iterable[int] = ()) -
 
 
 def snapshot_due(step: int, snapshots: int, horizon: int = 1_000_000) -> bool:
-    """Whether a snapshot is due at `step`: its place on a log scale passed a grid line.
+    """Whether to take a snapshot at `step`, on a grid in the logarithm of the step.
 
-    Twice as many as are kept, up to `horizon` steps, so that `thin_out` has a choice.
+    The grid has twice as many points up to `horizon` as are kept, so that `thin_out` has a choice.
     """
     if step == 0 or snapshots == 0:
         return step == 0

@@ -1,19 +1,17 @@
-"""Bars, tables and numbers."""
+"""Bars and tables."""
 # ruff: noqa: RUF001 - the signs are meant
 
 import math
 
-import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
 from tests.helpers.snapshots import as_ascii
-from tinygpt import formatting
 from tinygpt_tui.render.bars import load_bars, progress, spark
 from tinygpt_tui.render.cells import Span, plain, width
 from tinygpt_tui.render.table import Cell, Column, choose_columns, natural_width, table
 
-NAN, INF = math.nan, math.inf
+NAN = math.nan
 COLUMNS = [
     Column("model", 6),
     Column("loss", 6, "right"),
@@ -100,31 +98,3 @@ def test_the_least_important_columns_go_first() -> None:
 def test_table_rows_are_as_wide_as_asked(columns: int, names: list[str]) -> None:
     rows = [[name, "1", "2", "3"] for name in names]
     assert {width(cells) for cells in table(COLUMNS, rows, columns)} == {columns}
-
-
-def test_numbers() -> None:
-    losses = [
-        formatting.loss(x) for x in (1.59312, 9.9996, 65.012, 512.34, 123456, 0, INF, None, NAN)
-    ]
-    assert losses == ["1.593", "10.00", "65.01", "512.3", "123k", "0.000", "∞", "–", "–"]
-    counts = [formatting.count(x) for x in (0, 987, 999.6, 12345, 1234567, 3.1e9, -2500, 1e30)]
-    assert counts == ["0", "987", "1.00k", "12.3k", "1.23M", "3.10G", "-2.50k", "1.00e+30"]
-    times = (0, 0.42, 42, 59.7, 187, 7500, 86400 * 3 + 4 * 3600, -42, None)
-    assert [formatting.duration(x) for x in times] == [
-        *("0s", "0.4s", "42s", "1:00", "3:07", "2h05", "3d04h", "-42s", "–")
-    ]
-    assert [formatting.percent(x) for x in (0, 0.032, 0.42, 1, NAN)] == [
-        *("0%", "3.2%", "42%", "100%", "–")
-    ]
-    assert [formatting.signed(x) for x in (0.0241, -0.1131, -0.0001)] == [
-        "+0.024",
-        "−0.113",
-        "0.000",
-    ]
-    assert [formatting.rate(12345, "tok"), formatting.rate(None)] == ["12.3k tok/s", "–/s"]
-
-
-@pytest.mark.parametrize("name", ["loss", "count", "rate", "duration", "percent", "signed"])
-@pytest.mark.parametrize("value", [None, NAN, INF, -INF, -1.5, 0.0, 1e300])
-def test_any_number_is_said(name: str, value: float | None) -> None:
-    assert getattr(formatting, name)(value)
