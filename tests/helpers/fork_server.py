@@ -73,6 +73,9 @@ def main() -> None:
     """The fork_server's side."""
     import torch
 
+    import tinygpt.command.display
+    import tinygpt.command.table
+    import tinygpt.command.train  # noqa: F401 - as each child would
     import trainer
     from tinygpt.training import disk_wait
 

@@ -82,12 +82,12 @@ def training_parser(prog: str, description: str) -> Parser:
 def _default(name: str, default: object) -> str:
     """The default as the help shows it; a preset may set another."""
     if name == "preset":
-        return " (auto: nano without a GPU, baby with one)"
+        return " (default: auto, which is nano without a GPU and baby with one)"
     if default is None or default == "":
         return ""
     if isinstance(default, bool):
-        return f" ({str(default).lower()})"
-    return f" ({default})"
+        default = str(default).lower()
+    return f" (default: {default})"
 
 
 def settings(options: argparse.Namespace) -> dict[str, object]:

@@ -71,7 +71,9 @@ def resume(path: Path, requested: Mapping[str, object]) -> Session:
     learners, notes = _restored(config, path, tokenizer, device)
     models = {v.variant: v.progress.step for v in learners}
     end = last_end(path)
-    if end is not None and end.state == "done":  # or it was killed before it could say so
+    if (
+        end is not None and end.state == "done"
+    ):  # else its end record may be missing: resuming writes it
         _refuse_finished(config, learners, path)
     writer = RunWriter.open(path, step=min(models.values()))
     again = ResumeRecord(

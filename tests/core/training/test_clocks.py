@@ -1,14 +1,15 @@
 """The clock of a run stands still in pauses."""
 
+import time
+
 import pytest
 
-from tinygpt.training import clocks
 from tinygpt.training.clocks import RunClock
 
 
 def test_pauses_are_not_counted_and_no_part_of_them_twice(monkeypatch: pytest.MonkeyPatch) -> None:
     now = [100.0]
-    monkeypatch.setattr(clocks.time, "monotonic", lambda: now[0])
+    monkeypatch.setattr(time, "monotonic", lambda: now[0])
     clock = RunClock(7.0)
     now[0] += 3
     assert clock.seconds == 10
