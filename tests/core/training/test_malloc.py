@@ -1,4 +1,4 @@
-"""What the C library does with memory that a training step has freed."""
+"""glibc keeps memory that a training step has freed."""
 
 import platform
 import subprocess
@@ -8,7 +8,7 @@ import pytest
 
 MIB = 2**20
 BLOCK = 97 * MIB
-"""Above the 32 MiB from which glibc maps every block anew."""
+"""glibc maps blocks of more than 32 MiB separately."""
 
 PROGRAM = f"""
 import resource, sys
@@ -25,7 +25,7 @@ print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
 
 
 def faults(*arguments: str) -> int:
-    """Of the third block of three, each freed before the next."""
+    """Page faults of the third of three blocks, each freed before the next."""
     command = [sys.executable, "-c", PROGRAM, *arguments]
     return int(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
 
