@@ -46,7 +46,7 @@ class SamplingParams:
     temperature_last: bool = setting(False, "apply the temperature after the filters")
     greedy: bool = setting(False, "always take the most likely token")
     """The first of equals; of the filters, only the penalties apply."""
-    seed: int | None = setting(None, "seed of the sampling", low=0, below=2**63)
+    seed: int | None = setting(None, "seed of the sampling")
     """The same seed gives the same text on the same device; None draws a new one."""
     max_new_tokens: int = setting(200, "maximum number of tokens to generate", low=0)
     stop: tuple[str, ...] = setting((), "stop after this text; may be given several times")

@@ -129,7 +129,7 @@ class Worker:
             path = _step_directory(Path(asked.path))
             checkpoint = self._checkpoint(path)
             config = checkpoint.model.config
-            params = SamplingParams.from_dict(asked.params)
+            params = SamplingParams(**{**asked.params, "stop": tuple(asked.params.get("stop", ()))})
             model, tokenizer = checkpoint.model, checkpoint.tokenizer
             events = stream(model, tokenizer, asked.prompt, params, asked.made)
         except (TinyGPTError, TypeError, RuntimeError) as error:

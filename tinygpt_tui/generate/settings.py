@@ -11,6 +11,8 @@ from tinygpt.generation.params import NEUTRAL, PENALTIES, TRUNCATIONS, SamplingP
 
 MAX_TOKENS = 20_000
 """The most tokens that one key press may ask for."""
+SEEDS = range(2**63)
+"""The seeds that a training takes as well."""
 
 
 @dataclass(frozen=True)
@@ -118,7 +120,7 @@ def parse(params: SamplingParams, setting: Setting, text: str) -> SamplingParams
         changed = _replace(params, setting, value)
     except ConfigError:
         changed = None
-    if changed is None or changed.max_new_tokens > MAX_TOKENS:
+    if changed is None or changed.max_new_tokens > MAX_TOKENS or (changed.seed or 0) not in SEEDS:
         raise ConfigError(f"{setting.label} {text!r}: expected {setting.range}")
     return changed
 

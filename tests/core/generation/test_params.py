@@ -30,7 +30,7 @@ from tinygpt.generation.params import SamplingParams, describe_filters
         {"repetition_penalty": 0},
         {"no_repeat_ngram": -1},
         {"max_new_tokens": -1},
-        {"seed": -1},
+        {"seed": "x"},
         {"stop": ("",)},
         {"stop": (5,)},
     ],

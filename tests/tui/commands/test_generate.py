@@ -76,36 +76,6 @@ def test_a_run_is_named_as_in_the_app_and_a_prompt_piped(
         assert capsys.readouterr().out == expected + "\n" * (not expected.endswith("\n"))
 
 
-@pytest.mark.parametrize(
-    ("flags", "said"),
-    [
-        (["--generate", "aXb"], "X"),
-        (
-            ["--generate", "a", "--top-p", "2"],
-            "--top-p 2.0 is out of range: it has to be at most 1",
-        ),
-        (["--json"], "--json is for --train-only, --generate and --inspect"),
-        (["--generate", "a", "--top-k", "many"], "--top-k 'many' is not a whole number"),
-        (["--generate", "a", "--seed", "x"], "--seed 'x' is not a whole number"),
-        (["--generate", "a", "--model", "both"], "--generate takes dense or moe"),
-        (["--generate", "a", "--steps", "5"], "--steps has no effect with --generate"),
-        (["--generate", "a", "--device", "abacus"], "abacus"),
-        (["--generate", "a", "--train-only"], "give one of them"),
-        (["--temperature", "0.5"], "--temperature is for --generate"),
-    ],
-)
-def test_mistakes_are_named(
-    run: Path, flags: list[str], said: str, capsys: pytest.CaptureFixture[str]
-) -> None:
-    try:
-        status = cli.main([str(run), *flags])
-    except SystemExit as stop:
-        status = stop.code  # type: ignore[assignment]
-    shown = capsys.readouterr()
-    assert (status, shown.out) == (2, "")
-    assert said in shown.err
-
-
 def test_a_reader_that_has_read_enough_is_no_error(run: Path) -> None:
     words = [str(run), "--generate", "abc", "--max-new-tokens", "5000"]
     with subprocess.Popen(

@@ -18,31 +18,6 @@ TEXT = "abcdefghijk\nabc"
 """15 tokens, four more than the context."""
 
 
-@pytest.mark.parametrize(
-    ("flags", "said"),
-    [
-        (["--inspect", "aXb"], "X"),
-        (["--inspect", ""], "nothing to look at"),
-        (["--inspect", "a", "--model", "both"], "--inspect takes dense or moe"),
-        (["--inspect", "a", "--top-k", "5"], "--top-k has no effect with --inspect"),
-        (["--inspect", "a", "--generate", "a"], "--generate and --inspect are two things"),
-        (["--inspect", "a", "--train-only"], "--train-only and --inspect are two things"),
-        (["--inspect", "a", "--inspect-out", "/dev/null/x"], "--inspect-out /dev/null/x cannot be"),
-        (["--inspect-out", "x"], "--inspect-out is for --inspect TEXT"),
-    ],
-)
-def test_mistakes_are_named(
-    run: Path, flags: list[str], said: str, capsys: pytest.CaptureFixture[str]
-) -> None:
-    try:
-        status = cli.main([str(run), *flags])
-    except SystemExit as stop:
-        status = stop.code  # type: ignore[assignment]
-    shown = capsys.readouterr()
-    assert (status, shown.out) == (2, "")
-    assert said in shown.err
-
-
 @pytest.mark.parametrize("variant", ["dense", "moe"])
 def test_inspect_writes_what_inspect_tokens_finds(
     run: Path, variant: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
