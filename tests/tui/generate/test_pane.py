@@ -10,7 +10,7 @@ from textual.widgets import OptionList
 
 import tinygpt
 from tests.helpers import snapshots
-from tests.helpers.app import drive, until
+from tests.helpers.app import drive, lines, until
 from tests.helpers.generated import made, token
 from tests.helpers.generating import idle, on_tab
 from tinygpt.generation.params import SamplingParams
@@ -18,7 +18,7 @@ from tinygpt_tui.app import LabApp
 from tinygpt_tui.engine.protocol import Opened
 from tinygpt_tui.generate import layout
 from tinygpt_tui.generate.controller import GenerateController
-from tinygpt_tui.generate.state import Side
+from tinygpt_tui.generate.state import Side, ViewOptions
 from tinygpt_tui.render.cells import plain, width
 from tinygpt_tui.screens.dialog import Ask, Dialog
 from tinygpt_tui.widgets.cell_view import CellView
@@ -160,12 +160,54 @@ def test_lists_and_questions_are_ascii_where_all_is(out: Path) -> None:
             await pilot.press(*keys)
             await pilot.pause()
             assert isinstance(app.screen, Dialog)
-            lines = [strip.text for strip in app.screen._compositor.render_strips()]
-            assert "".join(lines).isascii()
+            shown = [strip.text for strip in app.screen._compositor.render_strips()]
+            assert "".join(shown).isascii()
             while isinstance(app.screen, Dialog):
                 await pilot.press("escape")
 
     drive(out, on_tab(body), ascii=True)
+
+
+def test_samples_comparison_and_views(out: Path) -> None:
+    async def body(app: LabApp, pilot: "Pilot[int]") -> None:
+        controller = app.generate.controller
+        await pilot.press("a", "y", "d")
+        assert [said.message for said in app._notifications] == ["No text yet: g generates one"] * 3
+        await pilot.press("X", *"4", "enter", "e")
+        await until(pilot, lambda: len(controller.listed) == 5 and not controller.writing)
+        await pilot.press("down", "enter", "c")
+        assert controller.listed == []
+        await until(pilot, lambda: idle(app))
+        assert len(controller.text.tokens if controller.text else ()) == 8
+        await pilot.press("equals_sign", "T", *"0.2", "enter", "a")
+        await until(pilot, lambda: idle(app) and len(controller.sides) == 2)
+        params = [side.text.params.temperature for side in controller.sides if side.text]
+        assert params == [0.7, 0.2]
+        await pilot.press("equals_sign", "x", "v", "l", "w", "m", "y")
+        assert (controller.active, controller.models) == (1, "dense")
+        assert controller.look == ViewOptions("expert", layer=1, marks=True)
+        assert controller.text is not None
+        assert app.clipboard == "abc" + controller.text.text
+        await pilot.press("left", "up", "enter", "right", "escape", "escape")
+        assert (controller.cursor, controller.candidate) == (None, None)
+
+    drive(out, on_tab(body))
+
+
+def test_the_prompt_is_edited_and_recalled(out: Path) -> None:
+    async def body(app: LabApp, pilot: "Pilot[int]") -> None:
+        prompt = app.generate.query_one(PromptArea)
+        await pilot.press("X", *"1", "enter", "p", "ctrl+u", *"ab", "ctrl+j", "c", "enter")
+        await until(pilot, lambda: idle(app))
+        await pilot.press("enter", "ctrl+a", "ctrl+k", "up", "up")
+        assert prompt.text == "ab\nc"
+        await pilot.press("escape")
+        assert app.generate.has_focus
+        prompt.put("aXb")
+        await pilot.pause()
+        assert "not in the vocabulary: 'X'" in lines(app, "texts")
+
+    drive(out, on_tab(body))
 
 
 WORDS = "a bad cab\ndeed a bee\nace cede dab add bead "
