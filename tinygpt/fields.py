@@ -3,6 +3,7 @@
 import dataclasses
 import difflib
 import math
+import numbers
 import operator
 import types
 import typing
@@ -54,7 +55,7 @@ _BOOLS = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0"
 def _typed(kind: type, value: object, name: str) -> Any:
     if kind is bool and isinstance(value, str) and value.lower() in _BOOLS:
         return _BOOLS[value.lower()]
-    number = isinstance(value, int | float) and not isinstance(value, bool)
+    number = isinstance(value, numbers.Real) and not isinstance(value, bool)
     if isinstance(value, kind) and kind in (bool, str):
         return value
     if kind in (int, float) and (number or isinstance(value, str)):
@@ -69,7 +70,7 @@ def _typed(kind: type, value: object, name: str) -> Any:
 
 def _whole(value: object) -> int:
     """`value` as an int; ValueError for floats, even 2.0: in TOML that is not an integer."""
-    if isinstance(value, str | int):
+    if isinstance(value, str | numbers.Integral):
         return int(value)
     raise ValueError
 

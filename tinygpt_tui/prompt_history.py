@@ -1,16 +1,16 @@
-"""The prompts that were used, over all sessions."""
+"""The history of prompts, kept between sessions."""
 
 from __future__ import annotations
 
 from tinygpt_tui.user_files import read_json, write_json
 
-MOST = 500
-"""Prompts that are kept, the newest."""
-FIRST = "ROMEO:"
+MAX_PROMPTS = 500
+"""The newest prompts, which are kept."""
+DEFAULT_PROMPT = "ROMEO:"
 
 
 class Prompts:
-    """The prompts that were used, oldest first, and a place among them."""
+    """Prompts, oldest first, and the place that up and down have reached among them."""
 
     def __init__(self) -> None:
         found = read_json("prompts.json")
@@ -19,18 +19,18 @@ class Prompts:
 
     @property
     def last(self) -> str:
-        """The one used last."""
-        return self.all[-1] if self.all else FIRST
+        """The most recent prompt."""
+        return self.all[-1] if self.all else DEFAULT_PROMPT
 
-    def used(self, prompt: str) -> None:
-        """Remember a prompt; one that was used before moves to the end."""
+    def add(self, prompt: str) -> None:
+        """Add a prompt, or move it to the end; from there the history is walked again."""
         if prompt:
-            self.all = [*(p for p in self.all if p != prompt), prompt][-MOST:]
+            self.all = [*(p for p in self.all if p != prompt), prompt][-MAX_PROMPTS:]
             write_json("prompts.json", self.all)
         self.place = len(self.all)
 
     def move(self, by: int, now: str) -> str:
-        """The one before or after; beyond the newest, what there is now."""
+        """The prompt `by` places later; `now` if there is none."""
         place = self.place + by
         if not 0 <= place < len(self.all):
             return now

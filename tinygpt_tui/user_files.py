@@ -1,4 +1,4 @@
-"""Small JSON files in the user's state folder: prompts and presets, kept between sessions."""
+"""Small JSON files in the user's state folder, kept between sessions: prompts and presets."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tinygpt_tui import log
 
 
 def read_json(name: str) -> Any:
-    """What the file holds; None if it is missing or damaged."""
+    """The content of a file; None if it is missing or damaged."""
     try:
         return json.loads(read_text(_file(name)))
     except (OSError, ValueError, RuntimeError, RecursionError):
@@ -21,7 +21,7 @@ def read_json(name: str) -> Any:
 
 
 def write_json(name: str, value: object) -> None:
-    """A disk that refuses costs the memory, nothing else."""
+    """Write a file; silently skipped if the disk refuses, since nothing depends on it."""
     with suppress(OSError, RuntimeError):
         _file(name).parent.mkdir(parents=True, exist_ok=True)
         atomic.write_json(_file(name), value)

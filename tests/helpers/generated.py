@@ -1,4 +1,4 @@
-"""Texts as if a model had generated them."""
+"""Decoding settings and texts, as if a model had generated them."""
 
 import math
 
@@ -38,5 +38,20 @@ def made(text: str, prompt: str = "ab", **how: object) -> Text:
     found.opened = Opened(1, "run/dense/step-00000007", "dense", 7, 1.5, 2, 0)
     return found
 
+
+sampling_params = st.builds(
+    SamplingParams,
+    temperature=st.sampled_from([0.0, 0.7, 1.0, 1.3]),
+    top_k=st.sampled_from([0, 5]),
+    top_p=st.sampled_from([0.9, 1.0]),
+    min_p=st.sampled_from([0.0, 0.1]),
+    typical_p=st.sampled_from([0.9, 1.0]),
+    repetition_penalty=st.sampled_from([1.0, 1.2]),
+    no_repeat_ngram=st.sampled_from([0, 3]),
+    temperature_last=st.booleans(),
+    greedy=st.booleans(),
+    seed=st.none() | st.integers(0, 99),
+    stop=st.lists(st.sampled_from(["x", "a\nb"]), max_size=2).map(tuple),
+)
 
 texts = st.text(st.sampled_from("ab \n漢é\t"), max_size=70)

@@ -37,12 +37,12 @@ def test_prompt_both_inspect_branch_save_replay(tmp_path: Path, columns: int, li
 def drive(terminal: Terminal, folder: Path, run: Path) -> None:
     terminal.sees("one", "Dense", "MoE")
     terminal.press("2")
-    terminal.sees("g has the prompt answered by Dense and MoE")
+    terminal.sees("g generates with Dense and MoE")
     terminal.press("X")
-    terminal.sees("Enter takes it")
+    terminal.sees("Enter select")
     terminal.type(str(LENGTH))
     terminal.press("Enter", "S")
-    terminal.sees("up/down step it")
+    terminal.sees("step  Enter select")
     terminal.type("11")
     terminal.press("Enter", "p")
     terminal.press("C-u")
@@ -69,7 +69,7 @@ def drive(terminal: Terminal, folder: Path, run: Path) -> None:
     assert branch["text"][LENGTH - 2] != said["text"][LENGTH - 2]
 
     terminal.press("f")
-    terminal.sees("step 3", "step 7", "mean surprisal")
+    terminal.sees("step 3", "step 7", "mean NLL")
     terminal.press("q")
     terminal.sees("Leave it running")  # the run of the fixture is held by nobody, and says so late
     terminal.press("l", "Enter")

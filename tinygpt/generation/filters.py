@@ -7,14 +7,14 @@ penalty, no-repeat n-gram, temperature (or last, by choice), top-k, top-p, min-p
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
 
 import torch
 from torch import Tensor
 
-from tinygpt.generation.params import SamplingParams
+from tinygpt.generation.params import SamplingParams, active_filters, label
 
 Filter: TypeAlias = Callable[[Tensor, Sequence[int]], Tensor]
 
@@ -58,28 +58,20 @@ def filter_steps(
     return steps
 
 
-def chain(params: SamplingParams) -> Iterator[tuple[str, Filter]]:
+def chain(params: SamplingParams) -> list[tuple[str, Filter]]:
     """The filters that are on, with their names, in the order in which they apply."""
     p = params
-    if p.repetition_penalty != 1:
-        yield "repetition penalty", lambda x, ids: penalize_repetition(x, p.repetition_penalty, ids)
-    if p.no_repeat_ngram:
-        yield "no-repeat n-gram", lambda x, ids: forbid_repeats(x, p.no_repeat_ngram, ids)
-    if p.deterministic:
-        yield "greedy", lambda x, _: keep_only(x, _is_first_maximum(x))
-        return
-    if p.temperature != 1 and not p.temperature_last:
-        yield "temperature", lambda x, _: x / p.temperature
-    if p.top_k:
-        yield "top-k", lambda x, _: keep_only(x, in_top_k(x, p.top_k))
-    if p.top_p < 1:
-        yield "top-p", lambda x, _: keep_only(x, in_nucleus(x, p.top_p))
-    if p.min_p:
-        yield "min-p", lambda x, _: keep_only(x, reaches_share(x, p.min_p))
-    if p.typical_p < 1:
-        yield "typical-p", lambda x, _: keep_only(x, is_typical(x, p.typical_p))
-    if p.temperature != 1 and p.temperature_last:
-        yield "temperature", lambda x, _: x / p.temperature
+    filters: dict[str, Filter] = {
+        "repetition_penalty": lambda x, ids: penalize_repetition(x, p.repetition_penalty, ids),
+        "no_repeat_ngram": lambda x, ids: forbid_repeats(x, p.no_repeat_ngram, ids),
+        "greedy": lambda x, _: keep_only(x, _is_first_maximum(x)),
+        "temperature": lambda x, _: x / p.temperature,
+        "top_k": lambda x, _: keep_only(x, in_top_k(x, p.top_k)),
+        "top_p": lambda x, _: keep_only(x, in_nucleus(x, p.top_p)),
+        "min_p": lambda x, _: keep_only(x, reaches_share(x, p.min_p)),
+        "typical_p": lambda x, _: keep_only(x, is_typical(x, p.typical_p)),
+    }
+    return [(label(name), filters[name]) for name in active_filters(params)]
 
 
 def certain(logits: Tensor) -> Tensor:

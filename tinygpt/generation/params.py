@@ -1,64 +1,124 @@
-"""How the next token is chosen: the settings alone, which need no torch."""
+"""The decoding settings: fields with help and range, and the order and names of the filters.
 
-from __future__ import annotations
+Importable without torch: the command line and the interface are generated from this module.
+"""
 
-import math
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from typing import Any, Self
 
 from tinygpt.errors import ConfigError
+from tinygpt.fields import convert, setting
 
 GREEDY_TEMPERATURE = 1e-5
-"""Temperature under which sampling is greedy."""
+"""Temperature under which sampling is greedy: dividing by less would overflow fp32."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class SamplingParams:
-    """How the next token is chosen. The defaults sample from the model's own distribution."""
+    """How the next token is chosen. The defaults sample from the model's own distribution.
 
-    temperature: float = 1.0
-    """Divides the logits; below 0.00001, where fp32 would overflow, it is greedy."""
-    top_k: int = 0
-    """Keep the k likeliest tokens, and those tied with the last of them; 0 keeps all."""
-    top_p: float = 1.0
-    """Keep the fewest likeliest tokens whose probabilities reach p (nucleus, arXiv:1904.09751)."""
-    min_p: float = 0.0
-    """Keep tokens of at least this share of the likeliest one's probability (arXiv:2407.01082)."""
-    typical_p: float = 1.0
-    """Keep the tokens of surprisal nearest the entropy that reach p (arXiv:2202.00666)."""
-    repetition_penalty: float = 1.0
-    """Divides positive logits of tokens seen, multiplies negative ones (CTRL, arXiv:1909.05858)."""
-    no_repeat_ngram: int = 0
-    """No sequence of so many tokens occurs twice, prompt included; 0 lets it."""
-    temperature_last: bool = False
-    """Apply the temperature after the filters instead of before them."""
-    greedy: bool = False
-    """Take the likeliest token, the first of equals: after the penalties, nothing else applies."""
-    seed: int | None = None
-    """Same seed, same text on the same device; None draws a new one."""
-    max_new_tokens: int = 200
-    """Tokens to make at most."""
-    stop: tuple[str, ...] = ()
-    """Texts that end the continuation; they stay part of it."""
+    Raises:
+        ConfigError: a value is out of range; the message names the flag.
+    """
+
+    temperature: float = setting(1.0, "divides the logits; 0 is greedy", low=0.0)
+    top_k: int = setting(0, "sample from the N most likely tokens; 0 is off", low=0)
+    """Tokens tied with the last of them are kept as well."""
+    top_p: float = setting(
+        1.0, "sample from the fewest tokens that reach probability X; 1 is off", low=0.0, high=1.0
+    )
+    """Nucleus sampling, arXiv:1904.09751."""
+    min_p: float = setting(
+        0.0, "drop tokens below X times the top probability; 0 is off", low=0.0, high=1.0
+    )
+    """arXiv:2407.01082."""
+    typical_p: float = setting(
+        1.0, "sample from the most typical tokens that reach X; 1 is off", above=0.0, high=1.0
+    )
+    """The most typical tokens are those of surprisal nearest the entropy (arXiv:2202.00666)."""
+    repetition_penalty: float = setting(
+        1.0, "make tokens that occurred less likely; 1 is off", above=0.0
+    )
+    """Divides positive logits of such tokens, multiplies negative ones (CTRL, arXiv:1909.05858)."""
+    no_repeat_ngram: int = setting(0, "never repeat a sequence of N tokens; 0 is off", low=0)
+    """The prompt counts as well."""
+    temperature_last: bool = setting(False, "apply the temperature after the filters")
+    greedy: bool = setting(False, "always take the most likely token")
+    """The first of equals; of the filters, only the penalties apply."""
+    seed: int | None = setting(None, "seed of the sampling")
+    """The same seed gives the same text on the same device; None draws a new one."""
+    max_new_tokens: int = setting(200, "maximum number of tokens to generate", low=0)
+    stop: tuple[str, ...] = setting((), "stop after this text; may be given several times")
+    """A stop sequence stays part of the text."""
 
     def __post_init__(self) -> None:
         stop = (self.stop,) if isinstance(self.stop, str) else tuple(self.stop)
+        if not all(isinstance(text, str) and text for text in stop):
+            raise ConfigError("--stop has to be text of at least one character")
         object.__setattr__(self, "stop", stop)
-        for name, holds, right in (
-            ("temperature", 0 <= self.temperature < math.inf, "0 (greedy) or more"),
-            ("top_k", self.top_k >= 0, "0 (all) or more"),
-            ("top_p", 0 <= self.top_p <= 1, "between 0 and 1"),
-            ("min_p", 0 <= self.min_p <= 1, "between 0 and 1"),
-            ("typical_p", 0 < self.typical_p <= 1, "more than 0 and at most 1"),
-            ("repetition_penalty", 0 < self.repetition_penalty < math.inf, "more than 0"),
-            ("no_repeat_ngram", self.no_repeat_ngram >= 0, "0 (off) or more"),
-            ("max_new_tokens", self.max_new_tokens >= 0, "0 or more"),
-        ):
-            if not holds:
-                raise ConfigError(f"{name} is {getattr(self, name)}; it has to be {right}")
-        if "" in self.stop:
-            raise ConfigError("stop has an empty text; it has to be at least one character")
+        for field in fields(self):
+            if field.name != "stop":
+                value = convert(field, getattr(self, field.name), field.name)
+                object.__setattr__(self, field.name, value)
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> Self:
+        """The reverse of `dataclasses.asdict`, also by way of JSON.
+
+        Raises:
+            ConfigError: a name is unknown or a value is invalid.
+        """
+        try:
+            return cls(**values)
+        except TypeError as error:
+            raise ConfigError(f"invalid decoding settings: {error}") from None
 
     @property
     def deterministic(self) -> bool:
-        """Whether the likeliest token is always taken."""
+        """Whether the most likely token is always taken."""
         return self.greedy or self.temperature < GREEDY_TEMPERATURE
+
+
+NEUTRAL = SamplingParams()
+PENALTIES = ("repetition_penalty", "no_repeat_ngram")
+TRUNCATIONS = ("top_k", "top_p", "min_p", "typical_p")
+
+
+def active_filters(params: SamplingParams) -> list[str]:
+    """The fields whose filters apply, in the order of Hugging Face's logits processors."""
+    if params.deterministic:
+        order: tuple[str, ...] = (*PENALTIES, "greedy")
+    elif params.temperature_last:
+        order = (*PENALTIES, *TRUNCATIONS, "temperature")
+    else:
+        order = (*PENALTIES, "temperature", *TRUNCATIONS)
+    return [
+        name
+        for name in order
+        if name == "greedy" or getattr(params, name) != getattr(NEUTRAL, name)
+    ]
+
+
+_LABELS = {
+    "repetition_penalty": "repetition penalty",
+    "no_repeat_ngram": "no-repeat n-gram",
+    "temperature_last": "temperature last",
+    "max_new_tokens": "tokens",
+    "stop": "stop sequences",
+}
+
+
+def label(name: str) -> str:
+    """A field of `SamplingParams` as it is called on screen: ``top_k`` is "top-k"."""
+    return _LABELS.get(name, name.replace("_", "-"))
+
+
+def describe_filters(params: SamplingParams) -> str:
+    """The active filters in their order: "temperature 0.8 → top-k 40"."""
+    greedy = "greedy" if params.greedy else "greedy (temperature 0)"
+    words = [
+        greedy if name == "greedy" else f"{label(name)} {getattr(params, name):g}"
+        for name in active_filters(params)
+    ]
+    return " → ".join(words) or "the model's own distribution"

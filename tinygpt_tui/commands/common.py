@@ -1,4 +1,4 @@
-"""What the headless commands share: which checkpoint, which text, which exit status."""
+"""What --generate and --inspect share: finding the checkpoint and the text, and the exit status."""
 
 from __future__ import annotations
 
@@ -16,21 +16,21 @@ USAGE = 2
 
 
 def status_of(work: Callable[[], None]) -> int:
-    """The exit status of a command: a sentence on stderr for what its user can mend."""
+    """Run a command; its exit status. A user's mistake is one line on stderr."""
     try:
         work()
     except TinyGPTError as error:
         sys.stderr.write(f"{error}\n")
         return USAGE
-    except BrokenPipeError:  # the reader has read enough
+    except BrokenPipeError:  # the reader of stdout has ended
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # for the flush at exit
     except KeyboardInterrupt:
         return 130
     return 0
 
 
-def text_given(text: str) -> str:
-    """Itself, or stdin's where it is ``-``."""
+def text_or_stdin(text: str) -> str:
+    """`text`, or stdin if it is ``-``."""
     if text != "-":
         return text
     try:
@@ -39,27 +39,27 @@ def text_given(text: str) -> str:
         raise ConfigError(f"stdin is not UTF-8 text ({bad_byte(error)}): pipe in UTF-8") from error
 
 
-def refuse_others(given: Mapping[str, Any], own: Set[str], command: str) -> None:
-    """Raises ConfigError for an option that means nothing to a command."""
+def reject_other_options(given: Mapping[str, Any], own: Set[str], command: str) -> None:
+    """Raises ConfigError for an option that has no effect with a command."""
     if others := sorted(given.keys() - own):
-        raise ConfigError(f"{flag(others[0])} means nothing to {command}: leave it out")
+        raise ConfigError(f"{flag(others[0])} has no effect with {command}")
 
 
 def checkpoint_path(given: Mapping[str, Any], command: str) -> Path:
-    """The run, variant or step directory to load; without a name, the live or the newest run.
+    """The run, variant or step directory to load; by default the live run, else the newest.
 
     Raises:
-        ConfigError: there is none, or --model names two, or one that is not there.
+        ConfigError: no run is found, or --model does not name one of its variants.
     """
     from tinygpt.run import VARIANTS, current_run  # noqa: PLC0415 - not for --help
 
     run, out, model = given.get("run"), given["out"], given.get("model")
     if model is not None and model not in VARIANTS:
-        raise ConfigError(f"--model {model!r} is not one model: {command} takes dense or moe")
+        raise ConfigError(f"--model {model!r} is not valid: {command} takes dense or moe")
     if run is None:
         found = current_run(Path(out))
         if found is None:
-            raise ConfigError(f"there is no run in {out}: train one, or name another --out")
+            raise ConfigError(f"there is no run in {out}: train one, or set another --out")
         path = found.path
     else:
         paths = (Path(run), Path(out, run))
@@ -71,15 +71,15 @@ def checkpoint_path(given: Mapping[str, Any], command: str) -> Path:
 
 
 def _of_model(path: Path, model: str) -> Path:
-    """The variant of a run that --model names; what is a variant or a step already is one."""
+    """The directory of variant `model`, or `path` itself if it already lies in that variant."""
     from tinygpt.run import VARIANTS, is_run  # noqa: PLC0415 - not for --help
 
     if is_run(path):
         if not (path / model).is_dir():
-            raise ConfigError(f"--model {model}: {path} has no checkpoint of it")
+            raise ConfigError(f"--model {model}: {path} has no such checkpoint")
         return path / model
     whole = path.absolute()
     found = next((name for name in (whole.name, whole.parent.name) if name in VARIANTS), model)
     if found != model:
-        raise ConfigError(f"--model {model}: {path} is of {found}, so leave --model out")
+        raise ConfigError(f"--model {model}: {path} is a {found} checkpoint; omit --model")
     return path

@@ -1,4 +1,4 @@
-"""``--generate PROMPT``: a continuation on stdout, without the interface, for scripts."""
+"""``--generate PROMPT``: print a continuation, as text or as JSON; for scripts."""
 
 from __future__ import annotations
 
@@ -7,135 +7,90 @@ import json
 import random
 import sys
 import time
-from collections.abc import Callable, Iterator
-from dataclasses import asdict
+from collections.abc import Iterator
+from dataclasses import asdict, fields
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
-from tinygpt.errors import ConfigError
 from tinygpt.escape import printable
-from tinygpt.fields import flag
+from tinygpt.fields import flag, kind_of
 from tinygpt.generation.params import SamplingParams
-from tinygpt_tui.commands.common import checkpoint_path, refuse_others, status_of, text_given
+from tinygpt_tui.commands.common import (
+    checkpoint_path,
+    reject_other_options,
+    status_of,
+    text_or_stdin,
+)
 
 if TYPE_CHECKING:
     from tinygpt.checkpoint import Checkpoint
     from tinygpt.generation.decoding import TokenEvent
 
-OTHERS = {"run", "out", "generate", "json", "model", "device", "seed"}
-"""Options of the command, beside the sampling, that mean something here."""
-
-
-class Option(NamedTuple):
-    """A field of `SamplingParams` on the command line."""
-
-    kind: Callable[[str], Any]
-    metavar: str
-    help: str
-
-
-SAMPLING = {
-    "temperature": Option(float, "X", "divides the logits; 0 is greedy (1)"),
-    "top_k": Option(int, "N", "sample from the N likeliest tokens; 0 is off (0)"),
-    "top_p": Option(float, "X", "from the fewest that reach probability X; 1 is off (1)"),
-    "min_p": Option(float, "X", "from those of X times the likeliest's probability (0)"),
-    "typical_p": Option(float, "X", "from those of typical surprisal that reach X (1)"),
-    "repetition_penalty": Option(float, "X", "make tokens seen less likely; 1 is off (1)"),
-    "no_repeat_ngram": Option(int, "N", "no N tokens in a row occur twice; 0 is off (0)"),
-    "temperature_last": Option(bool, "", "apply the temperature after the filters"),
-    "greedy": Option(bool, "", "always take the likeliest token"),
-    "max_new_tokens": Option(int, "N", "tokens to make at most (200)"),
-    "stop": Option(str, "TEXT", "end after this text; may be given several times"),
-}
+SAMPLING = {field.name: field for field in fields(SamplingParams) if field.name != "seed"}
+"""The settings with a flag of this command; --seed is an option of the training as well."""
+OTHER_OPTIONS = {"run", "out", "generate", "json", "model", "device", "seed"}
+_METAVARS = {int: "N", float: "X"}
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
-    """--generate and what says how."""
-    group = parser.add_argument_group("a continuation, instead of the interface")
+    """Add --generate and a flag for each decoding setting."""
+    group = parser.add_argument_group("generate text, instead of opening the interface")
     group.add_argument(
         "--generate",
         metavar="PROMPT",
-        help="write the continuation of PROMPT to stdout, then exit; - reads PROMPT from stdin",
+        help="print the continuation of PROMPT and exit; - reads PROMPT from stdin",
     )
-    for name, (kind, metavar, text) in SAMPLING.items():
-        how: dict[str, Any] = {"metavar": metavar}
-        if kind is bool:
-            how = {"action": "store_true"}
-        elif name == "stop":
-            how |= {"action": "append"}
-        group.add_argument(flag(name), dest=name, help=text, **how)
+    for name, field in SAMPLING.items():
+        text, default = field.metadata["help"], field.default
+        if name == "stop":
+            how: dict[str, Any] = {"metavar": "TEXT", "action": "append", "help": text}
+        elif isinstance(default, bool):
+            how = {"action": "store_true", "help": text}
+        else:
+            how = {"metavar": _METAVARS[kind_of(field)], "help": f"{text} ({default:g})"}
+        group.add_argument(flag(name), dest=name, **how)
 
 
 def command(options: argparse.Namespace) -> int:
-    """Write a continuation as the parsed options say; the exit status."""
+    """Generate as the parsed options say; the exit status."""
     return status_of(lambda: _generate(vars(options)))
 
 
 def _generate(given: dict[str, Any]) -> None:
-    refuse_others(given, OTHERS | SAMPLING.keys(), "--generate")
-    values = _sampling(given)
+    reject_other_options(given, OTHER_OPTIONS | SAMPLING.keys(), "--generate")
+    values = {name: given[name] for name in SAMPLING if name in given}
+    params = SamplingParams(**values, seed=given.get("seed", random.getrandbits(31)))
     path = checkpoint_path(given, "--generate")
-    prompt = text_given(given["generate"])
-    _write(prompt, values, path, given.get("device", "auto"), as_json="json" in given)
+    prompt = text_or_stdin(given["generate"])
+    _write(prompt, params, path, given.get("device", "auto"), as_json="json" in given)
 
 
-def _sampling(given: dict[str, Any]) -> dict[str, Any]:
-    """The sampling options, as their fields take them; a seed is drawn where none was named."""
-    values = {name: _parsed(name, given[name]) for name in SAMPLING if name in given}
-    seed = given.get("seed")
-    values["seed"] = random.getrandbits(31) if seed is None else _number("seed", int, seed)
-    return values
-
-
-def _checked(values: dict[str, Any]) -> SamplingParams:
-    """The settings; an error names the flag where the library names the field."""
-    try:
-        return SamplingParams(**values)
-    except ConfigError as error:
-        name, _, rest = str(error).partition(" ")
-        raise ConfigError(f"{flag(name) if name in values else name} {rest}") from None
-
-
-def _parsed(name: str, value: Any) -> Any:
-    if name == "stop":
-        return tuple(value)
-    return value if isinstance(value, bool) else _number(name, SAMPLING[name].kind, value)
-
-
-def _number(name: str, kind: Callable[[str], Any], text: str) -> Any:
-    try:
-        return kind(text)
-    except ValueError:
-        expected = "a whole number" if kind is int else "a number"
-        raise ConfigError(f"{flag(name)} {text!r} is not {expected}") from None
-
-
-def _write(prompt: str, values: dict[str, Any], path: Path, device: str, *, as_json: bool) -> None:
+def _write(prompt: str, params: SamplingParams, path: Path, device: str, *, as_json: bool) -> None:
     from tinygpt import load, stream  # noqa: PLC0415 - torch
     from tinygpt.config import build  # noqa: PLC0415
     from tinygpt.device import choose_device  # noqa: PLC0415
 
-    params = _checked(values)
     checkpoint = load(path, choose_device(build({"device": device}).device))
-    began = time.perf_counter()
-    events = _shown(stream(checkpoint.model, checkpoint.tokenizer, prompt, params), hide=as_json)
-    took = time.perf_counter() - began
+    start = time.perf_counter()
+    tokens = stream(checkpoint.model, checkpoint.tokenizer, prompt, params)
+    events = list(tokens) if as_json else _print(tokens)
+    seconds = time.perf_counter() - start
     if as_json:
-        found = report(checkpoint, prompt, params, events, took)
-        sys.stdout.write(json.dumps(found, ensure_ascii=False) + "\n")
+        result = report(checkpoint, prompt, params, events, seconds)
+        sys.stdout.write(json.dumps(result, ensure_ascii=False) + "\n")
         sys.stdout.flush()
 
 
-def _shown(stream: Iterator[TokenEvent], *, hide: bool) -> list[TokenEvent]:
-    """All events; each token is written as it comes, to a person without what terminals obey."""
-    watched = sys.stdout.isatty()
+def _print(stream: Iterator[TokenEvent]) -> list[TokenEvent]:
+    """Print each token as it arrives; on a terminal, without control characters."""
+    on_terminal = sys.stdout.isatty()
     events = []
     for event in stream:
         events.append(event)
-        if not hide:
-            sys.stdout.write(printable(event.text, keep="\n\t") if watched else event.text)
-            sys.stdout.flush()
-    if not hide and not (events and events[-1].text.endswith("\n")):
+        text = printable(event.text, keep="\n\t") if on_terminal else event.text
+        sys.stdout.write(text)
+        sys.stdout.flush()
+    if not (events and events[-1].text.endswith("\n")):
         sys.stdout.write("\n")
     sys.stdout.flush()
     return events
@@ -148,7 +103,7 @@ def report(
     events: list[TokenEvent],
     seconds: float,
 ) -> dict[str, Any]:
-    """The text with all that is needed to make it again; surprisal and entropy in nats."""
+    """Everything needed to reproduce a text, as JSON; surprisal and entropy in nats."""
     return {
         "prompt": prompt,
         "text": "".join(event.text for event in events),

@@ -1,4 +1,4 @@
-"""``--inspect TEXT``: attention and routing of a text, without the interface, for scripts."""
+"""``--inspect TEXT``: attention and routing of a text as a table, JSON or files; for scripts."""
 
 from __future__ import annotations
 
@@ -10,7 +10,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tinygpt.errors import ConfigError
-from tinygpt_tui.commands.common import checkpoint_path, refuse_others, status_of, text_given
+from tinygpt_tui.commands.common import (
+    checkpoint_path,
+    reject_other_options,
+    status_of,
+    text_or_stdin,
+)
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -18,27 +23,26 @@ if TYPE_CHECKING:
     from tinygpt.analysis.inspection import Inspection
     from tinygpt.checkpoint import Checkpoint
 
-OWN = {"run", "out", "inspect", "inspect_out", "json", "model", "device"}
-"""Options of the command that mean something here."""
+OPTIONS = {"run", "out", "inspect", "inspect_out", "json", "model", "device"}
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
-    """--inspect and what says how."""
-    group = parser.add_argument_group("a look inside, instead of the interface")
+    """Add --inspect and --inspect-out."""
+    group = parser.add_argument_group("inspect a text, instead of opening the interface")
     group.add_argument(
         "--inspect",
         metavar="TEXT",
-        help="say what each head does with TEXT, then exit; - reads TEXT from stdin",
+        help="print statistics of each attention head on TEXT and exit; - reads TEXT from stdin",
     )
     group.add_argument(
         "--inspect-out",
         metavar="DIR",
-        help="write attention.npz, heads.csv and routing.csv into DIR",
+        help="write attention.npz, heads.csv and routing.csv to DIR",
     )
 
 
 def command(options: argparse.Namespace) -> int:
-    """Look at a text as the parsed options say; the exit status."""
+    """Inspect a text as the parsed options say; the exit status."""
     return status_of(lambda: _inspect(vars(options)))
 
 
@@ -47,24 +51,25 @@ def _inspect(given: dict[str, Any]) -> None:
     from tinygpt.config import build  # noqa: PLC0415
     from tinygpt.device import choose_device  # noqa: PLC0415
 
-    refuse_others(given, OWN, "--inspect")
+    reject_other_options(given, OPTIONS, "--inspect")
     path = checkpoint_path(given, "--inspect")
-    text = text_given(given["inspect"])
+    text = text_or_stdin(given["inspect"])
     device = choose_device(build({"device": given.get("device", "auto")}).device)
-    seen = Seen(load(path, device), text)
+    inspected = InspectedText(load(path, device), text)
     lines = []
     if "inspect_out" in given:
-        lines = [str(file) for file in write_files(seen, Path(given["inspect_out"]))]
+        lines = [str(file) for file in write_files(inspected, Path(given["inspect_out"]))]
     if "json" in given:
-        lines = [json.dumps(report(seen), ensure_ascii=False, allow_nan=False)]
-    sys.stdout.write("\n".join(lines or table(seen)) + "\n")
+        lines = [json.dumps(report(inspected), ensure_ascii=False, allow_nan=False)]
+    sys.stdout.write("\n".join(lines or table(inspected)) + "\n")
     sys.stdout.flush()
 
 
-class Seen:
-    """A text, and what a model did with it; of a text longer than the context, with its end.
+class InspectedText:
+    """A text and one forward pass over it; of a text longer than the context, over its end.
 
-    The scores of repetition are of the model alone: of half a context of random tokens, twice.
+    The scores of repetition (duplicate, induction) are of the model alone: they are measured on
+    random tokens, half a context of them repeated once.
 
     Raises:
         TinyGPTError: the text is empty, or has a character that the model does not know.
@@ -80,10 +85,10 @@ class Seen:
         self.start = window_start(len(ids), context, None)
         self.ids = ids[self.start :]
         self.tokens = [checkpoint.tokenizer.decode([token]) for token in self.ids]
-        self.found: Inspection = inspect_tokens(checkpoint.model, self.ids)
-        self.surprisal: Tensor = surprisal(self.found.logits, self.ids)
-        statistics = heads.statistics(self.found.attention)
-        # What is sure has an entropy of minus nothing, which reads as a mistake.
+        self.inspection: Inspection = inspect_tokens(checkpoint.model, self.ids)
+        self.surprisal: Tensor = surprisal(self.inspection.logits, self.ids)
+        statistics = heads.statistics(self.inspection.attention)
+        # Adding zero turns the -0.0 of a certain distribution's entropy into 0.0.
         self.statistics = {name: table + 0.0 for name, table in statistics.items()}
         self.uniform_baseline = heads.uniform_baseline(len(self.ids))
         if (half := context // 2) > 1:
@@ -92,27 +97,27 @@ class Seen:
 
     @property
     def loss(self) -> float:
-        """Mean nats of the tokens after the first; nan where there is none."""
+        """Mean nats per token, without the first; nan for a single token."""
         return float(self.surprisal[1:].mean())
 
 
-def write_files(seen: Seen, folder: Path) -> list[Path]:
-    """attention.npz, heads.csv and routing.csv in `folder`, each whole or not at all.
+def write_files(inspected: InspectedText, folder: Path) -> list[Path]:
+    """Write attention.npz, heads.csv and routing.csv to `folder`, each atomically.
 
     Raises:
-        ConfigError: the disk refused.
+        ConfigError: a file cannot be written.
     """
     import numpy as np  # noqa: PLC0415 - not for --help
 
     from tinygpt.analysis import export  # noqa: PLC0415 - numpy
 
-    found = seen.found
-    router = None if found.router is None else found.router.numpy()
-    choice = None if found.choice is None else found.choice.numpy()
+    inspection = inspected.inspection
+    router = None if inspection.router is None else inspection.router.numpy()
+    choice = None if inspection.choice is None else inspection.choice.numpy()
     arrays = {
-        "attention": found.attention.numpy(),
-        "tokens": np.array(seen.tokens),
-        "ids": np.array(seen.ids),
+        "attention": inspection.attention.numpy(),
+        "tokens": np.array(inspected.tokens),
+        "ids": np.array(inspected.ids),
     }
     if router is not None and choice is not None:
         arrays |= {"router": router, "choice": choice}
@@ -121,68 +126,68 @@ def write_files(seen: Seen, folder: Path) -> list[Path]:
     try:
         folder.mkdir(parents=True, exist_ok=True)
         export.write_npz(archive, **arrays)
-        export.write_heads_csv(by_head, {k: v.numpy() for k, v in seen.statistics.items()})
-        export.write_routing_csv(routing, seen.tokens, router, choice)
+        export.write_heads_csv(by_head, {k: v.numpy() for k, v in inspected.statistics.items()})
+        export.write_routing_csv(routing, inspected.tokens, router, choice)
     except OSError as error:
         raise ConfigError(f"--inspect-out {folder} cannot be written: {error.strerror}") from error
     return [archive, by_head, routing]
 
 
-def report(seen: Seen) -> dict[str, Any]:
-    """All but the maps as JSON: lists by layer, head and token; nan is null; loss in nats."""
-    found, checkpoint = seen.found, seen.checkpoint
+def report(inspected: InspectedText) -> dict[str, Any]:
+    """Everything but the attention maps as JSON: lists by layer, head and token; loss in nats."""
+    inspection, checkpoint = inspected.inspection, inspected.checkpoint
     values = {
         "checkpoint": str(checkpoint.path),
         "variant": checkpoint.variant,
         "step": checkpoint.step,
         "val_loss": checkpoint.val_loss,
-        "text": seen.text,
-        "total": seen.total,
-        "start": seen.start,
-        "tokens": seen.tokens,
-        "loss": seen.loss,
-        "surprisal": seen.surprisal.tolist(),
-        "statistics": {name: table.tolist() for name, table in seen.statistics.items()},
-        "chance": seen.uniform_baseline,
-        "router": None if found.router is None else found.router.tolist(),
-        "choice": None if found.choice is None else found.choice.tolist(),
+        "text": inspected.text,
+        "total": inspected.total,
+        "start": inspected.start,
+        "tokens": inspected.tokens,
+        "loss": inspected.loss,
+        "surprisal": inspected.surprisal.tolist(),
+        "statistics": {name: table.tolist() for name, table in inspected.statistics.items()},
+        "chance": inspected.uniform_baseline,
+        "router": None if inspection.router is None else inspection.router.tolist(),
+        "choice": None if inspection.choice is None else inspection.choice.tolist(),
     }
     return {name: _strict(value) for name, value in values.items()}
 
 
-def table(seen: Seen) -> list[str]:
-    """What each head does, and what each expert read, to be read by a person."""
-    last = seen.start + len(seen.ids) - 1
-    title = f"{seen.checkpoint.variant} step {seen.checkpoint.step}"
-    loss = "" if math.isnan(seen.loss) else f", loss {seen.loss:.4f} nats a token"
+def table(inspected: InspectedText) -> list[str]:
+    """Statistics of each head and load of each expert, as lines of text."""
+    last = inspected.start + len(inspected.ids) - 1
+    title = f"{inspected.checkpoint.variant} step {inspected.checkpoint.step}"
+    loss = "" if math.isnan(inspected.loss) else f", loss {inspected.loss:.4f} nats/token"
     lines = [
-        f"{title}: tokens {seen.start} to {last} of {seen.total}{loss}",
+        f"{title}: tokens {inspected.start} to {last} of {inspected.total}{loss}",
         "",
-        "layer head" + "".join(f"{name:>10}" for name in seen.statistics),
+        "layer head" + "".join(f"{name:>10}" for name in inspected.statistics),
     ]
-    for layer, head in _each_head(seen):
-        numbers = [float(values[layer, head]) for values in seen.statistics.values()]
+    for layer, head in _each_head(inspected):
+        numbers = [float(values[layer, head]) for values in inspected.statistics.values()]
         lines.append(f"{layer:5}{head:5}" + "".join(f"{number:10.3f}" for number in numbers))
-    alike = "".join(f"{number:10.3f}" for number in seen.uniform_baseline.values())
-    return [*lines, f"{'all alike':>10}{alike}", *_experts(seen)]
+    uniform = "".join(f"{number:10.3f}" for number in inspected.uniform_baseline.values())
+    return [*lines, f"{'uniform':>10}{uniform}", *_experts(inspected)]
 
 
-def _each_head(seen: Seen) -> list[tuple[int, int]]:
-    layers, heads = seen.found.attention.shape[:2]
+def _each_head(inspected: InspectedText) -> list[tuple[int, int]]:
+    layers, heads = inspected.inspection.attention.shape[:2]
     return [(layer, head) for layer in range(layers) for head in range(heads)]
 
 
-def _experts(seen: Seen) -> list[str]:
-    """The share of the tokens that each expert read, a row a layer; nothing for Dense."""
-    found = seen.found
-    if found.router is None or found.choice is None:
+def _experts(inspected: InspectedText) -> list[str]:
+    """The share of the tokens routed to each expert, one row per layer; empty for Dense."""
+    inspection = inspected.inspection
+    if inspection.router is None or inspection.choice is None:
         return []
     from tinygpt.analysis import routing  # noqa: PLC0415 - numpy
 
-    config = seen.checkpoint.model.config
-    experts = found.router.shape[-1]
+    config = inspected.checkpoint.model.config
+    experts = inspection.router.shape[-1]
     load = routing.load(
-        routing.expert_counts(found.choice.numpy(), seen.ids, experts, config.vocab_size)
+        routing.expert_counts(inspection.choice.numpy(), inspected.ids, experts, config.vocab_size)
     )
     names = "".join(f"{f'expert {expert}':>10}" for expert in range(experts))
     rows = ["".join(f"{share:10.1%}" for share in row) for row in load]
@@ -190,7 +195,7 @@ def _experts(seen: Seen) -> list[str]:
 
 
 def _strict(value: Any) -> Any:
-    """JSON knows no nan."""
+    """nan as null, since JSON has no nan."""
     if isinstance(value, dict):
         return {name: _strict(each) for name, each in value.items()}
     if isinstance(value, list):

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 
-from tinygpt.generation.params import SamplingParams
+from tinygpt.generation.params import SamplingParams, describe_filters
 from tinygpt.run import VARIANTS, checkpoint_dir
 from tinygpt_tui.engine.protocol import (
     Ended,
@@ -19,9 +19,9 @@ from tinygpt_tui.engine.protocol import (
     StopRequest,
     Tokens,
 )
-from tinygpt_tui.generate.settings import PRESETS, as_dict, chain_words
+from tinygpt_tui.generate.presets import PRESETS
+from tinygpt_tui.generate.state import COLOURS, Side, ViewOptions
 from tinygpt_tui.generate.tree import Text, Tree
-from tinygpt_tui.generate.view import COLOURS, Side, ViewOptions
 from tinygpt_tui.known import known_characters, unknown_characters
 from tinygpt_tui.theme import NAMES
 
@@ -38,7 +38,7 @@ class GenerateController:
         """The characters that the run's models know; empty if that is not known."""
         self.kept: dict[str, list[int]] = {}
         """The steps of each variant's checkpoints, ascending, as they were last listed."""
-        self.params: SamplingParams = PRESETS["careful"]
+        self.params: SamplingParams = PRESETS["conservative"]
         self.held: SamplingParams | None = None
         """The left side's settings, while two are compared."""
         self.models = "both"
@@ -137,7 +137,7 @@ class GenerateController:
             for name, side in zip("AB", self.sides, strict=False):
                 assert side.text is not None
                 side.title = f"{name} {side.title}"
-                side.note = chain_words(side.text.params)
+                side.note = describe_filters(side.text.params)
 
     def _seed(self, seed: int | None) -> int:
         if seed is not None:
@@ -205,7 +205,7 @@ class GenerateController:
         job = self._number()
         text.job, text.over, text.failed, text.made, text.seconds = job, "", False, 0, 0.0
         text.stepping, text.owed = count is not None, 0
-        params = as_dict(text.params)
+        params = asdict(text.params)
         if count is not None:
             params["max_new_tokens"] = count
         path = text.opened.path if text.opened else text.path

@@ -1,65 +1,38 @@
-"""What the Generate tab shows, as rows of cells: pure functions of what there is."""
+"""The Generate tab's settings, texts and distributions as rows of cells: pure functions."""
 
 from __future__ import annotations
 
 import math
 from bisect import bisect_right
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from pathlib import PurePath
-from typing import Literal, TypeAlias
 
 from rich.cells import cell_len
 
 from tinygpt.escape import printable
 from tinygpt.formatting import count, loss, rate
-from tinygpt.generation.params import SamplingParams
+from tinygpt.generation.params import SamplingParams, describe_filters
 from tinygpt_tui import theme
 from tinygpt_tui.engine.protocol import Token
-from tinygpt_tui.generate.settings import SETTINGS, Setting, chain_words, shown
+from tinygpt_tui.generate.settings import SETTINGS, Setting, shown
+from tinygpt_tui.generate.state import Side, ViewOptions
 from tinygpt_tui.generate.tree import Text
 from tinygpt_tui.render.cells import Row, Span, beside, fit, row, width
 from tinygpt_tui.render.text import named, sentence
 from tinygpt_tui.render.wrap import Cell, Flow
 
-Colour: TypeAlias = Literal["plain", "surprisal", "probability", "entropy", "expert"]
-COLOURS: tuple[Colour, ...] = ("plain", "surprisal", "probability", "entropy", "expert")
 BOUNDS = {
     "surprisal": (0.1, 0.3, 0.7, 1.2, 2.0, 3.0, 4.5),
     "entropy": (0.1, 0.3, 0.7, 1.2, 1.8, 2.4, 3.0),
     "probability": (0.03, 0.1, 0.2, 0.4, 0.6, 0.8, 0.95),
 }
-"""Where one level of colour ends and the next begins; nats, nats, probability."""
+"""Where one level of colour ends and the next begins: in nats, nats, probability."""
 CHOICE = 20
-"""Columns that one token of a distribution takes in the inspector."""
-
-
-@dataclass(frozen=True)
-class ViewOptions:
-    """How texts are looked at."""
-
-    colour: Colour = "plain"
-    layer: int = 0
-    """Whose expert colours a character."""
-    marks: bool = False
-
-
-@dataclass
-class Side:
-    """One column: a text, and what it would be written by."""
-
-    title: str
-    style: str = "strong"
-    text: Text | None = None
-    note: str = ""
-    """What is to be said under the heading: a newer checkpoint, the settings compared."""
-    flow: Flow | None = None
-    shown: tuple[object, ...] = field(default=())
-    """What `flow` was laid out for."""
+"""Columns per token in the inspector."""
 
 
 def settings_rows(params: SamplingParams, columns: int) -> list[Row]:
-    """Every setting with its key and its value, wrapped."""
+    """Every setting with its key and value, wrapped."""
     rows: list[Row] = []
     parts: list[Span | str] = []
     for setting in SETTINGS:
@@ -83,16 +56,15 @@ def _setting(params: SamplingParams, setting: Setting) -> list[Span | str]:
 
 
 def chain_row(params: SamplingParams, preset: str | None, columns: int) -> Row:
-    """The active chain in words, and which preset it is."""
+    """The preset, if any, and the active filters in words."""
     parts: list[Span | str] = [" "]
     if preset:
         parts += [Span(preset, "accent"), Span(": ", "muted")]
-    words = chain_words(params)
-    return fit(row(*parts, Span(words, "text")), columns)
+    return fit(row(*parts, Span(describe_filters(params), "text")), columns)
 
 
 def level(token: Token, experts: Sequence[int], look: ViewOptions) -> str:
-    """The style of a token; `experts` are the experts that read it."""
+    """The style of a token; `experts` are those it was routed to, one per layer."""
     match look.colour:
         case "surprisal":
             return _heat(bisect_right(BOUNDS["surprisal"], token.surprisal))
@@ -117,8 +89,8 @@ def legend(look: ViewOptions, text: Text | None, columns: int) -> Row:
     if look.colour == "expert":
         experts = text.experts if text else 0
         if not experts:
-            return fit(row(Span(" expert: Dense has none", "muted")), columns)
-        parts += [Span(f"of layer {look.layer} ", "muted")]
+            return fit(row(Span(" expert: Dense has no experts", "muted")), columns)
+        parts += [Span(f"in layer {look.layer} ", "muted")]
         for expert in range(min(experts, theme.EXPERTS)):
             parts += [Span(f" {mark} {expert}", f"expert.{expert}")]
     else:
@@ -133,26 +105,20 @@ def legend(look: ViewOptions, text: Text | None, columns: int) -> Row:
 
 
 def lay_out(side: Side, columns: int, look: ViewOptions) -> Flow | None:
-    """The side's text as lines; only what is new is laid out."""
+    """The side's text as lines; only new tokens are laid out."""
     text = side.text
     if text is None:
         return None
     key = (text.id, columns, look.marks)
     if side.flow is None or side.shown != key:
-        side.flow, side.shown = (
-            Flow(
-                columns,
-                marks=look.marks,
-            ),
-            key,
-        )
+        side.flow, side.shown = Flow(columns, marks=look.marks), key
         side.flow.add(text.prompt, -1)
     side.flow.extend(token.text for token in text.tokens[side.flow.tokens :])
     return side.flow
 
 
 def heading(side: Side, columns: int, *, active: bool) -> Row:
-    """Which model, checkpoint, seed; how far and how fast: what matters most, as far as it fits."""
+    """Model, checkpoint, seed, length and speed: the most important that fit."""
     dot = " · "
     facts = _facts_of(side.text) if side.text else []
     room = columns - cell_len(side.title) - 1
@@ -164,7 +130,7 @@ def heading(side: Side, columns: int, *, active: bool) -> Row:
 
 
 def _facts_of(text: Text) -> list[tuple[int, str]]:
-    """What a heading says, in its order, each with the rank by which it is left out."""
+    """The facts of a heading in order, each with its rank; the highest is dropped first."""
     facts: list[tuple[int, str]] = []
     if text.opened is not None:
         facts.append((1, f"step {text.opened.step:,}"))
@@ -174,14 +140,9 @@ def _facts_of(text: Text) -> list[tuple[int, str]]:
     if text.writing:
         facts.append((0, "writing"))
     elif not math.isnan(text.speed):
-        facts.append(
-            (
-                3,
-                rate(text.speed, "tok"),
-            )
-        )
+        facts.append((3, rate(text.speed, "tok")))
     if text.tokens and not text.writing:
-        facts.append((4, f"{text.mean_surprisal:.2f} nats"))
+        facts.append((4, f"mean NLL {text.mean_surprisal:.2f}"))
     if text.name:
         facts.append((0, printable(text.name)))
     return facts
@@ -196,14 +157,8 @@ def column(
     active: bool = False,
     cursor: int | None = None,
 ) -> list[Row]:
-    """A heading, what is to be said, and as much of the text as there is room for."""
-    rows = [
-        heading(
-            side,
-            columns,
-            active=active,
-        )
-    ]
+    """Heading, note or error, and as much of the text as fits."""
+    rows = [heading(side, columns, active=active)]
     if side.note:
         rows += sentence(side.note, columns, "accent")
     text = side.text
@@ -221,10 +176,10 @@ def column(
 
 
 def _first_line(total: int, room: int, line: int, *, centre: bool) -> int:
-    """Around the cursor; else with the newest line in sight.
+    """The first line shown: around the cursor, else so that the last line is visible.
 
-    A text that grows past the room moves up by half of it at once, not by every line: a line that
-    scrolls repaints the whole column, over a slow link a hundred times what the new token costs.
+    A text that outgrows the column scrolls by half a column at once, not line by line: each scroll
+    repaints the whole column, over a slow link a hundred times the cost of the new token.
     """
     if centre:
         return max(0, min(line - room // 2, total - room))
@@ -253,9 +208,9 @@ def inspector(
     *,
     candidate: int | None = None,
 ) -> list[Row]:
-    """The whole distribution at a token: raw, filtered, what removed each, the chosen one marked.
+    """The distribution at a token: raw and filtered probability, or the filter that removed it.
 
-    With a `candidate`, that place of the distribution is under the cursor.
+    `candidate` is the place in the distribution under the cursor.
     """
     if height < 2:
         return []
@@ -276,7 +231,7 @@ def inspector(
 
 
 def rows_down(height: int) -> int:
-    """Tokens of a distribution that stand under each other in an inspector of this height."""
+    """Tokens per column in an inspector of this height."""
     return max(height - 1, 1)
 
 
@@ -303,16 +258,16 @@ def _facts(text: Text, cursor: int, columns: int) -> Row:
 
 
 def _choice(token: Token, place: int, chosen: int | None, candidate: int | None) -> Row:
-    """One token of the distribution: mark, name, raw and filtered percent, or what removed it."""
+    """One token: mark, name, raw percent, then filtered percent or the filter that removed it."""
     gone = token.removed[place]
     mark = "●" if place == chosen else " "
     name = fit(row(named(token.texts[place])), 5)
-    behind = f" {gone}"[:7] if gone else f"{_percent(token.filtered[place]):>6}"
+    result = f" {gone}"[:7] if gone else f"{_percent(token.filtered[place]):>6}"
     style = "faint" if gone else "strong" if place == chosen else "text"
     if place == candidate:
         style += "+reverse"
     raw = f"{_percent(token.raw[place]):>5}"
-    return fit(row(Span(mark, "good"), Span(f"{name[0].text}{raw}{behind}", style)), CHOICE)
+    return fit(row(Span(mark, "good"), Span(f"{name[0].text}{raw}{result}", style)), CHOICE)
 
 
 def _percent(p: float) -> str:
@@ -329,9 +284,9 @@ def listing(
     timeline: bool,
     run: str = "",
 ) -> list[Row]:
-    """Several texts under each other: samples, or one prompt through the timeline of checkpoints.
+    """Texts listed one below another: samples, or one prompt along the checkpoint timeline.
 
-    Those of another run than `run`, by its name, say whose they are.
+    Texts of a run other than `run` (a name) are labelled with theirs.
     """
     if not texts:
         return [fit((), columns)] * height
@@ -368,7 +323,7 @@ def _entry(text: Text, columns: int, *, active: bool, timeline: bool, run: str) 
     if run and whose and whose[0] != run:
         parts.insert(0, printable(whose[0]))
     if text.tokens:
-        parts.append(f"mean surprisal {text.mean_surprisal:.2f} nats")
+        parts.append(f"mean NLL {text.mean_surprisal:.2f}")
     parts += ["writing"] if text.writing else []
     mark = "▸" if active else " "
     dot = " · "

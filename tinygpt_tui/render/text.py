@@ -1,4 +1,4 @@
-"""Words of a text as the screen shows them: quoted, named, marked."""
+"""Sentences, and single tokens: wrapped, named, quoted, or marked by one cell."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from tinygpt_tui.render.wrap import Flow
 
 
 def sentence(words: str, columns: int, style: str) -> list[Row]:
-    """A sentence, wrapped."""
+    """A sentence, wrapped to `columns`."""
     flow = Flow(columns - 2)
     flow.add(printable(words), -1)
     lines = ["".join(cell.text for cell in flow.line(n)) for n in range(flow.height)]
@@ -23,13 +23,13 @@ _NAMES = {"\n": "\\n", " ": "' '", "\t": "\\t"}
 
 
 def named(text: str) -> str:
-    """A token as it can be read."""
+    """A token with its whitespace made readable."""
     return _NAMES.get(text, printable(text))
 
 
 @lru_cache(maxsize=1024)
 def mark(text: str) -> str:
-    """A token as one cell: wide characters would break the alignment of what stands under them."""
+    """A token as one cell; wide characters, which would break the alignment, become a box."""
     if text == " ":
         return "∙"
     if text == "\n":
@@ -39,6 +39,6 @@ def mark(text: str) -> str:
 
 
 def quoted(text: str) -> str:
-    """A token as it is named in a sentence."""
-    known = {" ": "' '", "\n": "\\n", "\t": "\\t"}.get(text)
+    """A token as quoted in a sentence."""
+    known = _NAMES.get(text)
     return known or (mark(text) if len(text) <= 1 else printable(text))

@@ -1,4 +1,4 @@
-"""A text as lines of a column, and where each token stands in them."""
+"""Wrap a growing text into lines of a column, and find its tokens there."""
 
 from __future__ import annotations
 
@@ -12,27 +12,28 @@ from tinygpt.escape import printable
 
 
 class Cell(NamedTuple):
-    """A character as it is shown."""
+    """A character on the screen."""
 
     text: str
     token: int
-    """Its token's place; -1 for the prompt."""
+    """Index of its token; -1 for the prompt."""
     width: int
+    """Terminal columns."""
     space: bool = False
-    """The line may be broken behind it."""
+    """The line may be broken after it."""
 
 
 class Flow:
-    """Wraps a text that only grows. A line that is full breaks behind its last space."""
+    """Wraps a text that only grows. A line breaks after its last space, if it has one."""
 
     def __init__(self, width: int, *, marks: bool = False) -> None:
-        """`marks` makes spaces and new lines visible."""
+        """`width` in terminal columns; `marks` makes spaces and new lines visible."""
         self.width = max(width, 2)
         self._marks = marks
         self.cells: list[Cell] = []
         self._starts = [0]
         self._first: list[int] = []
-        """The first cell of each token."""
+        """Index of each token's first cell."""
 
     def add(self, text: str, token: int) -> None:
         """Append a token's text; -1 for the prompt."""
@@ -53,7 +54,7 @@ class Flow:
         if character == "\n":
             self._starts.append(len(self.cells))
             return
-        # What a break behind a space leaves is too long again where the last character is wide.
+        # The rest after a break at a space can be too long again if the last character is wide.
         while not cell.space and self._too_long():
             self._starts.append(self._break())
 
@@ -62,7 +63,7 @@ class Flow:
         return len(line) > 1 and sum(c.width for c in line) > self.width
 
     def _break(self) -> int:
-        """Where the line that has become too long is broken: behind its last space, if any."""
+        """The cell at which the last line breaks: after its last space, if any."""
         start, last = self._starts[-1], len(self.cells) - 1
         spaces = (place for place in range(last, start, -1) if self.cells[place - 1].space)
         return next(spaces, last)
@@ -76,16 +77,16 @@ class Flow:
 
     @property
     def tokens(self) -> int:
-        """How many were added."""
+        """Number of tokens, without the prompt."""
         return len(self._first)
 
     @property
     def height(self) -> int:
-        """Lines so far; the last may be empty."""
+        """Number of lines; the last may be empty."""
         return len(self._starts)
 
     def line(self, number: int) -> list[Cell]:
-        """The cells of a line, without spaces that hang over its end."""
+        """The cells of a line, without spaces past its width."""
         end = self._starts[number + 1] if number + 1 < self.height else len(self.cells)
         kept, column = [], 0
         for cell in self.cells[self._starts[number] : end]:
@@ -104,7 +105,7 @@ class Flow:
         return number, sum(c.width for c in self.cells[self._starts[number] : cell])
 
     def token_at(self, line: int, column: int) -> int | None:
-        """The token that stands at a place, or the nearest before it in the line."""
+        """The token at a place, or the nearest one before it in the line; None if there is none."""
         if not 0 <= line < self.height:
             return None
         found, reached = None, 0

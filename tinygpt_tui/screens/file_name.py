@@ -1,4 +1,4 @@
-"""Check a file name as it is typed."""
+"""Check a typed file name: for saving, or for reading."""
 
 from __future__ import annotations
 
@@ -6,18 +6,18 @@ from pathlib import Path
 
 
 def save_problem(name: str) -> str | None:
-    """Why a file cannot be saved there."""
+    """Why no file can be saved there; None if it can."""
     path = Path(name).expanduser()
     if not name.strip() or path.is_dir():
-        return "Name a file"
+        return "Enter a file name"
     if not path.parent.is_dir():
         return f"There is no folder {path.parent}"
-    return f"{path} is there already: choose another name" if path.exists() else None
+    return f"{path} already exists: choose another name" if path.exists() else None
 
 
 def file_problem(name: str) -> str | None:
-    """Why a file cannot be looked at."""
+    """Why it cannot be read as a text file; None if it can."""
     path = Path(name).expanduser()
     if not name.strip() or path.is_dir():
-        return "Name a text file"
+        return "Enter the name of a text file"
     return None if path.is_file() else f"There is no file {path}"

@@ -1,4 +1,4 @@
-"""A list to choose from: Enter selects, other keys do something else with the entry."""
+"""A dialog with a list: Enter selects an entry, other keys act on it."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import ClassVar, NamedTuple
 from rich.text import Text as Rich
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
+from textual.events import Key
 from textual.widgets import OptionList
 from textual.widgets.option_list import Option
 
@@ -15,14 +16,19 @@ from tinygpt_tui.screens.dialog import Dialog
 
 
 class PickResult(NamedTuple):
-    """What was decided about an entry."""
+    """What to do with which entry."""
 
     action: str
+    """"select", or the action of one of the dialog's `keys`."""
     value: str
 
 
+_KEY_NAMES = {"del": "delete"}
+"""Keys as hints show them, and as textual names them."""
+
+
 class PickDialog(Dialog[PickResult]):
-    """A list; Enter takes an entry, other keys do something else with it."""
+    """A list of labelled values."""
 
     DEFAULT_CSS = "PickDialog OptionList { max-height: 20; min-width: 40; }"
 
@@ -34,50 +40,28 @@ class PickDialog(Dialog[PickResult]):
         keys: Sequence[tuple[str, str, str]] = (),
         at: int = 0,
     ) -> None:
-        """`entries` are (value, label); `keys` are (key, action, label) beside Enter."""
-        hints = [("Enter", "take it"), *((key, label) for key, _, label in keys), ("Esc", "back")]
+        """`entries` are (value, label); `keys` are (key, action, label); `at` is highlighted."""
+        hints = [("Enter", "select"), *((key, label) for key, _, label in keys), ("Esc", "back")]
         super().__init__(title, hints)
         self._entries, self._at = entries, at
-        self._actions = {key: action for key, action, _ in keys}
+        self._actions = {_KEY_NAMES.get(key, key): action for key, action, _ in keys}
 
     BINDINGS: ClassVar[list[BindingType]] = [Binding("q", "leave", show=False)]
 
     def compose(self) -> ComposeResult:
-        """The list."""
         options = [Option(Rich(f" {label} ", no_wrap=True)) for _, label in self._entries]
         yield self.box(OptionList(*options))
 
     def on_mount(self) -> None:
-        """Begin at the entry that is in force."""
         found = self.query_one(OptionList)
         found.highlighted = min(self._at, len(self._entries) - 1) if self._entries else None
         found.focus()
 
     def on_option_list_option_selected(self, event: OptionList.OptionSelected) -> None:
-        """Enter, or the mouse."""
-        self.dismiss(PickResult("take", self._entries[event.option_index][0]))
+        self.dismiss(PickResult("select", self._entries[event.option_index][0]))
 
-    def key_c(self) -> None:
-        """Another thing to do."""
-        self._other("c")
-
-    def key_e(self) -> None:
-        """Another thing to do."""
-        self._other("e")
-
-    def key_w(self) -> None:
-        """Another thing to do."""
-        self._other("w")
-
-    def key_delete(self) -> None:
-        """Another thing to do."""
-        self._other("del")
-
-    def key_d(self) -> None:
-        """Another thing to do."""
-        self._other("d")
-
-    def _other(self, key: str) -> None:
+    def on_key(self, event: Key) -> None:
         place = self.query_one(OptionList).highlighted
-        if key in self._actions and place is not None:
-            self.dismiss(PickResult(self._actions[key], self._entries[place][0]))
+        if event.key in self._actions and place is not None:
+            event.stop()
+            self.dismiss(PickResult(self._actions[event.key], self._entries[place][0]))

@@ -1,4 +1,4 @@
-"""Ask what to do about characters that the models do not know."""
+"""Ask what to do with characters that are not in the vocabulary."""
 
 from __future__ import annotations
 
@@ -18,17 +18,18 @@ def with_known(
     take: Callable[[str], None],
     back: Callable[[], object],
 ) -> None:
-    """`take` a text: at once if the models know all of it, else as a person wants it mended.
+    """Call `take` with a text of known characters only, or `back` if the user cancels.
 
-    `unknown` gives the characters of a text that no model knows; `back` is for who mends it alone.
+    `unknown` gives the characters of a text that the models do not know. If there are any, the user
+    chooses to remove them or to replace each with a space.
     """
     strange = unknown(text)
     if not strange:
         take(text)
         return
-    choices = [("d", "drop", "Drop them"), ("c", "cancel", "Back to the text")]
+    choices = [("d", "drop", "Remove"), ("c", "cancel", "Back to the text")]
     if not unknown(" "):
-        choices.insert(1, ("r", "replace", "Put a space for each"))
+        choices.insert(1, ("r", "replace", "Replace with spaces"))
 
     def answered(answer: str | None) -> None:
         if answer not in ("drop", "replace"):
@@ -37,12 +38,5 @@ def with_known(
         instead = " " if answer == "replace" else ""
         take("".join(instead if c in strange else c for c in text))
 
-    question = f"The models do not know {summarize(sorted(strange), 8)}."
-    app.push_screen(
-        Ask(
-            question,
-            choices,
-            title="Unknown characters",
-        ),
-        answered,
-    )
+    question = f"Not in the vocabulary: {summarize(sorted(strange), 8)}"
+    app.push_screen(Ask(question, choices, title="Unknown characters"), answered)

@@ -1,4 +1,4 @@
-"""The prompt's editor and the field of one setting."""
+"""The editor of a prompt."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ from rich.text import Text
 from textual import events
 from textual.binding import Binding, BindingType
 from textual.message import Message
-from textual.widgets import Input, TextArea
+from textual.widgets import TextArea
 
 from tinygpt_tui import theme
 
 
 class PromptArea(TextArea):
-    """Several lines; Enter writes, ctrl+j begins a new line, what no model knows is marked.
+    """Enter submits, ctrl+j starts a new line; characters unknown to the models are marked.
 
-    Up on the first line and down on the last walk through the prompts used before.
+    Up on the first line and down on the last recall earlier and later prompts.
     """
 
     DEFAULT_CSS = """
@@ -37,22 +37,23 @@ class PromptArea(TextArea):
         """Esc was pressed."""
 
     class Recall(Message):
-        """Another prompt of the history is wanted."""
+        """Show the prompt `by` places later in the history (earlier if negative)."""
 
         def __init__(self, by: int) -> None:
             super().__init__()
             self.by = by
 
     class RandomLine(Message):
-        """A line of the corpus is wanted."""
+        """Replace the prompt by a random line of the corpus."""
 
     def __init__(self, text: str, unknown: Callable[[str], set[str]], *, id: str) -> None:
+        """`unknown` gives the characters of a text that the models do not know."""
         super().__init__(text, id=id, show_line_numbers=False, highlight_cursor_line=False)
         self._unknown = unknown
         self.move_cursor(self.document.end)
 
     def get_line(self, line_index: int) -> Text:
-        """A line, with the characters that no model knows marked."""
+        """A line with its unknown characters marked."""
         line = super().get_line(line_index)
         unknown = self._unknown(line.plain)
         if unknown:
@@ -80,50 +81,15 @@ class PromptArea(TextArea):
         await super()._on_key(event)
 
     def action_new_line(self) -> None:
-        """Begin a new line."""
         self.insert("\n")
 
     def action_random_line(self) -> None:
-        """Ask for a line of the corpus."""
         self.post_message(self.RandomLine())
 
     def action_leave(self) -> None:
-        """To the texts."""
         self.post_message(self.Left())
 
     def put(self, text: str) -> None:
-        """Show another prompt, the cursor at its end."""
+        """Replace the text; the cursor goes to its end."""
         self.load_text(text)
         self.move_cursor(self.document.end)
-
-
-class SettingInput(Input):
-    """One setting: typed, or stepped by the arrows; Esc leaves it as it was."""
-
-    DEFAULT_CSS = """
-    SettingInput, SettingInput:focus { border: none; height: 1; padding: 0; width: 24;
-                                       background: $panel; }
-    """
-    BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("up", "step(1)", show=False),
-        Binding("down", "step(-1)", show=False),
-        Binding("escape", "leave", show=False),
-    ]
-
-    class Stepped(Message):
-        """An arrow was pressed."""
-
-        def __init__(self, by: int) -> None:
-            super().__init__()
-            self.by = by
-
-    class Left(Message):
-        """Esc was pressed."""
-
-    def action_step(self, by: int) -> None:
-        """The next value up or down."""
-        self.post_message(self.Stepped(by))
-
-    def action_leave(self) -> None:
-        """Nothing is changed."""
-        self.post_message(self.Left())

@@ -1,7 +1,7 @@
-"""The Generate tab, driven by keys, with the real engine."""
+"""The Generate tab: driven by keys with the real engine, and snapshots of made-up texts."""
 
 import shutil
-from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -9,51 +9,29 @@ from textual.pilot import Pilot
 from textual.widgets import OptionList
 
 import tinygpt
-from tests.helpers.app import drive, until
-from tests.helpers.checkpoints import TOKENIZER, snapshot
-from tests.helpers.scenes import make_run
-from tinygpt import checkpoint
-from tinygpt.data.tokenizer import save_tokenizer
+from tests.helpers import snapshots
+from tests.helpers.app import drive, lines, until
+from tests.helpers.generated import made, token
+from tests.helpers.generating import idle, on_tab
+from tinygpt.generation.params import SamplingParams
 from tinygpt_tui.app import LabApp
+from tinygpt_tui.engine.protocol import Opened
+from tinygpt_tui.generate import layout
+from tinygpt_tui.generate.controller import GenerateController
+from tinygpt_tui.generate.state import Side, ViewOptions
 from tinygpt_tui.render.cells import plain, width
 from tinygpt_tui.screens.dialog import Ask, Dialog
+from tinygpt_tui.widgets.cell_view import CellView
 from tinygpt_tui.widgets.prompt_area import PromptArea
-
-
-@pytest.fixture
-def out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A folder with a run of both variants, untrained."""
-    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
-    out = tmp_path / "runs"
-    make_run(out, "one").close()
-    for variant, step in (("dense", 3), ("dense", 7), ("moe", 7)):
-        checkpoint.save(out / "one", snapshot(variant, step))
-    save_tokenizer(TOKENIZER, out / "one" / "tokenizer.json")
-    return out
-
-
-def on_tab(body: Callable[[LabApp, "Pilot[int]"], Awaitable[None]]) -> object:
-    async def go(app: LabApp, pilot: "Pilot[int]") -> None:
-        await until(pilot, lambda: bool(app.generate.console.kept and app.generate.console.known))
-        await pilot.press("2")
-        app.generate.query_one(PromptArea).put("abc")
-        await pilot.pause()
-        await body(app, pilot)
-
-    return go
-
-
-def idle(app: LabApp) -> bool:
-    return bool(app.generate.console.sides) and not app.generate.console.writing
 
 
 @pytest.mark.parametrize("size", [(80, 24), (120, 36)])
 def test_both_answer_then_branch_and_replay(out: Path, size: tuple[int, int]) -> None:
     async def body(app: LabApp, pilot: "Pilot[int]") -> None:
-        console = app.generate.console
+        controller = app.generate.controller
         await pilot.press("g")
         await until(pilot, lambda: idle(app))
-        texts = [side.text for side in console.sides]
+        texts = [side.text for side in controller.sides]
         for text, variant in zip(texts, ("dense", "moe"), strict=True):
             assert text is not None
             found = tinygpt.load(out / "one" / variant)
@@ -61,53 +39,53 @@ def test_both_answer_then_branch_and_replay(out: Path, size: tuple[int, int]) ->
             assert text.text == said
         await pilot.press("left", "left", "enter", "down", "enter")
         await until(pilot, lambda: idle(app))
-        branched = console.sides[0].text
+        branched = controller.sides[0].text
         assert branched is not None
         assert (branched.parent, branched.at, branched.forced) == (1, 198, {198})
-        assert len(console.tree.texts) == 3
+        assert len(controller.tree.texts) == 3
         await pilot.press("f")
-        await until(pilot, lambda: not console.writing)
-        assert [t.opened.step for t in console.listed if t.opened] == [3, 7, 7]
-        rows = app.generate._texts(size[0], 20)
+        await until(pilot, lambda: not controller.writing)
+        assert [t.opened.step for t in controller.listed if t.opened] == [3, 7, 7]
+        rows = layout.texts(controller, "", size[0], 20)
         assert {width(cells) for cells in rows} == {size[0]}
         assert "step 3" in "\n".join(plain(rows))
 
-    drive(out, on_tab(body), size)  # type: ignore[arg-type]
+    drive(out, on_tab(body), size)
 
 
 def test_escape_stops_and_more_goes_on(out: Path) -> None:
     async def body(app: LabApp, pilot: "Pilot[int]") -> None:
-        console = app.generate.console
+        controller = app.generate.controller
         await pilot.press("X", *"20000", "enter", "m", "g")
-        await until(pilot, lambda: bool(console.text and console.text.tokens))
+        await until(pilot, lambda: bool(controller.text and controller.text.tokens))
         await pilot.press("escape")
         await until(pilot, lambda: idle(app))
-        text = console.text
+        text = controller.text
         assert text is not None
         before = len(text.tokens)
         assert (before < 20000, text.over) == (True, "stopped")
         await pilot.press("full_stop")
         await until(pilot, lambda: idle(app) and len(text.tokens) == before + 1)
 
-    drive(out, on_tab(body))  # type: ignore[arg-type]
+    drive(out, on_tab(body))
 
 
 def test_settings_are_typed_stepped_and_refused(out: Path) -> None:
     async def body(app: LabApp, pilot: "Pilot[int]") -> None:
-        console = app.generate.console
+        controller = app.generate.controller
         await pilot.press("T", "up", "enter")
-        assert console.params.temperature == 0.8
+        assert controller.params.temperature == 0.8
         await pilot.press("P")
         await pilot.pause()
         await pilot.press("2", "enter")
         shown = str(app.generate.query_one("#field-range").render())
-        assert "between 0 and 1" in shown
+        assert "0 to 1" in shown
         await pilot.press("escape")
-        assert console.params.top_p == 0.9
+        assert controller.params.top_p == 0.9
         await pilot.press("G")
-        assert console.params.greedy
+        assert controller.params.greedy
 
-    drive(out, on_tab(body))  # type: ignore[arg-type]
+    drive(out, on_tab(body))
 
 
 def test_unknown_characters_are_dropped_or_replaced(out: Path) -> None:
@@ -120,25 +98,25 @@ def test_unknown_characters_are_dropped_or_replaced(out: Path) -> None:
         await until(pilot, lambda: idle(app))
         assert prompt.text == "a b"
 
-    drive(out, on_tab(body))  # type: ignore[arg-type]
+    drive(out, on_tab(body))
 
 
 def test_a_burst_of_single_tokens_is_so_many_tokens(out: Path) -> None:
     async def body(app: LabApp, pilot: "Pilot[int]") -> None:
-        console = app.generate.console
+        controller = app.generate.controller
         await pilot.press("X", *"3", "enter", "g")
-        await until(pilot, lambda: idle(app) and bool(console.text and console.text.tokens))
+        await until(pilot, lambda: idle(app) and bool(controller.text and controller.text.tokens))
         for _ in range(5):
             app.generate.action_one()
         await until(pilot, lambda: idle(app))
-        assert [len(side.text.tokens) for side in console.sides if side.text] == [8, 8]
+        assert [len(side.text.tokens) for side in controller.sides if side.text] == [8, 8]
         app.generate.action_one()
         app.generate.action_one()
         app.generate.action_back()
         await until(pilot, lambda: idle(app))
-        assert all(len(side.text.tokens) <= 9 for side in console.sides if side.text)
+        assert all(len(side.text.tokens) <= 9 for side in controller.sides if side.text)
 
-    drive(out, on_tab(body))  # type: ignore[arg-type]
+    drive(out, on_tab(body))
 
 
 def test_saving_offers_a_name_and_the_list_of_checkpoints_begins_at_the_chosen(
@@ -147,18 +125,18 @@ def test_saving_offers_a_name_and_the_list_of_checkpoints_begins_at_the_chosen(
     monkeypatch.chdir(out)
 
     async def body(app: LabApp, pilot: "Pilot[int]") -> None:
-        console = app.generate.console
+        controller = app.generate.controller
         await pilot.press("X", *"3", "enter", "S", *"5", "enter", "g")
         await until(pilot, lambda: idle(app))
         await pilot.press("d", "enter")
         await until(pilot, (out / "dense-7-seed5.json").is_file)
         await pilot.press("h", "down", "down", "enter")
-        assert console.steps == {"dense": 3}
+        assert controller.steps == {"dense": 3}
         await pilot.press("h")
         assert app.screen.query_one(OptionList).highlighted == 2
         await pilot.press("escape")
 
-    drive(out, on_tab(body))  # type: ignore[arg-type]
+    drive(out, on_tab(body))
 
 
 def test_one_model_alone_is_not_said_to_be_two(out: Path) -> None:
@@ -167,12 +145,10 @@ def test_one_model_alone_is_not_said_to_be_two(out: Path) -> None:
     async def body(app: LabApp, pilot: "Pilot[int]") -> None:
         await pilot.press("m")
         await pilot.pause()
-        assert [said.message for said in app._notifications] == [
-            "Dense answers: there is no checkpoint of another"
-        ]
-        assert app.generate.console.models == "both"
+        assert [said.message for said in app._notifications] == ["Only Dense has a checkpoint"]
+        assert app.generate.controller.models == "both"
 
-    drive(out, on_tab(body))  # type: ignore[arg-type]
+    drive(out, on_tab(body))
 
 
 def test_lists_and_questions_are_ascii_where_all_is(out: Path) -> None:
@@ -184,9 +160,103 @@ def test_lists_and_questions_are_ascii_where_all_is(out: Path) -> None:
             await pilot.press(*keys)
             await pilot.pause()
             assert isinstance(app.screen, Dialog)
-            lines = [strip.text for strip in app.screen._compositor.render_strips()]
-            assert "".join(lines).isascii()
+            shown = [strip.text for strip in app.screen._compositor.render_strips()]
+            assert "".join(shown).isascii()
             while isinstance(app.screen, Dialog):
                 await pilot.press("escape")
 
-    drive(out, on_tab(body), ascii=True)  # type: ignore[arg-type]
+    drive(out, on_tab(body), ascii=True)
+
+
+def test_samples_comparison_and_views(out: Path) -> None:
+    async def body(app: LabApp, pilot: "Pilot[int]") -> None:
+        controller = app.generate.controller
+        await pilot.press("a", "y", "d")
+        assert [said.message for said in app._notifications] == ["No text yet: g generates one"] * 3
+        await pilot.press("X", *"4", "enter", "e")
+        await until(pilot, lambda: len(controller.listed) == 5 and not controller.writing)
+        await pilot.press("down", "enter", "c")
+        assert controller.listed == []
+        await until(pilot, lambda: idle(app))
+        assert len(controller.text.tokens if controller.text else ()) == 8
+        await pilot.press("equals_sign", "T", *"0.2", "enter", "a")
+        await until(pilot, lambda: idle(app) and len(controller.sides) == 2)
+        params = [side.text.params.temperature for side in controller.sides if side.text]
+        assert params == [0.7, 0.2]
+        await pilot.press("equals_sign", "x", "v", "l", "w", "m", "y")
+        assert (controller.active, controller.models) == (1, "dense")
+        assert controller.look == ViewOptions("expert", layer=1, marks=True)
+        assert controller.text is not None
+        assert app.clipboard == "abc" + controller.text.text
+        await pilot.press("left", "up", "enter", "right", "escape", "escape")
+        assert (controller.cursor, controller.candidate) == (None, None)
+
+    drive(out, on_tab(body))
+
+
+def test_the_prompt_is_edited_and_recalled(out: Path) -> None:
+    async def body(app: LabApp, pilot: "Pilot[int]") -> None:
+        prompt = app.generate.query_one(PromptArea)
+        await pilot.press("X", *"1", "enter", "p", "ctrl+u", *"ab", "ctrl+j", "c", "enter")
+        await until(pilot, lambda: idle(app))
+        await pilot.press("enter", "ctrl+a", "ctrl+k", "up", "up")
+        assert prompt.text == "ab\nc"
+        await pilot.press("escape")
+        assert app.generate.has_focus
+        prompt.put("aXb")
+        await pilot.pause()
+        assert "not in the vocabulary: 'X'" in lines(app, "texts")
+
+    drive(out, on_tab(body))
+
+
+WORDS = "a bad cab\ndeed a bee\nace cede dab add bead "
+
+
+def fill(controller: GenerateController) -> None:
+    """Two texts side by side, with the cursor on a token that the filters left."""
+    controller.params = SamplingParams(temperature=0.8, top_k=5, seed=3)
+    dense, moe = made(WORDS * 3, p=0.61), made(WORDS * 2)
+    moe.tokens = [
+        token(c, experts=(i % 4, i // 7 % 4), p=(0.95, 0.7, 0.41, 0.2, 0.05)[i % 5])
+        for i, c in enumerate(WORDS * 2)
+    ]
+    moe.opened = Opened(2, "run/moe/step-00000007", "moe", 7, 1.4, 2, 4)
+    dense.made = moe.made = 101
+    dense.seconds, moe.seconds = 0.1, 0.2
+    dense.forced = {4}
+    controller.sides = [Side("Dense", "dense.bold", dense), Side("MoE", "moe.bold", moe)]
+    controller.active, controller.cursor = 1, 6
+
+
+LOOKS = {
+    "surprisal": {"colour": "surprisal"},
+    "expert": {"colour": "expert", "layer": 1, "marks": True},
+}
+
+
+@pytest.mark.parametrize("look", LOOKS)
+@pytest.mark.parametrize("ascii", [False, True], ids=["", "ascii"])
+@pytest.mark.parametrize("size", [(80, 24), (120, 36)], ids=["80x24", "120x36"])
+def test_looks(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    size: tuple[int, int],
+    ascii: bool,  # noqa: FBT001 - of the parameters
+    look: str,
+) -> None:
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
+
+    async def body(app: LabApp, pilot: "Pilot[int]") -> None:
+        await pilot.press("2")
+        pane = app.generate
+        fill(pane.controller)
+        pane.controller.look = replace(pane.controller.look, **LOOKS[look])  # type: ignore[arg-type]
+        pane.draw()
+        rows = [row for view in pane.query(CellView) for row in view.rows]
+        name = f"generate-{look}-{size[0]}x{size[1]}"
+        if ascii:
+            name, rows = f"{name}-ascii", snapshots.as_ascii(rows)
+        snapshots.check(name, rows)
+
+    drive(tmp_path, body, size, ascii=ascii)

@@ -1,0 +1,79 @@
+"""What --generate and --inspect share: which checkpoint and which text."""
+
+import io
+import shutil
+import sys
+from pathlib import Path
+
+import pytest
+
+from tinygpt_tui import cli
+
+
+def test_a_prompt_that_is_no_text_is_refused(
+    run: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(b"ab\xffc"), "utf-8"))
+    assert cli.main(["one", "--out", str(run.parent), "--generate", "-"]) == 2
+    said = capsys.readouterr().err
+    assert said == "stdin is not UTF-8 text (invalid byte 0xff at byte 2): pipe in UTF-8\n"
+
+
+@pytest.mark.parametrize("command", ["--generate", "--inspect"])
+def test_model_beside_a_variant_or_a_step_is_the_same_one_or_refused(
+    run: Path, command: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for where in ("dense", "dense/step-00000003"):
+        assert cli.main([str(run / where), command, "a", "--model", "dense"]) == 0
+        capsys.readouterr()
+        assert cli.main([str(run / where), command, "a", "--model", "moe"]) == 2
+        said = capsys.readouterr().err
+        assert said == f"--model moe: {run / where} is a dense checkpoint; omit --model\n"
+    shutil.rmtree(run / "moe")
+    assert cli.main([str(run), command, "a", "--model", "moe"]) == 2
+    assert capsys.readouterr().err == f"--model moe: {run} has no such checkpoint\n"
+
+
+def test_no_run_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["--out", str(tmp_path), "--generate", "a"]) == 2
+    assert f"there is no run in {tmp_path}" in capsys.readouterr().err
+    assert cli.main(["two", "--out", str(tmp_path), "--generate", "a"]) == 2
+    assert "there is no run 'two'" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("flags", "said"),
+    [
+        (["--generate", "aXb"], "X"),
+        (
+            ["--generate", "a", "--top-p", "2"],
+            "--top-p 2.0 is out of range: it has to be at most 1",
+        ),
+        (["--json"], "--json is for --train-only, --generate and --inspect"),
+        (["--generate", "a", "--top-k", "many"], "--top-k 'many' is not a whole number"),
+        (["--generate", "a", "--seed", "x"], "--seed 'x' is not a whole number"),
+        (["--generate", "a", "--model", "both"], "--generate takes dense or moe"),
+        (["--generate", "a", "--steps", "5"], "--steps has no effect with --generate"),
+        (["--generate", "a", "--device", "abacus"], "abacus"),
+        (["--generate", "a", "--train-only"], "give one of them"),
+        (["--temperature", "0.5"], "--temperature is for --generate"),
+        (["--inspect", "aXb"], "X"),
+        (["--inspect", ""], "nothing to look at"),
+        (["--inspect", "a", "--model", "both"], "--inspect takes dense or moe"),
+        (["--inspect", "a", "--top-k", "5"], "--top-k has no effect with --inspect"),
+        (["--inspect", "a", "--generate", "a"], "--generate and --inspect are two things"),
+        (["--inspect", "a", "--train-only"], "--train-only and --inspect are two things"),
+        (["--inspect", "a", "--inspect-out", "/dev/null/x"], "--inspect-out /dev/null/x cannot be"),
+        (["--inspect-out", "x"], "--inspect-out is for --inspect TEXT"),
+    ],
+)
+def test_mistakes_are_named(
+    run: Path, flags: list[str], said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    try:
+        status = cli.main([str(run), *flags])
+    except SystemExit as stop:
+        status = stop.code  # type: ignore[assignment]
+    shown = capsys.readouterr()
+    assert (status, shown.out) == (2, "")
+    assert said in shown.err

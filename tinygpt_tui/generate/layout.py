@@ -1,0 +1,85 @@
+"""The lower part of the Generate tab: columns or a list of texts, and the inspector below them."""
+
+from __future__ import annotations
+
+from tinygpt_tui.generate import view
+from tinygpt_tui.generate.controller import GenerateController
+from tinygpt_tui.render.cells import Row, beside, fit
+from tinygpt_tui.render.text import sentence
+from tinygpt_tui.theme import NAMES
+
+
+def texts(controller: GenerateController, note: str, columns: int, height: int) -> list[Row]:
+    """Exactly `height` rows; a `note` is a warning to show, empty for none."""
+    look = controller.look
+    if not controller.sides and not controller.listed:
+        return _empty(controller, note, columns, height)
+    below = sentence(note, columns, "warn") if note else []
+    text = controller.text
+    if look.colour != "plain":
+        routed = (side.text for side in controller.sides if side.text and side.text.experts)
+        below.append(view.legend(look, next(routed, text), columns))
+    if rows := inspector_height(controller, columns, height):
+        assert text is not None
+        assert controller.cursor is not None
+        candidate = controller.candidate
+        below += view.inspector(text, controller.cursor, columns, rows, candidate=candidate)
+    room = height - len(below)
+    if not controller.listed:
+        return [*_sides(controller, columns, room), *below]
+    rows_above = view.listing(
+        controller.listed,
+        controller.place,
+        columns,
+        room,
+        look,
+        timeline=controller.timeline,
+        run=controller.run.name if controller.run else "",
+    )
+    return [*rows_above, *below]
+
+
+def inspector_height(controller: GenerateController, columns: int, height: int) -> int:
+    """Rows of the distribution at the cursor, at most half of the height; 0 without a cursor."""
+    text, cursor = controller.text, controller.cursor
+    if cursor is None or text is None or controller.listed:
+        return 0
+    across = max(1, columns // view.CHOICE)
+    needed = 1 - (-len(text.tokens[cursor].ids) // across)
+    return max(2, min(needed, height // 2))
+
+
+def _sides(controller: GenerateController, columns: int, height: int) -> list[Row]:
+    sides = controller.sides
+    each = (columns - (len(sides) - 1)) // len(sides)
+    blocks = [
+        view.column(
+            side,
+            each,
+            height,
+            controller.look,
+            active=len(sides) > 1 and side is controller.side,
+            cursor=controller.cursor if side is controller.side else None,
+        )
+        for side in sides
+    ]
+    return [fit(cells, columns) for cells in beside(blocks)]
+
+
+def _empty(controller: GenerateController, note: str, columns: int, height: int) -> list[Row]:
+    words = [note] if note else _what_to_do(controller)
+    rows = [fit((), columns), *(r for line in words for r in sentence(line, columns, "muted"))]
+    return [*rows[:height], *[fit((), columns)] * (height - len(rows))]
+
+
+def _what_to_do(controller: GenerateController) -> list[str]:
+    if controller.run is None:
+        return ["No run yet: n starts one. Its first checkpoint is written at once."]
+    if not controller.variants:
+        return ["No checkpoint yet: the first is written before training starts."]
+    models = " and ".join(NAMES[variant] for variant in controller.variants)
+    steps = [controller.steps.get(v, controller.newest(v) or 0) for v in controller.variants]
+    return [
+        f"g generates with {models} (step {', '.join(f'{step:,}' for step in steps)}).",
+        "p edits the prompt, capital letters change settings, ? lists every key.",
+    ]

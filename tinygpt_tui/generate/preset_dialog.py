@@ -1,0 +1,67 @@
+"""The dialogs in which presets are chosen, saved and deleted."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from textual.app import App
+
+from tinygpt.generation.params import SamplingParams, describe_filters
+from tinygpt_tui.generate.presets import (
+    PRESETS,
+    all_presets,
+    delete_preset,
+    preset_name,
+    save_preset,
+    saved_presets,
+    with_preset,
+)
+from tinygpt_tui.screens.dialog import AskText
+from tinygpt_tui.screens.pick import PickDialog, PickResult
+
+KEYS = (("w", "save", "save current"), ("del", "delete", "delete"))
+
+
+def open_presets(
+    app: App[Any], params: SamplingParams, done: Callable[[SamplingParams], None]
+) -> None:
+    """List the presets; `done` gets the settings to use from now on."""
+    presets = all_presets()
+
+    def save(name: str | None) -> None:
+        if name:
+            save_preset(name, params)
+            done(params)
+
+    def picked(result: PickResult | None) -> None:
+        if result is None:
+            return
+        if result.action == "save":
+            app.push_screen(
+                AskText("Save current settings as", "", name_problem, title="Preset"), save
+            )
+        elif result.action == "delete":
+            _delete(app, result.value)
+            done(params)
+        else:
+            done(with_preset(params, presets[result.value]))
+
+    entries = [(name, f"{name:<12} {describe_filters(preset)}") for name, preset in presets.items()]
+    now = preset_name(params, presets)
+    at = list(presets).index(now) if now else 0
+    app.push_screen(PickDialog("Presets", entries, keys=KEYS, at=at), picked)
+
+
+def name_problem(name: str) -> str | None:
+    """Why a preset cannot have this name; None if it can."""
+    if not name.strip() or not name.isprintable():
+        return "Enter a name of printable characters"
+    return f"{name} is built in: choose another name" if name in PRESETS else None
+
+
+def _delete(app: App[Any], name: str) -> None:
+    if name in saved_presets():
+        delete_preset(name)
+    else:
+        app.notify(f"{name} is built in and cannot be deleted", severity="warning")
