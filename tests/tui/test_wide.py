@@ -21,6 +21,7 @@ from tinygpt_tui.generate.view import Side, ViewOptions, column, inspector, list
 from tinygpt_tui.render.cells import Row, plain, width
 from tinygpt_tui.render.header_footer import header_row
 from tinygpt_tui.train import view as train_view
+from tinygpt_tui.train.state import TrainState
 
 # Narrow, wide, of no width of their own, joined, from right to left, and what terminals obey.
 KINDS = [
@@ -65,7 +66,7 @@ def assert_exact(rows: list[Row], columns: int, lines: int) -> None:
 def test_header_and_train_tab(run: str, reason: str, size: tuple[int, int]) -> None:
     state = RunState(state="failed", reason=reason)
     assert_exact([header_row("train", run, reason, state, size[0])], size[0], 1)
-    made_up = train_view.Scene(history=history(20), state=state, error=None)
+    made_up = TrainState(history(20), run_state=state)
     assert_exact(train_view.tab(made_up, *size), *size)
     assert_exact(train_view.tab(replace(made_up, error=reason), *size), *size)
 
