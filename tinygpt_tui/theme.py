@@ -153,11 +153,17 @@ MONO = {
     "share.3": "bold",
     "share.4": "bold underline",
 }
-HEAT = EXPERTS = 8
+EXPERTS = 8
+"""Colours of experts."""
 NAMES = {"dense": "Dense", "moe": "MoE"}
 """The variants as they are shown."""
 # Overlaid runs, in the order they are added: told apart from the two variants and each other.
 OVERLAYS = ("over.1", "over.2", "over.3", "over.4")
+
+
+def expert_style(expert: int) -> str:
+    """The name of an expert's style; experts beyond `EXPERTS` share those of the first ones."""
+    return f"expert.{expert % EXPERTS}"
 
 
 @cache

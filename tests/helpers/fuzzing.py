@@ -282,7 +282,7 @@ def draw(state: RunState, history: History | None) -> None:
     for variant in history.variants.values():
         if variant.routing:
             load_chart.load_block(variant.routings, 71, 13)
-            load_chart.balance_of(variant.routing)
+            load_chart.balance_from_record(variant.routing)
 
 
 def use(place: Path) -> None:

@@ -15,7 +15,7 @@ from tinygpt.run import RunState
 from tinygpt_tui.attention import view as attention_view
 from tinygpt_tui.attention.state import LADDER
 from tinygpt_tui.engine import results
-from tinygpt_tui.experts.view import VIEWS
+from tinygpt_tui.experts.state import VIEWS
 from tinygpt_tui.experts.view import tab as experts_tab
 from tinygpt_tui.generate.view import Side, ViewOptions, column, inspector, listing
 from tinygpt_tui.render.cells import Row, plain, width
