@@ -106,7 +106,7 @@ def surveyed(job: int = 1, *, step: int = 45) -> SurveyResult:
     )
 
 
-def scene(**changes: object) -> ExpertsState:
+def experts_state(**changes: object) -> ExpertsState:
     known = ExpertsState(
         layer=1,
         cursor=4,

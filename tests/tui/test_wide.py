@@ -8,8 +8,7 @@ from msgspec import structs
 
 from tests.helpers.generated import made
 from tests.helpers.looks import scene, seen
-from tests.helpers.routed import looked, surveyed
-from tests.helpers.routed import scene as experts_scene
+from tests.helpers.routed import experts_state, looked, surveyed
 from tests.helpers.scenes import history
 from tinygpt.run import RunState
 from tinygpt_tui.attention import view as attention_view
@@ -104,7 +103,7 @@ def test_experts(text: str, size: tuple[int, int], view: str) -> None:
     census = results.census(surveyed())
     assert census
     vocabulary = (*names, *census.vocabulary)[: len(census.vocabulary)]
-    shown = experts_scene(
+    shown = experts_state(
         view=view,
         reading=results.reading(looked(step=45, text=text[:40])),
         census=replace(census, vocabulary=vocabulary),

@@ -30,7 +30,7 @@ from tinygpt_tui.train.curves import (
 from tinygpt_tui.train.layout import Layout, arrange
 from tinygpt_tui.train.state import TrainState, XAxis
 
-UNITS = {"steps": "step", "epochs": "epoch", "tokens": "tokens", "time": "training time"}
+X_LABELS = {"steps": "step", "epochs": "epoch", "tokens": "tokens", "time": "training time"}
 
 
 def tab(
@@ -82,7 +82,7 @@ def _chart(
         columns,
         lines,
         title=f"{quantity}{' (log)' if options.log_y else ''}",
-        x_label=UNITS[options.x_axis],
+        x_label=X_LABELS[options.x_axis],
         ascii=state.ascii,
         cursor=options.cursor,
         **_x_style(options.x_axis),
@@ -241,32 +241,29 @@ def _digits(value: float | None, digits: int) -> str:
 
 
 def _gap_cells(history: History) -> list[Span]:
-    """Dense minus MoE: positive where MoE is better."""
-    dense, moe = (history.variants.get(name) for name in ("dense", "moe"))
+    """Dense minus MoE after evaluations at the same step: positive where MoE is better."""
     cells = [Span("Dense - MoE", "muted")] + [Span("")] * (len(COLUMNS) - 1)
-    if not dense or not moe or not dense.evaluated or not moe.evaluated:
+    variants = (history.variants.get(name) for name in ("dense", "moe"))
+    dense, moe = (variant.evaluated if variant else None for variant in variants)
+    if not dense or not moe or dense.step != moe.step:
         return cells
-    if dense.evaluated.step != moe.evaluated.step:
-        return cells
-    gap = dense.evaluated.val_loss - moe.evaluated.val_loss
+    gap = dense.val_loss - moe.val_loss
     style = "moe" if gap > 0 else "dense"
     cells[_VAL] = Span(f"{gap:+.4f}", style)
-    cells[_PPL] = Span(f"{dense.evaluated.perplexity - moe.evaluated.perplexity:+.2f}", style)
-    cells[_BEST] = Span(
-        f"{dense.evaluated.best_val_loss - moe.evaluated.best_val_loss:+.4f}", style
-    )
+    cells[_PPL] = Span(f"{dense.perplexity - moe.perplexity:+.2f}", style)
+    cells[_BEST] = Span(f"{dense.best_val_loss - moe.best_val_loss:+.4f}", style)
     return cells
 
 
 def fraction_done(state: TrainState, variant: VariantHistory) -> float:
     """The larger of the fractions of planned steps and of planned time, at most 1."""
-    shares = [0.0]
+    fractions = [0.0]
     start, last = state.history.start, variant.last
     if start and start.steps and last:
-        shares.append(last.step / start.steps)
+        fractions.append(last.step / start.steps)
     if state.minutes and start and last:
-        shares.append(state.history.wall_seconds / 60 / state.minutes)
-    return min(1.0, max(shares))
+        fractions.append(state.history.wall_seconds / 60 / state.minutes)
+    return min(1.0, max(fractions))
 
 
 def seconds_left(state: TrainState, variant: VariantHistory) -> float | None:
@@ -330,12 +327,12 @@ def machine_line(state: TrainState) -> Row:
         return ()
     parts = []
     if machine.cpu_percent is not None:
-        parts.append(f"CPU {machine.cpu_percent:.0f} % of {machine.cpus}")
+        parts.append(f"CPU {machine.cpu_percent:.0f}% ({machine.cpus} cores)")
     parts.append(_memory("memory", machine.memory_used, machine.memory_total))
     for gpu in machine.gpus:
         words = (
             printable(gpu.name),
-            "" if gpu.percent is None else f"{gpu.percent:.0f} %",
+            "" if gpu.percent is None else f"{gpu.percent:.0f}%",
             _memory("", gpu.memory_used, gpu.memory_total),
             "" if gpu.celsius is None else f"{gpu.celsius:.0f} C",
             "" if gpu.watts is None else f"{gpu.watts:.0f} W",

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from tests.helpers import snapshots
 from tests.helpers.records import lockstep, routed, sample, started
-from tests.helpers.routed import LAYERS, STEPS, TEXT, VOCABULARY, looked, scene, surveyed
+from tests.helpers.routed import LAYERS, STEPS, TEXT, VOCABULARY, experts_state, looked, surveyed
 from tinygpt_tui.engine.protocol import (
     CorpusLine,
     CorpusLineRequest,
@@ -30,7 +30,7 @@ from tinygpt_tui.render.cells import plain, width
 @pytest.mark.parametrize("size", [(80, 24), (120, 36)])
 @pytest.mark.parametrize("view", VIEWS)
 def test_snapshot_of_each_view(view: str, size: tuple[int, int], plain_glyphs: bool) -> None:  # noqa: FBT001
-    shown = scene(view=view, digits=plain_glyphs)
+    shown = experts_state(view=view, digits=plain_glyphs)
     rows = tab(shown, size[0], size[1] - 2)
     name = f"experts-{view}-{size[0]}x{size[1]}{'-ascii' if plain_glyphs else ''}"
     snapshots.check(name, snapshots.as_ascii(rows) if plain_glyphs else rows)
@@ -51,7 +51,7 @@ def test_every_size_is_filled_exactly(
     layer: int,
 ) -> None:
     columns, lines = size
-    shown = scene(view=view, digits=digits, layer=layer)
+    shown = experts_state(view=view, digits=digits, layer=layer)
     if empty:
         shown = replace(shown, reading=None, census=None, routings=(), look_problem="no é here")
     rows = tab(shown, columns, lines)
@@ -78,11 +78,11 @@ def test_every_size_is_filled_exactly(
 )
 def test_what_is_missing_is_said_in_place(changes: dict[str, object], says: str) -> None:
     for size in ((80, 22), (120, 34)):
-        assert says in "\n".join(plain(tab(scene(**changes), *size)))
+        assert says in "\n".join(plain(tab(experts_state(**changes), *size)))
 
 
 def test_nothing_else_is_shown_of_a_dense_run() -> None:
-    rows = plain(tab(scene(nothing="This run trains Dense alone."), 80, 22))
+    rows = plain(tab(experts_state(nothing="This run trains Dense alone."), 80, 22))
     assert [line.strip() for line in rows if line.strip()] == ["This run trains Dense alone."]
 
 
