@@ -8,21 +8,21 @@ the colour of the last curve), and cells have style names instead of colours.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal, NamedTuple, TypeAlias
 
 import numpy as np
 
 from tinygpt.escape import printable
+from tinygpt_tui.render import axes
+from tinygpt_tui.render.axes import Frame, Limits
 from tinygpt_tui.render.cells import Row, Span, fit, row
 from tinygpt_tui.render.cells import width as width_of
 from tinygpt_tui.render.downsample import Array, extremes, nice_ticks, tick_text, visible
 from tinygpt_tui.render.raster import Canvas, Grid, Points, rasters
 
 Weight: TypeAlias = Literal["faint", "line", "bold"]
-Labels: TypeAlias = Mapping[int, str]
-"""Of ticks, by column or row of the canvas."""
 
 MIN_WIDTH, MIN_HEIGHT = 12, 4
 MIN_COLUMNS = 6  # of the canvas; the labels of y are dropped first
@@ -35,7 +35,6 @@ _FAINT_SAMPLE = 4096  # points that these percentiles are estimated from
 _MARGIN = 0.04  # of the range of y, above and below
 _HUGE = 1e300  # values are clipped to this, so that the difference of two stays finite
 _GAP = np.full((1, 2), np.nan)
-_TICK_ROWS, _TICK_COLUMNS = 3, 11  # least distance of ticks on y, on x
 
 
 @dataclass(frozen=True, eq=False)
@@ -64,48 +63,15 @@ class View:
     log_y: bool = False
 
 
-class _Limits(NamedTuple):
-    """A view with all limits known; y0 and y1 are log10 of the values if `log`."""
-
-    x0: float
-    x1: float
-    y0: float
-    y1: float
-    log: bool
-
-    def across(self, x: float, steps: int) -> int:
-        """The column of x out of `steps`; x0 is in the first, x1 in the last."""
-        return round((x - self.x0) / (self.x1 - self.x0) * (steps - 1))
-
-    def up(self, y: float, steps: int) -> int:
-        """The same for a row and a value of y, from the bottom."""
-        scaled = math.log10(y) if self.log else y
-        return round((scaled - self.y0) / (self.y1 - self.y0) * (steps - 1))
-
-
 class _Sample(NamedTuple):
     """The points of a curve that are drawn."""
 
     curve: Curve
     x: Array
     y: Array
-    """In the units of `_Limits`."""
+    """In the units of `Limits`."""
     typical: Array
     """Of a faint curve, evenly spaced visible values of y; else empty."""
-
-
-class _Frame(NamedTuple):
-    side: str
-    side_tick: str
-    corner: str
-    base: str
-    base_tick: str
-    cursor: str
-    cursor_tick: str
-
-
-_LINES = _Frame("│", "┤", "└", "─", "┬", "│", "┴")
-_PLAIN = _Frame("|", "+", "+", "-", "+", "|", "^")
 
 
 def chart(
@@ -133,11 +99,11 @@ def chart(
     if width < MIN_WIDTH or height < MIN_HEIGHT:
         return [row(" " * max(width, 0))] * max(height, 0)
     density = (1, 1) if ascii else (2, 4)
-    frame = _PLAIN if ascii else _LINES
+    frame = axes.ASCII_FRAME if ascii else axes.FRAME
     view = _valid(view)
     samples = [_sample(curve, view, width - MIN_COLUMNS, density[0]) for curve in curves]
     limits = _limits(samples, view)
-    y_labels = _y_labels(limits, Grid(1, height - 3, *density)) if _has_points(samples) else {}
+    y_labels = axes.y_labels(limits, Grid(1, height - 3, *density)) if _has_points(samples) else {}
     gutter = max(map(len, y_labels.values()), default=0)
     if gutter > width - 1 - MIN_COLUMNS:
         y_labels, gutter = {}, 0
@@ -152,14 +118,14 @@ def chart(
     if cursor is not None and view.x0 <= cursor <= view.x1:
         at = limits.across(cursor, grid.dots[0]) // grid.across
         canvas.column(at, frame.cursor, "cursor")
-    x_labels = _x_labels(limits, grid, x_ticks, x_text) if _has_points(curves) else {}
-    x_labels, label_row = _label_row(
+    x_labels = axes.x_labels(limits, grid, x_ticks, x_text) if _has_points(curves) else {}
+    x_labels, label_row = axes.label_row(
         x_labels, gutter, width, row(Span(printable(x_label), "muted"))
     )
     return [
         _head(printable(title), curves, glyphs, width),
         *_body(canvas, y_labels, gutter, frame),
-        _axis(x_labels, gutter, grid, at, frame),
+        axes.axis_row(x_labels, gutter, grid, at, frame),
         label_row,
     ]
 
@@ -226,7 +192,7 @@ def _cut(along: Array, other: Array, low: float, high: float) -> tuple[Array, Ar
     return along, other
 
 
-def _limits(samples: Sequence[_Sample], view: View) -> _Limits:
+def _limits(samples: Sequence[_Sample], view: View) -> Limits:
     ranges = [_range(sample, samples) for sample in samples if len(sample.y)]
     low = min((low for low, _ in ranges), default=0.0)
     high = max((high for _, high in ranges), default=1.0)
@@ -235,7 +201,7 @@ def _limits(samples: Sequence[_Sample], view: View) -> _Limits:
     y1 = high + pad if view.y1 is None else view.y1
     if not y1 > y0:
         y0, y1 = y0 - (pad := max(abs(y0) * 0.05, 1e-3)), y0 + pad
-    return _Limits(view.x0, view.x1, y0, y1, view.log_y)
+    return Limits(view.x0, view.x1, y0, y1, view.log_y)
 
 
 def _range(sample: _Sample, samples: Sequence[_Sample]) -> tuple[float, float]:
@@ -250,7 +216,7 @@ def _range(sample: _Sample, samples: Sequence[_Sample]) -> tuple[float, float]:
 def _draw(
     canvas: Canvas,
     samples: Sequence[_Sample],
-    limits: _Limits,
+    limits: Limits,
     grid: Grid,
     glyphs: Sequence[str] | None,
 ) -> None:
@@ -263,7 +229,7 @@ def _draw(
         canvas.lay(codes, curve.style, _RANKS[curve.weight])
 
 
-def _dots(sample: _Sample, limits: _Limits, grid: Grid) -> Points:
+def _dots(sample: _Sample, limits: Limits, grid: Grid) -> Points:
     """A sample as polylines in whole dots. In braille, an isolated point becomes a small square,
     because a single dot is easily missed, and a bold curve is drawn again one dot higher."""
     y, x = _cut(sample.y, sample.x, limits.y0, limits.y1)
@@ -302,42 +268,6 @@ def _square(point: Points, across: int, down: int) -> Points:
     return np.concatenate((_GAP, np.array([(column + c, line + r) for c, r in corners])))
 
 
-def _y_labels(limits: _Limits, grid: Grid) -> dict[int, str]:
-    low, high = limits.y0, limits.y1
-    if limits.log:
-        low, high = 10 ** max(low, -300.0), 10 ** min(high, 300.0)
-    ticks = nice_ticks(low, high, max(2, grid.rows // _TICK_ROWS), log=limits.log)
-    labels: dict[int, str] = {}
-    for tick, text in zip(ticks, _aligned([tick_text(t) for t in ticks]), strict=True):
-        line = grid.rows - 1 - limits.up(tick, grid.dots[1]) // grid.down
-        if text not in labels.values():
-            labels.setdefault(line, text)
-    return labels
-
-
-def _aligned(texts: list[str]) -> list[str]:
-    """Labels with equally many decimals (1.5, 2.0), unless one has an exponent or a suffix."""
-    if not all(text.lstrip("-").replace(".", "", 1).isdigit() for text in texts):
-        return texts
-    decimals = max((len(text.partition(".")[2]) for text in texts), default=0)
-    small = all(abs(float(text)) < 10 for text in texts)
-    return [f"{float(text):.{decimals}f}" for text in texts] if small else texts
-
-
-def _x_labels(
-    limits: _Limits,
-    grid: Grid,
-    ticks: Callable[[float, float, int], list[float]],
-    text: Callable[[float], str],
-) -> dict[int, str]:
-    labels: dict[int, str] = {}
-    for tick in ticks(limits.x0, limits.x1, max(3, grid.columns // _TICK_COLUMNS)):
-        column = limits.across(tick, grid.dots[0]) // grid.across
-        if text(tick) not in labels.values():
-            labels.setdefault(column, text(tick))
-    return labels
-
-
 def _ascii_glyphs(curves: Sequence[Curve]) -> list[str]:
     """One character per curve: its variant's place in the glyphs of the curve's weight."""
     families = list(dict.fromkeys(curve.style.partition(".")[0] for curve in curves))
@@ -366,35 +296,10 @@ def _legend(entries: Sequence[tuple[Curve, str]]) -> Row:
     return row(*parts)
 
 
-def _body(canvas: Canvas, labels: Labels, gutter: int, frame: _Frame) -> list[Row]:
+def _body(canvas: Canvas, labels: axes.Labels, gutter: int, frame: Frame) -> list[Row]:
     rows = []
     for line in range(len(canvas.codes)):
         side = frame.side_tick if line in labels else frame.side
         label = Span(f"{labels.get(line, ''):>{gutter}}{side}", "muted")
         rows.append(row(label, *canvas.spans(line)))
     return rows
-
-
-def _axis(labels: Labels, gutter: int, grid: Grid, cursor: int | None, frame: _Frame) -> Row:
-    base = [frame.base_tick if column in labels else frame.base for column in range(grid.columns)]
-    left = " " * gutter + frame.corner
-    if cursor is None:
-        return row(Span(left + "".join(base), "muted"))
-    before, after = "".join(base[:cursor]), "".join(base[cursor + 1 :])
-    return row(
-        Span(left + before, "muted"), Span(frame.cursor_tick, "cursor"), Span(after, "muted")
-    )
-
-
-def _label_row(labels: Labels, gutter: int, width: int, name: Row) -> tuple[dict[int, str], Row]:
-    """The ticks whose labels fit, and the row of these labels with `name` at the right end."""
-    taken = width_of(name) + 2 if name else 0
-    end = width - taken if width - gutter - taken >= 2 * _TICK_COLUMNS else width
-    text, kept = "", {}
-    for column, label in sorted(labels.items()):
-        start = min(max(gutter + 1 + column - len(label) // 2, 0), width - len(label))
-        if start + len(label) <= end and start >= len(text) + 2 * bool(text):
-            text, kept[column] = text.ljust(start) + label, label
-    if end == width:
-        return kept, fit(row(Span(text, "muted")), width)
-    return kept, row(*fit(row(Span(text, "muted")), end + 2), *name)
