@@ -21,8 +21,8 @@ from terminal import Terminal
 
 from tinygpt.run import MetricsReader, StartRecord, TrainRecord, to_json
 from tinygpt_tui.monitor.history import History
-from tinygpt_tui.train.options import Options
-from tinygpt_tui.train.view import Scene, tab
+from tinygpt_tui.train.state import Options, TrainState
+from tinygpt_tui.train.view import tab
 
 STEPS = 500_000
 
@@ -70,7 +70,7 @@ def redraw(run: Path) -> float:
     for index in range(12):
         options = Options(window=(1000.0 * index, 400_000.0 + index))
         began = time.perf_counter()
-        tab(replace(Scene(history), options=options), 120, 34)
+        tab(replace(TrainState(history), options=options), 120, 34)
         times.append((time.perf_counter() - began) * 1000)
     return statistics.median(times[2:])
 

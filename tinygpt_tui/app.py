@@ -184,7 +184,7 @@ class LabApp(OneKeyAtATime[int]):
     @property
     def state(self) -> RunState | None:
         """Of the open run, as it was last seen."""
-        return self.train.scene.state
+        return self.train.state.run_state
 
     @property
     def tab(self) -> str:
@@ -226,7 +226,7 @@ class LabApp(OneKeyAtATime[int]):
             self.train.show_start()
         else:
             self.train.open(history=self.history, minutes=planned_minutes(path))
-            self.train.update_scene(note=note)
+            self.train.update_state(note=note)
             self._follower = Follower(path, self, self._sequence)
             self._follower.start()
         self.draw_shell()
@@ -245,12 +245,12 @@ class LabApp(OneKeyAtATime[int]):
         before, start = self.state, self.history.start
         if news.items:
             self.history.add(news.items)
-            self.train.update_scene(history=self.history)
+            self.train.update_state(history=self.history)
             self.experts.news(self.history)
-        if news.error != self.train.scene.error:
+        if news.error != self.train.state.error:
             if news.error:
                 log.note(news.error)
-            self.train.update_scene(error=news.error)
+            self.train.update_state(error=news.error)
         self.train.news(news.state, news.machine)
         if news.kept is not None:
             self.generate.checkpoints(news.kept)
@@ -269,7 +269,7 @@ class LabApp(OneKeyAtATime[int]):
         why = trainer_process.early_failure(pid)
         if why or (status is not None and status.pid == pid):
             del self._started[news.run]
-            self.train.update_scene(note=why, soon=True)
+            self.train.update_state(note=why, soon=True)
         if why:
             self.complain(why)
 

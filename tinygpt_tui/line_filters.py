@@ -1,9 +1,9 @@
-"""What every line passes before it is drawn, whichever widget it came from.
+"""Filters that every line passes before it is drawn, whichever widget it is from.
 
-Text from files goes through `printable` where it is read into a view, which shows a mark in place
-of what cannot be shown. `ControlCharacterFilter` stands after that, for the widget that forgets
-it. `AsciiFilter` is all of ``--ascii``: views draw with the glyphs they like, and those of curves
-and heatmaps that carry a meaning in their shape have ASCII forms of their own.
+Views replace unprintable characters in text from files with `printable`. `ControlCharacterFilter`
+is the second line of defence, for a widget that forgets to. `AsciiFilter` implements ``--ascii``:
+views draw any glyphs they like; only curves and heatmaps, whose glyphs encode values by their
+shape, have ASCII forms of their own.
 """
 
 from __future__ import annotations
@@ -17,17 +17,17 @@ from textual.color import Color
 from textual.filter import LineFilter
 
 _CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
-"""Control characters, marks of direction, and lone surrogates, which cannot be encoded."""
+"""Control characters, direction marks, and lone surrogates, which cannot be encoded."""
 
 _GLYPHS = (
-    # Bars and heights keep their order: the fuller the cell, the darker the character.
+    # Bars and heights: the fuller the cell, the darker the character.
     ("▁▂▃▄▅▆▇█", "_.-=+*%#"),
     ("▏▎▍▌▋▊▉", "...####"),
     ("▔▕▐▀░▒▓", '"||".:%'),
     ("■□●○◌✓✗†‖", "##*.~+x!="),  # states and marks
     ("▸▾▴▲▼▶◀→←↑↓", ">v^^v><><^v"),
-    ("·∙…⏎–—−×", "-_.$---x"),  # noqa: RUF001 - as they are drawn
-    ("‘’“”", "''\"\""),  # noqa: RUF001 - as they are drawn
+    ("·∙…⏎–—−×", "-_.$---x"),  # noqa: RUF001 - as drawn
+    ("‘’“”", "''\"\""),  # noqa: RUF001 - as drawn
 )
 _HORIZONTAL, _VERTICAL = "─━┄┅┈┉═╌╍╴╶╸╺", "│┃┆┇┊┋║╎╏╵╷╹╻"
 _ASCII: dict[int, Any] = {
@@ -40,7 +40,7 @@ for _glyphs, _characters in _GLYPHS:
 
 
 def ascii_text(text: str) -> str:
-    """The text in ASCII, as many columns wide; "?" for what has no likeness."""
+    """The text in ASCII, of the same width; "?" for characters without an equivalent."""
     if text.isascii():
         return text
     return "".join(
@@ -50,10 +50,10 @@ def ascii_text(text: str) -> str:
 
 
 class ControlCharacterFilter(LineFilter):
-    """Takes out of each line what a terminal would obey; the line stays as wide."""
+    """Removes control characters; lines keep their width."""
 
     def apply(self, segments: list[Segment], background: Color) -> list[Segment]:
-        """The same segments where all is well, as nearly always."""
+        """The same list if there is nothing to remove, which is nearly always."""
         del background
         if all(text.isprintable() for text, _, _ in segments):
             return segments
@@ -64,10 +64,10 @@ class ControlCharacterFilter(LineFilter):
 
 
 class AsciiFilter(LineFilter):
-    """Draws each line in ASCII; the line stays as wide."""
+    """Replaces all characters by ASCII ones; lines keep their width."""
 
     def apply(self, segments: list[Segment], background: Color) -> list[Segment]:
-        """The same segments where they are ASCII already."""
+        """The same list if all is ASCII already."""
         del background
         if all(text.isascii() for text, _, _ in segments):
             return segments
@@ -75,5 +75,5 @@ class AsciiFilter(LineFilter):
 
 
 def _replaced(match: re.Match[str]) -> str:
-    """As many columns as before: a surrogate takes one, the others none."""
+    """Of the same width: a surrogate takes one column, the others none."""
     return "�" if match[0] >= "\ud800" else ""

@@ -1,8 +1,9 @@
-"""Keys that arrive together, as over a slow link or typed ahead, act as if they had come apart.
+"""Patches of Textual: keys of a burst are handled one at a time, and less is sent per update.
 
-Textual hands each key at once to whatever has the focus then. A key that moves the focus, opens a
-field or a dialog does so by messages, so the keys behind it in one burst would still reach the old
-place: `T` then `0.8` would leave the tab instead of setting a temperature.
+Keys that arrive together, typed ahead or over a slow link, must act as if they had come apart.
+Textual passes each key at once to whatever has the focus. A key that moves the focus, opens a field
+or a dialog does so by messages, so the next keys of a burst would still reach the old place: `T`
+then `0.8` would leave the tab instead of setting a temperature.
 """
 
 from __future__ import annotations
@@ -19,14 +20,14 @@ from textual.app import App, ReturnType
 from textual.dom import DOMNode
 
 ROUNDS = 3
-"""How often all that a key set in motion is waited for: its own handling, the messages that this
-sent, the focus that these moved."""
-LONGEST = 0.5
-"""Seconds after which the next key does not wait any more, whatever became of the one before."""
+"""How many generations of messages a key waits for: the handling of the previous key, the messages
+that it sent, and the change of focus that these caused."""
+TIMEOUT = 0.5
+"""Seconds after which the next key is handled in any case."""
 
 
 class OneKeyAtATime(App[ReturnType]):
-    """An app that handles a key when the one before has had its effect."""
+    """An app that handles a key when the previous one has had its effect."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -35,12 +36,12 @@ class OneKeyAtATime(App[ReturnType]):
         self._settling = False
 
     async def on_event(self, event: events.Event) -> None:
-        """A key waits for the one before; everything else is handled at once."""
+        """Keys wait for the previous one; all other events are handled at once."""
         if not isinstance(event, events.Key) or event.is_forwarded:
             await super().on_event(event)
         elif self._settling:
             if not self._typed_ahead:
-                self.set_timer(LONGEST, partial(self._settled, self._keys))
+                self.set_timer(TIMEOUT, partial(self._settled, self._keys))
             self._typed_ahead.append(event)
         else:
             await self._handle(event)
@@ -52,7 +53,7 @@ class OneKeyAtATime(App[ReturnType]):
         self._wait(self._keys, ROUNDS)
 
     def _wait(self, key: int, rounds: int) -> None:
-        """Let everyone from the focus up to the app handle what they have, a few times over."""
+        """Let all nodes from the focus up to the app empty their queues, `rounds` times."""
         if rounds:
             focus: DOMNode = self.focused or self.screen
             self._pass_on(focus.ancestors_with_self, partial(self._wait, key, rounds - 1))
@@ -60,7 +61,7 @@ class OneKeyAtATime(App[ReturnType]):
             self.call_later(self._settled, key)
 
     def _pass_on(self, nodes: Sequence[DOMNode], then: partial[None]) -> None:
-        """Call `then` once each of the nodes, one after the other, has emptied its queue."""
+        """Call `then` when each of the nodes, one after the other, has emptied its queue."""
         for place, node in enumerate(nodes):
             if node.call_later(self._pass_on, nodes[place + 1 :], then):
                 return
@@ -72,18 +73,18 @@ class OneKeyAtATime(App[ReturnType]):
             if self._typed_ahead:
                 await self._handle(self._typed_ahead.popleft())
                 if self._typed_ahead:
-                    self.set_timer(LONGEST, partial(self._settled, self._keys))
+                    self.set_timer(TIMEOUT, partial(self._settled, self._keys))
 
 
 class OnlyChanged(ChopsUpdate):
-    """An update of parts of lines that sends just these parts.
+    """An update that sends only the changed parts of lines.
 
-    Textual's own begins each at the left edge of the widget: one cell that changed in the middle
-    of a map costs half of its row.
+    Textual's own starts each part at the left edge of the widget: a cell that changed in the middle
+    of a heatmap costs half of its row.
     """
 
     def render_segments(self, console: Console) -> str:
-        """What is written to the terminal."""
+        """The text that is written to the terminal."""
         written = []
         for y, left, right in self.spans:
             for end, (x, strip) in zip(self.chop_ends[y], self.chops[y].items(), strict=False):
@@ -95,7 +96,7 @@ class OnlyChanged(ChopsUpdate):
 
 
 def only_changed(update: RenderableType | None) -> RenderableType | None:
-    """The same update, but for what it would send beside its parts."""
+    """The same update, sending only changed parts."""
     if type(update) is ChopsUpdate:
         return OnlyChanged(update.chops, update.spans, update.chop_ends)
     return update

@@ -1,8 +1,8 @@
-"""Which colour a style's name stands for.
+"""The colours of all style names.
 
-Colours are entries of the 256-colour cube, so that a terminal without truecolor (every SSH session:
-it does not forward COLORTERM) shows them as they were chosen. Dense is blue and MoE orange, a pair
-that every kind of colour blindness tells apart; they also differ in brightness and in markers.
+All are entries of the 256-colour cube, so that a terminal without truecolor shows them unchanged;
+every SSH session is one, since COLORTERM is not forwarded. Dense is blue and MoE orange, which can
+be told apart with any colour blindness; they also differ in brightness and in markers.
 """
 
 from __future__ import annotations
@@ -33,6 +33,7 @@ DARK = {
     "over.2": "#5fd7af",
     "over.3": "#d787af",
     "over.4": "#d7d75f",
+    # A token's surprisal and the like, from expected to surprising.
     "heat.0": "#5f87af",
     "heat.1": "#5fafd7",
     "heat.2": "#87d7af",
@@ -49,6 +50,7 @@ DARK = {
     "expert.5": "#5fd7d7",
     "expert.6": "#ff8787",
     "expert.7": "#afafaf",
+    # Load from far below uniform to far above.
     "share.0": "#5f87ff",
     "share.1": "#87afd7",
     "share.2": "#9e9e9e",
@@ -111,8 +113,8 @@ LIGHT = {
     "bright": "#eeeeee",
     "ink": "#080808",
 }
-# Perceptual maps as near as the 256-colour cube comes to them: each level is brighter than the one
-# before. The same in both themes, and with truecolor: a level looks the same wherever it is seen.
+# Perceptual colour maps, approximated in the 256-colour cube: each level is brighter than the one
+# before. They are the same in both themes, so that a level looks the same everywhere.
 MAPS = {
     "viridis": (
         *("#5f005f", "#5f0087", "#5f00af", "#005faf", "#0087af", "#00af87", "#5faf5f"),
@@ -128,8 +130,7 @@ MAPS = {
     ),
 }
 _LEVELS = {f"{name}.{i}": colour for name, map_ in MAPS.items() for i, colour in enumerate(map_)}
-# Levels of what a token's colour says, from expected to surprising; experts; shares, from far below
-# an even one (blue) to far above it (orange); and all of them for where there are no colours.
+# Attributes in place of colours, for terminals without them.
 MONO = {
     "heat.0": "dim",
     "heat.1": "dim",
@@ -153,19 +154,25 @@ MONO = {
     "share.3": "bold",
     "share.4": "bold underline",
 }
-HEAT = EXPERTS = 8
+EXPERTS = 8
+"""Colours of experts."""
 NAMES = {"dense": "Dense", "moe": "MoE"}
-"""The variants as they are shown."""
-# Overlaid runs, in the order they are added: told apart from the two variants and each other.
+"""Display names of the variants."""
+# Overlaid runs, in the order in which they are added.
 OVERLAYS = ("over.1", "over.2", "over.3", "over.4")
+
+
+def expert_style(expert: int) -> str:
+    """The name of an expert's style; experts beyond `EXPERTS` share those of the first ones."""
+    return f"expert.{expert % EXPERTS}"
 
 
 @cache
 def style(name: str, *, dark: bool = True, mono: bool = False) -> Style:
-    """The style of a name; an unknown one is taken for a rich style definition itself.
+    """The style of a name; an unknown name is parsed as a rich style definition.
 
-    "a+b" is both, the second over the first; "a/b" is a's colour on b's, either may be empty.
-    `mono` is for a terminal without colours.
+    "a+b" combines two styles, b over a; "a/b" is a's colour on b's, either may be empty. `mono` is
+    for a terminal without colours.
     """
     if not name:
         return Style.null()

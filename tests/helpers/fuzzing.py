@@ -41,6 +41,7 @@ from tinygpt_tui.render.cells import plain, width
 from tinygpt_tui.render.header_footer import header_row
 from tinygpt_tui.screens import runs
 from tinygpt_tui.train import view as train_view
+from tinygpt_tui.train.state import TrainState
 
 CANARY = "executed"
 EVIL = (
@@ -273,7 +274,7 @@ def draw(state: RunState, history: History | None) -> None:
     history = history or History()
     header_row("train", "run", str(history.start and history.start.corpus), state, 80)
     for columns, lines in ((80, 24),):
-        rows = train_view.tab(train_view.Scene(history=history, state=state), columns, lines)
+        rows = train_view.tab(TrainState(history, run_state=state), columns, lines)
         assert [width(row) for row in rows] == [columns] * lines
         assert all(line.isprintable() for line in plain(rows))
         for span in (span for row in rows for span in row):
@@ -281,7 +282,7 @@ def draw(state: RunState, history: History | None) -> None:
     for variant in history.variants.values():
         if variant.routing:
             load_chart.load_block(variant.routings, 71, 13)
-            load_chart.balance_of(variant.routing)
+            load_chart.balance_from_record(variant.routing)
 
 
 def use(place: Path) -> None:

@@ -77,5 +77,5 @@ def routed(step: int, share: float = 0.5) -> RoutingRecord:
 
 
 def lockstep(last: int) -> list[Item]:
-    """Both models from step 1 to `last`."""
+    """Train records of both variants from step 1 to `last`."""
     return group([started(), *(train(m, s) for s in range(1, last + 1) for m in ("dense", "moe"))])

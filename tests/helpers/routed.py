@@ -1,4 +1,4 @@
-"""Answers of the model process about experts, and the scene of the Experts tab."""
+"""Answers of the model process about experts, and the state of the Experts tab."""
 
 import math
 from dataclasses import replace
@@ -8,7 +8,7 @@ import numpy as np
 from tinygpt.run import RoutingRecord
 from tinygpt_tui.engine import results
 from tinygpt_tui.engine.protocol import Example, InspectResult, SurveyResult
-from tinygpt_tui.experts.view import Scene
+from tinygpt_tui.experts.state import ExpertsState
 
 LAYERS, EXPERTS = 3, 5
 
@@ -106,8 +106,8 @@ def surveyed(job: int = 1, *, step: int = 45) -> SurveyResult:
     )
 
 
-def scene(**changes: object) -> Scene:
-    known = Scene(
+def experts_state(**changes: object) -> ExpertsState:
+    known = ExpertsState(
         layer=1,
         cursor=4,
         routings=records(),

@@ -1,4 +1,4 @@
-"""Histories and run directories that tests of the interface show."""
+"""Made-up histories and run directories for tests of the interface."""
 
 import math
 from pathlib import Path
@@ -12,12 +12,12 @@ LOAD = [[0.31, 0.25, 0.24, 0.2], [0.5, 0.26, 0.24, 0.0]]
 
 
 def wave(step: int) -> float:
-    """Noise that is the same everywhere."""
+    """Deterministic noise."""
     return 0.15 * math.sin(step * 12.9898) * math.cos(step * 4.1414)
 
 
 def loss_at(model: str, step: int) -> float:
-    """A curve that falls as losses do; MoE's is a little lower."""
+    """A curve like that of a loss; MoE's is slightly lower."""
     return 1.45 + 2.7 * math.exp(-step / 9) + (0.1 if model == "dense" else 0.05)
 
 
@@ -45,7 +45,7 @@ def ended(state: str = "done") -> EndRecord:
 
 
 def records(last: int = 100, *, end: bool = False, nan_at: int | None = None) -> list[Record]:
-    """A run of both models until step `last`, evaluated every tenth step."""
+    """A run of both variants up to step `last`, evaluated every tenth step."""
     found: list[Record] = [started()]
     for step in range(1, last + 1):
         for model in ("dense", "moe"):
@@ -59,7 +59,7 @@ def records(last: int = 100, *, end: bool = False, nan_at: int | None = None) ->
 
 
 def history(last: int = 100, *, end: bool = False, nan_at: int | None = None) -> History:
-    """The same, folded."""
+    """The history of these records."""
     made = History()
     items: list[Item] = group(records(last, end=end, nan_at=nan_at))
     made.add(items)
@@ -67,7 +67,7 @@ def history(last: int = 100, *, end: bool = False, nan_at: int | None = None) ->
 
 
 def make_run(out: Path, name: str, found: list[Record] | None = None) -> RunWriter:
-    """A run directory with these records, held by this process: "running" until it is closed."""
+    """A run directory with these records; "running" in this process until it is closed."""
     config = {"steps": 100, "preset": "nano", "corpus": {"name": "tinyshakespeare"}}
     writer = RunWriter.create(out / name, config, "{}")
     for record in records(30) if found is None else found:

@@ -1,6 +1,6 @@
-"""Rows of cells compared with what they were; UPDATE_SNAPSHOTS=1 writes them anew, to be looked at.
+"""Compares rows of cells with stored ones; UPDATE_SNAPSHOTS=1 rewrites these, for review.
 
-A file holds the text of the rows, and under it the styles of each row as runs of columns.
+A snapshot file has the text of the rows, then the styles of each row as runs of columns.
 """
 
 import os
@@ -16,7 +16,7 @@ FOLDER = ROOT / "tests/tui/snapshots"
 
 
 def as_ascii(rows: Sequence[Row]) -> list[Row]:
-    """The rows as ``--ascii`` draws them, each as wide as before."""
+    """The rows as ``--ascii`` draws them, of the same width."""
     drawn = [tuple(Span(ascii_text(span.text), span.style) for span in row) for row in rows]
     assert [width(row) for row in drawn] == [width(row) for row in rows]
     assert all(text.isascii() for text in plain(drawn))
@@ -24,13 +24,13 @@ def as_ascii(rows: Sequence[Row]) -> list[Row]:
 
 
 def describe(rows: Sequence[Row]) -> str:
-    """Text, then styles."""
+    """The content of a snapshot file."""
     styles = [" ".join(f"{cell_len(s.text)}:{s.style or '-'}" for s in row) for row in rows]
     return "\n".join([*(line + "|" for line in plain(rows)), "", *styles, ""])
 
 
 def check(name: str, rows: Sequence[Row]) -> None:
-    """The rows are those of the snapshot."""
+    """Assert that the rows equal the snapshot."""
     path, found = FOLDER / f"{name}.txt", describe(rows)
     if os.environ.get("UPDATE_SNAPSHOTS"):
         FOLDER.mkdir(exist_ok=True)

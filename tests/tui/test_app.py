@@ -108,7 +108,7 @@ def test_each_key_of_the_charts(
     async def body(app: LabApp, pilot: "Pilot[int]") -> None:
         await opened(app, pilot)
         await pilot.press(*keys.split())
-        assert getattr(app.train.scene.options, attribute) == value
+        assert getattr(app.train.state.options, attribute) == value
 
     drive(tmp_path, body)
 
@@ -117,14 +117,14 @@ def test_zoom_stays_while_data_arrive(tmp_path: Path, live: RunWriter) -> None:
     async def body(app: LabApp, pilot: "Pilot[int]") -> None:
         await opened(app, pilot)
         await pilot.press("plus")
-        window = app.train.scene.options.window
+        window = app.train.state.options.window
         for record in records(60)[1:]:
             if getattr(record, "step", 0) > 30:
                 live.append(record)
         await opened(app, pilot, 60)
-        assert app.train.scene.options.window == window
+        assert app.train.state.options.window == window
         await pilot.press("0")
-        assert app.train.scene.options.window is None
+        assert app.train.state.options.window is None
 
     drive(tmp_path, body)
 
@@ -223,7 +223,7 @@ def test_the_end_leaves_the_screen_standing(tmp_path: Path, state: str, word: st
         await until(pilot, lambda: word in lines(app, "header"))
         await until(pilot, lambda: "Dense - MoE" in screen_text(app))
         if state == "failed":
-            app.train.update_scene(note=None, soon=True)
+            app.train.update_state(note=None, soon=True)
             await until(pilot, lambda: "the loss is nan" in screen_text(app))
 
     drive(tmp_path, body)
@@ -312,7 +312,7 @@ def test_mouse_puts_the_crosshair_and_zooms(tmp_path: Path, live: RunWriter) -> 
     async def body(app: LabApp, pilot: "Pilot[int]") -> None:
         await opened(app, pilot)
         await pilot.click("#train", offset=(32, 8))
-        cursor = app.train.scene.options.cursor
+        cursor = app.train.state.options.cursor
         assert cursor is not None
         assert 10 < cursor < 20
 
@@ -440,11 +440,11 @@ def test_overlaid_runs_are_read_on_while_they_grow(tmp_path: Path, live: RunWrit
             if getattr(record, "step", 0) > 10:
                 other.append(record)
         app._read_overlays()
-        await until(pilot, lambda: app.train.scene.overlays[0].history.step == 20)
+        await until(pilot, lambda: app.train.state.overlays[0].history.step == 20)
         await until(pilot, lambda: "other" in screen_text(app))
         await pilot.press("o")
         assert app.laid.paths == ()
-        assert app.train.scene.overlays == ()
+        assert app.train.state.overlays == ()
         await until(pilot, lambda: "other" not in screen_text(app))
 
     drive(tmp_path, body)
@@ -458,7 +458,7 @@ def test_overlays_are_replaced_while_they_are_read(tmp_path: Path, live: RunWrit
         app.set_overlays([other.path])
         app.set_overlays([live.path])
         await until(pilot, lambda: bool(app.laid.shown[0].history.step == 30))
-        assert [overlay.name for overlay in app.train.scene.overlays] == ["alive"]
+        assert [overlay.name for overlay in app.train.state.overlays] == ["alive"]
 
     drive(tmp_path, body)
 
@@ -490,7 +490,7 @@ def test_what_was_begun_here_is_noted_until_it_reports(tmp_path: Path) -> None:
     async def body(app: LabApp, pilot: "Pilot[int]") -> None:
         await opened(app, pilot)
         app._started[writer.path] = 1
-        app.train.update_scene(note="resuming", soon=True)
+        app.train.update_state(note="resuming", soon=True)
         await pilot.press("v")
         await until(pilot, lambda: "step 30" in screen_text(app))  # the crosshair comes first
         await pilot.press("v")

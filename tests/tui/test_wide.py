@@ -8,20 +8,20 @@ from msgspec import structs
 
 from tests.helpers.generated import made
 from tests.helpers.looks import scene, seen
-from tests.helpers.routed import looked, surveyed
-from tests.helpers.routed import scene as experts_scene
+from tests.helpers.routed import experts_state, looked, surveyed
 from tests.helpers.scenes import history
 from tinygpt.run import RunState
 from tinygpt_tui.attention import view as attention_view
 from tinygpt_tui.attention.state import LADDER
 from tinygpt_tui.engine import results
-from tinygpt_tui.experts.view import VIEWS
+from tinygpt_tui.experts.state import VIEWS
 from tinygpt_tui.experts.view import tab as experts_tab
 from tinygpt_tui.generate.state import Side, ViewOptions
 from tinygpt_tui.generate.view import column, inspector, listing
 from tinygpt_tui.render.cells import Row, plain, width
 from tinygpt_tui.render.header_footer import header_row
 from tinygpt_tui.train import view as train_view
+from tinygpt_tui.train.state import TrainState
 
 # Narrow, wide, of no width of their own, joined, from right to left, and what terminals obey.
 KINDS = [
@@ -66,7 +66,7 @@ def assert_exact(rows: list[Row], columns: int, lines: int) -> None:
 def test_header_and_train_tab(run: str, reason: str, size: tuple[int, int]) -> None:
     state = RunState(state="failed", reason=reason)
     assert_exact([header_row("train", run, reason, state, size[0])], size[0], 1)
-    made_up = train_view.Scene(history=history(20), state=state, error=None)
+    made_up = TrainState(history(20), run_state=state)
     assert_exact(train_view.tab(made_up, *size), *size)
     assert_exact(train_view.tab(replace(made_up, error=reason), *size), *size)
 
@@ -104,7 +104,7 @@ def test_experts(text: str, size: tuple[int, int], view: str) -> None:
     census = results.census(surveyed())
     assert census
     vocabulary = (*names, *census.vocabulary)[: len(census.vocabulary)]
-    shown = experts_scene(
+    shown = experts_state(
         view=view,
         reading=results.reading(looked(step=45, text=text[:40])),
         census=replace(census, vocabulary=vocabulary),

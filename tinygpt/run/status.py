@@ -177,7 +177,7 @@ def _judge_gone(path: StrPath, status: Status) -> tuple[State, str]:
     end = last_end(path)
     if end is not None and end.time >= status.process_started - _SAME_START:
         return end.state, end.error or end.reason
-    return "killed", f"process {status.pid} is gone without an end, last seen at step {status.step}"
+    return "killed", f"Trainer (pid {status.pid}) died after step {status.step}"
 
 
 def _alive(status: Status) -> bool:

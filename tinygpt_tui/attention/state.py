@@ -119,7 +119,7 @@ def move_buckets(
     y, x = find(shown.rows, choice.query), find(shown.columns, choice.key)
     y = min(max((y or 0) + down, 0), len(shown.rows) - 2)
     x = min(max((x or 0) + right, 0), len(shown.columns) - 2)
-    while shown.future[y, x]:
+    while shown.masked[y, x]:
         x -= 1
     top, left = int(shown.rows[y]), int(shown.columns[x])
     cut = matrix[top : shown.rows[y + 1], left : shown.columns[x + 1]]

@@ -18,6 +18,7 @@ from tinygpt_tui.render import heatmap
 from tinygpt_tui.render.cells import Row, Span, beside, fit, row, width
 from tinygpt_tui.render.heatmap import Floats, Paint
 from tinygpt_tui.render.text import mark, sentence
+from tinygpt_tui.render.timeline import position, slider
 from tinygpt_tui.render.wrap import Flow
 
 
@@ -127,30 +128,23 @@ def text_row(scene: Scene, shown: Seen, columns: int) -> Row:
 def timeline_row(scene: Scene, columns: int) -> Row:
     """The checkpoints as a slider."""
     steps = scene.steps
-    rail, knob = "─", "●"
     step = scene.shown.step if scene.shown else None
     place = steps.index(step) if step in steps else len(steps) - 1
-    state = "playing" if scene.playing else "newest" if scene.following else ""
-    words = f" {place + 1}/{len(steps)}" + (f" {state}" if state else "")
+    words = position(len(steps), place, playing=scene.playing, following=scene.following)
     label = f" timeline  step {step:,} " if step is not None else " timeline "
-    room = min(columns - len(label) - len(words) - 4, 3 * max(len(steps) - 1, 1) + 1)
-    if len(steps) < 2 or room < 5:
-        return fit(row(Span(label + words.strip(), "muted")), columns)
-    at = round(place * (room - 1) / (len(steps) - 1))
-    ticks = {round(i * (room - 1) / (len(steps) - 1)) for i in range(len(steps))}
-    tick = "┴"
-    line = "".join(tick if i in ticks else rail for i in range(room))
-    variant = scene.shown.variant if scene.shown else ""
-    return fit(
-        row(
-            Span(label, "muted"),
-            Span(line[:at], "faint"),
-            Span(knob, f"{variant}.bold" if variant else "strong"),
-            Span(line[at + 1 :], "faint"),
-            Span(words, "accent" if scene.playing else "muted"),
-        ),
-        columns,
+    line = slider(
+        len(steps),
+        place,
+        columns - len(label) - len(words) - 5,
+        tick="┴",
+        spacing=3,
+        knob=f"{scene.shown.variant}.bold" if scene.shown else "strong",
+        before="faint",
     )
+    if not line:
+        return fit(row(Span(label + words, "muted")), columns)
+    after = Span(f" {words}", "accent" if scene.playing else "muted")
+    return fit(row(Span(label, "muted"), *line, after), columns)
 
 
 def legend(choice: Choice, most: str, words: Sequence[str], columns: int) -> Row:

@@ -27,8 +27,7 @@ from tinygpt_tui.engine.protocol import (
 )
 from tinygpt_tui.engine.results import RoutedText, RoutingSurvey, census, reading
 from tinygpt_tui.experts import lift_table, routed_text
-from tinygpt_tui.experts.lift_table import ORDERS
-from tinygpt_tui.experts.view import VIEWS, Scene
+from tinygpt_tui.experts.state import ORDERS, VIEWS, ExpertsState
 from tinygpt_tui.monitor.history import History
 
 PICKED = 3
@@ -87,7 +86,7 @@ class ExpertsController:
         self.text = ""
         self.start = 0
         """The first token of the window of the text."""
-        self.scene = Scene(digits=digits)
+        self.scene = ExpertsState(digits=digits)
         self._known = False
         """Whether the first record of the run is there."""
         self._looks: Asked[RoutedText] = Asked()
@@ -107,7 +106,7 @@ class ExpertsController:
         old = self.scene
         self.run, self._known, self._sample = run, False, ""
         self._looks, self._surveys, self._picks = Asked(), Asked(), {}
-        self.scene = Scene(
+        self.scene = ExpertsState(
             view=old.view,
             digits=old.digits,
             sorting=old.sorting,

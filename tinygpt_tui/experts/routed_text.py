@@ -1,4 +1,4 @@
-"""A text coloured by the experts of one layer, and the path of one token through all of them."""
+"""A text coloured by expert, and the path of one token through the experts of all layers."""
 
 from __future__ import annotations
 
@@ -6,33 +6,30 @@ import numpy as np
 
 from tinygpt.formatting import percent
 from tinygpt_tui.engine.results import RoutedText
-from tinygpt_tui.experts.load_chart import expert_style
 from tinygpt_tui.render.bars import progress
 from tinygpt_tui.render.cells import Row, Span, fit, row
 from tinygpt_tui.render.text import named
 from tinygpt_tui.render.wrap import Flow
+from tinygpt_tui.theme import expert_style
 
 _BAR = 8
-"""Columns that an expert takes at least, where its probability is drawn."""
+"""Least columns of an expert and its probability."""
 
 
-def lay_out(reading: RoutedText, columns: int) -> Flow:
-    """The window as lines, white space visible: it is routed as well."""
-    flow = Flow(
-        columns - 2,
-        marks=True,
-    )
-    flow.extend(reading.texts)
+def lay_out(routed: RoutedText, columns: int) -> Flow:
+    """The text as lines, with visible white space: it is routed as well."""
+    flow = Flow(columns - 2, marks=True)
+    flow.extend(routed.texts)
     return flow
 
 
 def text_block(
-    reading: RoutedText, columns: int, lines: int, *, layer: int, cursor: int, digits: bool = False
+    routed: RoutedText, columns: int, lines: int, *, layer: int, cursor: int, digits: bool = False
 ) -> list[Row]:
-    """As many lines as there is room for, around the cursor; with `digits`, the expert's number
-    under each character."""
-    flow = lay_out(reading, columns)
-    choice = reading.choice[layer]
+    """Up to `lines` lines around the cursor; with `digits`, the expert's number under each
+    character."""
+    flow = lay_out(routed, columns)
+    choice = routed.choice[layer]
     each = 2 if digits else 1
     room = max(1, lines // each)
     line = flow.place(cursor)[0]
@@ -59,71 +56,56 @@ def _style(expert: int, *, chosen: bool) -> str:
 
 
 def legend(experts: int, layer: int, columns: int) -> Row:
-    """Which colour is which expert."""
-    block = "■"
-    parts: list[Span | str] = [Span(f" L{layer} reads with ", "muted")]
+    """The colour of each expert."""
+    parts: list[Span | str] = [Span(f" L{layer} experts ", "muted")]
     for expert in range(experts):
-        parts += [Span(f"{block}{expert} ", expert_style(expert))]
+        parts += [Span(f"■{expert} ", expert_style(expert))]
     return fit(row(*parts), columns)
 
 
 def path_block(
-    reading: RoutedText, columns: int, lines: int, *, layer: int, cursor: int
+    routed: RoutedText, columns: int, lines: int, *, layer: int, cursor: int
 ) -> list[Row]:
-    """Which expert reads the token in each layer, and the probabilities of all, as bars."""
-    path = [int(expert) for expert in reading.choice[:, cursor]]
-    arrow = Span(" → ", "faint")
+    """The token's expert in each layer, and the router's probabilities as bars."""
+    path = [int(expert) for expert in routed.choice[:, cursor]]
+    text = routed.texts[cursor]
     parts: list[Span | str] = [
-        " ",
-        Span(named(reading.texts[cursor]), "strong"),
-        Span(" goes ", "muted"),
+        Span(" Expert path of ", "muted"),
+        Span(f'"{text if text == " " else named(text)}"', "strong"),
+        Span(": ", "muted"),
     ]
     for number, expert in enumerate(path):
-        parts += [arrow] if number else []
+        parts += [Span(" → ", "faint")] if number else []
         parts += [Span(str(expert), expert_style(expert) + "+bold")]
     rows = [fit(row(*parts), columns)]
     room = lines - 1
-    first = max(0, min(layer - room // 2, reading.layers - room))
+    first = max(0, min(layer - room // 2, routed.layers - room))
     rows += [
-        _bars(
-            reading,
-            number,
-            cursor,
-            columns,
-            chosen=number == layer,
-        )
-        for number in range(first, min(first + room, reading.layers))
+        _bars(routed, number, cursor, columns, chosen=number == layer)
+        for number in range(first, min(first + room, routed.layers))
     ]
     return rows[: max(lines, 0)]
 
 
-def _bars(reading: RoutedText, layer: int, cursor: int, columns: int, *, chosen: bool) -> Row:
-    """One layer: an expert a bar; where they do not all fit, the likeliest."""
-    shares = reading.router[layer, cursor]
-    selected = int(reading.choice[layer, cursor])
+def _bars(routed: RoutedText, layer: int, cursor: int, columns: int, *, chosen: bool) -> Row:
+    """One bar per expert of a layer; the most probable ones if not all fit."""
+    probabilities = routed.router[layer, cursor]
+    selected = int(routed.choice[layer, cursor])
     head = Span(f" L{layer:<3}", "strong" if chosen else "muted")
     fitting = max(1, (columns - 5) // _BAR)
-    shown = list(range(reading.experts))
+    shown = list(range(routed.experts))
     if fitting < len(shown):
-        shown = [int(e) for e in np.argsort(-shares, kind="stable")[:fitting]]
+        shown = [int(e) for e in np.argsort(-probabilities, kind="stable")[:fitting]]
     each = (columns - 5) // len(shown)
     parts: list[Span | str] = [head]
     for expert in shown:
-        share, picked = float(shares[expert]), expert == selected
+        probability, picked = float(probabilities[expert]), expert == selected
         style = expert_style(expert)
         mark = "●" if picked else " "
         name = Span(f"{mark}{expert:<2}", style if picked else "muted")
-        number = f" {percent(share):>4} "
+        number = f" {percent(probability):>4} "
         bar = max(each - 3 - len(number), 0)
-        drawn = (
-            progress(
-                share,
-                bar,
-                style,
-            )
-            if bar > 1
-            else ()
-        )
+        drawn = progress(probability, bar, style) if bar > 1 else ()
         number = number if drawn else f"{number[1:]:<{each - 3}}"
         parts += [name, *drawn, Span(number, "strong" if picked else "muted")]
     return fit(row(*parts), columns)

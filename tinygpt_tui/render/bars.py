@@ -1,4 +1,4 @@
-"""Bars of one row: progress, the load of experts, sparklines."""
+"""Bars of one row: progress, and the load of experts."""
 
 from __future__ import annotations
 
@@ -9,32 +9,31 @@ from tinygpt.formatting import percent
 from tinygpt_tui.render.cells import Row, Span, fit, row
 
 _EIGHTHS = " ▏▎▍▌▋▊▉█"
-_HEIGHTS = "▁▂▃▄▅▆▇█"
+HEIGHTS = "▁▂▃▄▅▆▇█"
 MIN_LOAD_WIDTH = 20
 _TEXT = 5  # columns of a percentage and the space before it
 
 
-def progress(fraction: float | None, width: int, style: str = "bar") -> Row:
-    """A bar of exactly `width` columns, filled to an eighth of a column; empty if unknown."""
-    known = fraction is not None and not math.isnan(fraction)
-    part = min(max(fraction or 0.0, 0.0), 1.0) if known else 0.0
+def progress(fraction: float, width: int, style: str = "bar") -> Row:
+    """A bar of exactly `width` columns, filled to an eighth of a column; empty for NaN."""
+    part = 0.0 if math.isnan(fraction) else min(max(fraction, 0.0), 1.0)
     width = max(width, 0)
     filled = _filled(part, width)
     return row(Span(filled, style), Span("─" * (width - len(filled)), "faint"))
 
 
 def _filled(part: float, width: int) -> str:
-    """Block characters for a part of the width, the last one as wide as it must be."""
+    """Block characters that fill a part of the width."""
     full, eighths = divmod(round(part * width * 8), 8)
     return "█" * full + (_EIGHTHS[eighths] if eighths else "")
 
 
 def load_bars(load: Sequence[Sequence[float]], width: int, *, style: str = "moe") -> list[Row]:
-    """A row a layer, with a bar an expert side by side, each of the share of tokens it reads.
+    """One row per layer with one bar per expert: the share of tokens routed to it, `load` (L, E).
 
-    A full bar is twice the even share, 1/E, which is marked in its middle. An expert that reads
-    nothing is "dead", in words where there is room. Where the bars would get narrower than two
-    columns, an expert is one character as high as its load.
+    A full bar is twice the uniform load 1/E, which is marked in its middle. An expert without
+    tokens is dead. Where bars would be narrower than two columns, each expert is one character
+    whose height is its load.
     """
     if width < MIN_LOAD_WIDTH:
         return [row(" " * max(width, 0)) for _ in load]
@@ -50,7 +49,7 @@ def _layer(name: str, shares: Sequence[float], width: int, *, style: str) -> Row
     room = (width - len(name) - (experts - 1)) // experts
     head = Span(name, "muted")
     if room < 2:
-        marks = [_mark(share * experts / 2, style=style) for share in shares]
+        marks = [_height(share * experts / 2, style=style) for share in shares]
         return fit(row(head, *marks), width)
     text = _TEXT if room >= 2 * _TEXT else 0
     parts: list[Span | str] = [head]
@@ -62,45 +61,22 @@ def _layer(name: str, shares: Sequence[float], width: int, *, style: str) -> Row
 
 
 def _expert(share: float, experts: int, columns: int, *, style: str) -> Row:
-    """The bar of one expert, `columns` wide, with the mark of the even share."""
-    if not share > 0:  # NaN as well: nothing was routed at all
+    """The bar of one expert, `columns` wide, with a mark at the uniform load."""
+    if not share > 0:  # or NaN: nothing was routed at all
         dead = "dead" if columns >= 4 else "×"  # noqa: RUF001 - the cross
         return row(Span(dead, "bad"), Span("·" * (columns - len(dead)), "faint"))
     part = min(share * experts / 2, 1.0)
-    mark, ground = "│", "·"
-    filled = _filled(part, columns)
-    filled = filled or "▏"  # alive, however little
+    filled = _filled(part, columns) or "▏"  # not dead, however little
     middle = (columns - 1) // 2
-    rest = [Span(ground, "faint")] * (columns - len(filled))
+    rest = [Span("·", "faint")] * (columns - len(filled))
     if len(filled) <= middle:
-        rest[middle - len(filled)] = Span(mark, "muted")
+        rest[middle - len(filled)] = Span("│", "muted")
         return row(Span(filled, style), *rest)
     before, after = filled[:middle], filled[middle + 1 :]
-    reached = Span("┃", "strong")
-    return row(Span(before, style), reached, Span(after, style), *rest)
+    return row(Span(before, style), Span("┃", "strong"), Span(after, style), *rest)
 
 
-def _mark(part: float, *, style: str) -> Span:
+def _height(part: float, *, style: str) -> Span:
     if not part > 0:
         return Span("×", "bad")  # noqa: RUF001 - the cross
-    heights = _HEIGHTS
-    return Span(heights[min(int(part * len(heights)), len(heights) - 1)], style)
-
-
-def spark(values: Sequence[float], width: int) -> str:
-    """The last `width` values as characters from the lowest to the highest; a space for NaN."""
-    shown = [float(value) for value in values][-width:] if width > 0 else []
-    known = [value for value in shown if math.isfinite(value)]
-    heights = _HEIGHTS
-    low, high = min(known, default=0.0), max(known, default=0.0)
-    top, scale = len(heights) - 1, (high / 2 - low / 2) * 2
-    middle = heights[top // 2]
-    text = "".join(
-        " "
-        if not math.isfinite(value)
-        else heights[round((value - low) / scale * top)]
-        if 0 < scale < math.inf
-        else middle
-        for value in shown
-    )
-    return text.rjust(max(width, 0))
+    return Span(HEIGHTS[min(int(part * len(HEIGHTS)), len(HEIGHTS) - 1)], style)

@@ -1,4 +1,4 @@
-"""A row of cells: spans of text, each with a style's name. What all render functions return."""
+"""A row of cells: spans of text with style names. All drawing functions return such rows."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from rich.cells import cell_len, set_cell_size
 
 
 class Span(NamedTuple):
-    """Text in one style, named as in `tinygpt_tui.theme`; "" is the terminal's own."""
+    """Text in one style; `style` is a name that `tinygpt_tui.theme.style` knows."""
 
     text: str
     style: str = ""
@@ -19,7 +19,7 @@ Row: TypeAlias = tuple[Span, ...]
 
 
 def row(*parts: Span | str) -> Row:
-    """A row of spans; plain text has no style, neighbours of one style become one span."""
+    """A row of spans, neighbours of equal style merged; a plain string has no style."""
     merged: list[Span] = []
     for part in parts:
         span = Span(part) if isinstance(part, str) else part
@@ -31,16 +31,16 @@ def row(*parts: Span | str) -> Row:
 
 
 def width(cells: Row) -> int:
-    """Columns that a row takes; a wide character takes two."""
+    """Width of a row in columns; a wide character takes two."""
     total = 0
     for text, _ in cells:
-        narrow = text.isascii() and text.isprintable()  # a control character takes no column
-        total += len(text) if narrow else cell_len(text)
+        simple = text.isascii() and text.isprintable()  # control characters take no column
+        total += len(text) if simple else cell_len(text)
     return total
 
 
 def fit(cells: Row, columns: int, align: str = "left") -> Row:
-    """A row of exactly `columns`: cut, or filled with spaces on the side that `align` leaves."""
+    """A row of exactly `columns`: cut, or padded with spaces."""
     missing = columns - width(cells)
     if not missing:
         return cells
@@ -60,7 +60,7 @@ def fit(cells: Row, columns: int, align: str = "left") -> Row:
 
 
 def beside(blocks: Sequence[Sequence[Row]], gap: int = 1) -> list[Row]:
-    """Blocks of rows next to each other, each padded to its own width; the lowest decides."""
+    """Blocks side by side, each padded to its own width and to the height of the tallest."""
     widths = [max(map(width, block), default=0) for block in blocks]
     rows = []
     for line in range(max(map(len, blocks), default=0)):
@@ -73,5 +73,5 @@ def beside(blocks: Sequence[Sequence[Row]], gap: int = 1) -> list[Row]:
 
 
 def plain(rows: Iterable[Row]) -> list[str]:
-    """The text of rows, without styles: what tests compare."""
+    """The text of rows, without styles."""
     return ["".join(span.text for span in cells) for cells in rows]

@@ -1,60 +1,60 @@
-"""Line charts: curves rasterised by plotext into braille or ASCII, framed and labelled here.
+"""Line charts: plotext rasterises the curves in braille or ASCII, the frame is drawn here.
 
-plotext draws each curve by itself; the layers are then laid over each other cell by cell. So a
-curve keeps its own dots where it crosses the raw, noisy curve behind it (in one plotext signal
-all dots of a cell take the colour of the last), and cells carry names of styles, not colours.
+plotext draws each curve alone, and the layers are laid over each other cell by cell. So a smoothed
+curve keeps its own dots where it crosses the noisy raw one (plotext would give all dots of a cell
+the colour of the last curve), and cells have style names instead of colours.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal, NamedTuple, TypeAlias
 
 import numpy as np
 
 from tinygpt.escape import printable
+from tinygpt_tui.render import axes
+from tinygpt_tui.render.axes import Frame, Limits
 from tinygpt_tui.render.cells import Row, Span, fit, row
 from tinygpt_tui.render.cells import width as width_of
 from tinygpt_tui.render.downsample import Array, extremes, nice_ticks, tick_text, visible
 from tinygpt_tui.render.raster import Canvas, Grid, Points, rasters
 
 Weight: TypeAlias = Literal["faint", "line", "bold"]
-Marks: TypeAlias = Mapping[int, str]  # a column or a row of the canvas, and what is written there
 
 MIN_WIDTH, MIN_HEIGHT = 12, 4
-MIN_COLUMNS = 6  # of the canvas; labels of y give way to it
+MIN_COLUMNS = 6  # of the canvas; the labels of y are dropped first
 _RANKS = {"faint": 1, "line": 2, "bold": 3}
 _LEGEND = {"faint": "⣿", "line": "─", "bold": "━"}
-# A glyph a variant, in the order of their first curves; from the third on, overlaid runs.
+# One glyph per variant, then per overlaid run.
 _ASCII = {"faint": ".:'`,", "line": "ox+*~", "bold": "@#%&$"}
-# Percentiles between which a faint curve counts for the range of y, and how many points tell them.
-_FAINT_RANGE = (1.0, 99.5)
-_FAINT_SAMPLE = 4096
+_FAINT_RANGE = (1.0, 99.5)  # percentiles of a faint curve that the range of y covers
+_FAINT_SAMPLE = 4096  # points that these percentiles are estimated from
 _MARGIN = 0.04  # of the range of y, above and below
-_HUGE = 1e300  # values are cut to this, so that the span of two is still a number
+_HUGE = 1e300  # values are clipped to this, so that the difference of two stays finite
 _GAP = np.full((1, 2), np.nan)
-_TICK_ROWS, _TICK_COLUMNS = 3, 11  # canvas that a label of y, of x takes
 
 
 @dataclass(frozen=True, eq=False)
 class Curve:
-    """A curve: x ascending, y of the same length with NaN for gaps, style a name of the palette.
-
-    The weight is the layer, too: faint curves lie behind, bold ones on top, twice as thick.
-    """
+    """A named curve."""
 
     name: str
     style: str
+    """Name of a style in `tinygpt_tui.theme`."""
     x: Array
+    """(N,), ascending."""
     y: Array
+    """(N,); NaN is a gap."""
     weight: Weight = "line"
+    """Faint curves are drawn in the background, bold ones on top and twice as thick."""
 
 
 @dataclass(frozen=True)
 class View:
-    """The part of the plane that is shown; a y limit of None follows the visible points."""
+    """The visible range; a limit of None is computed from the visible points."""
 
     x0: float
     x1: float
@@ -63,47 +63,15 @@ class View:
     log_y: bool = False
 
 
-class _Limits(NamedTuple):
-    """The view with nothing left open; y in its scale's own unit, log10 of the value if log."""
-
-    x0: float
-    x1: float
-    y0: float
-    y1: float
-    log: bool
-
-    def across(self, x: float, steps: int) -> int:
-        """Which of `steps` columns x falls into; the limits themselves are the outer two."""
-        return round((x - self.x0) / (self.x1 - self.x0) * (steps - 1))
-
-    def up(self, y: float, steps: int) -> int:
-        """The same for a value of y, from the bottom."""
-        scaled = math.log10(y) if self.log else y
-        return round((scaled - self.y0) / (self.y1 - self.y0) * (steps - 1))
-
-
 class _Sample(NamedTuple):
-    """The points of a curve that are drawn, y scaled as in `_Limits`; `typical`: for a faint curve,
-    values spread evenly over all that are in view."""
+    """The points of a curve that are drawn."""
 
     curve: Curve
     x: Array
     y: Array
+    """In the units of `Limits`."""
     typical: Array
-
-
-class _Frame(NamedTuple):
-    side: str
-    side_tick: str
-    corner: str
-    base: str
-    base_tick: str
-    cursor: str
-    cursor_tick: str
-
-
-_LINES = _Frame("│", "┤", "└", "─", "┬", "│", "┴")
-_PLAIN = _Frame("|", "+", "+", "-", "+", "|", "^")
+    """Of a faint curve, evenly spaced visible values of y; else empty."""
 
 
 def chart(
@@ -121,47 +89,49 @@ def chart(
 ) -> list[Row]:
     """Exactly `height` rows of `width` columns: title and legend, curves in a frame, labels of x.
 
-    Without limits, y spans every visible point and a small margin; where other curves are in view,
-    too, a faint one counts from its 1st to its 99.5th percentile only, so that the first, huge
-    losses of a raw curve do not flatten all that follows. What lies outside the view is cut off at
-    its edge. Under 12 columns or 4 rows the rows are blank.
+    Without limits, y covers all visible points and a small margin. If there are other curves, a
+    faint one counts from its 1st to its 99.5th percentile only, so that the huge first losses of a
+    raw curve do not flatten the rest. Below 12 columns or 4 rows the rows are blank.
 
-    Times on x want `x_text=numbers.duration, x_ticks=sampling.time_ticks`.
+    `x_text` and `x_ticks` format and choose the ticks of x: for times, `formatting.duration` and
+    `downsample.time_ticks`.
     """
     if width < MIN_WIDTH or height < MIN_HEIGHT:
         return [row(" " * max(width, 0))] * max(height, 0)
     density = (1, 1) if ascii else (2, 4)
-    frame = _PLAIN if ascii else _LINES
-    view = _sound(view)
+    frame = axes.ASCII_FRAME if ascii else axes.FRAME
+    view = _valid(view)
     samples = [_sample(curve, view, width - MIN_COLUMNS, density[0]) for curve in curves]
     limits = _limits(samples, view)
-    y_marks = _y_marks(limits, Grid(1, height - 3, *density)) if _any(samples) else {}
-    gutter = max(map(len, y_marks.values()), default=0)
+    y_labels = axes.y_labels(limits, Grid(1, height - 3, *density)) if _has_points(samples) else {}
+    gutter = max(map(len, y_labels.values()), default=0)
     if gutter > width - 1 - MIN_COLUMNS:
-        y_marks, gutter = {}, 0
+        y_labels, gutter = {}, 0
     grid = Grid(width - 1 - gutter, height - 3, *density)
     glyphs = _ascii_glyphs(curves) if ascii else [_LEGEND[curve.weight] for curve in curves]
     canvas = Canvas(grid.columns, grid.rows)
-    if _any(samples):
+    if _has_points(samples):
         _draw(canvas, samples, limits, grid, glyphs if ascii else None)
     else:
-        canvas.caption("no data in view" if _any(curves) else "no data yet", "muted")
+        canvas.caption("no data in view" if _has_points(curves) else "no data yet", "muted")
     at = None
     if cursor is not None and view.x0 <= cursor <= view.x1:
         at = limits.across(cursor, grid.dots[0]) // grid.across
         canvas.column(at, frame.cursor, "cursor")
-    x_marks = _x_marks(limits, grid, x_ticks, x_text) if _any(curves) else {}
-    x_marks, labels = _labels(x_marks, gutter, width, row(Span(printable(x_label), "muted")))
+    x_labels = axes.x_labels(limits, grid, x_ticks, x_text) if _has_points(curves) else {}
+    x_labels, label_row = axes.label_row(
+        x_labels, gutter, width, row(Span(printable(x_label), "muted"))
+    )
     return [
         _head(printable(title), curves, glyphs, width),
-        *_body(canvas, y_marks, gutter, frame),
-        _axis(x_marks, gutter, grid, at, frame),
-        labels,
+        *_body(canvas, y_labels, gutter, frame),
+        axes.axis_row(x_labels, gutter, grid, at, frame),
+        label_row,
     ]
 
 
-def _sound(view: View) -> View:
-    """The view with limits that span something; nothing else is asked of the caller's numbers."""
+def _valid(view: View) -> View:
+    """The view with finite limits and x0 < x1, whatever the caller's numbers are."""
     x0, x1 = (_finite(x, 0.0) for x in (view.x0, view.x1))
     if not x1 > x0:
         pad = max(0.5, abs(x0) * 1e-6)
@@ -180,14 +150,14 @@ def _scaled(y: float, view: View) -> float | None:
     return math.log10(y) if view.log_y else _finite(y, 0.0)
 
 
-def _any(curves: Sequence[Curve | _Sample]) -> bool:
+def _has_points(curves: Sequence[Curve | _Sample]) -> bool:
     return any(len(curve.x) for curve in curves)
 
 
 def _sample(curve: Curve, view: View, columns: int, across: int) -> _Sample:
-    """The points of a curve that can be drawn in the view and told apart; none if there is none.
+    """The visible points of a curve, down-sampled; none if all are NaN.
 
-    A faint curve gets two points a cell, not two a dot: it is a band, at half the cost.
+    A faint curve gets two points per cell instead of two per dot: it is a band, at half the cost.
     """
     part = visible(curve.x, view.x0, view.x1)
     x, y = (np.asarray(values[part], dtype=np.float64) for values in (curve.x, curve.y))
@@ -207,8 +177,8 @@ def _sample(curve: Curve, view: View, columns: int, across: int) -> _Sample:
 
 
 def _cut(along: Array, other: Array, low: float, high: float) -> tuple[Array, Array]:
-    """A polyline with what lies outside [low, high] of its first coordinate turned into gaps, and
-    a point where it crosses a limit."""
+    """A polyline clipped to [low, high] of its first coordinate: gaps outside, and a point where it
+    crosses a limit."""
     for limit in (low, high):
         before, after = along[:-1] - limit, along[1:] - limit
         at = np.flatnonzero(np.sign(before) * np.sign(after) < 0)
@@ -222,7 +192,7 @@ def _cut(along: Array, other: Array, low: float, high: float) -> tuple[Array, Ar
     return along, other
 
 
-def _limits(samples: Sequence[_Sample], view: View) -> _Limits:
+def _limits(samples: Sequence[_Sample], view: View) -> Limits:
     ranges = [_range(sample, samples) for sample in samples if len(sample.y)]
     low = min((low for low, _ in ranges), default=0.0)
     high = max((high for _, high in ranges), default=1.0)
@@ -231,11 +201,11 @@ def _limits(samples: Sequence[_Sample], view: View) -> _Limits:
     y1 = high + pad if view.y1 is None else view.y1
     if not y1 > y0:
         y0, y1 = y0 - (pad := max(abs(y0) * 0.05, 1e-3)), y0 + pad
-    return _Limits(view.x0, view.x1, y0, y1, view.log_y)
+    return Limits(view.x0, view.x1, y0, y1, view.log_y)
 
 
 def _range(sample: _Sample, samples: Sequence[_Sample]) -> tuple[float, float]:
-    """What a curve asks of y; the rule is told in `chart`."""
+    """The range of y that a curve needs; see `chart`."""
     others = any(len(s.y) for s in samples if s.curve.weight != "faint")
     if sample.curve.weight == "faint" and others and len(sample.typical):
         low, high = np.percentile(sample.typical, _FAINT_RANGE)
@@ -246,11 +216,11 @@ def _range(sample: _Sample, samples: Sequence[_Sample]) -> tuple[float, float]:
 def _draw(
     canvas: Canvas,
     samples: Sequence[_Sample],
-    limits: _Limits,
+    limits: Limits,
     grid: Grid,
     glyphs: Sequence[str] | None,
 ) -> None:
-    """Every curve onto the canvas, faint ones first."""
+    """Draw the curves on the canvas, faint ones first."""
     order = sorted(range(len(samples)), key=lambda i: _RANKS[samples[i].curve.weight])
     markers = [glyphs[i] if glyphs else "braille" for i in order]
     drawn = [_dots(samples[i], limits, grid) for i in order]
@@ -259,9 +229,9 @@ def _draw(
         canvas.lay(codes, curve.style, _RANKS[curve.weight])
 
 
-def _dots(sample: _Sample, limits: _Limits, grid: Grid) -> Points:
-    """A sample as polylines in whole dots. In braille a lone point becomes a small square, and a
-    bold curve is drawn again one dot higher: one dot alone is easily missed."""
+def _dots(sample: _Sample, limits: Limits, grid: Grid) -> Points:
+    """A sample as polylines in whole dots. In braille, an isolated point becomes a small square,
+    because a single dot is easily missed, and a bold curve is drawn again one dot higher."""
     y, x = _cut(sample.y, sample.x, limits.y0, limits.y1)
     across, down = (dots - 1 for dots in grid.dots)
     columns = np.rint((x - limits.x0) / (limits.x1 - limits.x0) * across)
@@ -269,14 +239,14 @@ def _dots(sample: _Sample, limits: _Limits, grid: Grid) -> Points:
     points = _corners(np.column_stack((columns, rows)))
     if grid.down == 1:
         return points
-    squares = [_GAP, *(_square(point, across, down) for point in _lone(points))]
+    squares = [_GAP, *(_square(point, across, down) for point in _isolated(points))]
     if sample.curve.weight == "bold":
         squares += [points + np.array((0.0, 1.0))]
     return np.concatenate((points, *squares))
 
 
 def _corners(points: Points) -> Points:
-    """Polylines without the points that no eye would miss: plotext takes 10 us for each."""
+    """Polylines without repeated and collinear points: plotext takes 10 us for each point."""
     moved = np.diff(points, axis=0, prepend=np.nan)
     points = points[(moved != 0).any(axis=1)]
     step = np.diff(points, axis=0)
@@ -286,8 +256,8 @@ def _corners(points: Points) -> Points:
     return np.delete(points, np.flatnonzero(straight & onward) + 1, axis=0)
 
 
-def _lone(points: Points) -> Points:
-    """Points with a gap or nothing on both sides."""
+def _isolated(points: Points) -> Points:
+    """Points without a neighbour on either side."""
     gap = np.concatenate(([True], np.isnan(points[:, 0]), [True]))
     return points[gap[:-2] & ~gap[1:-1] & gap[2:]]
 
@@ -298,44 +268,8 @@ def _square(point: Points, across: int, down: int) -> Points:
     return np.concatenate((_GAP, np.array([(column + c, line + r) for c, r in corners])))
 
 
-def _y_marks(limits: _Limits, grid: Grid) -> dict[int, str]:
-    low, high = limits.y0, limits.y1
-    if limits.log:
-        low, high = 10 ** max(low, -300.0), 10 ** min(high, 300.0)
-    ticks = nice_ticks(low, high, max(2, grid.rows // _TICK_ROWS), log=limits.log)
-    marks: dict[int, str] = {}
-    for tick, text in zip(ticks, _aligned([tick_text(t) for t in ticks]), strict=True):
-        line = grid.rows - 1 - limits.up(tick, grid.dots[1]) // grid.down
-        if text not in marks.values():
-            marks.setdefault(line, text)
-    return marks
-
-
-def _aligned(texts: list[str]) -> list[str]:
-    """1.5 beside 2.0: as many decimals for all; left alone if any has an exponent or a suffix."""
-    if not all(text.lstrip("-").replace(".", "", 1).isdigit() for text in texts):
-        return texts
-    decimals = max((len(text.partition(".")[2]) for text in texts), default=0)
-    small = all(abs(float(text)) < 10 for text in texts)
-    return [f"{float(text):.{decimals}f}" for text in texts] if small else texts
-
-
-def _x_marks(
-    limits: _Limits,
-    grid: Grid,
-    ticks: Callable[[float, float, int], list[float]],
-    text: Callable[[float], str],
-) -> dict[int, str]:
-    marks: dict[int, str] = {}
-    for tick in ticks(limits.x0, limits.x1, max(3, grid.columns // _TICK_COLUMNS)):
-        column = limits.across(tick, grid.dots[0]) // grid.across
-        if text(tick) not in marks.values():
-            marks.setdefault(column, text(tick))
-    return marks
-
-
 def _ascii_glyphs(curves: Sequence[Curve]) -> list[str]:
-    """A character a curve: its place in the row of glyphs says whose it is, the row which curve."""
+    """One character per curve: its variant's place in the glyphs of the curve's weight."""
     families = list(dict.fromkeys(curve.style.partition(".")[0] for curve in curves))
     places = [families.index(curve.style.partition(".")[0]) for curve in curves]
     rows = [_ASCII[curve.weight] for curve in curves]
@@ -343,7 +277,7 @@ def _ascii_glyphs(curves: Sequence[Curve]) -> list[str]:
 
 
 def _head(title: str, curves: Sequence[Curve], glyphs: Sequence[str], width: int) -> Row:
-    """The title and, as far as there is room, the legend; the faintest curves leave it first."""
+    """The title and, if there is room, the legend; it drops the faintest curves first."""
     entries = list(zip(curves, glyphs, strict=True))
     head = row(Span(title, "strong"))
     for rank in sorted(_RANKS.values()):
@@ -362,35 +296,10 @@ def _legend(entries: Sequence[tuple[Curve, str]]) -> Row:
     return row(*parts)
 
 
-def _body(canvas: Canvas, marks: Marks, gutter: int, frame: _Frame) -> list[Row]:
+def _body(canvas: Canvas, labels: axes.Labels, gutter: int, frame: Frame) -> list[Row]:
     rows = []
     for line in range(len(canvas.codes)):
-        side = frame.side_tick if line in marks else frame.side
-        label = Span(f"{marks.get(line, ''):>{gutter}}{side}", "muted")
+        side = frame.side_tick if line in labels else frame.side
+        label = Span(f"{labels.get(line, ''):>{gutter}}{side}", "muted")
         rows.append(row(label, *canvas.spans(line)))
     return rows
-
-
-def _axis(marks: Marks, gutter: int, grid: Grid, cursor: int | None, frame: _Frame) -> Row:
-    base = [frame.base_tick if column in marks else frame.base for column in range(grid.columns)]
-    left = " " * gutter + frame.corner
-    if cursor is None:
-        return row(Span(left + "".join(base), "muted"))
-    before, after = "".join(base[:cursor]), "".join(base[cursor + 1 :])
-    return row(
-        Span(left + before, "muted"), Span(frame.cursor_tick, "cursor"), Span(after, "muted")
-    )
-
-
-def _labels(marks: Marks, gutter: int, width: int, name: Row) -> tuple[dict[int, str], Row]:
-    """What the ticks of x say, each under its tick, and at the right end what x is; with it, the
-    ticks whose labels found room."""
-    taken = width_of(name) + 2 if name else 0
-    end = width - taken if width - gutter - taken >= 2 * _TICK_COLUMNS else width
-    text, kept = "", {}
-    for column, label in sorted(marks.items()):
-        start = min(max(gutter + 1 + column - len(label) // 2, 0), width - len(label))
-        if start + len(label) <= end and start >= len(text) + 2 * bool(text):
-            text, kept[column] = text.ljust(start) + label, label
-    labels = fit(row(Span(text, "muted")), width if end == width else end + 2)
-    return kept, labels if end == width else row(*labels, *name)

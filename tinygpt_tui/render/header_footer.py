@@ -1,4 +1,4 @@
-"""The lines around the tabs: header and footer, as rows of cells."""
+"""Header and footer of the app, as rows of cells."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ TITLES = {"train": "Train", "generate": "Generate", "attention": "Attention", "e
 
 
 def header_row(tab: str, run: str | None, corpus: str, state: RunState | None, columns: int) -> Row:
-    """The tabs at the left; the run, its corpus and its state at the right, as far as they fit."""
+    """The tabs on the left; corpus, run and state on the right, as far as they fit."""
     parts: list[Span | str] = []
     for number, (name, title) in enumerate(TITLES.items(), start=1):
         whole = columns >= 60 or name == tab
@@ -34,7 +34,7 @@ def header_row(tab: str, run: str | None, corpus: str, state: RunState | None, c
 
 
 def footer_row(keys: Sequence[Key], columns: int) -> Row:
-    """The keys that matter most now, as many as fit; help and quit always."""
+    """The most important keys that fit, always with help and quit."""
     shown = [key for key in keys if key.footer]
     always = [key for key in shown if key.action in ("help", "leave")]
     others = [key for key in shown if key not in always]

@@ -1,11 +1,11 @@
-"""A matrix of attention as rows of cells: half blocks in colours, or glyphs where there are none.
+"""An attention matrix as rows of cells: coloured half blocks, or ASCII glyphs without colours.
 
-Letters: Q queries (rows), K keys (columns). A *pixel* is what one number is drawn as: half a cell
-of a terminal, which is about twice as high as wide, or with glyphs two cells beside each other;
-either way a square. A map that is larger than its window is pooled into even buckets, one that is
-smaller is drawn larger by a whole factor.
+Letters: Q queries (rows), K keys (columns), R and C buckets of these. A *pixel* is a square: half
+a cell, since cells are about twice as high as wide, or with glyphs two cells side by side. A matrix
+that is larger than its window is pooled into buckets of equal size, a smaller one is enlarged by an
+integer factor.
 
-What lies in the future of its query (key > query) is no number: it has a code of its own.
+Masked weights (key > query) have a code of their own.
 """
 
 from __future__ import annotations
@@ -26,70 +26,71 @@ Floats: TypeAlias = NDArray[np.floating[Any]]
 Codes: TypeAlias = NDArray[np.intp]
 
 LEVELS = 14
-"""Of a colour map: as many as the 256-colour cube holds near it, in steps one can tell apart."""
+"""Colours per map: as many as the 256-colour cube offers in distinguishable steps."""
 RAMP = ".:-=+*#%@"
-"""The glyphs of levels; the future is blank, so that zero must not be."""
+"""The glyphs of levels. Zero is not blank, since masked weights are."""
 MASKED, POINTER, GUIDE, BLANK = range(LEVELS, LEVELS + 4)
-"""Codes beside the levels: the future, the cell under the cursor, the lines from it to the labels,
-nothing."""
+"""Codes besides the levels: masked weights, the weight under the cursor, the lines from there to
+the labels, nothing."""
 _GLYPHS = {MASKED: " ", POINTER: "O", GUIDE: "'", BLANK: " "}
-_CHOICE = 8
-_LEAST = 1e-12
+_FIRST_QUERIES = 8
+"""Queries that `peak` skips."""
+_EPSILON = 1e-12
 
 
 @dataclass(frozen=True)
 class Paint:
-    """How numbers become colours."""
+    """How weights become colours."""
 
     colours: str = "viridis"
-    """A map of the palette."""
+    """One of `tinygpt_tui.theme.MAPS`."""
     scale: Scale = "sqrt"
     pooling: Pooling = "max"
     glyphs: bool = False
-    """No colours, nothing but ASCII."""
+    """ASCII instead of colours."""
 
 
 class Pixels(NamedTuple):
-    """A matrix that fits its window, and how it was made to fit."""
+    """A matrix pooled to fit its window."""
 
     values: Floats
     """(R, C); 0 where masked."""
-    future: NDArray[np.bool_]
-    """(R, C): every number of the bucket lies in the future."""
+    masked: NDArray[np.bool_]
+    """(R, C): whether all weights of the bucket are masked."""
     rows: Codes
-    """(R + 1,): bucket r holds the queries from rows[r] to rows[r + 1]."""
+    """(R + 1,): bucket r holds the queries from rows[r] up to rows[r + 1], exclusive."""
     columns: Codes
-    """(C + 1,)"""
+    """(C + 1,): the same for keys."""
     factor: int
-    """Pixels a side that one bucket is drawn as."""
+    """Width and height of a bucket in pixels."""
 
 
 class View(NamedTuple):
-    """The part of a matrix that is shown."""
+    """The visible part of a matrix, as half-open ranges."""
 
     queries: tuple[int, int]
     keys: tuple[int, int]
 
 
 def whole(matrix: Floats) -> View:
-    """All of it."""
+    """The view of the whole matrix."""
     return View((0, matrix.shape[0]), (0, matrix.shape[1]))
 
 
 def room(columns: int, lines: int, *, glyphs: bool = False) -> tuple[int, int]:
-    """Pixels (down, across) that cells have room for."""
+    """How many pixels (down, across) fit this many cells."""
     return (lines, columns // 2) if glyphs else (2 * lines, columns)
 
 
 def pixels(matrix: Floats, part: View, down: int, across: int, pooling: Pooling = "max") -> Pixels:
     """A part of a (Q, K) matrix in at most `down` x `across` pixels.
 
-    Pooled by maximum or mean where it is larger; the mean leaves out the future. Buckets differ in
-    size by one at most, so that the window is filled whatever the size of the map.
+    If it is larger, it is pooled by maximum or mean; the mean leaves out masked weights. Bucket
+    sizes differ by at most one, so that any matrix fills the window.
     """
     rows, columns = _edges(part.queries, down), _edges(part.keys, across)
     tall, wide = len(rows) - 1, len(columns) - 1
-    future = columns[:-1][None, :] > (rows[1:] - 1)[:, None]
+    masked = columns[:-1][None, :] > (rows[1:] - 1)[:, None]
     cut = matrix[part.queries[0] : part.queries[1], part.keys[0] : part.keys[1]]
     starts = rows[:-1] - part.queries[0], columns[:-1] - part.keys[0]
     if not cut.size:
@@ -97,15 +98,15 @@ def pixels(matrix: Floats, part: View, down: int, across: int, pooling: Pooling 
     elif pooling == "max":
         values = np.maximum.reduceat(np.maximum.reduceat(cut, starts[0], axis=0), starts[1], axis=1)
     else:
-        past = np.tri(*matrix.shape, dtype=np.float32)
-        past = past[part.queries[0] : part.queries[1], part.keys[0] : part.keys[1]]
-        values = _sums(cut * past, *starts) / np.maximum(_sums(past, *starts), 1)
+        seen = np.tri(*matrix.shape, dtype=np.float32)
+        seen = seen[part.queries[0] : part.queries[1], part.keys[0] : part.keys[1]]
+        values = _sums(cut * seen, *starts) / np.maximum(_sums(seen, *starts), 1)
     factor = max(1, min(down // max(tall, 1), across // max(wide, 1)))
-    return Pixels(np.where(future, 0, values).astype(np.float32), future, rows, columns, factor)
+    return Pixels(np.where(masked, 0, values).astype(np.float32), masked, rows, columns, factor)
 
 
 def _edges(span: tuple[int, int], most: int) -> Codes:
-    """Where buckets begin and end."""
+    """Limits of at most `most` buckets of a range."""
     size = max(span[1] - span[0], 0)
     count = max(1, min(size, most))
     return span[0] + np.arange(count + 1) * size // count
@@ -117,7 +118,7 @@ def _sums(matrix: Floats, rows: Codes, columns: Codes) -> Floats:
 
 
 def bucket_words(shown: Pixels, pooling: Pooling) -> str:
-    """How many numbers a cell stands for: "1 cell = 4-5x4-5, max"."""
+    """How many weights a pixel stands for: "1 cell = 4-5x4-5, max"."""
     times = "×"  # noqa: RUF001 - the sign is meant
     tall, wide = (_sizes(edges) for edges in (shown.rows, shown.columns))
     if tall == wide == "1":
@@ -132,42 +133,42 @@ def _sizes(edges: Codes) -> str:
 
 
 def peak(matrix: Floats) -> float:
-    """The weight that has the brightest colour: the largest where a query has some choice.
+    """The weight of the brightest colour: the largest one, the first queries left out.
 
-    The first queries see so few keys that their weights are large whatever the head does; they
-    would leave nothing but dark colours for the others.
+    These see so few keys that their weights are large whatever the head does, and would leave only
+    dark colours for the others.
     """
-    chosen = matrix[min(_CHOICE, len(matrix) // 2) :]
-    return float(chosen.max()) if chosen.size else 0.0
+    rest = matrix[min(_FIRST_QUERIES, len(matrix) // 2) :]
+    return float(rest.max()) if rest.size else 0.0
 
 
 def codes(shown: Pixels, scale: Scale, top: float, levels: int = LEVELS) -> Codes:
-    """(R, C) levels from 0 to `levels` - 1, or MASKED. `top` is the weight of the last level."""
+    """(R, C) levels from 0 to `levels` - 1, or MASKED; `top` is the weight of the last level."""
     values = shown.values
     most = values.max(axis=1, keepdims=True, initial=0) if scale == "row" else np.float32(top)
-    part = np.clip(values / np.maximum(most, _LEAST), 0, 1)
+    part = np.clip(values / np.maximum(most, _EPSILON), 0, 1)
     if scale == "sqrt":
         part = np.sqrt(part)
     found = np.minimum((part * levels).astype(np.intp), levels - 1)
-    return np.where(shown.future, MASKED, found)
+    return np.where(shown.masked, MASKED, found)
 
 
 def enlarge(found: Codes, factor: int) -> Codes:
-    """Each code as a square of them."""
+    """Each code as a square of `factor` x `factor`."""
     return np.repeat(np.repeat(found, factor, axis=0), factor, axis=1) if factor > 1 else found
 
 
 def find(edges: Codes, position: int) -> int | None:
-    """The bucket that a position lies in; None outside."""
+    """The bucket of a position; None outside."""
     if not edges[0] <= position < edges[-1]:
         return None
     return int(np.searchsorted(edges, position, side="right")) - 1
 
 
 def point(canvas: Codes, shown: Pixels, query: int, key: int) -> None:
-    """Mark a cell in an enlarged canvas, and lead lines from it through the future to the labels.
+    """Mark a weight in an enlarged canvas, in place, with lines from there to the labels.
 
-    The lines stand only where there is no number: at the right of the query's row, and above the
+    The lines run through masked pixels only: to the right in the query's row, and above the
     diagonal in the key's column.
     """
     y, x = find(shown.rows, query), find(shown.columns, key)
@@ -184,12 +185,12 @@ def point(canvas: Codes, shown: Pixels, query: int, key: int) -> None:
     square = canvas[y * factor : (y + 1) * factor, x * factor : (x + 1) * factor]
     inner = square[1:-1, 1:-1].copy()
     square[:] = POINTER
-    if factor >= 4:  # large enough for a frame that leaves the colour to be seen
+    if factor >= 4:  # large enough for a frame around the colour
         square[1:-1, 1:-1] = inner
 
 
 def heat(canvas: Codes, paint: Paint) -> list[Row]:
-    """A canvas of codes as rows: half as many as it has lines, or with glyphs as many."""
+    """A canvas of codes as rows: two of its lines per row, or one with glyphs."""
     return _glyph_rows(canvas) if paint.glyphs else _half_blocks(canvas, paint.colours)
 
 
@@ -207,7 +208,7 @@ def _glyph_rows(canvas: Codes) -> list[Row]:
 
 
 def _runs(line: Codes, table: Sequence[Span]) -> Row:
-    """A row of cells by their numbers in `table`, equal neighbours as one span."""
+    """A row of cells looked up in `table`, equal neighbours as one span."""
     if not len(line):
         return ()
     ends = np.append(np.flatnonzero(line[1:] != line[:-1]) + 1, len(line))
@@ -222,12 +223,12 @@ def _runs(line: Codes, table: Sequence[Span]) -> Row:
 
 @cache
 def _blocks(colours: str) -> list[Span]:
-    """By upper code * (BLANK + 1) + lower code: a cell of two pixels."""
+    """Cells of two pixels, indexed by upper code * (BLANK + 1) + lower code."""
     names = [*(f"{colours}.{level}" for level in range(LEVELS)), "masked", "pointer", "guide", ""]
     found = []
     for upper in names:
         for lower in names:
-            if upper == lower:  # a space is one byte, a half block three
+            if upper == lower:  # one byte instead of three
                 found.append(Span(" ", f"/{upper}" if upper else ""))
             elif lower:
                 found.append(Span("▀", f"{upper}/{lower}") if upper else Span("▄", lower))
@@ -238,7 +239,7 @@ def _blocks(colours: str) -> list[Span]:
 
 @cache
 def _glyphs() -> list[Span]:
-    """By code: half of a pixel's two cells. Fewer glyphs than levels: neighbours share one."""
+    """One cell per code. There are fewer glyphs than levels, so that neighbours share one."""
     ramp = [RAMP[level * len(RAMP) // LEVELS] for level in range(LEVELS)]
     spans = [Span(glyph, "text") for glyph in ramp]
     styles = {MASKED: "", POINTER: "reverse", GUIDE: "faint", BLANK: ""}
@@ -246,7 +247,7 @@ def _glyphs() -> list[Span]:
 
 
 def legend(paint: Paint, columns: int) -> Row:
-    """The levels beside each other in so many columns."""
+    """All levels side by side."""
     levels = np.arange(columns) * LEVELS // columns
     if paint.glyphs:
         return _runs(levels, _glyphs())
@@ -254,7 +255,7 @@ def legend(paint: Paint, columns: int) -> Row:
 
 
 def blend(level: int, paint: Paint) -> str:
-    """The style of a character on a level: for text that is coloured by its weight."""
+    """The style of a character that is coloured by a level."""
     if paint.glyphs:
         return ("faint", "text", "strong", "reverse")[min(level * 4 // LEVELS, 3)]
     return f"{'bright' if level < LEVELS // 2 else 'ink'}/{paint.colours}.{level}"

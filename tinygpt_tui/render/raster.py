@@ -1,4 +1,4 @@
-"""Polylines as characters, by plotext, and the canvas on which layers of them are laid."""
+"""Draws polylines as characters, with plotext, and lays them over each other on a canvas."""
 
 from __future__ import annotations
 
@@ -13,81 +13,85 @@ from numpy.typing import NDArray
 from tinygpt_tui.render.cells import Row, Span, row
 
 Codes: TypeAlias = NDArray[np.uint32]
-Points: TypeAlias = NDArray[np.float64]  # (N, 2): dots from the left and from the bottom; NaN parts
+"""Unicode code points (rows, columns)."""
+Points: TypeAlias = NDArray[np.float64]
+"""(N, 2): x and y in dots from the lower left corner; NaN separates polylines."""
 
 SPACE = ord(" ")
 _BRAILLE = 0x2800  # the eight dots of a cell are the low bits of its code
 
 
 class Grid(NamedTuple):
-    """A canvas in cells, and the dots of a cell: 2 by 4 in braille, 1 by 1 in ASCII."""
+    """Size of a canvas in cells, and of a cell in dots: 2 x 4 in braille, 1 x 1 in ASCII."""
 
     columns: int
     rows: int
     across: int
+    """Dots per cell, horizontally."""
     down: int
+    """Dots per cell, vertically."""
 
     @property
     def dots(self) -> tuple[int, int]:
-        """The canvas in dots."""
+        """Width and height in dots."""
         return self.columns * self.across, self.rows * self.down
 
 
-_PLOT = threading.Lock()  # plotext has one figure a process
-_REMEMBERED = 128  # parts: two charts of six curves of two, in a few looks at them
-_TAIL = 8  # columns in which a curve is taken to grow
-_KNOWN: dict[tuple[bytes, str, Grid], Codes] = {}  # the least recently used first
+_PLOTEXT_LOCK = threading.Lock()  # plotext has one figure per process
+_CACHE: dict[tuple[bytes, str, Grid], Codes] = {}  # least recently used first
+_CACHE_SIZE = 128  # rasters: two charts with six curves in two parts, in a few zoom levels
+_TAIL = 8  # columns at the end of a curve that are drawn apart, since they change as it grows
 
 
 def rasters(polylines: Iterable[tuple[Points, str]], grid: Grid) -> list[Codes]:
-    """Code points (rows, columns) of each polyline and its marker: "braille" or a character.
+    """The code points of each polyline, drawn with its marker: "braille" or a character.
 
-    They are drawn in two parts, the newest columns and all before, and remembered: a key that moves
-    the crosshair draws nothing anew, and a curve that grows only its end.
+    Each is drawn in two parts, the last columns and all before them, and cached: moving the
+    crosshair draws nothing, and a growing curve only its end.
     """
-    # 0.13 s, most of it plotext's documentation: not before a chart is really drawn.
+    # Takes 0.13 s, most of it for plotext's documentation: not before a chart is drawn.
     import plotext  # type: ignore[import-untyped]  # noqa: PLC0415
 
-    with _PLOT:
+    with _PLOTEXT_LOCK:
         figure = _Figure(plotext, grid)
         found = [
-            _united([figure.remembered(part, marker) for part in _parts(points, grid)])
+            _merged([figure.cached(part, marker) for part in _parts(points, grid)])
             for points, marker in polylines
         ]
-        for _ in range(len(_KNOWN) - _REMEMBERED):
-            del _KNOWN[next(iter(_KNOWN))]
+        for _ in range(len(_CACHE) - _CACHE_SIZE):
+            del _CACHE[next(iter(_CACHE))]
     return found
 
 
 class _Figure:
-    """plotext's figure, set up when the first part is not known yet."""
+    """plotext's figure, set up for the first part that is not cached."""
 
     def __init__(self, plotext: Any, grid: Grid) -> None:
         self._plotext, self._grid = plotext, grid
         self._figure: Any = None
 
-    def remembered(self, points: Points, marker: str) -> Codes:
-        """The raster of one part."""
+    def cached(self, points: Points, marker: str) -> Codes:
+        """The raster of one part of a polyline."""
         key = (points.tobytes(), marker, self._grid)
-        codes = _KNOWN.pop(key, None)
+        codes = _CACHE.pop(key, None)
         if codes is None:
             self._figure = self._figure or _blank_figure(self._plotext, self._grid)
             codes = _raster(self._plotext, self._figure, points, marker, self._grid)
-        _KNOWN[key] = codes
+        _CACHE[key] = codes
         return codes
 
 
 def _parts(points: Points, grid: Grid) -> list[Points]:
-    """All but the last columns of a polyline, and those, with the line that leads into them."""
+    """A polyline without its last columns, and these with the line that leads into them."""
     with np.errstate(invalid="ignore"):
-        newest = np.nanmax(points[:, 0], initial=0.0) // (_TAIL * grid.across)
-        late = np.flatnonzero(points[:, 0] >= newest * _TAIL * grid.across)
+        last = np.nanmax(points[:, 0], initial=0.0) // (_TAIL * grid.across)
+        late = np.flatnonzero(points[:, 0] >= last * _TAIL * grid.across)
     cut = int(late[0]) if len(late) else 0
     return [points[:cut], points[cut - 1 :]] if cut > 1 else [points]
 
 
-def _united(parts: list[Codes]) -> Codes:
-    """Parts of one curve as one: dots of both in a cell of braille, in ASCII whichever is there."""
+def _merged(parts: list[Codes]) -> Codes:
+    """Parts of one curve as one: in braille the dots of both, in ASCII the later character."""
     whole = parts[0]
     for codes in parts[1:]:
         both = (whole >= _BRAILLE) & (codes >= _BRAILLE)
@@ -96,7 +100,7 @@ def _united(parts: list[Codes]) -> Codes:
 
 
 def _blank_figure(plotext: Any, grid: Grid) -> Any:
-    """plotext's figure without any frame, its canvas measured in dots."""
+    """plotext's figure without a frame, in units of dots."""
     plotext.terminal.limit(False, False)
     figure = plotext.figure
     figure.clear.all()
@@ -125,7 +129,7 @@ def _raster(plotext: Any, figure: Any, points: Points, marker: str, grid: Grid) 
 
 
 class Canvas:
-    """Cells of one character and one style each; what comes later lies on top."""
+    """Cells with one character and one style each, drawn in layers."""
 
     def __init__(self, columns: int, rows: int) -> None:
         self.codes: Codes = np.full((rows, columns), SPACE, dtype=np.uint32)
@@ -134,9 +138,9 @@ class Canvas:
         self._ranks = [0]
 
     def lay(self, codes: Codes, style: str, rank: int) -> None:
-        """Put the marks of a layer down. A higher rank replaces what lies under it. Layers of one
-        rank share a cell: braille shows the dots of both, and the colour (in ASCII, the character)
-        is each one's in turn along a row, so that neither hides the other."""
+        """Draw a layer. It covers layers of lower rank. Layers of equal rank share cells, so that
+        neither hides the other: braille has the dots of both, and the colour (in ASCII, the
+        character) alternates along the row."""
         marked = codes != SPACE
         shared = marked & (np.asarray(self._ranks)[self._layers] == rank)
         union = shared & (self.codes >= _BRAILLE) & (codes >= _BRAILLE)
@@ -146,13 +150,13 @@ class Canvas:
         self._layers[marked & ~shared] = self._add(style, rank)
 
     def column(self, column: int, character: str, style: str) -> None:
-        """A vertical line behind everything that is there."""
+        """A vertical line behind everything drawn so far."""
         free = self.codes[:, column] == SPACE
         self.codes[free, column] = ord(character)
         self._layers[free, column] = self._add(style, 0)
 
     def caption(self, text: str, style: str) -> None:
-        """Text in the middle, cut to fit."""
+        """A centred text, cut to fit."""
         rows, columns = self.codes.shape
         text = text[:columns]
         start = (columns - len(text)) // 2
@@ -160,7 +164,7 @@ class Canvas:
         self._layers[(rows - 1) // 2, start : start + len(text)] = self._add(style, 0)
 
     def spans(self, line: int) -> Row:
-        """One line of the canvas, neighbours of one style in one span."""
+        """One line of the canvas."""
         layers = self._layers[line]
         text = self.codes[line].tobytes().decode("utf-32-le")
         bounds = [0, *(np.flatnonzero(np.diff(layers)) + 1).tolist(), len(text)]

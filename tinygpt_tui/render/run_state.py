@@ -1,4 +1,4 @@
-"""How the state of a run is shown: a glyph, a word and a colour, each enough by itself."""
+"""How the state of a run is shown: a glyph, a word and a style, each sufficient alone."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from tinygpt_tui.render.cells import Row, Span, row
 
 
 class Look(NamedTuple):
-    """Of one state."""
+    """How one state is shown."""
 
     glyph: str
     word: str
@@ -30,7 +30,7 @@ LOOKS = {
 
 
 def badge(state: RunState | None) -> Row:
-    """A run's state; nothing while it is not known."""
+    """A run's state; empty if unknown."""
     if state is None:
         return ()
     look = LOOKS[state.state]

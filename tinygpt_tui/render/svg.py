@@ -1,4 +1,4 @@
-"""Rows of cells as an SVG picture: half blocks become rectangles, so that no line shows between."""
+"""Rows of cells as an SVG image; half blocks are rectangles, so that there are no gaps."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from rich.style import Style
 from tinygpt_tui.render.cells import Row, width
 
 WIDE, HIGH, BASE = 8, 16, 12
-"""Of a cell, and its baseline; units of the picture."""
+"""Width, height and baseline of a cell, in units of the image."""
 _GROUND = {True: ("#121212", "#d0d0d0"), False: ("#ffffff", "#303030")}
 
 
 def svg(rows: Sequence[Row], style: Callable[[str], Style], *, dark: bool = True) -> str:
-    """The picture. `style` says what a name stands for."""
+    """The image; `style` looks up the style of a name."""
     ground, ink = _GROUND[dark]
     columns = max(map(width, rows), default=0)
     size = f'width="{columns * WIDE}" height="{len(rows) * HIGH}"'

@@ -1,9 +1,10 @@
-"""From a run's history to the curves of a chart: units of x, stretch, smoothing, down-sampling."""
+"""Turns a run's history into the curves of a chart: units of x, smoothing, down-sampling."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
+from typing import Literal, NamedTuple, TypeAlias
 
 import numpy as np
 
@@ -12,10 +13,9 @@ from tinygpt_tui.monitor.history import History, VariantHistory
 from tinygpt_tui.monitor.overlays import Overlay
 from tinygpt_tui.render.curves import Curve
 from tinygpt_tui.render.downsample import extremes, trailing_means
-from tinygpt_tui.train.options import Options, XAxis
+from tinygpt_tui.train.state import Options, XAxis
 
-Quantity = str
-"""loss or perplexity."""
+Quantity: TypeAlias = Literal["loss", "perplexity"]
 
 
 def curves(
@@ -23,17 +23,18 @@ def curves(
     options: Options,
     quantity: Quantity,
     *,
-    stretch: tuple[float, float],
+    x_range: tuple[float, float],
     columns: int,
     overlays: Sequence[Overlay] = (),
 ) -> list[Curve]:
-    """What a chart of `columns` shows: overlays, then faint, then smooth, then validation."""
-    found = [curve for overlay in overlays for curve in _overlaid(overlay, options)]
+    """The curves of a chart of `columns`: those of overlays first, then raw, smoothed and
+    validation losses of each variant."""
+    found = [curve for overlay in overlays for curve in _overlay_curves(overlay, options)]
     for name, variant in history.variants.items():
         if name in options.hidden or not len(variant.step.values):
             continue
         if "train" not in options.hidden:
-            found += _train(name, variant, options, stretch, columns)
+            found += _train(name, variant, options, x_range, columns)
         if "val" not in options.hidden:
             x = evaluation_x(variant, options.x_axis)
             y = np.array([r.val_loss for r in variant.evaluations], np.float64)
@@ -41,8 +42,8 @@ def curves(
     return [_as_quantity(curve, quantity) for curve in found]
 
 
-def whole_stretch(history: History, axis: XAxis) -> tuple[float, float]:
-    """From the first to the newest x of any variant, with some room while the run goes on."""
+def full_range(history: History, axis: XAxis) -> tuple[float, float]:
+    """From the first to the latest x of any variant, with some room while the run is live."""
     lows, highs = [], []
     for variant in history.variants.values():
         x = train_x(variant, axis)
@@ -52,11 +53,11 @@ def whole_stretch(history: History, axis: XAxis) -> tuple[float, float]:
     if not lows:
         return 0.0, 1.0
     low, high = min(lows), max(highs)
-    return low, high if history.end else settled(high, low)
+    return low, high if history.end else _with_room(low, high)
 
 
-def newest_x(history: History, axis: XAxis) -> float:
-    """The newest x of any variant; 0 without one."""
+def latest_x(history: History, axis: XAxis) -> float:
+    """The latest x of any variant; 0 without records."""
     ends = (train_x(variant, axis) for variant in history.variants.values())
     return max((float(x[-1]) for x in ends if len(x)), default=0.0)
 
@@ -78,19 +79,19 @@ def evaluation_x(variant: VariantHistory, axis: XAxis) -> Floats:
 
 
 def averages(variant: VariantHistory, at: Floats, window: int) -> Floats:
-    """The trailing mean of the finite losses over `window` records, at the records `at`."""
+    """Trailing mean of the finite losses over `window` records, at the record indices `at`."""
     sums, counts = variant.loss_sum.values, variant.loss_count.values
     return trailing_means(sums, counts, window, at.astype(np.intp))
 
 
 def typical_range(
-    found: Sequence[Curve], stretch: tuple[float, float]
+    found: Sequence[Curve], x_range: tuple[float, float]
 ) -> tuple[float, float] | None:
-    """The range of y in which the curves are for all but a twentieth of the stretch.
+    """The range of y that holds the curves for 95 % of the x range; None without two points.
 
-    A run starts with a steep fall that takes most of the range and little of the time; what one
-    looks at comes after. Some room is left above, so that the fall is seen to come from there. Both
-    ends are round, so that they stay where they are while data arrive.
+    A run starts with a steep drop that takes most of the range and little of the time; the
+    interesting part comes later. Some room above shows where the drop comes from. Both limits are
+    round numbers, so that they rarely move while data arrive.
     """
     tops, lows = [], []
     for curve in found:
@@ -98,7 +99,7 @@ def typical_range(
         if np.count_nonzero(known) < 2:
             continue
         x, y = curve.x[known], curve.y[known]
-        inside = np.interp(np.linspace(max(stretch[0], x[0]), min(stretch[1], x[-1]), 200), x, y)
+        inside = np.interp(np.linspace(max(x_range[0], x[0]), min(x_range[1], x[-1]), 200), x, y)
         if curve.weight == "faint":
             lows.append(float(np.quantile(inside, 0.02)))
         else:
@@ -107,26 +108,38 @@ def typical_range(
     if not tops or max(tops) <= min(lows):
         return None
     span = max(tops) - min(lows)
-    step = _grain(span)
+    step = _round_step(span)
     top = math.ceil((max(tops) + 0.1 * span) / step) * step
     return math.floor(min(lows) / step) * step, top
 
 
-def settled(high: float, low: float) -> float:
-    """The end of x a little past the newest, and round: it moves in jerks instead of always, and
-    between two of them a frame differs from the last by a few cells."""
-    step = _grain(max(high - low, 1e-9)) / 2
+def _with_room(low: float, high: float) -> float:
+    """A round limit slightly above `high`: it moves now and then instead of with every record, so
+    that most frames differ from the last one in a few cells only."""
+    step = _round_step(max(high - low, 1e-9)) / 2
     return math.ceil(high / step) * step
 
 
-def _grain(span: float) -> float:
-    """A round part of the span: a tenth to a twelfth."""
+def _round_step(span: float) -> float:
+    """A round fraction of the span, between 1/40 and 1/10."""
     power = 10.0 ** math.floor(math.log10(span))
     return power / 10 if span < 3 * power else power / 4
 
 
-def readout(history: History, options: Options) -> Mapping[str, tuple[int, float, float, float]]:
-    """Each variant's step, raw loss, averaged loss and last validation loss at the crosshair."""
+class Values(NamedTuple):
+    """One variant's numbers at the crosshair; NaN where there is none."""
+
+    step: int
+    raw: float
+    """Train loss of this step."""
+    mean: float
+    """Moving average of the train loss."""
+    val: float
+    """Validation loss of the last evaluation up to this step."""
+
+
+def values_at_crosshair(history: History, options: Options) -> Mapping[str, Values]:
+    """Each variant's numbers at the record nearest to the crosshair."""
     assert options.cursor is not None
     found = {}
     for name, variant in history.variants.items():
@@ -138,28 +151,28 @@ def readout(history: History, options: Options) -> Mapping[str, tuple[int, float
         step = int(variant.step.values[place])
         known = [r.val_loss for r in variant.evaluations if r.step <= step]
         loss = float(variant.loss.values[place])
-        found[name] = (step, loss, float(mean), known[-1] if known else np.nan)
+        found[name] = Values(step, loss, float(mean), known[-1] if known else np.nan)
     return found
 
 
 def _train(
-    name: str, variant: VariantHistory, options: Options, stretch: tuple[float, float], columns: int
+    name: str, variant: VariantHistory, options: Options, x_range: tuple[float, float], columns: int
 ) -> Iterator[Curve]:
-    """The raw losses, faint, and their moving average over them."""
+    """The raw losses, faint, and their moving average on top."""
     x, y = train_x(variant, options.x_axis), variant.loss.values
     if options.average == 1:
-        yield Curve(f"{name} train", name, *extremes(x, y, columns * 2, *stretch), "line")
+        yield Curve(f"{name} train", name, *extremes(x, y, columns * 2, *x_range), "line")
         return
-    yield Curve(f"{name} raw", f"{name}.faint", *extremes(x, y, columns * 2, *stretch), "faint")
-    first, last = np.searchsorted(x, stretch)
+    yield Curve(f"{name} raw", f"{name}.faint", *extremes(x, y, columns * 2, *x_range), "faint")
+    first, last = np.searchsorted(x, x_range)
     count = min(columns * 2, max(1, int(last - first) + 1))
     at = np.unique(np.linspace(max(0, first - 1), min(last, len(x) - 1), count).astype(np.int64))
     smooth = averages(variant, at.astype(np.float64), options.average)
     yield Curve(f"{name} train", name, x[at], smooth, "line")
 
 
-def _overlaid(overlay: Overlay, options: Options) -> Iterator[Curve]:
-    """Another run: its validation curves alone, or two runs would be a tangle."""
+def _overlay_curves(overlay: Overlay, options: Options) -> Iterator[Curve]:
+    """Another run's validation curves; with its train curves the chart would be a tangle."""
     for name, variant in overlay.history.variants.items():
         if name not in options.hidden and variant.evaluations:
             y = np.array([r.val_loss for r in variant.evaluations], np.float64)
@@ -170,5 +183,5 @@ def _overlaid(overlay: Overlay, options: Options) -> Iterator[Curve]:
 def _as_quantity(curve: Curve, quantity: Quantity) -> Curve:
     if quantity == "loss":
         return curve
-    y = np.exp(np.minimum(curve.y, 50.0))  # beyond, the number says nothing any more
+    y = np.exp(np.minimum(curve.y, 50.0))  # larger values say nothing, and overflow
     return Curve(curve.name, curve.style, curve.x, y, curve.weight)

@@ -1,42 +1,46 @@
-"""What fits: which parts of the tab a window of some size shows, and how large."""
+"""Which parts of the Train tab fit a window, and how large each is."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
-from tinygpt_tui.train.options import Charts
+from tinygpt_tui.train.curves import Quantity
+from tinygpt_tui.train.state import Charts
 
 SMALLEST_CHART = 7
-"""Rows of a chart under which something less important goes first."""
+"""Rows; less important parts are dropped before a chart gets lower than this."""
 NARROW = 64
-"""Columns under which two charts do not stand beside each other."""
+"""Columns below which there is no room for two charts side by side."""
 TALL = 30
-"""Rows from which they stand above each other in a narrow window."""
+"""Rows from which a narrow window has both charts, one above the other."""
 
 
 @dataclass(frozen=True, slots=True)
 class Layout:
-    """Rows of each part, and each chart's quantity, columns and rows."""
+    """The rows of each part; 0 or False: it is left out."""
 
-    charts: tuple[tuple[str, int, int], ...]
+    charts: tuple[tuple[Quantity, int, int], ...]
+    """Quantity, columns and rows of each."""
     stacked: bool
-    readout: bool
+    """Whether the charts stand one above the other."""
+    status: bool
     table: int
     bottom: int
     machine: bool
 
 
 def arrange(columns: int, lines: int, charts: Charts, variants: int) -> Layout:
-    """Divide a window. The machine goes first, then samples and load, gap, readout, table.
+    """Divide a window of `columns` x `lines`; the charts get what the other parts leave.
 
-    The charts get what is left: at least half of the window, as long as there is a table.
+    Where there is little room, the machine goes first, then samples and expert load, the status
+    line and rows of the table.
     """
     table = 1 + variants + (variants > 1) if variants else 0
     wanted = max(5, min(lines * 3 // 10, 18))
-    rest, machine, bottom, readout = lines, 0, 0, 0
-    for part, size in (("table", table), ("readout", 1), ("bottom", wanted), ("machine", 1)):
+    rest, machine, bottom, status = lines, 0, 0, 0
+    for part, size in (("table", table), ("status", 1), ("bottom", wanted), ("machine", 1)):
         if part == "bottom" and rest - size < SMALLEST_CHART + 2:
-            size = rest - SMALLEST_CHART - 2  # noqa: PLW2901 - a lower one is better than none
+            size = rest - SMALLEST_CHART - 2  # noqa: PLW2901 - a smaller one beats none
             if size < 3:
                 continue
         if rest - size < SMALLEST_CHART:
@@ -47,14 +51,14 @@ def arrange(columns: int, lines: int, charts: Charts, variants: int) -> Layout:
         rest -= size
         machine = size if part == "machine" else machine
         bottom = size if part == "bottom" else bottom
-        readout = size if part == "readout" else readout
+        status = size if part == "status" else status
     blocks, stacked = _charts(columns, rest, charts)
-    return Layout(blocks, stacked, bool(readout), table, bottom, bool(machine))
+    return Layout(blocks, stacked, bool(status), table, bottom, bool(machine))
 
 
 def _charts(
     columns: int, lines: int, charts: Charts
-) -> tuple[tuple[tuple[str, int, int], ...], bool]:
+) -> tuple[tuple[tuple[Quantity, int, int], ...], bool]:
     if charts != "both":
         return ((charts, columns, lines),), False
     if columns >= NARROW:

@@ -1,4 +1,4 @@
-"""Textual's bindings, made from the table of keys."""
+"""Textual bindings from the key table."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from tinygpt_tui.keymap import Key
 
 
 def bindings(*groups: tuple[Key, ...]) -> list[BindingType]:
-    """The table as textual wants it."""
+    """The bindings of these groups of keys."""
     return [
         Binding(
             key.keys,

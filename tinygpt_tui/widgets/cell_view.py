@@ -1,4 +1,4 @@
-"""A widget that shows rows of cells, and sends only what changed."""
+"""A widget that shows rows of cells and repaints only what changed."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from textual.widget import Widget
 from tinygpt_tui import theme
 from tinygpt_tui.render.cells import Row
 
-APART = 8
-"""Cells between two changes of a row from which each is sent by itself: the two positions cost as
-much."""
+MIN_GAP = 8
+"""Unchanged cells between two changes of a row from which each is sent alone: moving the cursor
+costs about as many bytes."""
 
 
 class CellView(Widget):
-    """Rows of cells by the line API. Of a row, only the parts that changed are repainted."""
+    """Shows rows of cells with Textual's line API."""
 
     DEFAULT_CSS = "CellView { height: 1; }"
 
@@ -30,9 +30,9 @@ class CellView(Widget):
         self.rows: list[Row] = []
 
     def show(self, rows: Sequence[Row]) -> None:
-        """Show these rows instead; equal ones cost nothing."""
+        """Show these rows; only the parts that changed are repainted."""
         width, old = self.size.width, self.rows
-        self.rows = list(rows[: max(1, self.size.height)])  # the width may not be known yet
+        self.rows = list(rows[: max(1, self.size.height)])  # the height may not be known yet
         for y in range(max(len(old), len(self.rows))):
             before = old[y] if y < len(old) else ()
             after = self.rows[y] if y < len(self.rows) else ()
@@ -41,11 +41,11 @@ class CellView(Widget):
                     self.refresh(Region(left, y, right - left, 1))
 
     def repaint(self) -> None:
-        """Paint everything anew: the colours changed."""
+        """Repaint everything, after the theme changed."""
         self.refresh()
 
     def render_line(self, y: int) -> Strip:
-        """One row as textual paints it."""
+        """One row in the colours of the theme."""
         base = self.rich_style
         if y >= len(self.rows):
             return Strip.blank(self.size.width, base)
@@ -56,26 +56,26 @@ class CellView(Widget):
 
 @lru_cache(maxsize=4096)
 def on(base: Style, name: str, dark: bool, mono: bool) -> Style:  # noqa: FBT001 - for the cache
-    """A named style on that of the widget; a map has hundreds in a frame."""
+    """A named style on top of the widget's own; cached, since a heatmap has hundreds per frame."""
     return base + theme.style(name, dark=dark, mono=mono)
 
 
 def changed(before: Row, after: Row, width: int) -> list[tuple[int, int]]:
-    """The parts that differ in two rows of narrow characters, as columns; else everything."""
+    """The columns, as half-open ranges, in which two rows differ; all if any character is wide."""
     old, new = _cells(before), _cells(after)
     if old is None or new is None or len(old) != len(new):
         return [(0, width)]
     parts: list[tuple[int, int]] = []
     for place, (a, b) in enumerate(zip(old, new, strict=True)):
         if a != b:
-            near = bool(parts) and place - parts[-1][1] < APART
+            near = bool(parts) and place - parts[-1][1] < MIN_GAP
             left = parts.pop()[0] if near else place
             parts.append((left, place + 1))
     return parts
 
 
 def _cells(row: Row) -> list[tuple[str, str]] | None:
-    """Each cell with its style; None if a character is not one cell wide."""
+    """Characters with their styles; None if one is not exactly one cell wide."""
     if any(cell_len(span.text) != len(span.text) for span in row):
         return None
     return [(character, span.style) for span in row for character in span.text]

@@ -1,6 +1,5 @@
 """The Experts tab at every size and in every state: snapshots, numbers, and what the desk asks."""
 
-import math
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,9 +9,7 @@ from hypothesis import strategies as st
 
 from tests.helpers import snapshots
 from tests.helpers.records import lockstep, routed, sample, started
-from tests.helpers.routed import LAYERS, STEPS, TEXT, VOCABULARY, looked, scene, surveyed
-from tinygpt.analysis import routing
-from tinygpt_tui.engine import results
+from tests.helpers.routed import LAYERS, STEPS, TEXT, VOCABULARY, experts_state, looked, surveyed
 from tinygpt_tui.engine.protocol import (
     CorpusLine,
     CorpusLineRequest,
@@ -22,20 +19,18 @@ from tinygpt_tui.engine.protocol import (
     Request,
     SurveyRequest,
 )
-from tinygpt_tui.experts import lift_table, load_chart
 from tinygpt_tui.experts.controller import PICKED, ExpertsController
-from tinygpt_tui.experts.lift_table import Sorting
-from tinygpt_tui.experts.view import VIEWS, tab
+from tinygpt_tui.experts.state import VIEWS
+from tinygpt_tui.experts.view import tab
 from tinygpt_tui.monitor.history import History
 from tinygpt_tui.render.cells import plain, width
-from tinygpt_tui.render.timeline import slider
 
 
 @pytest.mark.parametrize("plain_glyphs", [False, True])
 @pytest.mark.parametrize("size", [(80, 24), (120, 36)])
 @pytest.mark.parametrize("view", VIEWS)
 def test_snapshot_of_each_view(view: str, size: tuple[int, int], plain_glyphs: bool) -> None:  # noqa: FBT001
-    shown = scene(view=view, digits=plain_glyphs)
+    shown = experts_state(view=view, digits=plain_glyphs)
     rows = tab(shown, size[0], size[1] - 2)
     name = f"experts-{view}-{size[0]}x{size[1]}{'-ascii' if plain_glyphs else ''}"
     snapshots.check(name, snapshots.as_ascii(rows) if plain_glyphs else rows)
@@ -56,7 +51,7 @@ def test_every_size_is_filled_exactly(
     layer: int,
 ) -> None:
     columns, lines = size
-    shown = scene(view=view, digits=digits, layer=layer)
+    shown = experts_state(view=view, digits=digits, layer=layer)
     if empty:
         shown = replace(shown, reading=None, census=None, routings=(), look_problem="no é here")
     rows = tab(shown, columns, lines)
@@ -68,90 +63,27 @@ def test_every_size_is_filled_exactly(
     ("changes", "says"),
     [
         ({"nothing": "This run trains Dense alone."}, "Dense alone"),
-        ({"routings": ()}, "comes with the first evaluation"),
-        ({"steps": (), "at": None, "reading": None, "census": None}, "no checkpoint yet"),
-        ({"looking": True}, "looking..."),
-        ({"surveying": True, "census": None}, "surveying..."),
-        ({"view": "table", "surveying": True, "census": None}, "The table comes as soon as"),
-        ({"view": "text", "reading": None}, "t types a text"),
+        ({"routings": ()}, "appears after the first evaluation"),
+        ({"steps": (), "at": None, "reading": None, "census": None}, "No checkpoint yet"),
+        ({"looking": True}, "routing the text..."),
+        ({"surveying": True, "census": None}, "computing statistics..."),
+        ({"view": "table", "surveying": True, "census": None}, "The table appears when"),
+        ({"view": "text", "reading": None}, "t: type a text"),
         ({"view": "text", "look_problem": "the engine ended"}, "the engine ended"),
         ({"view": "table", "survey_problem": "no corpus"}, "no corpus"),
-        ({"view": "text", "at": 100}, "still of step 45"),
-        ({"at": 100, "surveying": True}, "table still of step 45  surveying..."),
+        ({"view": "text", "at": 100}, "from step 45"),
+        ({"at": 100, "surveying": True}, "table from step 45  computing statistics..."),
         ({"note": "not in the vocabulary: é"}, "not in the vocabulary"),
     ],
 )
 def test_what_is_missing_is_said_in_place(changes: dict[str, object], says: str) -> None:
     for size in ((80, 22), (120, 34)):
-        assert says in "\n".join(plain(tab(scene(**changes), *size)))
+        assert says in "\n".join(plain(tab(experts_state(**changes), *size)))
 
 
 def test_nothing_else_is_shown_of_a_dense_run() -> None:
-    rows = plain(tab(scene(nothing="This run trains Dense alone."), 80, 22))
+    rows = plain(tab(experts_state(nothing="This run trains Dense alone."), 80, 22))
     assert [line.strip() for line in rows if line.strip()] == ["This run trains Dense alone."]
-
-
-def test_load_through_time_takes_means_and_the_nearest() -> None:
-    found, ends = load_chart.through_time([routed(2, 0.2), routed(4, 0.4), routed(10, 0.9)], 8)
-    assert ends == (2, 10)
-    assert found.shape == (1, 2, 8)
-    assert found[0, 0].tolist() == [0.2, 0.4, 0.4, 0.4, 0.4, 0.9, 0.9, 0.9]
-    crowded, _ = load_chart.through_time([routed(s, s / 10) for s in range(1, 9)], 2)
-    assert crowded[0, 0].tolist() == pytest.approx([0.25, 0.65])
-    alone, _ = load_chart.through_time([routed(5, 0.3)], 3)
-    assert alone[0, 0].tolist() == [0.3, 0.3, 0.3]
-
-
-def test_half_a_cell_is_the_even_share() -> None:
-    shares = (0.0, 0.01, 0.125, 0.25, 0.5, 1.0, math.nan)
-    marks = [load_chart.mark(share, 4) for share in shares]
-    assert "".join(span.text for span in marks) == "×▁▂▄██ "  # noqa: RUF001 - the cross
-    assert [span.style for span in marks[:5]] == ["bad", "share.0", "share.1", "share.2", "share.4"]
-
-
-def test_balance_is_coloured_by_health() -> None:
-    one = load_chart.Balance(entropy=0.5, worst=3.5, top1_probability=0.26, dead=2, agreement=0.3)
-    rows = load_chart.balance_block([one], 4, "", 70, 9)
-    styles = {span.style for span in rows[2] if span.text.strip()}
-    assert styles >= {"bad", "warn"}
-    assert "good" not in styles
-    fine = load_chart.balance_block([load_chart.Balance(1.38, 1.1, 0.8, 0, 0.95)], 4, "", 70, 9)
-    assert not {"bad", "warn"} & {span.style for span in fine[2]}
-
-
-def test_slider_marks_the_checkpoint() -> None:
-    assert plain([slider(3, 1, 20)]) == ["┼───●───┼"]
-    assert plain([slider(5, 4, 9)]) == ["┼─┼─┼─┼─●"]
-    assert plain([slider(50, 0, 9)]) == ["●────────"]
-    assert slider(3, 1, 2) == ()
-
-
-def test_table_is_ordered_by_lift_with_the_rare_last() -> None:
-    found = results.census(surveyed())
-    assert found is not None
-    names, counts = lift_table.counted(found, Sorting())
-    lift = routing.lift(counts)[1]
-    order = lift_table.ordered(counts[1], lift, Sorting(expert=2))
-    common = [i for i in order if counts[1][:, i].sum() >= lift_table.FEW]
-    assert [lift[2, i] for i in common] == sorted((lift[2, i] for i in common), reverse=True)
-    assert names[order[-1]] == "3"
-    assert "B" not in [names[i] for i in order]
-    by_count = lift_table.ordered(counts[1], lift, Sorting(order="count"))
-    assert counts[1][0, by_count[0]] == counts[1][0].max()
-    by_name = lift_table.ordered(counts[1], lift, Sorting(order="name"))
-    assert by_name == sorted(by_name)
-    assert lift_table.rows_of(found, 1, Sorting()) == len(order) == len(VOCABULARY) - 1
-    assert "consonant" in lift_table.counted(found, Sorting(classes=True))[0]
-
-
-def test_the_strongest_are_those_read_most_beyond_the_share() -> None:
-    found = results.census(surveyed())
-    assert found is not None
-    strongest = lift_table.strongest(found, 1, 2)
-    counts = found.expert_counts[1]
-    shares = counts.sum(0) * counts[2].sum() / counts.sum()
-    beyond = [counts[2, token] - shares[token] for token, _ in strongest]
-    assert beyond == sorted(beyond, reverse=True)
 
 
 # -- the desk --------------------------------------------------------------------------------------

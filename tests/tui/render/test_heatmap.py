@@ -91,7 +91,9 @@ def by_hand(matrix: Floats, edges: tuple[list[int], list[int]], pooling: Pooling
 
 @pytest.mark.parametrize("pooling", ["max", "mean"])
 @pytest.mark.parametrize("window", [None, View((3, 20), (2, 13))])
-def test_pooling_is_numpys_and_leaves_out_the_future(pooling: Pooling, window: View | None) -> None:
+def test_pooling_is_numpys_and_leaves_out_masked_weights(
+    pooling: Pooling, window: View | None
+) -> None:
     matrix = np.tril(np.random.default_rng(0).random((23, 23), np.float32))
     shown = pixels(matrix, window or whole(matrix), 7, 5, pooling)
     edges = shown.rows.tolist(), shown.columns.tolist()
@@ -100,8 +102,8 @@ def test_pooling_is_numpys_and_leaves_out_the_future(pooling: Pooling, window: V
     assert (edges[0][0], edges[0][-1]) == span.queries
     assert (edges[1][0], edges[1][-1]) == span.keys
     assert set(np.diff(shown.rows)) <= {2, 3, 4}
-    for y, x in np.ndindex(*shown.future.shape):
-        assert shown.future[y, x] == (edges[1][x] > edges[0][y + 1] - 1)
+    for y, x in np.ndindex(*shown.masked.shape):
+        assert shown.masked[y, x] == (edges[1][x] > edges[0][y + 1] - 1)
 
 
 def test_the_size_of_a_bucket_is_said() -> None:
@@ -123,14 +125,14 @@ def test_scales() -> None:
     assert codes(shown, "linear", 0.5)[0].tolist() == [0, 7, 13, 13]
 
 
-def test_zero_is_not_the_future() -> None:
+def test_zero_is_not_masked() -> None:
     matrix = np.zeros((3, 3), np.float32)
     assert drawn(matrix, 3, 3, GLYPHS) == ["..    ", "....  ", "......"]
     shown = pixels(matrix, whole(matrix), 3, 3)
     assert (codes(shown, "sqrt", 0.0) == MASKED).sum() == 3
 
 
-def test_the_cursor_leads_to_its_labels_through_the_future_alone() -> None:
+def test_the_cursor_leads_to_its_labels_through_masked_pixels_alone() -> None:
     matrix = attention(5)
     shown = pixels(matrix, whole(matrix), 5, 5)
     canvas = codes(shown, "linear", 1.0)

@@ -16,9 +16,8 @@ from tinygpt_tui.monitor.overlays import Overlay
 from tinygpt_tui.render.cells import plain, width
 from tinygpt_tui.render.header_footer import footer_row, header_row
 from tinygpt_tui.render.run_state import LOOKS, badge
-from tinygpt_tui.train.options import CURVES, Options
+from tinygpt_tui.train.state import Options, TrainState
 from tinygpt_tui.train.view import (
-    Scene,
     closing_line,
     fraction_done,
     seconds_left,
@@ -45,15 +44,15 @@ MACHINE = Machine(
 LIVE = RunState(state="live", reason="process 7 on box is running")
 
 
-def scene(**changes: object) -> Scene:
-    known = Scene(history(70), state=LIVE, machine=MACHINE)
+def make_state(**changes: object) -> TrainState:
+    known = TrainState(history(70), run_state=LIVE, machine=MACHINE)
     return dataclasses.replace(known, **changes)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("plain_glyphs", [False, True])
 @pytest.mark.parametrize("size", [(80, 24), (120, 36), (200, 60), (40, 12), (50, 50)])
 def test_snapshot_of_each_size(size: tuple[int, int], plain_glyphs: bool) -> None:  # noqa: FBT001
-    shown = scene(ascii=plain_glyphs)
+    shown = make_state(ascii=plain_glyphs)
     header = header_row("train", "nano", "tinyshakespeare", LIVE, size[0])
     footer = footer_row((*RUN, *CHARTS, *GENERAL), size[0])
     rows = [header, *tab(shown, size[0], size[1] - 2), footer]
@@ -65,7 +64,7 @@ def test_snapshot_of_each_size(size: tuple[int, int], plain_glyphs: bool) -> Non
 def test_snapshot_of_each_state(state: str) -> None:
     reason = f"why it is {state}"
     known = RunState(state=state, reason=reason)  # type: ignore[arg-type]
-    shown = scene(state=known, history=history(100, end=state == "done"))
+    shown = make_state(run_state=known, history=history(100, end=state == "done"))
     header = header_row("train", "nano", "tinyshakespeare", known, 80)
     snapshots.check(f"state-{state}", [header, status_line(shown)])
     assert LOOKS[state].word in plain([header])[0]
@@ -84,30 +83,32 @@ def test_snapshot_of_each_state(state: str) -> None:
     ],
 )
 def test_snapshot_of_each_look(name: str, options: Options) -> None:
-    snapshots.check(f"look-{name}", tab(scene(options=options), 90, 20))
+    snapshots.check(f"look-{name}", tab(make_state(options=options), 90, 20))
 
 
 def test_snapshot_of_an_overlay_and_a_gap() -> None:
     overlay = Overlay("older", history(50), "#af87ff")
-    shown = scene(overlays=(overlay,), history=history(70, nan_at=30))
+    shown = make_state(overlays=(overlay,), history=history(70, nan_at=30))
     snapshots.check("look-overlay", tab(shown, 90, 20))
 
 
 def test_nothing_yet() -> None:
-    text = "\n".join(plain(tab(Scene(History()), 80, 22)))
+    text = "\n".join(plain(tab(TrainState(History()), 80, 22)))
     assert "no data yet" in text
 
 
 def test_gap_and_closing_line() -> None:
     done = RunState(state="done", reason="")
-    text = "\n".join(plain(tab(scene(history=history(100, end=True), state=done), 120, 34)))
+    text = "\n".join(
+        plain(tab(make_state(history=history(100, end=True), run_state=done), 120, 34))
+    )
     assert "Dense - MoE" in text
     assert "+0.0500" in text
     assert "MoE is better by 0.0500 nats" in text
 
 
 def test_crosshair_reads_the_exact_values() -> None:
-    (line,) = plain([status_line(scene(options=Options(cursor=41.2)))])
+    (line,) = plain([status_line(make_state(options=Options(cursor=41.2)))])
     assert line.startswith(" step 41  Dense ")
     raw = history(70).variants["dense"].loss.values[40]
     assert f"Dense {raw:.3f} mean" in line
@@ -115,7 +116,7 @@ def test_crosshair_reads_the_exact_values() -> None:
 
 def test_text_from_files_cannot_command_the_terminal() -> None:
     note = "bad \x1b[2J name\x07"
-    (line,) = plain([status_line(scene(note=note))])
+    (line,) = plain([status_line(make_state(note=note))])
     assert "\x1b" not in line
     assert "\x07" not in line
 
@@ -133,7 +134,7 @@ def test_text_from_files_cannot_command_the_terminal() -> None:
         smoothing=st.integers(0, 9),
         window=st.one_of(st.none(), st.just((5.0, 9.0)), st.just((1e6, 2e6))),
         cursor=st.one_of(st.none(), st.floats(0, 1000)),
-        hidden=st.frozensets(st.sampled_from(CURVES)),
+        hidden=st.frozensets(st.sampled_from(["dense", "moe", "train", "val"])),
     ),
     st.sampled_from([0, 1, 2, 35]),
     st.booleans(),
@@ -145,7 +146,7 @@ def test_any_window_is_filled_exactly(
     last: int,
     plain_glyphs: bool,  # noqa: FBT001
 ) -> None:
-    shown = scene(history=history(last), options=options, ascii=plain_glyphs)
+    shown = make_state(history=history(last), options=options, ascii=plain_glyphs)
     rows = tab(shown, columns, lines)
     assert [width(row) for row in rows] == [columns] * lines
 
@@ -160,13 +161,13 @@ def test_time_left_counts_what_the_trainer_counts() -> None:
     known = history(75)
     # 140 s at the evaluation of step 70, and 2.5 s of training since for each of both.
     assert known.wall_seconds == 145.0
-    shown = scene(history=known, minutes=290 / 60)
+    shown = make_state(history=known, minutes=290 / 60)
     dense = known.variants["dense"]
     assert fraction_done(shown, dense) == 0.75  # by steps; by time a half
     left = seconds_left(shown, dense)
     assert left is not None
     assert left <= 145.0
-    over = scene(history=known, state=RunState(state="stopped", reason=""))
+    over = make_state(history=known, run_state=RunState(state="stopped", reason=""))
     assert seconds_left(over, dense) is None
 
 
@@ -174,6 +175,6 @@ def test_the_closing_line_names_what_lies_over_it() -> None:
     overlays = (Overlay("baby", history(10), "over.1"), Overlay("big", history(10), "over.2"))
     line = plain([closing_line(history(100, end=True), overlays)])[0]
     assert "is better by" in line
-    assert line.endswith("over it:  baby  big")
+    assert line.endswith("compared with:  baby  big")
     assert "training time" not in line
     assert "training time" in plain([closing_line(history(100, end=True))])[0]

@@ -11,15 +11,15 @@ from textual.strip import Strip
 
 from tinygpt_tui.render.cells import Row, Span, row
 from tinygpt_tui.textual_patches import only_changed
-from tinygpt_tui.widgets.cell_view import APART, changed
+from tinygpt_tui.widgets.cell_view import MIN_GAP, changed
 
 
 def test_each_change_by_itself_near_ones_together() -> None:
     before = row("." * 40)
-    after = row("x", "." * 20, "yy", "." * (APART - 2), "z", "." * 9)
+    after = row("x", "." * 20, "yy", "." * (MIN_GAP - 2), "z", "." * 9)
     assert len("".join(span.text for span in after)) == 39
     after = row(*after, ".")
-    assert changed(before, after, 40) == [(0, 1), (21, 22 + APART)]
+    assert changed(before, after, 40) == [(0, 1), (21, 22 + MIN_GAP)]
 
 
 def test_a_style_is_a_change_and_wide_characters_are_everything() -> None:
@@ -47,7 +47,7 @@ def test_the_parts_hold_every_change(
         assert before[left] != after[left]
         assert before[right - 1] != after[right - 1]
     for (_, end), (begin, _) in pairwise(parts):
-        assert begin - end >= APART
+        assert begin - end >= MIN_GAP
 
 
 def test_an_update_begins_where_the_change_does() -> None:

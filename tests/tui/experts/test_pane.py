@@ -62,7 +62,7 @@ def test_something_is_seen_without_a_key_then_text_timeline_and_table(
     out: Path, size: tuple[int, int]
 ) -> None:
     async def body(app: LabApp, pilot: "Pilot[int]", desk: ExpertsController) -> None:
-        assert "even 25%" in shown(app), "the records need no engine"
+        assert "uniform 25%" in shown(app), "the records need no engine"
         await until(pilot, lambda: settled(desk))
         assert desk.scene.census is not None
         assert desk.scene.source == "random lines of the corpus"
@@ -74,7 +74,7 @@ def test_something_is_seen_without_a_key_then_text_timeline_and_table(
         assert desk.scene.reading is not None
         assert desk.scene.reading.choice.tolist() == look.choice[..., 0].tolist()
         await pilot.press("right", "right_curly_bracket")
-        await until(pilot, lambda: "b goes" in shown(app) or desk.scene.view == "load")
+        await until(pilot, lambda: 'Expert path of "b"' in shown(app) or desk.scene.view == "load")
         assert (desk.scene.cursor, desk.scene.layer) == (1, 1)
         await pilot.press("comma")
         await until(pilot, lambda: settled(desk) and desk.scene.reading.step == 7)  # type: ignore[union-attr]

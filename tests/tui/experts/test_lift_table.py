@@ -1,0 +1,48 @@
+"""The order of the table of lifts, and the examples."""
+
+from dataclasses import replace
+
+from tests.helpers.routed import VOCABULARY, surveyed
+from tinygpt.analysis import routing
+from tinygpt_tui.engine import results
+from tinygpt_tui.experts import lift_table
+from tinygpt_tui.experts.state import Sorting
+from tinygpt_tui.render.cells import plain
+
+
+def test_table_is_ordered_by_lift_with_the_rare_last() -> None:
+    found = results.census(surveyed())
+    assert found is not None
+    names, counts = lift_table.counted(found, Sorting())
+    lift = routing.lift(counts)[1]
+    order = lift_table.ordered(counts[1], lift, Sorting(expert=2))
+    common = [i for i in order if counts[1][:, i].sum() >= lift_table.RARE]
+    assert [lift[2, i] for i in common] == sorted((lift[2, i] for i in common), reverse=True)
+    assert names[order[-1]] == "3"
+    assert "B" not in [names[i] for i in order]
+    by_count = lift_table.ordered(counts[1], lift, Sorting(order="count"))
+    assert counts[1][0, by_count[0]] == counts[1][0].max()
+    by_name = lift_table.ordered(counts[1], lift, Sorting(order="name"))
+    assert by_name == sorted(by_name)
+    assert lift_table.rows_of(found, 1, Sorting()) == len(order) == len(VOCABULARY) - 1
+    assert "consonant" in lift_table.counted(found, Sorting(classes=True))[0]
+
+
+def test_the_strongest_exceed_their_expected_count_most() -> None:
+    found = results.census(surveyed())
+    assert found is not None
+    strongest = lift_table.strongest(found, 1, 2)
+    counts = found.expert_counts[1]
+    shares = counts.sum(0) * counts[2].sum() / counts.sum()
+    excess = [counts[2, token] - shares[token] for token, _ in strongest]
+    assert excess == sorted(excess, reverse=True)
+
+
+def test_a_heading_says_whether_anything_is_over_represented() -> None:
+    found = results.census(surveyed())
+    assert found is not None
+    rows = plain(lift_table.examples_block(found, 50, 4, layer=1, experts=[2]))
+    assert rows[0].strip() == "■ Over-represented in expert 2"
+    alone = replace(found, examples={})
+    rows = plain(lift_table.examples_block(alone, 50, 4, layer=1, experts=[2]))
+    assert rows[0].strip() == "■ Nothing over-represented in expert 2"

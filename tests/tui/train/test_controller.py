@@ -1,0 +1,72 @@
+"""What keys, clicks and news do to the Train tab's state."""
+
+import pytest
+
+from tests.helpers.scenes import history
+from tinygpt.run import RunState
+from tinygpt_tui.monitor.machine import Machine
+from tinygpt_tui.monitor.overlays import Overlay
+from tinygpt_tui.train.controller import Y_LABEL_COLUMNS, TrainController
+from tinygpt_tui.train.state import Options
+
+LIVE = RunState(state="live", reason="")
+
+
+@pytest.fixture
+def controller() -> TrainController:
+    made = TrainController()
+    made.open(history(70, end=True), minutes=3.0)
+    return made
+
+
+def test_another_run_keeps_options_and_overlays(controller: TrainController) -> None:
+    controller.update(overlays=(Overlay("older", history(10), "over.1"),), note="n", error="e")
+    controller.news(LIVE, None)
+    controller.change_options(Options.toggled_log)
+    controller.toggle_crosshair()
+    controller.zoom(1)
+    controller.open(history(30))
+    state = controller.state
+    assert state.options == Options(log_y=True)
+    assert len(state.overlays) == 1
+    assert (state.run_state, state.minutes, state.note, state.error) == (None,) * 4
+
+
+def test_news_keeps_what_is_unknown_and_reports_another_state(controller: TrainController) -> None:
+    machine = Machine(cpu_percent=7.0, cpus=2, memory_used=None, memory_total=None)
+    assert controller.news(LIVE, machine)
+    assert not controller.news(RunState(state="live", reason="later"), None)
+    assert not controller.news(None, None)
+    assert controller.state.machine is machine
+    assert controller.state.run_state == RunState(state="live", reason="later")
+    assert controller.news(RunState(state="done", reason=""), None)
+
+
+def test_crosshair_starts_at_the_latest_record_in_view_and_stays_inside(
+    controller: TrainController,
+) -> None:
+    controller.toggle_crosshair()
+    assert controller.options.cursor == 70.0
+    controller.toggle_crosshair()
+    assert controller.options.cursor is None
+    controller.zoom(1)
+    controller.move(-1000, columns=80)
+    assert controller.options.window == (1.0, 35.5)
+    controller.toggle_crosshair()
+    assert controller.options.cursor == 35.5
+    controller.move(-1, columns=80)
+    assert controller.options.cursor == 34.5, "a record is wider than half a column"
+    controller.move(-1000, columns=80)
+    assert controller.options.cursor == 1.0
+    controller.show_all()
+    assert controller.options == Options()
+
+
+def test_a_click_moves_the_crosshair_there(controller: TrainController) -> None:
+    assert controller.click(Y_LABEL_COLUMNS, 3, 160, 40)
+    assert controller.options.cursor == 1.0
+    assert controller.click(159, 3, 160, 40), "the right edge of the second chart"
+    assert controller.options.cursor == pytest.approx(70.0)
+    before = controller.state
+    assert not controller.click(20, 39, 160, 40), "below the charts"
+    assert controller.state is before

@@ -1,0 +1,113 @@
+"""How keys, clicks and news of the run change what the Train tab shows; knows no widget."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+from tinygpt.run import RunState
+from tinygpt_tui.monitor.history import History
+from tinygpt_tui.monitor.machine import Machine
+from tinygpt_tui.train.curves import full_range, latest_x, train_x
+from tinygpt_tui.train.layout import arrange
+from tinygpt_tui.train.state import Options, TrainState
+
+Y_LABEL_COLUMNS = 7
+"""Approximate width of a chart's y labels, to find the x under a click."""
+
+
+class TrainController:
+    """Holds the tab's state; each method replaces it."""
+
+    def __init__(self, *, ascii: bool = False) -> None:
+        self.state = TrainState(History(), ascii=ascii)
+
+    @property
+    def options(self) -> Options:
+        """How the charts are drawn."""
+        return self.state.options
+
+    def update(self, **changes: Any) -> None:
+        """Replace fields of the state."""
+        self.state = replace(self.state, **changes)
+
+    def open(self, history: History, minutes: float | None = None) -> None:
+        """Switch to another run; chart options and overlays stay."""
+        self.update(
+            history=history,
+            options=replace(self.options, window=None, cursor=None),
+            minutes=minutes,
+            run_state=None,
+            error=None,
+            note=None,
+        )
+
+    def news(self, run_state: RunState | None, machine: Machine | None) -> bool:
+        """Take in what the follower found, None for unknown; whether the run changed its state."""
+        before = self.state.run_state
+        self.update(
+            run_state=run_state or before,
+            machine=machine or self.state.machine,
+        )
+        return run_state is not None and (before is None or run_state.state != before.state)
+
+    def change_options(self, change: Callable[[Options], Options]) -> None:
+        """Apply a change to the chart options."""
+        self.update(options=change(self.options))
+
+    def _set(self, **changes: Any) -> None:
+        self.update(options=replace(self.options, **changes))
+
+    def zoom(self, by: int) -> None:
+        """Zoom by a factor of 2**`by`."""
+        latest = latest_x(self.state.history, self.options.x_axis)
+        self.change_options(lambda o: o.zoomed(by, self._whole(), latest))
+
+    def show_all(self) -> None:
+        """Show the whole run and scroll along with new records."""
+        self._set(window=None, cursor=None)
+
+    def toggle_crosshair(self) -> None:
+        """Turn the crosshair on at the latest visible record, or off."""
+        cursor = None
+        if self.options.cursor is None:
+            cursor = latest_x(self.state.history, self.options.x_axis)
+            if self.options.window:
+                cursor = min(cursor, self.options.window[1])
+        self._set(cursor=cursor)
+
+    def move(self, by: int, columns: int) -> None:
+        """Move the crosshair, or pan without one; the tab is `columns` wide."""
+        if self.options.cursor is None:
+            self.change_options(lambda o: o.panned(by, self._whole()))
+        else:
+            self._move_crosshair(self.options.cursor, by, columns)
+
+    def _move_crosshair(self, cursor: float, by: int, columns: int) -> None:
+        """By a record where records are sparse, by a column where they are dense."""
+        options, whole = self.options, self._whole()
+        low, high = options.window or whole
+        column = (high - low) / max(1, columns // 2)
+        lengths = [len(train_x(v, options.x_axis)) for v in self.state.history.variants.values()]
+        record = (whole[1] - whole[0]) / max(1, max(lengths, default=1) - 1)
+        self._set(cursor=min(max(cursor + by * max(column / 2, record), low), high))
+
+    def click(self, x: int, y: int, columns: int, lines: int) -> bool:
+        """Put the crosshair at a clicked cell; False if there is no chart.
+
+        Approximate: the width of the y labels varies.
+        """
+        layout = arrange(columns, lines, self.options.charts, len(self.state.history.variants))
+        low, high = self.options.window or self._whole()
+        left = 0
+        for _, width, height in layout.charts:
+            if left <= x < left + width and y < height:
+                share = (x - left - Y_LABEL_COLUMNS) / max(1, width - Y_LABEL_COLUMNS - 1)
+                self._set(cursor=low + min(max(share, 0.0), 1.0) * (high - low))
+                return True
+            left += 0 if layout.stacked else width + 1
+        return False
+
+    def _whole(self) -> tuple[float, float]:
+        return full_range(self.state.history, self.options.x_axis)

@@ -1,0 +1,118 @@
+"""What the Train tab shows, as frozen dataclasses, and how each key changes the chart options."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from typing import Literal, Self, TypeAlias
+
+from tinygpt.run import RunState
+from tinygpt_tui.monitor.history import History
+from tinygpt_tui.monitor.machine import Machine
+from tinygpt_tui.monitor.overlays import Overlay
+
+XAxis: TypeAlias = Literal["steps", "epochs", "tokens", "time"]
+X_AXES: tuple[XAxis, ...] = ("steps", "epochs", "tokens", "time")
+Charts: TypeAlias = Literal["both", "loss", "perplexity"]
+CHARTS: tuple[Charts, ...] = ("both", "loss", "perplexity")
+SMOOTHING_WINDOWS = (1, 5, 10, 20, 50, 100, 200, 500, 1000, 5000)
+"""Train records per moving average; 1 turns smoothing off."""
+MAX_ZOOM = 1e-5
+"""Smallest window, as a fraction of the full range."""
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """Chart settings that the keys change."""
+
+    x_axis: XAxis = "steps"
+    log_y: bool = False
+    whole_range: bool = False
+    """Whether y includes the steep drop at the start of the run."""
+    charts: Charts = "both"
+    smoothing: int = 4
+    """Index into SMOOTHING_WINDOWS."""
+    window: tuple[float, float] | None = None
+    """Visible range of x; None shows all of it and scrolls along with new records."""
+    cursor: float | None = None
+    """Crosshair position, in units of x."""
+    hidden: frozenset[str] = frozenset()
+    """Any of "dense", "moe", "train" and "val"."""
+
+    @property
+    def average(self) -> int:
+        """Train records per moving average."""
+        return SMOOTHING_WINDOWS[self.smoothing]
+
+    def next_x(self) -> Self:
+        """Switch the unit of x; window and crosshair were in the old unit, so they are reset."""
+        axis = X_AXES[(X_AXES.index(self.x_axis) + 1) % len(X_AXES)]
+        return replace(self, x_axis=axis, window=None, cursor=None)
+
+    def next_charts(self) -> Self:
+        """Switch between both charts, the loss alone and the perplexity alone."""
+        return replace(self, charts=CHARTS[(CHARTS.index(self.charts) + 1) % len(CHARTS)])
+
+    def smoothed(self, by: int) -> Self:
+        """Smooth more (`by` > 0) or less."""
+        smoothing = min(max(self.smoothing + by, 0), len(SMOOTHING_WINDOWS) - 1)
+        return replace(self, smoothing=smoothing)
+
+    def toggled_log(self) -> Self:
+        """Switch between a linear and a logarithmic y axis."""
+        return replace(self, log_y=not self.log_y)
+
+    def toggled_range(self) -> Self:
+        """Switch between the full range of y and the one without the initial drop."""
+        return replace(self, whole_range=not self.whole_range)
+
+    def toggled(self, curve: str) -> Self:
+        """Show or hide a curve."""
+        return replace(self, hidden=self.hidden ^ {curve})
+
+    def zoomed(self, by: int, whole: tuple[float, float], latest: float) -> Self:
+        """Zoom by a factor of 2**`by` around the crosshair, or else around the latest record."""
+        low, high = self.window or whole
+        span = (high - low) * 0.5**by
+        if span >= whole[1] - whole[0]:
+            return replace(self, window=None)
+        if span < (whole[1] - whole[0]) * MAX_ZOOM:
+            return self
+        anchor = max(low, min(high, latest if self.cursor is None else self.cursor))
+        share = (anchor - low) / (high - low) if high > low else 1.0
+        start = anchor - share * span
+        return replace(self, window=_inside((start, start + span), whole))
+
+    def panned(self, by: float, whole: tuple[float, float]) -> Self:
+        """Pan by `by` twentieths of the window; nothing to do while all of x is shown."""
+        if self.window is None:
+            return self
+        low, high = self.window
+        shift = (high - low) / 20 * by
+        return replace(self, window=_inside((low + shift, high + shift), whole))
+
+
+def _inside(window: tuple[float, float], whole: tuple[float, float]) -> tuple[float, float]:
+    """The window, shifted to lie within the data."""
+    low, high = window
+    shift = max(0.0, whole[0] - low) - max(0.0, high - whole[1])
+    return low + shift, high + shift
+
+
+@dataclass(frozen=True)
+class TrainState:
+    """Everything that the Train tab shows."""
+
+    history: History
+    options: Options = field(default_factory=Options)
+    run_state: RunState | None = None
+    machine: Machine | None = None
+    minutes: float | None = None
+    """Planned training time in minutes, if the run has a time limit."""
+    overlays: Sequence[Overlay] = ()
+    error: str | None = None
+    """Why the latest attempt to read the run failed; None once it succeeds again."""
+    note: str | None = None
+    """Message about a trainer that was started here and has not reported yet."""
+    ascii: bool = False
+    """Whether curves are drawn in ASCII."""
