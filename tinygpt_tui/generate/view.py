@@ -73,7 +73,7 @@ def level(token: Token, experts: Sequence[int], look: ViewOptions) -> str:
         case "probability":
             return _heat(7 - bisect_right(BOUNDS["probability"], math.exp(-token.surprisal)))
         case "expert" if experts:
-            return f"expert.{experts[min(look.layer, len(experts) - 1)] % theme.EXPERTS}"
+            return theme.expert_style(experts[min(look.layer, len(experts) - 1)])
         case _:
             return "text"
 
@@ -92,7 +92,7 @@ def legend(look: ViewOptions, text: Text | None, columns: int) -> Row:
             return fit(row(Span(" expert: Dense has no experts", "muted")), columns)
         parts += [Span(f"in layer {look.layer} ", "muted")]
         for expert in range(min(experts, theme.EXPERTS)):
-            parts += [Span(f" {mark} {expert}", f"expert.{expert}")]
+            parts += [Span(f" {mark} {expert}", theme.expert_style(expert))]
     else:
         bounds = BOUNDS[look.colour]
         names = [f"<{bounds[0]:g}", *(f"{low:g}" for low in bounds)]
