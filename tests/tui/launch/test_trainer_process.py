@@ -67,7 +67,7 @@ def test_survives_app_and_hang_up_then_resumes(
     os.kill(pid, signal.SIGHUP)
     step = _step(run)
     until(lambda: _step(run) > step)
-    with pytest.raises(RunError, match="there already"):
+    with pytest.raises(RunError, match="already exists"):
         trainer_process.start_training([], tmp_path, "a")
     request(run, "stop")
     until(lambda: read_state(run).state == "stopped")
@@ -115,7 +115,7 @@ def test_a_child_that_says_nothing(tmp_path: Path, started: list[int]) -> None:
     os.kill(pid, signal.SIGKILL)
     until(lambda: trainer_process.early_failure(pid))
     assert trainer_process.early_failure(pid) == (
-        "the training process was ended by SIGKILL before it said anything"
+        "the training process was ended by SIGKILL before it reported anything"
     )
 
 
