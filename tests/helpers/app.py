@@ -24,8 +24,8 @@ def drive(out: Path, body: Body, size: tuple[int, int] = (120, 36), *, ascii: bo
                 pilot, lambda: app.run_path is not None or app.train.query_one(Start).display
             )
             await body(app, pilot)
-            if app._follower:
-                app._follower.stop()
+            if app.current_run.follower:
+                app.current_run.follower.stop()
 
     asyncio.run(go())
 

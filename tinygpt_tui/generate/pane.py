@@ -40,7 +40,7 @@ from tinygpt_tui.generate.settings import (
     with_preset,
 )
 from tinygpt_tui.generate.tree import Text, reproducible
-from tinygpt_tui.keymap import WRITE
+from tinygpt_tui.keymap import GENERATE
 from tinygpt_tui.prompt_history import Prompts
 from tinygpt_tui.render.cells import Row, beside, fit
 from tinygpt_tui.render.text import sentence
@@ -68,7 +68,7 @@ class Answered(Message):
 class GeneratePane(Container):
     """Prompt, settings, the texts, and what stands under the cursor."""
 
-    BINDINGS: ClassVar[list[BindingType]] = bindings(WRITE)
+    BINDINGS: ClassVar[list[BindingType]] = bindings(GENERATE)
     DEFAULT_CSS = """
     GeneratePane { height: 1fr; }
     GeneratePane #settings { height: 2; }
