@@ -195,7 +195,7 @@ def test_a_directory_that_is_deleted(
         assert not run.exists()
         terminal.sees("Unreadable")
         terminal.press("?")
-        terminal.sees("The run", "space")
+        terminal.sees("│ Run", "space")
     finally:
         terminal.kill()
 
