@@ -15,7 +15,7 @@ Body = Callable[[LabApp, "Pilot[int]"], Awaitable[None]]
 
 
 def drive(out: Path, body: Body, size: tuple[int, int] = (120, 36), *, ascii: bool = False) -> None:
-    """Run the app on the runs in `out` and do `body` with it."""
+    """Run the app on the runs in `out`, and `body` in it once a run or the start screen is open."""
 
     async def go() -> None:
         app = LabApp(out, ascii=ascii)
@@ -31,21 +31,24 @@ def drive(out: Path, body: Body, size: tuple[int, int] = (120, 36), *, ascii: bo
 
 
 async def until(pilot: "Pilot[int]", condition: Callable[[], bool], limit: float = 20.0) -> None:
-    """Let the app go on until something holds."""
+    """Let the app run until the condition holds."""
     for _ in range(int(limit / 0.02)):
         if condition():
             return
         await pilot.pause(0.02)
-    raise AssertionError("it never came to hold")
+    raise AssertionError("the condition never held")
 
 
 def lines(app: LabApp, name: str) -> str:
+    """The text of the header or the footer."""
     return "\n".join(plain(app.query_one(f"#{name}", CellView).rows))
 
 
 def screen_text(app: LabApp) -> str:
+    """The text of the Train tab."""
     return "\n".join(plain(app.train._view.rows))
 
 
 async def opened(app: LabApp, pilot: "Pilot[int]", step: int = 30) -> None:
+    """Wait until the open run has been read up to `step`."""
     await until(pilot, lambda: app.history.step >= step and app.state is not None)

@@ -170,7 +170,7 @@ def test_a_signal_leaves_a_plain_terminal(
     moves_on(run, 20)
 
 
-def test_a_terminal_that_is_gone_without_a_word(
+def test_a_terminal_that_vanishes_without_a_signal(
     run: Path, tmp_path: Path, opened: Callable[..., Screen]
 ) -> None:
     """It is not the app's controlling terminal, so that no SIGHUP comes."""

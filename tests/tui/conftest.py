@@ -10,5 +10,5 @@ from tinygpt.run import RunWriter
 
 @pytest.fixture
 def live(tmp_path: Path) -> RunWriter:
-    """A run that this process trains, as far as anyone can see."""
+    """A run that looks as if this process trained it."""
     return make_run(tmp_path, "alive")

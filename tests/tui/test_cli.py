@@ -1,4 +1,4 @@
-"""The command line as strangers use it: one sentence and exit status 2, and nothing on the disk."""
+"""Mistakes on the command line: one sentence, exit status 2, and nothing on disk."""
 
 from pathlib import Path
 
@@ -21,7 +21,7 @@ VALUES = st.one_of(
 
 
 def said(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> tuple[int, str]:
-    """The exit status, and what stands on stderr."""
+    """The exit status and stderr of the command; stdout has to be empty."""
     capsys.readouterr()
     try:
         status = cli.main(arguments)
@@ -43,7 +43,7 @@ def test_any_value_of_any_flag(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], pairs: list[tuple[str, str]]
 ) -> None:
     words = [f"{name}={value}" for name, value in pairs]
-    # The last word on the corpus: where all else is right, this is wrong.
+    # Even if everything else is valid, this file is missing.
     end = ["--out", str(tmp_path / "runs"), "--data", str(tmp_path / "missing.txt")]
     status, text = said(["--train-only", *words, *end], capsys)
     assert status == 2, text
@@ -76,11 +76,11 @@ def test_any_file_of_settings(
 
 
 @pytest.mark.parametrize("name", [name.removeprefix("--") for name in FLAGS])
-def test_each_flag_is_named_when_its_value_makes_no_sense(
+def test_the_error_for_an_invalid_value_names_the_flag(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], name: str
 ) -> None:
     if name in ("data", "train.sample-prompt"):
-        return  # any text is one
+        return  # any text is valid
     status, text = said(["--train-only", f"--{name}", "?!", "--out", str(tmp_path)], capsys)
     assert status == 2
     assert f"--{name} '?!'" in text
