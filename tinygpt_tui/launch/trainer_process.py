@@ -54,8 +54,8 @@ def start_training(arguments: Sequence[str], out: Path, name: str) -> int:
     run = out / validate_run_name(name)
     if run.exists() and any(entry.name != LOG for entry in run.iterdir()):
         raise RunError(f"{run} already exists: choose another --name")
-    said = _without(arguments, "--name", "--out")
-    options = [*said, "--name", name, "--out", str(out), *_spare_threads(said)]
+    given = _without(arguments, "--name", "--out")
+    options = [*given, "--name", name, "--out", str(out), *_spare_threads(given)]
     return _start(options, run, is_new=not run.exists())
 
 
@@ -144,7 +144,7 @@ def environment() -> dict[str, str]:
     }
 
 
-def _spare_threads(said: Sequence[str]) -> list[str]:
+def _spare_threads(given: Sequence[str]) -> list[str]:
     """Options that leave a core to the interface, where one can be spared.
 
     Torch uses one thread per physical core. With hyperthreading the second thread of each core
@@ -154,7 +154,7 @@ def _spare_threads(said: Sequence[str]) -> list[str]:
     import psutil  # type: ignore[import-untyped,unused-ignore]  # noqa: PLC0415 - 15 ms
 
     usable = _usable_cpus()
-    named = any(word.split("=")[0] == "--train.threads" for word in said)
+    named = any(word.split("=")[0] == "--train.threads" for word in given)
     if named or usable <= 2 or (psutil.cpu_count(logical=False) or usable) < usable:
         return []
     return ["--train.threads", str(usable - 1)]

@@ -18,7 +18,7 @@ def entry(tmp_path: Path) -> RunEntry:
     return RunEntry(run, summary(path))
 
 
-@pytest.mark.parametrize("width", [60, 76, 95, 96, 126])
+@pytest.mark.parametrize("width", [66, 76, 95, 96, 126])
 def test_rows_are_as_wide_as_the_list(entry: RunEntry, width: int) -> None:
     cells = row_cells(entry, width, is_open=False, is_marked=True, now=entry.run.created + 7200)
     assert sum(cell_len(cell.text) for cell in cells) == cell_len(heading(width)) == width - 1
