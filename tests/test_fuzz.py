@@ -1,4 +1,4 @@
-"""Run directories from strangers: a sentence and a usable app, whatever is in them."""
+"""Damaged run directories: each is refused in one sentence, and the app stays usable."""
 
 from pathlib import Path
 

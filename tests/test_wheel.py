@@ -1,4 +1,4 @@
-"""The wheel: what is in it, and that it works where the checkout is out of sight."""
+"""The wheel: its contents, and that it works without the checkout."""
 
 import json
 import os
@@ -23,8 +23,8 @@ TINY = (
 
 
 def call(*command: str | Path, cwd: Path) -> str:
-    """The stdout of a command that has to succeed."""
-    # Settings that would let a command see the checkout, or make pip install elsewhere.
+    """Run a command that has to succeed; returns its stdout."""
+    # Without the variables that would show the checkout, or make pip install elsewhere.
     environment = {
         key: value
         for key, value in os.environ.items()
@@ -46,7 +46,7 @@ def call(*command: str | Path, cwd: Path) -> str:
 
 @pytest.fixture(scope="module")
 def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The wheel of this checkout, built with the build backend that is installed."""
+    """The wheel of this checkout, built with the installed build backend."""
     out = tmp_path_factory.mktemp("wheel")
     pip = (sys.executable, "-m", "pip", "wheel", "--no-deps", "--no-build-isolation", "--no-index")
     call(*pip, "--quiet", "--wheel-dir", out, ROOT, cwd=out)
@@ -58,8 +58,8 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def bin_folder(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Install the wheel in an environment that borrows the dependencies of this one.
 
-    They are borrowed by a line in a .pth file: of a folder that is added so, Python does not read
-    the .pth files, among them the one through which an editable install shows the checkout.
+    A .pth file adds the folder with the dependencies. Python does not read the .pth files in a
+    folder added like this, so an editable install of the checkout stays invisible.
     """
     home = tmp_path_factory.mktemp("environment")
     venv.create(home, symlinks=True)

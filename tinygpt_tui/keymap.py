@@ -1,4 +1,4 @@
-"""The one table of keys: bindings, footer, help screen and command palette are all made from it."""
+"""The table of keys, from which bindings, footer, help screen and command palette are made."""
 
 from __future__ import annotations
 
@@ -6,24 +6,24 @@ from typing import NamedTuple
 
 
 class Key(NamedTuple):
-    """A key, or several for one action."""
+    """One action and the keys that trigger it."""
 
     keys: str
-    """As textual names them, comma-separated."""
+    """Textual's names, comma-separated."""
     action: str
     label: str
-    """In the footer; a word."""
+    """For the footer: one word or two."""
     help: str
-    """In the help screen and the command palette; a sentence without its full stop."""
+    """For the help screen and the command palette, without a full stop."""
     shown: str = ""
-    """How the keys are written; the first key's name if empty."""
+    """How the keys are displayed; the first key's name if empty."""
     footer: bool = False
     needs: str = ""
-    """What has to be there: "live", "resumable", "overlays"; empty for always."""
+    """The condition for showing it: "live", "resumable", "overlays"; empty for always."""
 
     @property
     def text(self) -> str:
-        """The keys as a person reads them."""
+        """The keys as displayed."""
         return self.shown or self.keys.split(",")[0]
 
 
@@ -32,7 +32,7 @@ RUN = (
         "space",
         "pause",
         "pause",
-        "Pause the training, or go on",
+        "Pause or continue training",
         "space",
         footer=True,
         needs="live",
@@ -41,38 +41,42 @@ RUN = (
         "s",
         "stop",
         "stop",
-        "Stop the training after a checkpoint (asks)",
+        "Stop training after a checkpoint (asks)",
         footer=True,
         needs="live",
     ),
     Key("k", "checkpoint", "checkpoint", "Write a checkpoint now", needs="live"),
-    Key("u", "resume", "resume", "Resume a run that was stopped or killed", needs="resumable"),
-    Key("n", "new_run", "new", "Start a new run: a form", footer=True),
+    Key("u", "resume", "resume", "Resume a stopped or killed run", needs="resumable"),
+    Key("n", "new_run", "new", "New run: fill in a form", footer=True),
     Key("r", "runs", "runs", "All runs: open, overlay, rename, delete, resume", footer=True),
 )
 CHARTS = (
-    Key("x", "cycle_x", "axis", "X in steps, epochs, tokens or training time", footer=True),
-    Key("y", "toggle_range", "range", "Y over everything, or without the first steep fall"),
-    Key("l", "toggle_log", "log", "Y linear or logarithmic", footer=True),
+    Key("x", "cycle_x", "axis", "X axis: steps, epochs, tokens or training time", footer=True),
+    Key("y", "toggle_range", "range", "Y axis: full range / skip the initial drop"),
+    Key("l", "toggle_log", "log", "Y axis: linear / logarithmic", footer=True),
     Key(
         "c",
         "cycle_chart",
         "charts",
-        "Both charts, the loss alone, the perplexity alone",
+        "Both charts / loss only / perplexity only",
         footer=True,
     ),
     Key(
-        "plus,equals_sign", "zoom(1)", "zoom in", "Zoom in, around the crosshair or the newest", "+"
+        "plus,equals_sign",
+        "zoom(1)",
+        "zoom in",
+        "Zoom in, around the crosshair or the latest step",
+        "+",
     ),
     Key("minus", "zoom(-1)", "zoom out", "Zoom out", "-"),
-    Key("left", "move(-1)", "left", "Pan to the left; with the crosshair on, move it", "←"),
-    Key("right", "move(1)", "right", "Pan to the right; with the crosshair on, move it", "→"),
-    Key("shift+left", "move(-10)", "far left", "The same, ten times as far", "shift ←"),
-    Key("shift+right", "move(10)", "far right", "The same, ten times as far", "shift →"),
-    Key("0,f", "follow", "follow", "Show the whole run and follow the newest", "0"),
-    Key("v", "crosshair", "crosshair", "A crosshair that reads the exact values", footer=True),
-    Key("comma", "smooth(-1)", "rougher", "Smooth the train curve less", ","),
-    Key("full_stop", "smooth(1)", "smoother", "Smooth the train curve more", "."),
+    Key("left", "move(-1)", "left", "Pan left; with the crosshair on, move it", "←"),
+    Key("right", "move(1)", "right", "Pan right; with the crosshair on, move it", "→"),
+    Key("shift+left", "move(-10)", "far left", "Pan or move ten times as far left", "shift ←"),
+    Key("shift+right", "move(10)", "far right", "Pan or move ten times as far right", "shift →"),
+    Key("0,f", "follow", "follow", "Show the whole run and follow the latest step", "0"),
+    Key("v", "crosshair", "crosshair", "Crosshair: show exact values", footer=True),
+    Key("comma", "smooth(-1)", "less smoothing", "Smooth the train curve less", ","),
+    Key("full_stop", "smooth(1)", "more smoothing", "Smooth the train curve more", "."),
     Key("d", "toggle_curve('dense')", "dense", "Show or hide Dense"),
     Key("m", "toggle_curve('moe')", "moe", "Show or hide MoE"),
     Key("t", "toggle_curve('train')", "train", "Show or hide the train curves"),
@@ -81,46 +85,54 @@ CHARTS = (
         "o",
         "app.clear_overlays",
         "overlays",
-        "Take the overlaid runs off the charts",
+        "Remove the overlaid runs from the charts",
         needs="overlays",
     ),
 )
-WRITE = (
-    Key("g", "write", "write", "Answer the prompt, with a new seed unless one is set", footer=True),
-    Key("p,i", "prompt", "prompt", "Edit the prompt; Enter there writes", "p", footer=True),
-    Key("escape", "back", "stop", "Stop writing; else one level back", "Esc", footer=True),
-    Key("c", "more", "more", "Go on behind what is written", footer=True),
-    Key("a", "again", "again", "Write again with the same prompt and seed"),
-    Key("full_stop", "one", "one token", "One token more", "."),
-    Key("left", "move(-1)", "inspect", "The cursor over the text: what each was chosen from", "←"),
-    Key("right", "move(1)", "right", "The cursor to the right", "→"),
-    Key("up", "lines(-1)", "up", "A line up; among choices, the one above", "↑"),
-    Key("down", "lines(1)", "down", "A line down; among choices, the one below", "↓"),
-    Key("home", "move(-1000000)", "first", "The cursor to the first token", "Home"),
-    Key("end", "move(1000000)", "last", "The cursor to the last token", "End"),
+GENERATE = (
+    Key("g", "write", "generate", "Generate, with a new seed unless one is set", footer=True),
+    Key("p,i", "prompt", "prompt", "Edit the prompt; Enter generates", "p", footer=True),
+    Key(
+        "escape", "back", "stop", "Stop generating; otherwise go back one level", "Esc", footer=True
+    ),
+    Key("c", "more", "continue", "Continue the text", footer=True),
+    Key("a", "again", "again", "Generate again with the same prompt and seed"),
+    Key("full_stop", "one", "one token", "Generate one more token", "."),
+    Key(
+        "left",
+        "move(-1)",
+        "inspect",
+        "Move the cursor left: inspect the candidates for each token",
+        "←",
+    ),
+    Key("right", "move(1)", "right", "Move the cursor right", "→"),
+    Key("up", "lines(-1)", "up", "Line up; in a list: previous entry", "↑"),
+    Key("down", "lines(1)", "down", "Line down; in a list: next entry", "↓"),
+    Key("home", "move(-1000000)", "first", "Move the cursor to the first token", "Home"),
+    Key("end", "move(1000000)", "last", "Move the cursor to the last token", "End"),
     Key(
         "enter",
         "enter",
         "choose",
-        "At the cursor: the choices, then branch; in a list: show the entry",
+        "List candidates at the cursor, then branch; in a list: open the entry",
         "Enter",
     ),
-    Key("m", "models", "models", "Both models, Dense alone, MoE alone"),
-    Key("x", "other", "side", "The other side"),
-    Key("o", "presets", "presets", "Presets of settings: take, save, forget", footer=True),
-    Key("v", "colour", "colour", "Colour by surprisal, probability, entropy, expert", footer=True),
-    Key("l", "layer", "layer", "The layer whose experts colour the text"),
-    Key("w", "marks", "spaces", "Spaces and new lines visible"),
+    Key("m", "models", "models", "Both models / Dense only / MoE only"),
+    Key("x", "other", "switch", "Switch pane"),
+    Key("o", "presets", "presets", "Presets of settings: load, save, delete", footer=True),
     Key(
-        "f", "timeline", "timeline", "The same prompt and seed through all checkpoints", footer=True
+        "v", "colour", "colour", "Colour by surprisal, probability, entropy or expert", footer=True
     ),
-    Key("e", "several", "samples", "Five samples with mean surprisal"),
-    Key("equals_sign", "compare", "compare", "Hold these settings left, change them right", "="),
-    Key("h", "checkpoint", "checkpoint", "Choose the checkpoint that writes"),
-    Key("b", "tree", "branches", "All texts: walk, compare, name, prune", footer=True),
+    Key("l", "layer", "layer", "Layer whose experts colour the text"),
+    Key("w", "marks", "spaces", "Show or hide spaces and newlines"),
+    Key("f", "timeline", "timeline", "Same prompt and seed at every checkpoint", footer=True),
+    Key("e", "several", "samples", "Draw five samples, with mean surprisal"),
+    Key("equals_sign", "compare", "compare", "Pin these settings left, change them right", "="),
+    Key("h", "checkpoint", "checkpoint", "Choose the checkpoint to generate with"),
+    Key("b", "tree", "branches", "All texts: browse, compare, name, delete", footer=True),
     Key("y", "copy", "copy", "Copy the text (OSC 52, works over SSH)"),
-    Key("d", "save", "save", "Save the text, or as JSON all that makes it again"),
-    Key("G", "set('greedy')", "greedy", "Greedy on or off"),
+    Key("d", "save", "save", "Save the text, or JSON with everything to reproduce it"),
+    Key("G", "set('greedy')", "greedy", "Greedy decoding on or off"),
     Key("T", "set('temperature')", "temperature", "Temperature"),
     Key("K", "set('top_k')", "top-k", "Top-k"),
     Key("P", "set('top_p')", "top-p", "Top-p"),
@@ -128,120 +140,124 @@ WRITE = (
     Key("Y", "set('typical_p')", "typical-p", "Typical-p"),
     Key("R", "set('repetition_penalty')", "repetition", "Repetition penalty"),
     Key("N", "set('no_repeat_ngram')", "n-gram", "No-repeat n-gram"),
-    Key("L", "set('temperature_last')", "temperature last", "Temperature before or behind filters"),
-    Key("X", "set('max_new_tokens')", "tokens", "Tokens to write"),
-    Key("S", "set('seed')", "seed", "Seed; empty draws one each time"),
-    Key("E", "set('stop')", "stop texts", "Texts that end the writing"),
+    Key("L", "set('temperature_last')", "temperature last", "Temperature before/after filtering"),
+    Key("X", "set('max_new_tokens')", "tokens", "Tokens to generate"),
+    Key("S", "set('seed')", "seed", "Seed; blank = random"),
+    Key("E", "set('stop')", "stop", "Stop sequences"),
 )
-LOOK = (
+ATTENTION = (
     Key(
         "enter",
         "enter",
-        "closer",
-        "Closer: all heads, a head, a part of it, the text",
+        "zoom in",
+        "Zoom in: all heads, one head, a part of it, the text",
         "Enter",
         footer=True,
     ),
     Key(
-        "escape", "back", "back", "Back: the text, a part, the head, all heads", "Esc", footer=True
+        "escape",
+        "back",
+        "back",
+        "Zoom out: the text, a part, the head, all heads",
+        "Esc",
+        footer=True,
     ),
-    Key(
-        "left", "move(-1, 0)", "left", "Among heads: the one before; in a map: the key before", "←"
-    ),
-    Key("right", "move(1, 0)", "right", "The head, key or character behind", "→"),
-    Key("up", "move(0, -1)", "up", "Among heads: a layer up; in a map: the query before", "↑"),
-    Key("down", "move(0, 1)", "down", "A layer, query or line down", "↓"),
-    Key("shift+left", "move(-8, 0)", "far left", "Eight keys to the left", "shift ←"),
-    Key("shift+right", "move(8, 0)", "far right", "Eight keys to the right", "shift →"),
+    Key("left", "move(-1, 0)", "left", "Previous head; in a map: previous key", "←"),
+    Key("right", "move(1, 0)", "right", "Next head, key or character", "→"),
+    Key("up", "move(0, -1)", "up", "Previous layer; in a map: previous query", "↑"),
+    Key("down", "move(0, 1)", "down", "Next layer, query or line", "↓"),
+    Key("shift+left", "move(-8, 0)", "far left", "Eight keys left", "shift ←"),
+    Key("shift+right", "move(8, 0)", "far right", "Eight keys right", "shift →"),
     Key("shift+up", "move(0, -8)", "far up", "Eight queries up", "shift ↑"),
     Key("shift+down", "move(0, 8)", "far down", "Eight queries down", "shift ↓"),
-    Key("home", "jump('first')", "first", "The first query", "Home"),
-    Key("end", "jump('last')", "last", "The last query", "End"),
-    Key("left_square_bracket", "head(-1)", "head", "The head before", "["),
-    Key("right_square_bracket", "head(1)", "head", "The next head", "]"),
-    Key("left_curly_bracket", "layer(-1)", "layer", "The layer below", "{"),
-    Key("right_curly_bracket", "layer(1)", "layer", "The layer above", "}"),
-    Key("v", "variant", "model", "Dense or MoE", footer=True),
-    Key("t", "type", "text", "Type a text to look at; Enter there looks", footer=True),
-    Key("full_stop", "timeline(1)", "later", "Timeline: the checkpoint after this", "."),
-    Key("comma", "timeline(-1)", "earlier", "Timeline: the checkpoint before", ",", footer=True),
-    Key("p", "play", "play", "Play the timeline of all checkpoints", footer=True),
-    Key("h", "checkpoint", "checkpoint", "Choose a checkpoint, or follow the newest"),
-    Key("m", "mode", "mean", "A head, the mean of the heads, rollout (an approximation)"),
+    Key("home", "jump('first')", "first", "First query", "Home"),
+    Key("end", "jump('last')", "last", "Last query", "End"),
+    Key("left_square_bracket", "head(-1)", "head", "Previous head", "["),
+    Key("right_square_bracket", "head(1)", "head", "Next head", "]"),
+    Key("left_curly_bracket", "layer(-1)", "layer", "Previous layer", "{"),
+    Key("right_curly_bracket", "layer(1)", "layer", "Next layer", "}"),
+    Key("v", "variant", "model", "Switch between Dense and MoE", footer=True),
+    Key("t", "type", "text", "Enter a text to inspect", footer=True),
+    Key("full_stop", "timeline(1)", "later", "Next checkpoint", "."),
+    Key("comma", "timeline(-1)", "earlier", "Previous checkpoint", ",", footer=True),
+    Key("p", "play", "play", "Play through all checkpoints", footer=True),
+    Key("h", "checkpoint", "checkpoint", "Choose a checkpoint, or follow the latest"),
+    Key("m", "mode", "mean", "One head / mean over heads / rollout (approximate)"),
     Key(
         "equals_sign",
         "pin",
         "compare",
-        "Hold this map left, compare with others right",
+        "Pin left; compare with others on the right",
         "=",
         footer=True,
     ),
-    Key("i", "statistic", "statistic", "The statistic under each head", footer=True),
-    Key("z", "sort", "sort", "All heads by layer, or sorted by the statistic"),
-    Key("y", "survey", "survey", "Statistics over the validation split, with induction"),
-    Key("w", "incoming", "who looks", "The text by where the character looks, or who looks at it"),
-    Key("plus", "zoom(1)", "larger", "The numbers of a map larger", "+"),
-    Key("minus", "zoom(-1)", "smaller", "The numbers of a map smaller", "-"),
+    Key("i", "statistic", "statistic", "Statistic under each head", footer=True),
+    Key("z", "sort", "sort", "Heads by layer / sorted by the statistic"),
+    Key("y", "survey", "statistics", "Head statistics over validation, with induction"),
+    Key("w", "incoming", "direction", "Text view: attended keys / attended by"),
+    Key("plus", "zoom(1)", "larger", "Larger cells in a map", "+"),
+    Key("minus", "zoom(-1)", "smaller", "Smaller cells in a map", "-"),
     Key("o", "colours", "colours", "Colour map: viridis, magma, cividis"),
-    Key("l", "scale", "scale", "Scale: root, linear, each row by its own largest weight"),
-    Key("x", "pooling", "pooling", "A cell of several weights: their largest, or their mean"),
-    Key("g", "written", "generated", "Look at what the Generate tab wrote, at its cursor"),
-    Key("c", "corpus", "corpus", "Look at a random line of the corpus"),
-    Key("f", "file", "file", "Look at the text of a file"),
-    Key("pageup", "page(-1)", "page up", "A part of a long text further up", "PgUp"),
-    Key("pagedown", "page(1)", "page down", "A part of a long text further down", "PgDn"),
-    Key("d", "save", "save", "Save the map, all heads, their statistics, or the picture"),
+    Key("l", "scale", "scale", "Scale: sqrt / linear / relative to the row's maximum"),
+    Key("x", "pooling", "pooling", "Pooling of cells with several weights: max / mean"),
+    Key("g", "written", "generated", "Inspect the text of the Generate tab, at its cursor"),
+    Key("c", "corpus", "corpus", "Inspect a random line of the corpus"),
+    Key("f", "file", "file", "Inspect the text of a file"),
+    Key("pageup", "page(-1)", "page up", "Page up in a long text", "PgUp"),
+    Key("pagedown", "page(1)", "page down", "Page down in a long text", "PgDn"),
+    Key("d", "save", "save", "Save the map, all heads, their statistics, or a picture"),
 )
 EXPERTS = (
+    Key("v", "view", "view", "Load and balance / text / tokens per expert", footer=True),
+    Key("left_curly_bracket", "layer(-1)", "layer", "Previous layer", "{"),
+    Key("right_curly_bracket", "layer(1)", "layer", "Next layer", "{ }", footer=True),
+    Key("up", "down(-1)", "up", "Previous layer; in the table: scroll up", "↑"),
+    Key("down", "down(1)", "down", "Next layer; in the table: scroll down", "↓"),
+    Key("left", "move(-1)", "left", "Move the cursor left: experts of each token", "←"),
+    Key("right", "move(1)", "right", "Move the cursor right", "→"),
+    Key("pageup", "lines(-1)", "line up", "Cursor one line up; in the table: page up", "PgUp"),
     Key(
-        "v", "view", "view", "Load and balance, the text, the table of who reads what", footer=True
+        "pagedown", "lines(1)", "line down", "Cursor one line down; in the table: page down", "PgDn"
     ),
-    Key("left_curly_bracket", "layer(-1)", "layer", "The layer below", "{"),
-    Key("right_curly_bracket", "layer(1)", "layer", "The layer above", "{ }", footer=True),
-    Key("up", "down(-1)", "up", "The layer below; in the table, scroll up", "↑"),
-    Key("down", "down(1)", "down", "The layer above; in the table, scroll down", "↓"),
-    Key("left", "move(-1)", "left", "The cursor over the text: which experts read each", "←"),
-    Key("right", "move(1)", "right", "The cursor to the right", "→"),
-    Key("pageup", "lines(-1)", "line up", "The cursor a line up; the table a page up", "PgUp"),
-    Key("pagedown", "lines(1)", "line down", "The cursor a line down; the table a page", "PgDn"),
-    Key("home", "move(-1000000)", "first", "The cursor to the first token", "Home"),
-    Key("end", "move(1000000)", "last", "The cursor to the last token", "End"),
-    Key("comma", "timeline(-1)", "earlier", "An earlier checkpoint", ","),
-    Key(
-        "full_stop",
-        "timeline(1)",
-        "timeline",
-        "A later checkpoint: the timeline of the run",
-        ", .",
-        footer=True,
-    ),
-    Key("p", "play", "play", "Play the timeline of all checkpoints; again stops it", footer=True),
-    Key("f,0", "follow", "newest", "The newest checkpoint, also when a newer one comes", "f"),
-    Key("t", "write", "text", "Type another text", footer=True),
-    Key("g", "generated", "generated", "The text of the Generate tab"),
-    Key("c", "corpus", "corpus", "Random lines of the corpus", footer=True),
-    Key("w", "digits", "digits", "The number of the expert under each character"),
-    Key("d", "classes", "classes", "The table by character or by class of characters"),
-    Key("e", "expert", "expert", "Another expert, whose characters stand first in the table"),
-    Key("o", "order", "order", "Order the table by lift, by count, by name"),
+    Key("home", "move(-1000000)", "first", "Move the cursor to the first token", "Home"),
+    Key("end", "move(1000000)", "last", "Move the cursor to the last token", "End"),
+    Key("comma", "timeline(-1)", "earlier", "Previous checkpoint", ","),
+    Key("full_stop", "timeline(1)", "timeline", "Next checkpoint", ", .", footer=True),
+    Key("p", "play", "play", "Play through all checkpoints; again to stop", footer=True),
+    Key("f,0", "follow", "latest", "Follow the latest checkpoint", "f"),
+    Key("t", "write", "text", "Enter another text", footer=True),
+    Key("g", "generated", "generated", "Use the text of the Generate tab"),
+    Key("c", "corpus", "corpus", "Use random lines of the corpus", footer=True),
+    Key("w", "digits", "digits", "Show the expert's number under each character"),
+    Key("d", "classes", "classes", "Table by character / by character class"),
+    Key("e", "expert", "expert", "Choose the expert to sort the table by"),
+    Key("o", "order", "order", "Sort the table by lift, count or name"),
 )
 GENERAL = (
     Key("1", "tab('train')", "train", "The Train tab"),
     Key("2", "tab('generate')", "generate", "The Generate tab"),
     Key("3", "tab('attention')", "attention", "The Attention tab"),
     Key("4", "tab('experts')", "experts", "The Experts tab"),
-    Key("tab", "next_tab(1)", "next tab", "The next tab", "Tab"),
-    Key("shift+tab", "next_tab(-1)", "previous tab", "The previous tab", "shift Tab"),
-    Key("ctrl+t", "toggle_theme", "theme", "Light or dark", "ctrl+t"),
-    Key("ctrl+p", "command_palette", "commands", "The command palette", "ctrl+p"),
+    Key("tab", "next_tab(1)", "next tab", "Next tab", "Tab"),
+    Key("shift+tab", "next_tab(-1)", "previous tab", "Previous tab", "shift Tab"),
+    Key("ctrl+t", "toggle_theme", "theme", "Light / dark theme", "ctrl+t"),
+    Key("ctrl+p", "command_palette", "commands", "Command palette", "ctrl+p"),
     Key("question_mark", "help", "help", "This help", "?", footer=True),
-    Key("q", "leave", "quit", "Leave; a live run asks what is to become of it", footer=True),
+    Key("q", "leave", "quit", "Quit (asks if a run is active)", footer=True),
 )
 GROUPS = {
-    "The run": RUN,
+    "Run": RUN,
     "Charts": CHARTS,
-    "Generate": WRITE,
-    "Attention": LOOK,
+    "Generate": GENERATE,
+    "Attention": ATTENTION,
     "Experts": EXPERTS,
-    "Everywhere": GENERAL,
+    "General": GENERAL,
 }
+TAB_KEYS = {"train": CHARTS, "generate": GENERATE, "attention": ATTENTION, "experts": EXPERTS}
+
+
+def keys_of(tab: str, *, has_run: bool) -> tuple[Key, ...]:
+    """The keys that a tab reacts to, in the order of the footer."""
+    if tab == "train":
+        return (*RUN, *(CHARTS if has_run else ()), *GENERAL)
+    return (*TAB_KEYS[tab], *RUN, *GENERAL)

@@ -1,4 +1,4 @@
-"""A log for bug reports: what went wrong in the app, kept in the user's state folder."""
+"""A log for bug reports: errors of the app, in the user's state folder."""
 
 from __future__ import annotations
 
@@ -8,24 +8,24 @@ import traceback
 from contextlib import suppress
 from pathlib import Path
 
-LARGEST = 1 << 20
-"""Bytes after which the log starts anew; the one before is kept as app.log.1."""
+MAX_BYTES = 1 << 20
+"""Size at which the log is rotated; the previous one is kept as app.log.1."""
 
 
 def path() -> Path:
-    """Where the log is: $XDG_STATE_HOME or ~/.local/state, tinygpt-tui/app.log."""
+    """tinygpt-tui/app.log in $XDG_STATE_HOME or ~/.local/state."""
     state = os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state"
     return Path(state, "tinygpt-tui", "app.log")
 
 
 def note(text: str, error: BaseException | None = None) -> None:
-    """Add an entry. A disk that refuses is no reason to trouble anyone."""
+    """Add an entry, with the traceback of `error`. A failure to write is ignored."""
     if error is not None:
         text += "\n" + "".join(traceback.format_exception(error)).rstrip()
-    with suppress(OSError, RuntimeError):  # no home folder
+    with suppress(OSError, RuntimeError):  # RuntimeError: there is no home folder
         file = path()
         file.parent.mkdir(parents=True, exist_ok=True)
-        if file.exists() and file.stat().st_size > LARGEST:
+        if file.exists() and file.stat().st_size > MAX_BYTES:
             file.replace(file.with_name("app.log.1"))
         with open(file, "a", encoding="utf-8", errors="backslashreplace") as log:
             log.write(f"{time.strftime('%Y-%m-%d %H:%M:%S%z')} {text}\n")

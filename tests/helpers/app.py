@@ -15,7 +15,7 @@ Body = Callable[[LabApp, "Pilot[int]"], Awaitable[None]]
 
 
 def drive(out: Path, body: Body, size: tuple[int, int] = (120, 36), *, ascii: bool = False) -> None:
-    """Run the app on the runs in `out` and do `body` with it."""
+    """Run the app on the runs in `out`, and `body` in it once a run or the start screen is open."""
 
     async def go() -> None:
         app = LabApp(out, ascii=ascii)
@@ -24,28 +24,31 @@ def drive(out: Path, body: Body, size: tuple[int, int] = (120, 36), *, ascii: bo
                 pilot, lambda: app.run_path is not None or app.train.query_one(Start).display
             )
             await body(app, pilot)
-            if app._follower:
-                app._follower.stop()
+            if app.current_run.follower:
+                app.current_run.follower.stop()
 
     asyncio.run(go())
 
 
 async def until(pilot: "Pilot[int]", condition: Callable[[], bool], limit: float = 20.0) -> None:
-    """Let the app go on until something holds."""
+    """Let the app run until the condition holds."""
     for _ in range(int(limit / 0.02)):
         if condition():
             return
         await pilot.pause(0.02)
-    raise AssertionError("it never came to hold")
+    raise AssertionError("the condition never held")
 
 
 def lines(app: LabApp, name: str) -> str:
+    """The text of the header or the footer."""
     return "\n".join(plain(app.query_one(f"#{name}", CellView).rows))
 
 
 def screen_text(app: LabApp) -> str:
+    """The text of the Train tab."""
     return "\n".join(plain(app.train._view.rows))
 
 
 async def opened(app: LabApp, pilot: "Pilot[int]", step: int = 30) -> None:
+    """Wait until the open run has been read up to `step`."""
     await until(pilot, lambda: app.history.step >= step and app.state is not None)

@@ -32,14 +32,14 @@ from tinygpt.run.reader import MetricsReader, last_end
 from tinygpt.training import Loop, begin, resume
 from tinygpt.training.resume import stored_settings
 from tinygpt_tui import theme
-from tinygpt_tui.app import choose_run, planned_minutes
 from tinygpt_tui.cli import find_run
 from tinygpt_tui.experts import load_chart
 from tinygpt_tui.monitor.history import History
+from tinygpt_tui.monitor.open_run import choose_run, planned_minutes
 from tinygpt_tui.monitor.summary import summary
 from tinygpt_tui.render.cells import plain, width
 from tinygpt_tui.render.header_footer import header_row
-from tinygpt_tui.screens import runs
+from tinygpt_tui.screens import runs_table
 from tinygpt_tui.train import view as train_view
 from tinygpt_tui.train.state import TrainState
 
@@ -237,8 +237,8 @@ def look(run: Path) -> int:
         assert isinstance(info, RunInfo)
         attempt(resume_problem, info.path, info.state)
         found = summary(info.path)
-        runs._about(runs._Entry(info, found), " ")
-        runs.age(max(0.0, 1.8e9 - info.created))
+        runs_table.details(runs_table.RunEntry(info, found))
+        runs_table.age(max(0.0, 1.8e9 - info.created))
     attempt(choose_run, out, None)
     attempt(find_run, run.name, str(out))
     attempt(planned_minutes, run)

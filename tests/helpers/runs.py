@@ -1,4 +1,4 @@
-"""Run directories of every state, by the true writer."""
+"""Run directories in every state, written by the real writer."""
 
 import time
 from collections.abc import Sequence
@@ -29,7 +29,7 @@ def make_run(
     losses: Sequence[float] = (1.625, 1.5),
     ago: float = 0.0,
 ) -> Path:
-    """A run directory by the true writer; a live one's trainer is this process."""
+    """A run directory in `state`; the trainer of a live one is this process."""
     config, now = build(values), time.time() - ago
     tables = {**unflatten(flatten(config)), "corpus": {"name": "corpus.txt", "sha256": "ab"}}
     counts = {v: config.model_config(v, 65).parameters() for v in config.variants}

@@ -1,6 +1,6 @@
-"""Real terminals for tests: a tmux server each, an sshd on the loopback, and what runs in a folder.
+"""Real terminals for tests: tmux servers, an sshd on the loopback, and the processes in a folder.
 
-Everything here polls with a deadline, and everything that is started is ended.
+Everything here polls with a deadline, and ends what it started.
 """
 
 import os
@@ -24,20 +24,20 @@ from tests.helpers.waiting import PATIENCE, until
 
 APP = (sys.executable, "-m", "tinygpt_tui", "--out", "runs")
 
-# What would make the app draw otherwise than for a plain terminal of 256 colours, or tmux nest.
+# Variables that would change how the app draws in a plain 256-color terminal, or make tmux nest.
 _NOT_PASSED = ("COLORTERM", "NO_COLOR", "FORCE_COLOR", "TMUX", "TMUX_PANE", "COLUMNS", "LINES")
 _ADMINISTRATORS = ("/usr/sbin", "/usr/local/sbin", "/sbin")
-"""Where sshd is, which the PATH of a user does not name."""
+"""Where sshd is; not on the PATH of most users."""
 
 
 def environment() -> dict[str, str]:
-    """Of a process in a terminal: no COLORTERM, as over SSH."""
+    """The environment of a process in a terminal: without COLORTERM, as over SSH."""
     kept = {name: text for name, text in os.environ.items() if name not in _NOT_PASSED}
     return {**kept, "PYTHONPATH": str(ROOT), "TERM": "xterm-256color", "LC_ALL": "C.UTF-8"}
 
 
 def find(tool: str) -> str:
-    """The path of a program; without it the test is skipped."""
+    """The path of a program; skips the test if it is not installed."""
     path = shutil.which(tool, path=os.pathsep.join([os.environ["PATH"], *_ADMINISTRATORS]))
     if path is None:
         pytest.skip(f"{tool} is not installed here")
@@ -45,7 +45,7 @@ def find(tool: str) -> str:
 
 
 def alive(process: psutil.Process) -> bool:
-    """Whether it runs; a zombie that nobody waits for does not."""
+    """Whether a process runs; a zombie does not."""
     try:
         return bool(process.is_running() and process.status() != psutil.STATUS_ZOMBIE)
     except psutil.NoSuchProcess:
@@ -53,7 +53,7 @@ def alive(process: psutil.Process) -> bool:
 
 
 def processes_in(folder: Path) -> list[psutil.Process]:
-    """Those that were started in a folder, which only a test's own were."""
+    """The processes started in a folder; in a test's folder, only its own."""
     found = []
     for process in psutil.process_iter():
         with suppress(psutil.Error, OSError):
@@ -67,7 +67,7 @@ def app_in(folder: Path) -> psutil.Process:
     found = []
     for process in processes_in(folder):
         with suppress(psutil.Error):
-            # Not tmux, whose own words end with the command.
+            # Not tmux, whose arguments end with the command.
             words = process.cmdline()
             if words[1:3] == ["-m", "tinygpt_tui"] and "--train-only" not in words:
                 found.append(process)
@@ -76,7 +76,7 @@ def app_in(folder: Path) -> psutil.Process:
 
 
 def end_all(folder: Path) -> None:
-    """Kill what still runs in a folder."""
+    """Kill everything that still runs in a folder."""
     processes = processes_in(folder)
     for process in processes:
         with suppress(psutil.NoSuchProcess):
@@ -85,10 +85,10 @@ def end_all(folder: Path) -> None:
 
 
 class Terminal:
-    """A window of a tmux server of its own, with a command in it."""
+    """A command in a window of its own tmux server."""
 
     def __init__(self, command: Sequence[str], folder: Path, columns: int, lines: int) -> None:
-        # Not in the folder of the test: the path of a socket holds about a hundred characters.
+        # Not in the test's folder: the path of a socket has at most about a hundred characters.
         self._place = tempfile.TemporaryDirectory(prefix="tmux-")
         self._tmux = [find("tmux"), "-u", "-f", os.devnull, "-S", f"{self._place.name}/socket"]
         self._status = Path(self._place.name, "status")
@@ -96,7 +96,7 @@ class Terminal:
         words = ["start-server"]
         for name, value in settings.items():
             words += [";", "set-option", "-g", name, value]
-        # tmux 3.3 knows the exit status of a pane only sometimes.
+        # tmux 3.3 only sometimes knows the exit status of a pane.
         noted = ["sh", "-c", '"$@"; echo $? >"$0"', str(self._status)]
         size = ["-x", str(columns), "-y", str(lines)]
         subprocess.run(
@@ -108,45 +108,45 @@ class Terminal:
         )
 
     def screen(self) -> str:
-        """The characters that are shown."""
+        """The visible text."""
         return self._ask("capture-pane", "-p")
 
     def header(self) -> str:
-        """The first line of them."""
+        """Its first line."""
         return self.screen().partition("\n")[0]
 
     def press(self, *keys: str) -> None:
-        """Keys, by tmux's names."""
+        """Press keys, by tmux's names."""
         self._ask("send-keys", *keys)
 
     def type(self, text: str) -> None:
-        """Characters as they are, and wait for them."""
+        """Type characters, and wait until they are visible."""
         self._ask("send-keys", "-l", "--", text)
         self.sees(text)
 
     def sees(self, *texts: str) -> None:
-        """Wait until all of this is shown at once."""
+        """Wait until all the texts are visible at once."""
         self.until(lambda: (shown := self.screen()) and all(text in shown for text in texts))
 
     def until(self, condition: Callable[[], object]) -> None:
-        """Wait for it; the screen says what there was instead."""
+        """Wait until the condition holds; if it never does, the error has the screen."""
         until(condition, lambda: f"{self.screen()}\n{self._ask('list-panes')}")
 
     def resize(self, columns: int, lines: int) -> None:
-        """Another size, at once."""
+        """Resize the window."""
         self._ask("resize-window", "-x", str(columns), "-y", str(lines))
 
     def ended(self) -> bool:
-        """Whether the command has."""
+        """Whether the command has ended."""
         return self._status.is_file() and self._status.stat().st_size > 0
 
     def ends(self) -> int:
-        """Wait until the command has ended; its exit status."""
+        """Wait until the command has ended; returns its exit status."""
         self.until(self.ended)
         return int(self._status.read_text())
 
     def kill(self) -> None:
-        """End the server, and with it the terminal."""
+        """Kill the server, and with it the terminal."""
         subprocess.run([*self._tmux, "kill-server"], capture_output=True, check=False, timeout=9)
         self._place.cleanup()
 
@@ -158,13 +158,13 @@ class Terminal:
 
 
 class Server:
-    """An sshd on the loopback, for this user, whose connections can be cut."""
+    """An sshd on the loopback for this user, whose connections can be cut."""
 
     def __init__(self, process: "subprocess.Popen[bytes]", folder: Path, port: int) -> None:
         self._process, self._folder, self._port = process, folder, port
 
     def client(self, *command: str) -> list[str]:
-        """The words of an ssh that runs a command in the folder above the keys', in a terminal."""
+        """An ssh command line that runs `command` in a terminal, next to the folder of the keys."""
         options = {
             "BatchMode": "yes",
             "StrictHostKeyChecking": "no",
@@ -181,9 +181,9 @@ class Server:
         ]
 
     def cut(self) -> None:
-        """Kill every connection as it is."""
+        """Kill every connection."""
         sessions = psutil.Process(self._process.pid).children(recursive=True)
-        # A session ends with the one that serves it, before its turn came.
+        # A session may end with its parent before its turn comes.
         with suppress(psutil.NoSuchProcess):
             sessions = [s for s in sessions if s.name().startswith("sshd")]
         assert sessions
@@ -192,7 +192,7 @@ class Server:
                 session.kill()
 
     def check(self) -> None:
-        """Skip the test where nobody may log in: a locked account, no shell."""
+        """Skip the test if this user cannot log in: a locked account, no shell."""
         done = subprocess.run(
             self.client("true"), capture_output=True, text=True, check=False, timeout=PATIENCE
         )
@@ -203,7 +203,7 @@ class Server:
 
 @contextmanager
 def ssh_server(folder: Path) -> Iterator[Server]:
-    """An sshd with keys of its own, in the folder `folder`."""
+    """An sshd with its own keys, in a new folder `folder`."""
     program, make_key = find("sshd"), find("ssh-keygen")
     folder.mkdir()
     for name in ("host", "user"):

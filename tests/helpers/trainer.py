@@ -4,6 +4,8 @@ import os
 import signal
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +24,25 @@ def command(*arguments: str, script: str = "tinygpt_tui") -> list[str]:
     if script == "trainer":
         return [sys.executable, str(ROOT / "trainer.py"), *arguments]
     return [sys.executable, "-m", "tinygpt_tui", "--train-only", *arguments]
+
+
+@contextmanager
+def endless_training(folder: Path, name: str) -> Iterator[Path]:
+    """The run directory of a tiny training run in `folder`/runs on its corpus.txt, which goes on
+    until the end of the block."""
+    arguments = ("--data", "corpus.txt", *SHAPE, "--name", name, "--steps", "1000000")
+    with subprocess.Popen(
+        command(*arguments),
+        cwd=folder,
+        env=environment(),
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    ) as process:
+        try:
+            yield folder / "runs" / name
+        finally:
+            process.kill()
+            process.wait()
 
 
 def environment() -> dict[str, str]:

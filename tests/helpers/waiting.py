@@ -1,15 +1,15 @@
-"""Waiting for what another process does, with a deadline."""
+"""Waiting for another process, with a deadline."""
 
 import time
 from collections.abc import Callable
 
 PATIENCE = 60.0
-"""Seconds until a test gives up on something that has to come."""
+"""Seconds until a test gives up waiting."""
 
 
 def until(condition: Callable[[], object], says: Callable[[], str] = lambda: "") -> None:
-    """Wait for it; `says` is asked what there was instead."""
+    """Wait until the condition holds; `says` describes the situation if it never does."""
     deadline = time.monotonic() + PATIENCE
     while not condition():
-        assert time.monotonic() < deadline, f"it never came:\n{says()}"
+        assert time.monotonic() < deadline, f"the condition never held:\n{says()}"
         time.sleep(0.02)

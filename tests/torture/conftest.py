@@ -1,4 +1,4 @@
-"""`make torture`: what takes minutes. Each test says how often it did what; that is printed."""
+"""`make torture`: tests that take minutes. Each counts what it did; the counts are printed."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,14 +12,14 @@ COUNTED = "count"
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Whatever lies here is torture."""
+    """Mark every test in this folder."""
     for item in items:
         if Path(__file__).parent in item.path.parents:
             item.add_marker(pytest.mark.torture)
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """The counts, one a line."""
+    """Print the counts, one per line."""
     lines = [
         f"{value:>9,}  {name.removeprefix(COUNTED)}"
         for report in terminalreporter.getreports("passed")
@@ -33,7 +33,7 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
 
 @pytest.fixture
 def fork_server(tmp_path: Path) -> Iterator[ForkServer]:
-    """Where trainers are started, with a corpus beside them."""
+    """Starts trainers in a folder with a corpus."""
     (tmp_path / "corpus.txt").write_text(TEXT)
     with ForkServer(tmp_path) as found:
         yield found

@@ -1,4 +1,4 @@
-"""Faults at every single system call that changes a run directory."""
+"""A fault at every single system call that changes a run directory."""
 
 import re
 import shutil
@@ -20,8 +20,7 @@ SHARDS = 8
 
 @pytest.fixture
 def aims(fork_server: ForkServer, tmp_path: Path) -> list[Call]:
-    """Every call of an undisturbed run that changes its directory; the run becomes the
-    reference."""
+    """All calls of an undisturbed run that change its directory; keeps that run as reference."""
     status, found = trace(fork_server, SHORT, "-e", "trace=" + ",".join(CHANGING))
     assert status == 0, fork_server.said()
     (tmp_path / "runs").rename(tmp_path / "reference")
@@ -29,7 +28,7 @@ def aims(fork_server: ForkServer, tmp_path: Path) -> list[Call]:
 
 
 def go_on(fork_server: ForkServer, run: Path) -> None:
-    """Until its end."""
+    """Resume the run until it is done."""
     while not run.is_dir() or read_state(run).state != "done":
         words = take_up(run)
         words = [*AGAIN, "--out", "runs"] if words is AGAIN else SHORT
@@ -52,7 +51,7 @@ def test_at_every_call(
     hit = tried = 0
     for call in aims[shard::SHARDS]:
         if fault == "error=ENOSPC" and call.name in ("rename", "unlink", "unlinkat", "rmdir"):
-            continue  # these free what they take
+            continue  # these free as much as they take
         tried += 1
         where = f"{call.name} number {call.nth}: {call.text}"
         inject = f"inject={call.name}:{fault}:when={call.nth}"
@@ -72,11 +71,11 @@ def test_at_every_call(
     record_property(f"count system calls with {fault}", tried)
 
 
-def test_what_is_reported_is_on_the_disk(
+def test_recorded_checkpoints_are_on_disk(
     fork_server: ForkServer, tmp_path: Path, record_property: Callable[[str, object], None]
 ) -> None:
-    """A power cut after the record of a checkpoint: by then its bytes, its entries in folders, and
-    those of the folders above are forced to the disk; the record follows at once."""
+    """When a checkpoint is recorded, a power cut must not lose it: its bytes, its directory entries
+    and those of the folders above have been fsynced; the record is fsynced right after."""
     status, found = trace(fork_server, SHORT, "-e", "trace=" + ",".join(CHANGING))
     assert status == 0
     disk = Disk(tmp_path)
@@ -90,15 +89,15 @@ def test_what_is_reported_is_on_the_disk(
             reported += 1
             waiting = True
             lacking = disk.lacking(str(tmp_path / FOLDER / path))
-            assert not lacking, f"{path} was reported, and these were not forced: {lacking}"
+            assert not lacking, f"{path} was reported, and these were not fsynced: {lacking}"
     assert reported >= 6
     assert not waiting
-    record_property("count checkpoints whose trace shows all forced before the report", reported)
+    record_property("count checkpoints that were fsynced entirely before the record", reported)
 
 
 class Disk:
-    """What a power cut may take, as POSIX has it: bytes that were written and names that were given
-    since the file, or the folder that holds the name, was last forced."""
+    """What a power cut may lose under POSIX: bytes written and names created since the last fsync
+    of the file, or of the folder with the name."""
 
     def __init__(self, root: Path) -> None:
         self._root = root
@@ -107,7 +106,7 @@ class Disk:
         self._known: set[str] = set()
 
     def follow(self, call: Call) -> str | None:
-        """Take in one call; the checkpoint, if this reports one."""
+        """Apply one call; returns the path of the checkpoint if the call records one."""
         opened = re.match(r"\d+<(.*?)>", call.text)
         named = [str(self._root / n) for n in re.findall(r'"((?:[^"\\]|\\.)*)"', call.text)]
         match call.name:
@@ -130,7 +129,7 @@ class Disk:
         return None
 
     def lacking(self, folder: str) -> set[str]:
-        """What would be missing of a folder: of what is in it, or on the way to it."""
+        """What a power cut would lose of a folder, its contents and its parents."""
         way = {folder, *map(str, Path(folder).parents)}
         lost = {n for n in self._names if n in way}
         return lost | {n for n in self._bytes | self._names if n.startswith(folder + "/")}

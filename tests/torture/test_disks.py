@@ -1,4 +1,4 @@
-"""Disks that are full, read-only, slow, or gone: the run says so, and loses nothing."""
+"""Disks that are full, read-only, slow or gone: the run reports it and loses nothing."""
 
 import os
 import shutil
@@ -42,7 +42,7 @@ def disk(tmp_path: Path) -> Iterator[Path]:
 
 @pytest.fixture
 def trainer(disk: Path) -> Iterator[Callable[..., "subprocess.Popen[str]"]]:
-    """Starts the command on that disk."""
+    """Starts trainers on that disk."""
     started: list[subprocess.Popen[str]] = []
 
     def start(*words: str) -> "subprocess.Popen[str]":
@@ -66,12 +66,12 @@ def trainer(disk: Path) -> Iterator[Callable[..., "subprocess.Popen[str]"]]:
 
 
 def moved(run: Path, beyond: int, process: "subprocess.Popen[str]") -> bool:
-    """Whether so many steps are recorded, or it has ended."""
+    """Whether more than `beyond` steps are recorded, or the process has ended."""
     return steps(run) > beyond or process.poll() is not None
 
 
 def fill(disk: Path) -> Path:
-    """No byte is left."""
+    """Fill the disk to the last byte."""
     filler = disk / "filler"
     with open(filler, "wb", buffering=0) as file:
         for size in (1 << 16, 1 << 12, 1):
@@ -82,7 +82,7 @@ def fill(disk: Path) -> Path:
 
 
 def reference(trainer: Callable[..., "subprocess.Popen[str]"], disk: Path, keep: Path) -> Path:
-    """The same run, undisturbed, moved off the disk."""
+    """The same run without a fault, moved off the disk."""
     assert trainer(*LONG).wait() == 0
     shutil.move(disk / "runs", keep)
     return keep / "run"
@@ -125,7 +125,7 @@ def test_a_disk_that_is_full_for_a_while(
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_a_full_disk_does_not_hold_who_wants_to_end(
+def test_signals_end_a_run_that_waits_for_disk_space(
     disk: Path,
     tmp_path: Path,
     trainer: Callable[..., "subprocess.Popen[str]"],
@@ -150,7 +150,7 @@ def test_a_full_disk_does_not_hold_who_wants_to_end(
 
 
 def check_whole(run: Path) -> None:
-    """As `check`, of a run that failed."""
+    """Like `check`, for a run that failed."""
     assert read_state(run).state in ("failed", "killed")
     reader = MetricsReader(run)
     assert reader.read()
@@ -158,7 +158,7 @@ def check_whole(run: Path) -> None:
 
 
 def test_a_disk_that_becomes_read_only(fork_server: ForkServer, tmp_path: Path) -> None:
-    """From the thirtieth write or the twentieth file on, nothing more is taken."""
+    """From some call on, every call of its kind fails."""
     words = [*BEGIN, "--steps", "41", "--out", "runs"]
     assert fork_server.train(*words)[0] == 0
     (tmp_path / "runs").rename(tmp_path / "reference")
@@ -187,7 +187,7 @@ def test_a_directory_that_is_deleted(
     try:
         terminal.sees("Live")
         gone = run.with_name("gone")
-        run.rename(gone)  # at once: a folder that is written to is not removed so easily
+        run.rename(gone)  # renamed first, as removing a folder takes a while
         shutil.rmtree(gone, ignore_errors=True)
         _, said = process.communicate()
         assert process.returncode == 1
@@ -196,13 +196,13 @@ def test_a_directory_that_is_deleted(
         assert not run.exists()
         terminal.sees("Unreadable")
         terminal.press("?")
-        terminal.sees("The run", "space")
+        terminal.sees("│ Run", "space")
     finally:
         terminal.kill()
 
 
 def test_a_disk_that_is_slow(fork_server: ForkServer, tmp_path: Path) -> None:
-    """Each fsync takes a tenth of a second more."""
+    """Each fsync takes 0.1 s longer."""
     short = [*BEGIN, "--steps", "7", "--out", "runs"]
     assert fork_server.train(*short)[0] == 0
     (tmp_path / "runs").rename(tmp_path / "reference")
@@ -214,7 +214,7 @@ def test_a_disk_that_is_slow(fork_server: ForkServer, tmp_path: Path) -> None:
 
 
 def test_twenty_viewers(fork_server: ForkServer, tmp_path: Path) -> None:
-    """They all read the same, and the training ends as without them."""
+    """All read the same records, and training ends as it does without them."""
     words = [*BEGIN, "--steps", "101", "--out", "runs"]
     assert fork_server.train(*words)[0] == 0
     (tmp_path / "runs").rename(tmp_path / "reference")

@@ -1,4 +1,4 @@
-"""`kill -9` at random moments: nothing that was reported is lost, and the end is the same."""
+"""`kill -9` at random moments: nothing recorded is lost, and the result is the same."""
 
 import random
 import shutil
@@ -57,7 +57,7 @@ def test_killed_at_random(
 def test_killed_from_a_shell(
     tmp_path: Path, record_property: Callable[[str, object], None]
 ) -> None:
-    """The command itself, a few times."""
+    """The command itself, a few times, instead of the fork server."""
     (tmp_path / "corpus.txt").write_text(TEXT)
     command = [sys.executable, str(ROOT / "trainer.py")]
 

@@ -1,4 +1,4 @@
-"""Terminals that stall, stop and come back, while a training goes on."""
+"""Terminals that stall, stop and come back while training goes on."""
 
 import fcntl
 import os
@@ -18,32 +18,22 @@ import pytest
 from tests.helpers.kills import steps
 from tests.helpers.models import TEXT
 from tests.helpers.terminals import APP, environment, find, ssh_server
-from tests.helpers.trainer import SHAPE, command
-from tests.helpers.waiting import PATIENCE, until
+from tests.helpers.trainer import endless_training
+from tests.helpers.waiting import until
 from tinygpt.run import read_state
 
 
 @pytest.fixture
 def run(tmp_path: Path) -> Iterator[Path]:
-    """A tiny training that goes on."""
+    """A tiny training run that goes on."""
     (tmp_path / "corpus.txt").write_text(TEXT)
-    arguments = ("--data", "corpus.txt", *SHAPE, "--name", "tiny", "--steps", "1000000")
-    with subprocess.Popen(
-        command(*arguments),
-        cwd=tmp_path,
-        env=environment(),
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    ) as process:
-        path = tmp_path / "runs" / "tiny"
+    with endless_training(tmp_path, "tiny") as path:
         until(lambda: read_state(path).state == "live")
         yield path
-        process.kill()
-        process.wait(PATIENCE)
 
 
 class Screen:
-    """A pseudo-terminal with the app in it, that is read only when it is told to."""
+    """The app in a pseudo-terminal whose output is read only on request."""
 
     def __init__(self, folder: Path, *words: str) -> None:
         self._master, slave = pty.openpty()
@@ -62,17 +52,17 @@ class Screen:
         self.got = b""
 
     def read(self) -> bytes:
-        """What has come."""
+        """All output so far."""
         while select.select([self._master], [], [], 0)[0]:
             self.got += os.read(self._master, 1 << 16)
         return self.got
 
     def sees(self, text: bytes) -> None:
-        """Wait for it."""
+        """Wait for a text."""
         until(lambda: text in self.read(), lambda: repr(self.got[-500:]))
 
     def press(self, keys: bytes) -> None:
-        """Send them."""
+        """Send keys."""
         os.write(self._master, keys)
 
     def restored(self) -> bool:
@@ -80,13 +70,13 @@ class Screen:
         return termios.tcgetattr(self._slave) == self.modes
 
     def hang_up(self) -> None:
-        """Close both ends."""
+        """Close both ends of the terminal."""
         for end in {self._master, self._slave} - {-1}:
             os.close(end)
         self._master = self._slave = -1
 
     def close(self) -> None:
-        """End it."""
+        """Kill the app and close the terminal."""
         self.process.kill()
         self.process.wait()
         self.hang_up()
@@ -106,7 +96,7 @@ def opened() -> Iterator[Callable[..., Screen]]:
 
 
 def moves_on(run: Path, by: int) -> None:
-    """Wait until so many steps more are recorded."""
+    """Wait until `by` more steps are recorded."""
     held = steps(run)
     until(lambda: steps(run) > held + by)
 
@@ -124,7 +114,7 @@ def test_a_link_that_stalls(
     began, memory = sum(app.cpu_times()[:2]), app.memory_info().rss
     clock = os.times().elapsed
     held = steps(run)
-    for _ in range(7):  # as from somebody who thinks that it hangs
+    for _ in range(7):  # as if by a user who thinks that it hangs
         screen.press(b"2341")
     until(lambda: steps(run) > held + 3000 or os.times().elapsed > clock + 40)
     share = (sum(app.cpu_times()[:2]) - began) / (os.times().elapsed - clock)
@@ -142,7 +132,7 @@ def test_a_link_that_stalls(
     assert screen.process.returncode == 0
     assert screen.restored()
     moves_on(run, 20)
-    record_property("count megabytes that the app grew by behind a stalled link", grown >> 20)
+    record_property("count megabytes that the app grew by during a stalled link", grown >> 20)
 
 
 def test_stopped_and_back(run: Path, tmp_path: Path, opened: Callable[..., Screen]) -> None:
@@ -180,7 +170,7 @@ def test_a_signal_leaves_a_plain_terminal(
     moves_on(run, 20)
 
 
-def test_a_terminal_that_is_gone_without_a_word(
+def test_a_terminal_that_vanishes_without_a_signal(
     run: Path, tmp_path: Path, opened: Callable[..., Screen]
 ) -> None:
     """It is not the app's controlling terminal, so that no SIGHUP comes."""

@@ -1,4 +1,4 @@
-"""Every size of a terminal, while records arrive and keys are pressed."""
+"""Terminals of every size while records arrive and keys are pressed."""
 
 import asyncio
 import random

@@ -1,4 +1,4 @@
-"""Hours, at speed: what is kept grows by what is recorded, and by nothing else."""
+"""Hours of use in fast motion: memory grows only with the records."""
 
 import json
 import subprocess
@@ -30,7 +30,7 @@ def lines(first: int, count: int) -> bytes:
     return ("\n".join(found) + "\n").encode()
 
 
-def test_an_app_that_stays_for_a_million_records(
+def test_an_app_over_a_million_records(
     tmp_path: Path, record_property: Callable[[str, object], None]
 ) -> None:
     out = tmp_path / "runs"
@@ -53,19 +53,19 @@ def test_an_app_that_stays_for_a_million_records(
     tail = sizes[len(sizes) // 5 :]
     grown = tail[-1] - tail[0]
     per_record = grown / (PIECE * (len(tail) - 1))
-    # Five columns of eight bytes a record, in arrays that double.
+    # Five columns of eight bytes per record, in arrays that double.
     assert per_record < 160, sizes
     assert sizes[-1] < 400 << 20
     record_property("count records that one app followed", RECORDS)
     record_property("count megabytes that the app had at their end", sizes[-1] >> 20)
 
 
-def test_a_trainer_that_stays(
+def test_a_trainer_over_20_000_steps(
     corpus_file: Path, tmp_path: Path, record_property: Callable[[str, object], None]
 ) -> None:
-    """Memory once all is there, and after twenty thousand steps.
+    """Memory does not grow from 12,000 to 20,000 steps.
 
-    oneDNN makes kernels for the first thousands: one a number of rows that an expert was given.
+    In the first thousands oneDNN compiles kernels, one per number of rows that an expert gets.
     """
     words = [*BEGIN, "--steps", "20000", "--out", "runs", "--train.eval-every", "1000"]
     words += ["--train.checkpoint-every", "1000"]
@@ -106,7 +106,7 @@ def test_a_trainer_that_stays(
 def test_one_line_of_a_gigabyte(
     tmp_path: Path, alphabet: str, record_property: Callable[[str, object], None]
 ) -> None:
-    """Read, encoded and cut into batches within a stated memory."""
+    """Reading, encoding and batching stay within a limit of memory."""
     if psutil.virtual_memory().available < 9 << 30:
         pytest.skip("takes nine gigabytes")
     text = tmp_path / "line.txt"
@@ -124,10 +124,10 @@ def test_one_line_of_a_gigabyte(
     )
     text.unlink()
     peak = int(done.stdout) * 1024 / size
-    # The bytes, the text (one to four bytes a character), its ids.
+    # The bytes, the text (one to four bytes per character), its ids.
     assert peak < (3.5 if alphabet.isascii() else 4.5)
     record_property(
-        f"count hundredths of a byte in memory a byte of {alphabet!r}", round(peak * 100)
+        f"count hundredths of a byte in memory per byte of {alphabet!r}", round(peak * 100)
     )
 
 

@@ -1,4 +1,4 @@
-"""Twenty thousand run directories from strangers, and every file cut at every length."""
+"""Twenty thousand damaged run directories, and every file cut at every length."""
 
 from collections.abc import Callable
 from pathlib import Path

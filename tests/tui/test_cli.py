@@ -1,4 +1,4 @@
-"""The command line as strangers use it: one sentence and exit status 2, and nothing on the disk."""
+"""Mistakes on the command line: one sentence, exit status 2, and nothing on disk."""
 
 from pathlib import Path
 
@@ -6,6 +6,7 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
+from tests.helpers.scenes import make_run
 from tinygpt.config import dotted_fields
 from tinygpt.fields import flag
 from tinygpt_tui import cli
@@ -20,7 +21,7 @@ VALUES = st.one_of(
 
 
 def said(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> tuple[int, str]:
-    """The exit status, and what stands on stderr."""
+    """The exit status and stderr of the command; stdout has to be empty."""
     capsys.readouterr()
     try:
         status = cli.main(arguments)
@@ -42,7 +43,7 @@ def test_any_value_of_any_flag(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], pairs: list[tuple[str, str]]
 ) -> None:
     words = [f"{name}={value}" for name, value in pairs]
-    # The last word on the corpus: where all else is right, this is wrong.
+    # Even if everything else is valid, this file is missing.
     end = ["--out", str(tmp_path / "runs"), "--data", str(tmp_path / "missing.txt")]
     status, text = said(["--train-only", *words, *end], capsys)
     assert status == 2, text
@@ -75,11 +76,11 @@ def test_any_file_of_settings(
 
 
 @pytest.mark.parametrize("name", [name.removeprefix("--") for name in FLAGS])
-def test_each_flag_is_named_when_its_value_makes_no_sense(
+def test_the_error_for_an_invalid_value_names_the_flag(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], name: str
 ) -> None:
     if name in ("data", "train.sample-prompt"):
-        return  # any text is one
+        return  # any text is valid
     status, text = said(["--train-only", f"--{name}", "?!", "--out", str(tmp_path)], capsys)
     assert status == 2
     assert f"--{name} '?!'" in text
@@ -90,11 +91,14 @@ def test_each_flag_is_named_when_its_value_makes_no_sense(
     ("arguments", "says"),
     [
         (["--train-only", "--ascii"], "--ascii is for the interface"),
-        (["--train-only", "--generate", "x"], "--train-only and --generate are two things"),
-        (["--generate", "x", "--inspect", "y"], "--generate and --inspect are two things"),
+        (["--train-only", "--generate", "x"], "--train-only and --generate exclude each other"),
+        (["--generate", "x", "--inspect", "y"], "--generate and --inspect exclude each other"),
         (["--inspect-out", "x.csv"], "--inspect-out is for --inspect TEXT"),
         (["--top-k", "3"], "--top-k is for --generate PROMPT"),
         (["--train-only", "--top-k", "3"], "--top-k is for --generate PROMPT"),
+        (["nowhere"], "there is no run 'nowhere'"),
+        (["--steps", "7"], "--steps is for --train-only"),
+        ([], "the interface needs a terminal"),
         (["--json"], "--json is for --train-only"),
         (["--resume"], "--resume is for --train-only"),
         (["--train-only", "somewhere"], "--train-only takes no RUN"),
@@ -117,3 +121,12 @@ def test_help_is_complete(capsys: pytest.CaptureFixture[str]) -> None:
         cli.main(["--help"])
     text = capsys.readouterr().out
     assert [name for name in FLAGS if name not in text] == []
+
+
+def test_a_run_is_found_by_name_path_variant_and_step(tmp_path: Path) -> None:
+    make_run(tmp_path, "a").close()
+    step = tmp_path / "a" / "moe" / "step-00000003"
+    step.mkdir(parents=True)
+    for name in ("a", str(tmp_path / "a"), str(step), str(step.parent)):
+        assert cli.find_run(name, str(tmp_path)) == tmp_path / "a"
+    assert cli.find_run("b", str(tmp_path)) is None

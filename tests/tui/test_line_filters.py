@@ -48,7 +48,7 @@ def test_no_widget_lets_it_through(tmp_path: Path, place: str) -> None:
         app = LabApp(tmp_path)
         async with app.run_test(size=(80, 24), notifications=True) as pilot:
             if place == "toast":
-                app.complain(EVIL)
+                app.report_error(EVIL)
             elif place == "static":
                 await app.screen.mount(Static(EVIL, markup=False))
             else:

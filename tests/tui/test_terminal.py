@@ -1,7 +1,6 @@
-"""The app in real terminals, whose training outlives them: in tmux, and through an sshd."""
+"""The app in real terminals: training outlives tmux windows and SSH connections."""
 
 import re
-import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -9,19 +8,19 @@ import psutil  # type: ignore[import-untyped,unused-ignore]
 import pytest
 
 from tests.helpers.terminals import APP, Terminal, alive, app_in, end_all, find, ssh_server
-from tests.helpers.trainer import SHAPE, command, environment
-from tests.helpers.waiting import PATIENCE, until
+from tests.helpers.trainer import endless_training
+from tests.helpers.waiting import until
 from tinygpt.run import MetricsReader, Status, TrainRecord, list_steps, read_state, read_status
 
 SIZES = pytest.mark.parametrize(("columns", "lines"), [(80, 24), (120, 36)])
 PRESETS = ("micro", "nano", "baby", "small")
 STEPS = "1000000"
-"""More than a test waits for."""
+"""More than any test waits for."""
 
 
 @pytest.fixture
 def folder(corpus_file: Path, tmp_path: Path) -> Iterator[Path]:
-    """Where the app is started; whatever still runs there is ended with the test."""
+    """Where the app is started; whatever still runs there is killed after the test."""
     find("tmux")
     yield tmp_path
     end_all(tmp_path)
@@ -29,7 +28,7 @@ def folder(corpus_file: Path, tmp_path: Path) -> Iterator[Path]:
 
 @pytest.fixture
 def opened(folder: Path) -> Iterator[Callable[..., Terminal]]:
-    """Opens terminals of a size with a command in them; they are closed with the test."""
+    """Opens terminals of a given size that run a command; closed after the test."""
     terminals: list[Terminal] = []
 
     def open_terminal(columns: int, lines: int, *command: str) -> Terminal:
@@ -42,16 +41,16 @@ def opened(folder: Path) -> Iterator[Callable[..., Terminal]]:
 
 
 def start_by_form(terminal: Terminal, name: str) -> None:
-    """From the start screen to a training of the smallest preset that does not end by itself.
+    """From the start screen to a run of the smallest preset that does not end by itself.
 
-    Each field is waited for: its line of help says that it has the focus.
+    Waits for each field to have the focus, which its line of help shows.
     """
     terminal.sees("Enter train this preset")
     terminal.press("n")
-    terminal.sees("New run", "Name: of the run's folder")
+    terminal.sees("New run", "Name: the run's folder")
     terminal.type(name)
     terminal.press("Down")
-    terminal.sees("Preset: shape and schedule")
+    terminal.sees("Preset: model size")
     chosen = re.search(rf"● ({'|'.join(PRESETS)})", terminal.screen())
     assert chosen
     terminal.press(*["Left"] * PRESETS.index(chosen[1]))
@@ -62,7 +61,7 @@ def start_by_form(terminal: Terminal, name: str) -> None:
     terminal.sees("Steps: optimizer steps")
     terminal.type(STEPS)
     terminal.press("Down")
-    terminal.sees("or minutes: of training")
+    terminal.sees("or minutes: time limit")
     terminal.press("Down")
     terminal.sees("Corpus: auto")
     terminal.type("corpus.txt")
@@ -70,25 +69,25 @@ def start_by_form(terminal: Terminal, name: str) -> None:
 
 
 def shows(terminal: Terminal, name: str, state: str) -> None:
-    """Wait until the header says so."""
+    """Wait until the header shows the run in this state."""
     terminal.until(lambda: re.search(rf"\b{name} .*\b{state}\b", terminal.header()))
 
 
 def shown_step(terminal: Terminal) -> int:
-    """Of Dense, in the table; 0 without."""
+    """The step of Dense in the table; 0 if there is none yet."""
     found = re.search(r"^Dense +\S+ +([\d,]+) ", terminal.screen(), re.MULTILINE)
     return int(found[1].replace(",", "")) if found else 0
 
 
 def moves(terminal: Terminal) -> None:
-    """Wait until the table shows a step, and then a later one."""
+    """Wait until the table shows a step, then a later one."""
     terminal.until(lambda: shown_step(terminal))
     step = shown_step(terminal)
     terminal.until(lambda: shown_step(terminal) > step)
 
 
 def steps_of(run: Path, model: str = "dense") -> list[int]:
-    """Of its train records, as they stand in the file."""
+    """The steps of a model's train records, in the order of the file."""
     records = MetricsReader(run).read()
     return [r.step for r in records if isinstance(r, TrainRecord) and r.model == model]
 
@@ -104,7 +103,7 @@ def trainer_of(run: Path) -> psutil.Process:
 
 
 def assert_undisturbed(run: Path, trainer: psutil.Process) -> None:
-    """The same process trains on, and has taken each step once, in order."""
+    """The same process goes on training, and has taken each step once, in order."""
     step = len(steps_of(run))
     until(lambda: len(steps_of(run)) > step + 1, (run / "train.log").read_text)
     assert alive(trainer)
@@ -121,7 +120,7 @@ def assert_plain_terminal(app: psutil.Process) -> None:
 
 
 def stop(terminal: Terminal, run: Path) -> None:
-    """By its key; the training ends with a checkpoint of its last step."""
+    """Stop the run by key; it ends with a checkpoint of its last step."""
     trainer = trainer_of(run)
     terminal.press("s")
     terminal.sees("Stop and save")
@@ -134,7 +133,7 @@ def stop(terminal: Terminal, run: Path) -> None:
 
 
 @SIZES
-def test_a_training_outlives_its_terminals(
+def test_training_outlives_its_terminals(
     opened: Callable[..., Terminal], folder: Path, columns: int, lines: int
 ) -> None:
     run = folder / "runs" / "watched"
@@ -181,8 +180,8 @@ def test_a_training_outlives_its_terminals(
     assert third.ends() == 0
 
 
-def test_a_connection_that_is_cut(opened: Callable[..., Terminal], folder: Path) -> None:
-    """The training was started from within the app that the connection took along."""
+def test_training_outlives_a_cut_connection(opened: Callable[..., Terminal], folder: Path) -> None:
+    """Training outlives the app that started it, which dies with its connection."""
     run = folder / "runs" / "remote"
     with ssh_server(folder / "sshd") as server:
         first = opened(120, 36, *server.client(*APP))
@@ -205,31 +204,22 @@ def test_a_connection_that_is_cut(opened: Callable[..., Terminal], folder: Path)
 
 @pytest.fixture
 def tiny_run(folder: Path) -> Iterator[Path]:
-    """A tiny training that goes on."""
-    arguments = ("--data", "corpus.txt", *SHAPE, "--name", "tiny", "--steps", STEPS)
-    with subprocess.Popen(
-        command(*arguments),
-        cwd=folder,
-        env=environment(),
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    ) as process:
-        yield folder / "runs" / "tiny"
-        process.kill()
-        process.wait(PATIENCE)
+    """A tiny training run that goes on."""
+    with endless_training(folder, "tiny") as run:
+        yield run
 
 
-def test_every_size_while_it_trains(opened: Callable[..., Terminal], tiny_run: Path) -> None:
+def test_every_size_during_training(opened: Callable[..., Terminal], tiny_run: Path) -> None:
     until(lambda: read_state(tiny_run).state == "live")
     terminal = opened(80, 24)
     shows(terminal, "tiny", "Live")
     for columns, lines in ((40, 12), (20, 5), (200, 60)):
         terminal.resize(columns, lines)
         terminal.press("?")
-        # The dialog as it is drawn for this size, and then the tab.
-        terminal.until(lambda: "│ The run" in terminal.screen())
+        # The dialog as drawn for this size, then the tab.
+        terminal.until(lambda: "│ Run" in terminal.screen())
         terminal.press("Escape")
-        terminal.until(lambda: "The run" not in terminal.screen())
+        terminal.until(lambda: "│ Run" not in terminal.screen())
         assert not terminal.ended()
     moves(terminal)
     assert max(map(len, terminal.screen().splitlines())) > 180

@@ -21,7 +21,7 @@ def resume_problem(path: Path, state: RunState) -> str | None:
         return f"{path.name} is being trained already."
     if state.state == "done":
         more = f"--train-only --resume --name {path.name} --steps N"
-        return f"{path.name} is done. To train it on, name a later end: tinygpt-tui {more}"
+        return f"{path.name} is done. To train longer, set more steps: tinygpt-tui {more}"
     if not state.resumable:
         return f"{path.name} cannot be resumed: {state.reason}"
     return None

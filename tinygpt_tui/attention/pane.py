@@ -26,7 +26,7 @@ from tinygpt_tui.attention.state import COLOURS, FACTORS, POOLINGS, SCALES, Choi
 from tinygpt_tui.engine.client import Engine
 from tinygpt_tui.engine.protocol import Reply, Request
 from tinygpt_tui.engine.results import MODES
-from tinygpt_tui.keymap import LOOK
+from tinygpt_tui.keymap import ATTENTION
 from tinygpt_tui.prompt_history import Prompts
 from tinygpt_tui.render.svg import svg
 from tinygpt_tui.screens.dialog import AskText
@@ -66,7 +66,7 @@ class Heard(Message):
 class AttentionPane(Container):
     """All heads, one head, a part of it, the text: a ladder that Enter and Esc climb."""
 
-    BINDINGS: ClassVar[list[BindingType]] = bindings(LOOK)
+    BINDINGS: ClassVar[list[BindingType]] = bindings(ATTENTION)
     DEFAULT_CSS = """
     AttentionPane { height: 1fr; }
     AttentionPane PromptArea { display: none; height: 3; }

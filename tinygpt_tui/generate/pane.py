@@ -31,7 +31,7 @@ from tinygpt_tui.generate.setting_field import SettingField
 from tinygpt_tui.generate.settings import BY_NAME, step
 from tinygpt_tui.generate.tree import Text
 from tinygpt_tui.generate.tree_dialog import open_tree
-from tinygpt_tui.keymap import WRITE
+from tinygpt_tui.keymap import GENERATE
 from tinygpt_tui.prompt_history import Prompts
 from tinygpt_tui.screens.unknown_characters import with_known
 from tinygpt_tui.theme import NAMES
@@ -54,7 +54,7 @@ class EngineReply(Message):
 class GeneratePane(Container):
     """From the top: prompt, settings, active filters or the field of a setting, texts."""
 
-    BINDINGS: ClassVar[list[BindingType]] = bindings(WRITE)
+    BINDINGS: ClassVar[list[BindingType]] = bindings(GENERATE)
     DEFAULT_CSS = """
     GeneratePane { height: 1fr; }
     GeneratePane #settings { height: 2; }

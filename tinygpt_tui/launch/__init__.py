@@ -1,1 +1,1 @@
-"""Start a trainer from the app, and say beforehand what it will take."""
+"""Start a trainer from the app, and tell what training will cost."""

@@ -1,9 +1,9 @@
-"""Start a training as a process of its own, which outlives the app, its terminal and a hang-up.
+"""Start training in a process of its own, which outlives the app, its terminal and a hangup.
 
-The child gets a session of its own (no terminal's signals reach it), ignores SIGHUP, reads nothing
-and writes to its run's train.log. It gives way to the interface by priority: `nohup` and `nice`
-exec one another, so both are in force before Python starts, and nothing has to run between fork and
-exec, where a program with threads must not.
+The child has its own session (no signals of a terminal reach it), ignores SIGHUP, reads nothing and
+writes to its run's train.log. Its priority is lower than the interface's. `nohup` and `nice` exec
+each other and then Python, so that nothing has to run between fork and exec, which is not safe in a
+process with threads.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from tinygpt.files.safe_open import open_regular, open_to_write
 from tinygpt.run import LOCK, LOG, read_status, validate_run_name
 
 NICENESS = 10
-"""Half-way down: a key is answered at once, and other people's jobs still do not starve it."""
+"""Half of the range: keys are answered at once, and other users' jobs still do not starve it."""
 
 _ROOT = Path(__file__).resolve().parent.parent
 _TAIL = 1 << 14
@@ -35,35 +35,35 @@ class _Child:
     process: subprocess.Popen[bytes]
     run: Path
     log_begin: int
-    """Bytes of train.log that were there before."""
+    """Size of train.log before the start."""
     is_new: bool
-    """The run's folder was made for this child."""
+    """The run's folder was created for this child."""
     failure: str | None = None
 
 
-# Children belong to the process, as its pids do: whoever asks, from whichever thread, means these.
+# Global, as children belong to the process; the app's threads and tests share them.
 _CHILDREN: dict[int, _Child] = {}
 
 
 def start_training(arguments: Sequence[str], out: Path, name: str) -> int:
-    """Train a new run `name` in `out` with the options `arguments`; the pid of the process.
+    """Train a new run `name` in `out` with the options `arguments`; returns the pid.
 
     Raises:
-        RunError: the name cannot be, or is taken; the folder or the process cannot be made.
+        RunError: the name is invalid or taken; the folder or the process cannot be created.
     """
     run = out / validate_run_name(name)
     if run.exists() and any(entry.name != LOG for entry in run.iterdir()):
-        raise RunError(f"{run} is there already: choose another --name")
-    said = _without(arguments, "--name", "--out")
-    options = [*said, "--name", name, "--out", str(out), *_spare_threads(said)]
+        raise RunError(f"{run} already exists: choose another --name")
+    given = _without(arguments, "--name", "--out")
+    options = [*given, "--name", name, "--out", str(out), *_spare_threads(given)]
     return _start(options, run, is_new=not run.exists())
 
 
 def resume_training(run: Path, extra: Sequence[str] = ()) -> int:
-    """Go on with `run`; `extra` may name a later end, as ``--steps 4000``. The pid of the process.
+    """Resume `run`; `extra` options may set a later end, as ``--steps 4000``. Returns the pid.
 
     Raises:
-        RunError: there is no such run, or the process cannot be made.
+        RunError: there is no such run, or the process cannot be created.
     """
     if not run.is_dir():
         raise RunError(f"{run} cannot be resumed: there is no such run")
@@ -74,16 +74,16 @@ def resume_training(run: Path, extra: Sequence[str] = ()) -> int:
 def poll_children() -> dict[int, int]:
     """Exit statuses of the children that have ended, by pid.
 
-    Call it now and then: a child that nobody waits for stays a zombie until the app ends.
+    Call it regularly: children stay zombies until they are polled.
     """
     polled = {pid: child.process.poll() for pid, child in list(_CHILDREN.items())}
     return {pid: status for pid, status in polled.items() if status is not None}
 
 
 def early_failure(pid: int) -> str | None:
-    """Why the child `pid` ended before it reported anything; None if it did report, or still may.
+    """Why the child `pid` ended before it reported a status; None if it reported, or still runs.
 
-    A new run's folder that holds its log alone is removed then: its name is free again.
+    Then the folder of a new run is removed if it only has a log, so that its name is free again.
     """
     child = _CHILDREN.get(pid)
     if child is None or child.process.poll() in (None, 0) or _reported(child):
@@ -96,7 +96,7 @@ def early_failure(pid: int) -> str | None:
 
 
 def _start(options: Sequence[str], run: Path, *, is_new: bool) -> int:
-    # -P: a trainer.py in the user's folder is not ours.
+    # -P: do not import a trainer.py from the current folder.
     command = [
         *_background_prefix(),
         sys.executable,
@@ -124,19 +124,19 @@ def _start(options: Sequence[str], run: Path, *, is_new: bool) -> int:
         if is_new:
             _remove_stub(run)
         where = error.filename or run
-        raise RunError(f"the training cannot be started: {where}: {error.strerror}") from error
+        raise RunError(f"training cannot be started: {where}: {error.strerror}") from error
     _CHILDREN[process.pid] = _Child(process, run, begin, is_new)
     return process.pid
 
 
 def _background_prefix() -> list[str]:
-    """Ignore SIGHUP, and give way. POSIX has both commands; without them it trains all the same."""
+    """Commands that ignore SIGHUP and lower the priority, where they are installed."""
     tools = (("nohup",), ("nice", "-n", str(NICENESS)))
     return [word for tool in tools if shutil.which(tool[0]) for word in tool]
 
 
 def environment() -> dict[str, str]:
-    """This process's own, with the folder that this package was imported from on the path."""
+    """This process's environment, with the folder of this package on PYTHONPATH."""
     others = os.environ.get("PYTHONPATH")
     return {
         **os.environ,
@@ -144,31 +144,31 @@ def environment() -> dict[str, str]:
     }
 
 
-def _spare_threads(said: Sequence[str]) -> list[str]:
-    """Leave a core to the interface, where one can be spared.
+def _spare_threads(given: Sequence[str]) -> list[str]:
+    """Options that leave a core to the interface, where one can be spared.
 
-    Torch takes a thread for each physical core. Where cores have two threads, their second ones
-    stay free as it is; on one or two cores a thread less would halve the speed, and the priority
-    alone has to do (and does: the kernel lets a woken interface in at once).
+    Torch uses one thread per physical core. With hyperthreading the second thread of each core
+    stays free anyway. On one or two cores a thread less would halve the speed; there the lower
+    priority is enough, as the kernel lets the interface preempt training at once.
     """
     import psutil  # type: ignore[import-untyped,unused-ignore]  # noqa: PLC0415 - 15 ms
 
     usable = _usable_cpus()
-    named = any(word.split("=")[0] == "--train.threads" for word in said)
+    named = any(word.split("=")[0] == "--train.threads" for word in given)
     if named or usable <= 2 or (psutil.cpu_count(logical=False) or usable) < usable:
         return []
     return ["--train.threads", str(usable - 1)]
 
 
 def _usable_cpus() -> int:
-    """Those that the scheduler, a container or taskset leaves this process."""
+    """The CPUs that the scheduler, a container or taskset allows this process."""
     if sys.platform == "linux":
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
 
 
 def _without(arguments: Sequence[str], *flags: str) -> list[str]:
-    """The options without those that are given apart, each with its value."""
+    """The options without `flags` and their values."""
     kept, words = [], iter(arguments)
     for word in words:
         if word in flags:
@@ -187,7 +187,7 @@ def _reported(child: _Child) -> bool:
 
 
 def _last_log_line(child: _Child) -> str:
-    """The last line that the child left in its log: errors are one sentence, and come last."""
+    """The last line that the child wrote to its log: errors are one sentence, and come last."""
     with suppress(OSError), open_regular(child.run / LOG) as log:
         log.seek(max(child.log_begin, log.seek(0, os.SEEK_END) - _TAIL))
         lines = log.read().decode(errors="replace").splitlines()
@@ -196,7 +196,7 @@ def _last_log_line(child: _Child) -> str:
                 return printable(line.strip()).removeprefix("tinygpt-tui: ")
     status = child.process.returncode
     how = f"was ended by {_signal(-status)}" if status < 0 else f"ended with exit code {status}"
-    return f"the training process {how} before it said anything"
+    return f"the training process {how} before it reported anything"
 
 
 def _signal(number: int) -> str:
@@ -207,7 +207,7 @@ def _signal(number: int) -> str:
 
 
 def _remove_stub(run: Path) -> None:
-    """Remove a folder in which there is nothing but the log and the lock of a failed start."""
+    """Remove the folder of a failed start, if it holds nothing but a log and a lock."""
     with suppress(OSError):
         if {entry.name for entry in run.iterdir()} <= {LOG, LOCK}:
             for name in (LOG, LOCK):

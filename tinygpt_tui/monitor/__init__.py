@@ -1,1 +1,1 @@
-"""Following runs: a thread that reads, the fold of what it read, and the machine beside it."""
+"""Watching runs: the thread that reads them, the history they add up to, the machine's load."""

@@ -1,4 +1,4 @@
-"""Following a run from a thread: what is new in its directory, as one message at a time."""
+"""Following a run: a thread that reads what is new in its directory and posts it as a message."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ from tinygpt.run import (
 from tinygpt_tui.monitor.machine import Machine, read_machine
 
 PERIOD = 0.5
-"""Seconds between two looks at the directory."""
+"""Seconds between two reads of the directory."""
 
 
 @dataclass
 class RunUpdate:
-    """What one look found."""
+    """What one read of a run directory found."""
 
     run: Path
     items: list[Item] = field(default_factory=list)
@@ -38,25 +38,25 @@ class RunUpdate:
     state: RunState | None = None
     machine: Machine | None = None
     kept: dict[str, list[int]] | None = None
-    """The steps of each variant's checkpoints, ascending; None where nobody looked."""
+    """Steps of each variant's checkpoints, ascending; None if they were not listed this time."""
     more: bool = False
     """A large file is not read to its end yet."""
     error: str | None = None
 
 
 class RunUpdated(Message):
-    """News of the run that is followed."""
+    """The run that is followed has changed."""
 
-    def __init__(self, news: RunUpdate, sequence: int) -> None:
+    def __init__(self, update: RunUpdate, sequence: int) -> None:
         super().__init__()
-        self.news, self.sequence = news, sequence
+        self.update, self.sequence = update, sequence
 
 
 class Follower:
     """Reads one run directory in a thread and posts `RunUpdated` to `target`.
 
-    Nothing is posted when nothing changed but the machine's load, unless `machine_every` seconds
-    went by. The thread ends with `stop`, or with the process.
+    The load of the machine is posted every `machine_every` seconds, everything else only when it
+    changed. The thread ends after `stop`, or with the process.
     """
 
     def __init__(
@@ -80,51 +80,57 @@ class Follower:
         self._thread = threading.Thread(target=self._loop, name=f"follow {run.name}", daemon=True)
 
     def start(self) -> None:
-        """Begin to follow."""
+        """Start the thread."""
         self._thread.start()
 
     def stop(self) -> None:
-        """Post nothing from now on."""
+        """Post nothing from now on, and end the thread."""
         self._stopped = True
         self._wake.set()
 
     def poll_now(self) -> None:
-        """Look now: something was asked of the run."""
+        """Read without waiting for the next period."""
         self._wake.set()
 
-    def look(self) -> RunUpdate:
-        """One look at the directory; what the thread does, for tests too."""
-        news = RunUpdate(self.run)
+    def poll(self) -> RunUpdate:
+        """Read the directory once; called by the thread, and by tests."""
+        update = RunUpdate(self.run)
         try:
-            news.items = self._reader.read_bulk()
-            news.restarted = self._reader.restarted
-            news.more = len(news.items) > 0 and self._reader.behind()
+            update.items = self._reader.read_bulk()
+            update.restarted = self._reader.restarted
+            update.more = len(update.items) > 0 and self._reader.behind()
         except TinyGPTError as error:
-            news.error = str(error)
-        news.state = read_state(self.run)
+            update.error = str(error)
+        update.state = read_state(self.run)
         if self._clock() - self._machine_read >= self._machine_every:
             self._machine_read = self._clock()
-            news.machine = read_machine()
-        if news.machine or any(isinstance(item, CheckpointRecord) for item in news.items):
-            news.kept = {variant: list_steps(self.run, variant) for variant in VARIANTS}
-        return news
+            update.machine = read_machine()
+        if update.machine or any(isinstance(item, CheckpointRecord) for item in update.items):
+            update.kept = {variant: list_steps(self.run, variant) for variant in VARIANTS}
+        return update
 
     def _loop(self) -> None:
         while not self._stopped:
             try:
-                news = self.look()
-            except Exception as error:  # noqa: BLE001 - a thread must not die unheard
-                news = RunUpdate(self.run, error=f"{type(error).__name__}: {error}")
-            if not self._stopped and self._worth_telling(news):
-                self._target.post_message(RunUpdated(news, self._sequence))
-            if not news.more:
+                update = self.poll()
+            except Exception as error:  # noqa: BLE001 - report it; a dead thread would look idle
+                update = RunUpdate(self.run, error=f"{type(error).__name__}: {error}")
+            if not self._stopped and self._has_changed(update):
+                self._target.post_message(RunUpdated(update, self._sequence))
+            if not update.more:
                 self._wake.wait(self._period)
                 self._wake.clear()
 
-    def _worth_telling(self, news: RunUpdate) -> bool:
-        was, self._state = self._state, news.state
-        same = was is not None and news.state is not None and _shown(was) == _shown(news.state)
-        return bool(news.items or news.restarted or news.machine or news.error or not same)
+    def _has_changed(self, update: RunUpdate) -> bool:
+        before, self._state = self._state, update.state
+        same_state = (
+            before is not None
+            and update.state is not None
+            and _shown(before) == _shown(update.state)
+        )
+        return bool(
+            update.items or update.restarted or update.machine or update.error or not same_state
+        )
 
 
 def _shown(state: RunState) -> tuple[str, str]:

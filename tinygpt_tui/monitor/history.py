@@ -1,4 +1,4 @@
-"""Everything that the records of a run have said so far: a fold, which knows no file or screen."""
+"""What the records of a run add up to: a pure fold, without files or widgets."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ from tinygpt.run import (
 from tinygpt.run.columns import Floats
 
 LARGEST = 1e4
-"""A loss counts for no more than this in a moving average."""
+"""The most that a single loss counts in a moving average."""
 
 
 class Column:
-    """Numbers that are added at the end, and sometimes taken back: an array with room to grow."""
+    """A growing array of numbers; the last ones can be removed."""
 
     def __init__(self, *first: float) -> None:
         self._data = np.empty(1024)
@@ -47,38 +47,38 @@ class Column:
 
     @property
     def values(self) -> Floats:
-        """All of them; a view, to be read at once."""
+        """All values, as a view that the next `extend` may invalidate."""
         return self._data[: self._size]
 
 
 @dataclass
 class VariantHistory:
-    """One variant: its train curve in columns, its evaluations, and the newest of everything."""
+    """One variant: its train curve in columns, all evaluations, and the latest of the rest."""
 
     step: Column = field(default_factory=Column)
     loss: Column = field(default_factory=Column)
     seconds: Column = field(default_factory=Column)
     """Training seconds of this variant at each step."""
     loss_sum: Column = field(default_factory=lambda: Column(0.0))
-    """Sum of the finite losses before each record, and of all last: see `trailing_means`."""
+    """Cumulative sum of the finite losses, from 0.0: see `trailing_means`."""
     loss_count: Column = field(default_factory=lambda: Column(0.0))
-    """How many those were."""
+    """Cumulative count of the finite losses, from 0."""
     evaluations: list[EvalRecord] = field(default_factory=list)
     routings: list[RoutingRecord] = field(default_factory=list)
-    """Of every evaluation, in the order of their steps: the load over training."""
+    """One per evaluation, by step: expert load over training."""
     sample: SampleRecord | None = None
     checkpoint: CheckpointRecord | None = None
     last: TrainRecord | None = None
     tokens_per_second: float | None = None
-    """Smoothed over the newest records."""
+    """Over the latest records."""
 
     def add(self, train: TrainColumns) -> None:
-        """Continue the train curve."""
+        """Extend the train curve."""
         finite = np.isfinite(train.loss)
         self.step.extend(train.step)
         self.loss.extend(train.loss)
         self.seconds.extend(train.train_seconds)
-        # Cut, or one loss that blew up would take the digits of all the sums after it.
+        # Clipped, as one huge loss would cost every later sum its precision.
         tame = np.clip(np.where(finite, train.loss, 0.0), -LARGEST, LARGEST)
         self.loss_sum.extend(self.loss_sum.values[-1] + np.cumsum(tame))
         self.loss_count.extend(self.loss_count.values[-1] + np.cumsum(finite))
@@ -86,15 +86,14 @@ class VariantHistory:
         self._measure_speed()
 
     def route(self, record: RoutingRecord) -> None:
-        """Continue the load of the experts. Another shape than before is another model's: it begins
-        anew."""
+        """Add expert load; another shape is another model, so drops the load so far."""
         shape = len(record.load), len(record.load[0])
         if self.routings and (len(self.routings[0].load), len(self.routings[0].load[0])) != shape:
             self.routings = []
         self.routings.append(record)
 
     def rewind(self, step: int) -> None:
-        """Forget what came after `step`: a resume trains these steps again."""
+        """Forget everything after `step`: a resumed run trains those steps again."""
         size = int(np.searchsorted(self.step.values, step, side="right"))
         for column in (self.step, self.loss, self.seconds):
             column.cut(size)
@@ -107,23 +106,23 @@ class VariantHistory:
 
     @property
     def evaluated(self) -> EvalRecord | None:
-        """The newest evaluation."""
+        """The latest evaluation."""
         return self.evaluations[-1] if self.evaluations else None
 
     @property
     def routing(self) -> RoutingRecord | None:
-        """The newest load of the experts."""
+        """The latest expert load."""
         return self.routings[-1] if self.routings else None
 
     @property
     def seconds_since(self) -> float:
-        """Training seconds since the newest evaluation."""
+        """Training seconds since the latest evaluation."""
         seconds = self.seconds.values
         before = self.evaluated.train_seconds if self.evaluated else 0.0
         return max(0.0, float(seconds[-1]) - before) if len(seconds) else 0.0
 
     def _measure_speed(self) -> None:
-        """Over the newest 50 records or so: one step alone is noise."""
+        """Over the latest 50 records, as single steps are noisy."""
         steps, seconds = self.step.values[-50:], self.seconds.values[-50:]
         if self.last is None or not self.last.step or len(steps) < 2:
             return
@@ -134,7 +133,7 @@ class VariantHistory:
 
 
 class History:
-    """A run as its records tell it. `version` grows with every change."""
+    """The state of a run according to its records. `version` grows with every change."""
 
     def __init__(self) -> None:
         self.version = 0
@@ -143,7 +142,7 @@ class History:
         self.variants: dict[str, VariantHistory] = {}
 
     def add(self, items: Iterable[Item]) -> None:
-        """Take in what was read, in its order."""
+        """Add records in the order they were read."""
         for item in items:
             self._add(item)
             self.version += 1
@@ -170,19 +169,18 @@ class History:
             case CheckpointRecord():
                 self._variant(item.model).checkpoint = item
             case _:
-                pass  # a lone train record: bulk reading groups them all
+                pass  # single train records: bulk reading groups them into columns
 
     def _variant(self, name: str) -> VariantHistory:
         return self.variants.setdefault(name, VariantHistory())
 
     @property
     def wall_seconds(self) -> float:
-        """What the run has taken so far, pauses of the process left out: as the newest evaluation
-        says, and what was trained since."""
+        """Wall time so far, without pauses: that of the latest evaluation, and training since."""
         known = [v.evaluated.wall_seconds for v in self.variants.values() if v.evaluated]
         return max(known, default=0.0) + sum(v.seconds_since for v in self.variants.values())
 
     @property
     def step(self) -> int:
-        """The newest step of any variant."""
+        """The latest step of any variant."""
         return max((v.last.step for v in self.variants.values() if v.last), default=0)

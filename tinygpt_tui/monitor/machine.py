@@ -1,4 +1,4 @@
-"""What this machine is doing: processor, memory, NVIDIA GPUs, and the training's own share."""
+"""The load of this machine: processor, memory and NVIDIA GPUs."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import threading
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
-from functools import cache, lru_cache
+from functools import cache
 from typing import Any, TypeVar
 
 T = TypeVar("T")
@@ -15,11 +15,11 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Gpu:
-    """One GPU; None where its driver does not say. Memory in bytes."""
+    """One GPU; None where its driver does not tell. Memory in bytes."""
 
     name: str
     percent: float | None
-    """Share of the last moments in which a kernel ran."""
+    """Share of the last sampling period in which a kernel ran."""
     memory_used: int | None
     memory_total: int | None
     celsius: float | None
@@ -28,32 +28,21 @@ class Gpu:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Machine:
-    """The whole machine; None where it does not say. Memory in bytes."""
+    """The whole machine; None where it does not tell. Memory in bytes."""
 
     cpu_percent: float | None
-    """Of all CPUs together, since this thread last asked; None at its first time."""
+    """Of all CPUs together, since this thread last asked; None the first time."""
     cpus: int
     memory_used: int | None
     memory_total: int | None
     gpus: tuple[Gpu, ...] = ()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Usage:
-    """What one process takes."""
-
-    cpu_percent: float | None
-    """Of one CPU, so 200 is two of them, since the last call; None at the first one."""
-    rss: int
-    """Resident bytes."""
-
-
-_asked = threading.local()  # psutil keeps the times of the last call for each thread, too
+_asked = threading.local()  # psutil, too, keeps the times of the last call per thread
 
 
 def read_machine() -> Machine:
-    """What the machine is doing now. Takes a millisecond or two after the first call; never
-    raises."""
+    """The load now. Takes a millisecond or two after the first call; never raises."""
     used, total = _quietly(_memory) or (None, None)
     return Machine(
         cpu_percent=_quietly(_cpu_percent),
@@ -69,16 +58,11 @@ def has_gpu() -> bool:
     return bool(_quietly(lambda: _handles(_nvml())))
 
 
-def process_usage(pid: int) -> Usage | None:
-    """What the process `pid` of this machine takes; None if it is gone or somebody else's."""
-    return _quietly(lambda: _usage(pid))
-
-
 def _quietly(read: Callable[[], T]) -> T | None:
-    """What `read` finds, None if anything is in its way: a gauge is never worth a crash."""
+    """What `read` returns, None if it raises: a gauge is never worth a crash."""
     try:
         return read()
-    except Exception:  # noqa: BLE001 - drivers and containers fail in ways that no list covers
+    except Exception:  # noqa: BLE001 - drivers and containers fail in too many ways to list
         return None
 
 
@@ -97,32 +81,14 @@ def _memory() -> tuple[int, int]:
     return int(memory.total - memory.available), int(memory.total)
 
 
-def _usage(pid: int) -> Usage | None:
-    process = _process(pid)
-    if not process.is_running():  # compares start times: a pid may be another process by now
-        _process.cache_clear()
-        return None
-    first, process.before = not hasattr(process, "before"), True
-    percent = float(process.cpu_percent(interval=None))
-    return Usage(cpu_percent=None if first else percent, rss=int(process.memory_info().rss))
-
-
-@lru_cache(maxsize=8)
-def _process(pid: int) -> Any:
-    """psutil measures between two calls on one object."""
-    import psutil  # noqa: PLC0415
-
-    return psutil.Process(pid)
-
-
 @cache
 def _nvml() -> Any:
-    """The started library, None without a driver; either is settled once."""
+    """The initialized library; None without a driver."""
     try:
         import pynvml  # type: ignore[import-untyped,unused-ignore]  # noqa: PLC0415 - 10 ms
 
         pynvml.nvmlInit()
-    except Exception:  # noqa: BLE001 - no package, no driver, another version of it
+    except Exception:  # noqa: BLE001 - no package, no driver, or an incompatible one
         return None
     return pynvml
 
@@ -134,7 +100,7 @@ def _handles(nvml: Any) -> tuple[tuple[str, Any], ...]:
         return ()
     found = []
     for index in range(nvml.nvmlDeviceGetCount()):
-        with suppress(nvml.NVMLError):  # one that has fallen off the bus hides no other
+        with suppress(nvml.NVMLError):  # a broken GPU must not hide the others
             handle = nvml.nvmlDeviceGetHandleByIndex(index)
             name = nvml.nvmlDeviceGetName(handle)
             found.append((name.decode() if isinstance(name, bytes) else str(name), handle))

@@ -1,12 +1,15 @@
-"""Runs laid over the charts of the open one: read in a thread, and read on while they grow."""
+"""Runs drawn over the charts of the open one: read in a worker, again and again while they grow."""
 
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
+
+from textual.app import App
 
 from tinygpt.errors import TinyGPTError
 from tinygpt.run import Item, MetricsReader
@@ -14,52 +17,98 @@ from tinygpt_tui.monitor.history import History
 from tinygpt_tui.theme import OVERLAYS
 
 PERIOD = 5.0
-"""Seconds between two looks: these runs are there to be compared with, not to be watched."""
+"""Seconds between two reads: slower than the open run, as overlays are for comparison only."""
+
+
+@dataclass(frozen=True, slots=True)
+class Overlay:
+    """A run drawn over the charts of the open one."""
+
+    name: str
+    history: History
+    style: str
 
 
 class OverlaySet:
-    """The runs that were laid over the charts together, no more than there are styles for.
+    """The runs shown as overlays together, at most as many as there are styles.
 
-    `shown` belongs to the thread that draws; `news` is called in another, and what it yields goes
-    to `take_in`, which is called where `shown` is read.
+    `overlays` belongs to the thread that draws. `read` runs in another thread; pass what it yields
+    to `add` in the drawing thread.
     """
 
     def __init__(self, paths: Sequence[Path] = ()) -> None:
         self.paths = tuple(paths[: len(OVERLAYS)])
-        self.shown = [
+        self.overlays = [
             Overlay(path.name, History(), style)
             for path, style in zip(self.paths, OVERLAYS, strict=False)
         ]
         self._readers = [MetricsReader(path) for path in self.paths]
         self._lock = threading.Lock()
 
-    def news(self) -> Iterator[tuple[int, list[Item], bool]]:
-        """What came since the last call: which run, its items, whether they start over.
+    def read(self) -> Iterator[tuple[int, list[Item], bool]]:
+        """What is new since the last call: (index of the run, its items, whether they start over).
 
-        What cannot be read is laid over as far as it goes. Nothing while another call is under way.
+        Files that cannot be read are left as far as they were read. Yields nothing while another
+        call is in progress.
         """
         if not self._lock.acquire(blocking=False):
             return
         try:
-            for place, reader in enumerate(self._readers):
+            for index, reader in enumerate(self._readers):
                 with suppress(TinyGPTError):
                     while (items := reader.read_bulk()) or reader.restarted:
-                        yield place, items, reader.restarted
+                        yield index, items, reader.restarted
         finally:
             self._lock.release()
 
-    def take_in(self, place: int, items: Sequence[Item], *, restarted: bool) -> None:
-        """Add what `news` yielded."""
-        overlay = self.shown[place]
+    def add(self, index: int, items: Sequence[Item], *, restarted: bool) -> None:
+        """Add what `read` yielded."""
+        overlay = self.overlays[index]
         if restarted:
-            self.shown[place] = overlay = Overlay(overlay.name, History(), overlay.style)
+            self.overlays[index] = overlay = Overlay(overlay.name, History(), overlay.style)
         overlay.history.add(items)
 
 
-@dataclass(frozen=True, slots=True)
-class Overlay:
-    """Another run laid over the charts."""
+class OverlayMonitor:
+    """The overlays that the app shows, read regularly in a worker; `draw` shows what changed."""
 
-    name: str
-    history: History
-    style: str
+    def __init__(self, app: App[Any], draw: Callable[[Sequence[Overlay]], None]) -> None:
+        self._app, self._draw = app, draw
+        self.current = OverlaySet()
+
+    @property
+    def paths(self) -> tuple[Path, ...]:
+        """The directories of the overlaid runs."""
+        return self.current.paths
+
+    def start(self) -> None:
+        """Read every `PERIOD` seconds from now on."""
+        self._app.set_interval(PERIOD, self.poll)
+
+    def show(self, paths: Sequence[Path]) -> None:
+        """Overlay these runs and no others."""
+        self.current = OverlaySet(paths)
+        self._draw(self.current.overlays)
+        self.poll()
+
+    def rename(self, old: Path, new: Path) -> None:
+        """A run has moved: keep it overlaid if it is."""
+        if old in self.paths:
+            self.show([new if path == old else path for path in self.paths])
+
+    def poll(self) -> None:
+        """Read now, in a worker."""
+        if self.paths:
+            self._app.run_worker(self._read, thread=True, group="overlays", exit_on_error=False)
+
+    def _read(self) -> None:
+        overlays = self.current
+        for index, items, restarted in overlays.read():
+            self._app.call_from_thread(self._add, overlays, index, items, restarted=restarted)
+
+    def _add(
+        self, overlays: OverlaySet, index: int, items: Sequence[Item], *, restarted: bool
+    ) -> None:
+        overlays.add(index, items, restarted=restarted)
+        if overlays is self.current:
+            self._draw(overlays.overlays)

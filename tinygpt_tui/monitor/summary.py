@@ -1,4 +1,4 @@
-"""What a list says of a run, read from the ends of its metrics and not from the whole of them."""
+"""A run in a few numbers, read from both ends of its metrics file instead of the whole."""
 
 from __future__ import annotations
 
@@ -26,36 +26,36 @@ from tinygpt.run.reader import first_record
 
 _BLOCK = 1 << 16
 _FARTHEST = 1 << 22
-"""Bytes from the end that are looked through for an evaluation: some twenty thousand steps."""
+"""Bytes from the end that are searched for an evaluation: about twenty thousand steps."""
 _HEAD = 64
-"""Bytes of a line in which its kind stands."""
+"""Bytes of a line that include its kind."""
 _WANTED = tuple(f'"{kind}"'.encode() for kind in ("eval", "resume", "end"))
 
 
 @dataclass(frozen=True, slots=True)
 class Summary:
-    """A run in a few numbers; absent where it has none yet. Losses in nats, by variant."""
+    """A run in a few numbers, None or empty while unknown. Losses in nats, by variant."""
 
     best: Mapping[str, float] = field(default_factory=lambda: MappingProxyType({}))
     """Best validation losses."""
     step: int | None = None
-    """The last one taken, of the variant that is ahead."""
+    """The last step, of the variant that is ahead."""
     steps: int | None = None
-    """How many are planned."""
+    """Planned steps."""
     wall_seconds: float | None = None
-    """Of training, evaluation and sampling, both variants together, up to the last evaluation."""
+    """Training, evaluation and sampling of both variants, up to the last evaluation."""
     parameters: Mapping[str, tuple[int, int]] = field(default_factory=lambda: MappingProxyType({}))
     """(total, active) by variant."""
     device: str | None = None
     context: int | None = None
     settings: Mapping[str, Any] = field(default_factory=lambda: MappingProxyType({}))
-    """run.toml: nested tables."""
+    """run.toml, as nested tables."""
 
 
 def summary(path: Path) -> Summary:
-    """The numbers of the run directory `path`. Costs a stat if its metrics are as they were.
+    """The numbers of the run directory `path`; costs one stat if its metrics have not changed.
 
-    What is missing or unreadable is left out: `list_runs` says what is wrong with a run.
+    What is missing or unreadable is left out; `list_runs` reports what is wrong with a run.
     """
     try:
         stat = (path / METRICS).stat()
@@ -65,7 +65,7 @@ def summary(path: Path) -> Summary:
 
 
 @lru_cache(maxsize=512)
-def _summary(path: Path, size: int, changed: int) -> Summary:  # noqa: ARG001 - changed is a key
+def _summary(path: Path, size: int, changed: int) -> Summary:  # noqa: ARG001 - for the cache
     start = first_record(path)
     end = _read_end(path, size, tuple(start.models) if start else ())
     parameters = {}
@@ -94,13 +94,13 @@ def _settings(path: Path) -> Mapping[str, Any]:
 
 @dataclass
 class _End:
-    """What the records have said, from the last one backwards; the later one is right."""
+    """What the records say, read from the last one backwards: the first value found is valid."""
 
     best: dict[str, float] = field(default_factory=dict)
     step: dict[str, int] = field(default_factory=dict)
     wall_seconds: dict[str, float] = field(default_factory=dict)
     last_valid: dict[str, float] = field(default_factory=dict)
-    """Steps beyond this were taken back by a later `resume`."""
+    """A later `resume` has discarded the steps after this one."""
 
     def add(self, record: Record) -> None:
         if isinstance(record, EndRecord):
@@ -110,13 +110,13 @@ class _End:
             for variant, step in record.models.items():
                 self.step.setdefault(variant, step)
                 self.last_valid[variant] = min(step, self.last_valid.get(variant, math.inf))
-        elif isinstance(record, EvalRecord | TrainRecord) and self._stands(record):
+        elif isinstance(record, EvalRecord | TrainRecord) and self._is_valid(record):
             self.step.setdefault(record.model, record.step)
             if isinstance(record, EvalRecord):
                 self.best.setdefault(record.model, record.best_val_loss)
                 self.wall_seconds.setdefault(record.model, record.wall_seconds)
 
-    def _stands(self, record: EvalRecord | TrainRecord) -> bool:
+    def _is_valid(self, record: EvalRecord | TrainRecord) -> bool:
         return record.step <= self.last_valid.get(record.model, math.inf)
 
     def _add_numbers(self, variant: str, numbers: Mapping[str, Any]) -> None:
@@ -145,7 +145,7 @@ def _read_end(path: Path, size: int, variants: tuple[str, ...]) -> _End:
 
 
 def _is_wanted(line: bytes, *, steps_known: bool) -> bool:
-    """Whether a line is worth parsing: train records, which are nearly all, only say the step."""
+    """Whether a line is worth parsing; train records, which are nearly all, only for the step."""
     head = line[:_HEAD]
     return any(kind in head for kind in _WANTED) or (not steps_known and b'"train"' in head)
 
@@ -158,7 +158,7 @@ def _parse(line: bytes) -> Record | None:
 
 
 def _lines_backwards(file: Path, size: int) -> Iterator[bytes]:
-    """The lines of a file from its last whole one; a first line cut by the limit is left out."""
+    """The complete lines of a file, last one first, as far back as the limit."""
     rest, position, torn = b"", size, True
     with open_regular(file) as opened:
         while position > max(0, size - _FARTHEST):
@@ -167,7 +167,7 @@ def _lines_backwards(file: Path, size: int) -> Iterator[bytes]:
             block = opened.read(position - begin) + rest
             rest, *lines = block.split(b"\n")
             if lines and torn:
-                lines.pop()  # behind the last newline: empty, or not whole yet
+                lines.pop()  # after the last newline: empty or incomplete
                 torn = False
             yield from reversed(lines)
             position = begin

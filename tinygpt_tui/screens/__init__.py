@@ -1,1 +1,1 @@
-"""What opens over the tabs: questions, the form of a new run, the list of runs; and the start."""
+"""Screens over the tabs: questions, the form for a new run, all runs, help; and the start."""

@@ -1,4 +1,4 @@
-"""Dialogs: a box in the middle of the screen, answered by a key."""
+"""Dialogs: a box in the middle of the screen; the base class and two kinds of question."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ Result = TypeVar("Result")
 
 
 class Dialog(ModalScreen[Result | None], Generic[Result]):
-    """A titled box over what was there; Esc leaves it with None."""
+    """A titled box over the screen below; Esc closes it with the result None."""
 
     DEFAULT_CSS = """
     Dialog {
@@ -54,25 +54,24 @@ class Dialog(ModalScreen[Result | None], Generic[Result]):
         self._hints = hints
 
     def box(self, *children: Widget) -> Vertical:
-        """The frame, with its title and what the keys do."""
+        """The frame around `children`, with the title and the hints for keys."""
         frame = Vertical(*children, classes="box")
         frame.border_title = Content(f" {self._title} ")
         keys = hints(self._hints)
         frame.border_subtitle = keys
-        frame.styles.min_width = keys.cell_length + 6  # or the frame would cut them
+        frame.styles.min_width = keys.cell_length + 6  # otherwise the border would cut the hints
         return frame
 
     def style(self, name: str) -> str:
-        """A name of the palette as rich takes it."""
+        """A palette name as a rich style."""
         return str(theme.style(name, dark=self.app.current_theme.dark))
 
     def action_leave(self) -> None:
-        """Back, with nothing decided."""
         self.dismiss(None)
 
 
 def hints(keys: Sequence[tuple[str, str]]) -> Content:
-    """Keys and what they do, in a line."""
+    """(key, action) pairs in one line."""
     parts: list[Content | tuple[str, str] | str] = [" "]
     for key, does in keys:
         parts += [(key, "bold $text-accent"), f" {does}  "]
@@ -80,7 +79,7 @@ def hints(keys: Sequence[tuple[str, str]]) -> Content:
 
 
 class Ask(Dialog[str]):
-    """A question with a few answers: by arrow keys and Enter, by its letter, or by the mouse."""
+    """A question with a few answers, chosen by arrow keys and Enter, by letter, or by mouse."""
 
     DEFAULT_CSS = """
     Ask .question { width: auto; max-width: 68; margin-bottom: 1; }
@@ -89,14 +88,13 @@ class Ask(Dialog[str]):
     def __init__(
         self, question: str, choices: Sequence[tuple[str, str, str]], *, title: str = "Question"
     ) -> None:
-        """`choices` are (key, value, label); the first is under the cursor."""
-        keys = [("↑↓", "choose"), ("Enter", "take it"), ("Esc", "cancel")]
+        """`choices` are (letter, result, label); the first is highlighted."""
+        keys = [("↑↓", "choose"), ("Enter", "select"), ("Esc", "cancel")]
         super().__init__(title, keys)
         self._question = question
         self._choices = choices
 
     def compose(self) -> ComposeResult:
-        """The question over its answers."""
         accent = self.style("key")
         options = [
             Option(Text.assemble(" ", (key, accent), f"  {label} "), id=value)
@@ -106,47 +104,22 @@ class Ask(Dialog[str]):
         yield self.box(question, OptionList(*options))
 
     def on_mount(self) -> None:
-        """The first answer is the one that Enter takes."""
         answers = self.query_one(OptionList)
         answers.highlighted = 0
         answers.focus()
 
     def on_option_list_option_selected(self, event: OptionList.OptionSelected) -> None:
-        """Answered by Enter or by the mouse."""
         self.dismiss(event.option.id)
 
     def on_key(self, event: Key) -> None:
-        """Answered by its letter."""
         for key, value, _ in self._choices:
             if key in (event.key, event.character):
                 event.stop()
                 self.dismiss(value)
 
 
-class Message(Dialog[None]):
-    """Something to be read, then closed by nearly any key."""
-
-    DEFAULT_CSS = "Message .text { width: auto; max-width: 68; }"
-    BINDINGS: ClassVar[list[BindingType]] = [Binding("enter,space,q", "leave", "close", show=False)]
-
-    def __init__(self, text: str, *, title: str = "Message") -> None:
-        super().__init__(
-            title,
-            [("Enter", "close")],
-        )
-        self._text = text
-
-    def compose(self) -> ComposeResult:
-        """The text, as it is: no markup, it may come from a file."""
-        yield self.box(Static(Text(self._text), classes="text"))
-
-    def on_click(self) -> None:
-        """The mouse closes it, too."""
-        self.dismiss(None)
-
-
 class AskText(Dialog[str]):
-    """A question that is answered by a line of text, checked as it is typed."""
+    """A question answered by a line of text, which is checked while it is typed."""
 
     DEFAULT_CSS = """
     AskText {
@@ -166,19 +139,16 @@ class AskText(Dialog[str]):
         title: str = "Question",
         keep: bool = False,
     ) -> None:
-        """`check` says in a sentence what is wrong with an answer, None if nothing is.
+        """`check` returns a sentence on what is wrong with an answer, None if it is valid.
 
-        With `keep`, the value that it begins with is an answer as well.
+        `value` is the initial text; with `keep` it is a valid answer itself, otherwise Enter on it
+        cancels.
         """
-        super().__init__(
-            title,
-            [("Enter", "take it"), ("Esc", "cancel")],
-        )
+        super().__init__(title, [("Enter", "select"), ("Esc", "cancel")])
         self._question, self._value, self._check = question, value, check
         self._keep = keep
 
     def compose(self) -> ComposeResult:
-        """The question, the line, what is wrong with it."""
         yield self.box(
             Static(Text(self._question), classes="question"),
             Input(self._value, compact=True, select_on_focus=False),
@@ -186,13 +156,11 @@ class AskText(Dialog[str]):
         )
 
     def on_input_changed(self, event: Input.Changed) -> None:
-        """Say at once what is wrong; that nothing has changed yet is no mistake."""
         same = event.value == self._value and not self._keep
         problem = None if same else self._check(event.value)
         self.query_one(".problem", Static).update(Text(problem or ""))
 
     def on_input_submitted(self, event: Input.Submitted) -> None:
-        """Take the answer, if it is one."""
         if event.value == self._value and not self._keep:
             self.dismiss(None)
         elif self._check(event.value) is None:

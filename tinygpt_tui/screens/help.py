@@ -1,4 +1,4 @@
-"""The help screen, made from the table of keys."""
+"""The help screen, generated from the table of keys."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from tinygpt_tui.keymap import GROUPS
 
 
 class HelpScreen(ModalScreen[None]):
-    """Every key and what it does."""
+    """All keys, by group, with what they do."""
 
     BINDINGS = [("escape,question_mark,q", "dismiss", "close")]  # noqa: RUF012 - textual's own way
     DEFAULT_CSS = """
@@ -22,7 +22,6 @@ class HelpScreen(ModalScreen[None]):
     """
 
     def compose(self) -> ComposeResult:
-        """One scrolling text."""
         with VerticalScroll(can_focus=True):
             yield Static(help_text())
 

@@ -1,4 +1,4 @@
-"""What the Train tab shows before there is a run: the presets, and what each costs here."""
+"""The start screen, which the Train tab shows while there is no run: the presets."""
 
 from __future__ import annotations
 
@@ -12,32 +12,24 @@ from textual.widget import Widget
 from textual.widgets import OptionList, Static
 from textual.widgets.option_list import Option
 
-from tinygpt.config import PRESETS
-from tinygpt.escape import printable
+from tinygpt import formatting
+from tinygpt.config import PRESETS, build
 from tinygpt_tui import theme
-from tinygpt_tui.launch import cost as costs
+from tinygpt_tui.launch import cost
 
-# The reason for each is in tinygpt/config.py.
+# tinygpt/config.py gives the reasons.
 _MADE_FOR = {
     "micro": "any laptop",
     "nano": "a CPU: the size of nanoGPT's CPU example",
     "baby": "a GPU: the size of nanoGPT's GPU example",
     "small": "a large GPU: the shape of GPT-2 124M",
 }
-_HEADINGS = ("preset", "layers/heads/width", "context", "Dense", "MoE (active)", "about")
+_HEADINGS = ("preset", "layers/heads/width", "context", "Dense", "MoE (active)")
 _INDENT = 11
 
 
-class _Speed(Message):
-    """A thread has measured the machine."""
-
-    def __init__(self, speed: float) -> None:
-        super().__init__()
-        self.speed = speed
-
-
 class Start(Widget):
-    """The presets; Enter posts `Chosen`. Everything is drawn at once, the times follow."""
+    """The presets; Enter posts `Chosen`."""
 
     DEFAULT_CSS = """
     Start {
@@ -57,45 +49,30 @@ class Start(Widget):
     BINDINGS: ClassVar[list[BindingType]] = [Binding("enter", "choose", "train", show=False)]
 
     class Chosen(Message):
-        """This preset is to be trained."""
+        """The user chose to train this preset."""
 
         def __init__(self, preset: str) -> None:
             super().__init__()
             self.preset = preset
 
-    def __init__(self, *, corpus: str = "auto", id: str | None = None) -> None:
-        """`corpus` is what ``--data`` says."""
-        super().__init__(id=id)
-        self._corpus = corpus
-        self._speed: float | None = None
-
     def compose(self) -> ComposeResult:
-        """A greeting, the presets, the keys."""
         yield Static(self._top(), classes="top")
         yield OptionList(*(Option(self._preset(p), id=p) for p in PRESETS))
         yield Static(self._keys(), classes="keys")
 
     def on_mount(self) -> None:
-        """Enter alone is to do something sensible: the preset that suits this machine."""
         presets = self.query_one(OptionList)
-        presets.highlighted = list(PRESETS).index(costs.default_preset())
+        presets.highlighted = list(PRESETS).index(cost.default_preset())
         presets.focus()
         self.watch(self.app, "theme", self._draw, init=False)
-        self.run_worker(self._measure, thread=True, exit_on_error=False)
 
     def on_option_list_option_selected(self, event: OptionList.OptionSelected) -> None:
-        """Enter, or the mouse."""
         event.stop()
         if event.option.id:
             self.post_message(self.Chosen(event.option.id))
 
-    def on__speed(self, event: _Speed) -> None:
-        """The times are known."""
-        self._speed = event.speed
-        self._draw()
-
     def focus(self, scroll_visible: bool = True) -> Start:  # noqa: FBT001, FBT002 - textual's own
-        """The list is what takes keys."""
+        """Focus the list of presets."""
         self.query_one(OptionList).focus(scroll_visible)
         return self
 
@@ -105,9 +82,6 @@ class Start(Widget):
         presets = self.query_one(OptionList)
         for preset in PRESETS:
             presets.replace_option_prompt(preset, self._preset(preset))
-
-    def _measure(self) -> None:
-        self.post_message(_Speed(costs.machine_speed()))
 
     def _style(self, name: str) -> str:
         return str(theme.style(name, dark=self.app.current_theme.dark))
@@ -122,14 +96,13 @@ class Start(Widget):
         )
 
     def _preset(self, preset: str) -> Text:
-        config = costs.preset_config(preset)
-        gpt = config.gpt
-        cost = costs.estimate(config, self._speed)
-        dense, (every, active) = cost.parameters["dense"][1], cost.parameters["moe"]
+        config = build({"preset": preset})
+        gpt, parameters = config.gpt, cost.parameters(config)
+        dense, (total, active) = parameters["dense"][1], parameters["moe"]
         shape = f"{gpt.layers}/{gpt.heads}/{gpt.width}"
-        moe = f"{costs.short_count(every)} ({costs.short_count(active)})"
-        counts = costs.short_count(dense), moe
-        line = _line(preset, shape, str(gpt.context), *counts, self._time(cost))
+        moe = f"{formatting.count(total)} ({formatting.count(active)})"
+        counts = formatting.count(dense), moe
+        line = _line(preset, shape, str(gpt.context), *counts)
         text = Text(f"{line}\n", no_wrap=True)
         for part, style in zip((preset, *counts), ("strong", "dense", "moe"), strict=True):
             begin = line.index(part)
@@ -137,29 +110,17 @@ class Start(Widget):
         made_for = f"{config.steps:,} steps, for {_MADE_FOR[preset]}"
         return text.append(f"{'':{_INDENT}}{made_for}", self._style("muted"))
 
-    def _time(self, cost: costs.Estimate) -> str:
-        if cost.seconds is None:
-            return "..." if self._speed is None else "not known"
-        return costs.about_time(cost.seconds).removeprefix("about ")
-
     def _keys(self) -> Text:
         key, muted = self._style("key"), self._style("muted")
         return Text.assemble(
-            *(("  Corpus ", muted), _corpus(self._corpus), "\n\n"),
+            *(("  Corpus ", muted), "tinyshakespeare, or an offline substitute\n\n"),
             *(("  Enter", key), (" train this preset    ", muted)),
             *(("↑↓", key), (" choose    ", muted)),
-            *(("n", key), (" a form for everything else", muted)),
+            *(("n", key), (" custom run…", muted)),
         )
 
 
 def _line(*cells: str) -> str:
-    """A line of the table, 76 columns wide."""
-    preset, shape, context, dense, moe, time = cells
-    return f"  {preset:<9}{shape:<20}{context:>7}{dense:>10}{moe:>18}{time:>10}"
-
-
-def _corpus(data: str) -> str:
-    """What will be trained on, in a line."""
-    if data == "auto":
-        return "tinyshakespeare, or its stand-in where it cannot be downloaded"
-    return printable(data)
+    """A line of the table, 66 columns wide."""
+    preset, shape, context, dense, moe = cells
+    return f"  {preset:<9}{shape:<20}{context:>7}{dense:>10}{moe:>18}"

@@ -1,4 +1,4 @@
-"""A training started from the app outlives everything, and its first words are heard."""
+"""Training that the app starts: it outlives the app, and an early failure is reported."""
 
 import os
 import signal
@@ -11,21 +11,16 @@ import psutil  # type: ignore[import-untyped,unused-ignore]
 import pytest
 
 from tests.helpers.paths import ROOT
+from tests.helpers.trainer import SHAPE
 from tests.helpers.waiting import PATIENCE, until
 from tinygpt.errors import RunError
 from tinygpt.run import read_state, read_status, request
 from tinygpt_tui.launch import trainer_process
 
-SHAPE = (
-    *("--gpt.layers", "1", "--gpt.heads", "2", "--gpt.width", "12", "--gpt.context", "7"),
-    *("--train.batch", "5", "--train.eval-every", "20", "--train.checkpoint-every", "10"),
-    *("--train.sample-tokens", "5", "--train.threads", "1", "--device", "cpu"),
-)
-
 
 @pytest.fixture
 def started() -> Iterator[list[int]]:
-    """Pids of trainings, ended with the test."""
+    """Pids of trainers to kill after the test."""
     pids: list[int] = []
     yield pids
     for pid in pids:
@@ -39,10 +34,10 @@ def started() -> Iterator[list[int]]:
         child.wait(PATIENCE)
 
 
-def test_survives_app_and_hang_up_then_resumes(
+def test_survives_app_and_hangup_then_resumes(
     corpus_file: Path, tmp_path: Path, started: list[int]
 ) -> None:
-    """Whoever started it is killed with its whole process group; then the terminal hangs up."""
+    """The starting process is killed with its process group; then the terminal hangs up."""
     script = (
         "import sys; from pathlib import Path\n"
         "from tinygpt_tui.launch.trainer_process import start_training\n"
@@ -67,7 +62,7 @@ def test_survives_app_and_hang_up_then_resumes(
     os.kill(pid, signal.SIGHUP)
     step = _step(run)
     until(lambda: _step(run) > step)
-    with pytest.raises(RunError, match="there already"):
+    with pytest.raises(RunError, match="already exists"):
         trainer_process.start_training([], tmp_path, "a")
     request(run, "stop")
     until(lambda: read_state(run).state == "stopped")
@@ -87,7 +82,7 @@ def _step(run: Path) -> int:
     return status.step if status else 0
 
 
-def test_early_failure_is_the_sentence(tmp_path: Path, started: list[int]) -> None:
+def test_early_failure_is_the_error_message(tmp_path: Path, started: list[int]) -> None:
     pid = trainer_process.start_training(["--moe.top-k", "9"], tmp_path, "a")
     started.append(pid)
     until(lambda: trainer_process.early_failure(pid))
@@ -109,17 +104,17 @@ def test_early_failure_of_a_resume_keeps_the_run(tmp_path: Path, started: list[i
     assert run.exists()
 
 
-def test_a_child_that_says_nothing(tmp_path: Path, started: list[int]) -> None:
+def test_a_child_that_dies_without_output(tmp_path: Path, started: list[int]) -> None:
     pid = trainer_process.start_training(["--data", "/nowhere/text"], tmp_path, "a")
     started.append(pid)
     os.kill(pid, signal.SIGKILL)
     until(lambda: trainer_process.early_failure(pid))
     assert trainer_process.early_failure(pid) == (
-        "the training process was ended by SIGKILL before it said anything"
+        "the training process was ended by SIGKILL before it reported anything"
     )
 
 
-def test_what_cannot_be_started(tmp_path: Path) -> None:
+def test_invalid_runs_are_not_started(tmp_path: Path) -> None:
     with pytest.raises(RunError, match="path separator"):
         trainer_process.start_training([], tmp_path, "a/b")
     (tmp_path / "file").write_text("")

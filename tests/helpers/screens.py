@@ -1,0 +1,74 @@
+"""One screen or widget, driven by keys in an app that holds nothing else."""
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from textual.app import App, ComposeResult
+from textual.pilot import Pilot
+from textual.screen import Screen
+from textual.widgets import OptionList, Static
+
+from tinygpt_tui.screens.start import Start
+
+UNSET = object()
+"""The result of a screen that is still open."""
+
+
+class Host(App[None]):
+    """Shows one screen, or one widget, and keeps what came of it."""
+
+    def __init__(self, screen: Screen[Any] | None = None) -> None:
+        super().__init__()
+        self.shown = screen
+        self.result: Any = UNSET
+
+    def compose(self) -> ComposeResult:
+        if self.shown is None:
+            yield Start()
+
+    def on_mount(self) -> None:
+        if self.shown is not None:
+            self.push_screen(self.shown, lambda result: setattr(self, "result", result))
+
+    def on_start_chosen(self, event: Start.Chosen) -> None:
+        self.result = event.preset
+
+
+Script = Callable[[Host, Pilot[None]], Awaitable[None]]
+
+
+def drive(screen: Screen[Any] | None, script: Script, size: tuple[int, int] = (80, 24)) -> Host:
+    """Run the script against the screen; the app afterwards, with its `result`."""
+    app = Host(screen)
+
+    async def run() -> None:
+        async with app.run_test(size=size) as pilot:
+            await pilot.pause()
+            await script(app, pilot)
+
+    asyncio.run(run())
+    return app
+
+
+def press(*keys: str) -> Script:
+    async def script(_: Host, pilot: Pilot[None]) -> None:
+        await pilot.press(*keys)
+
+    return script
+
+
+async def until(pilot: Pilot[None], condition: Callable[[], object]) -> None:
+    deadline = time.monotonic() + 20
+    while not condition():
+        assert time.monotonic() < deadline, "it never came"
+        await pilot.pause(0.01)
+
+
+def text_of(app: Host, selector: str) -> str:
+    return str(app.screen.query_one(selector, Static).render())
+
+
+def rows(app: Host) -> list[str]:
+    return [str(option.prompt) for option in app.screen.query_one(OptionList).options]

@@ -1,0 +1,19 @@
+"""The load of this machine."""
+
+import psutil  # type: ignore[import-untyped,unused-ignore]
+import pytest
+
+from tinygpt_tui.monitor.machine import read_machine
+
+
+def test_reading_never_fails(monkeypatch: pytest.MonkeyPatch) -> None:
+    found = read_machine()
+    assert found.memory_total is not None
+    assert found.memory_used is not None
+    assert 0 < found.memory_used < found.memory_total
+
+    def broken() -> None:
+        raise PermissionError("/proc is closed")
+
+    monkeypatch.setattr(psutil, "virtual_memory", broken)
+    assert read_machine().memory_total is None

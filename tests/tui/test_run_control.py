@@ -1,0 +1,142 @@
+"""What the app's keys ask of a run: pause, stop, checkpoint, resume; and quitting."""
+
+import os
+from pathlib import Path
+
+import pytest
+from textual.pilot import Pilot
+
+from tests.helpers.app import drive, lines, opened, screen_text, until
+from tests.helpers.scenes import make_run, records
+from tinygpt.run import RunWriter, request
+from tinygpt_tui.app import LabApp
+from tinygpt_tui.screens.dialog import Ask
+
+
+def test_pause_resume_and_checkpoint_ask_the_run(tmp_path: Path, live: RunWriter) -> None:
+    control = live.path / "control"
+
+    async def body(app: LabApp, pilot: "Pilot[int]") -> None:
+        await opened(app, pilot)
+        await until(pilot, lambda: app.current_run.live)
+        await pilot.press("space")
+        assert (control / "pause").exists()
+        live.status("paused", 30)
+        await until(pilot, lambda: "Paused" in lines(app, "header"))
+        await pilot.press("space")
+        assert not (control / "pause").exists()
+        await pilot.press("k")
+        assert (control / "checkpoint").exists()
+
+    drive(tmp_path, body)
+
+
+def test_several_viewers_agree(tmp_path: Path, live: RunWriter) -> None:
+    async def body(app: LabApp, pilot: "Pilot[int]") -> None:
+        await opened(app, pilot)
+        await until(pilot, lambda: app.current_run.live)
+        request(live.path, "pause")  # another viewer
+        live.status("paused", 30)
+        await until(pilot, lambda: "Paused" in lines(app, "header"))
+
+    drive(tmp_path, body)
+
+
+def test_stop_asks_first(tmp_path: Path, live: RunWriter) -> None:
+    stop = live.path / "control" / "stop"
+
+    async def body(app: LabApp, pilot: "Pilot[int]") -> None:
+        await opened(app, pilot)
+        await until(pilot, lambda: app.current_run.live)
+        await pilot.press("s")
+        assert isinstance(app.screen, Ask)
+        await pilot.press("escape")
+        assert not stop.exists()
+        await pilot.press("s", "s")
+        await until(pilot, stop.exists)
+        live.status("stopped", 30)
+        await until(pilot, lambda: "Stopped" in lines(app, "header"))
+        assert "u resumes it" in screen_text(app)
+        await pilot.press("s")
+        assert not isinstance(app.screen, Ask)
+
+    drive(tmp_path, body)
+
+
+@pytest.mark.parametrize(
+    ("answer", "leaves", "stops"), [("l", True, False), ("s", True, True), ("c", False, False)]
+)
+def test_quitting_asks_if_a_run_is_active(
+    tmp_path: Path,
+    live: RunWriter,
+    answer: str,
+    leaves: bool,  # noqa: FBT001
+    stops: bool,  # noqa: FBT001
+) -> None:
+    async def body(app: LabApp, pilot: "Pilot[int]") -> None:
+        await opened(app, pilot)
+        await until(pilot, lambda: app.current_run.live)
+        await pilot.press("q")
+        assert isinstance(app.screen, Ask)
+        await pilot.press(answer)
+        await pilot.pause()
+        assert (app.return_value == 0) is leaves
+        assert (live.path / "control" / "stop").exists() is stops
+
+    drive(tmp_path, body)
+
+
+def test_quitting_does_not_ask_without_an_active_run(tmp_path: Path) -> None:
+    async def body(app: LabApp, pilot: "Pilot[int]") -> None:
+        await pilot.press("q")
+        await pilot.pause()
+        assert app.return_value == 0
+
+    drive(tmp_path, body)
+
+
+def test_the_quit_key_of_textual_asks_too(tmp_path: Path, live: RunWriter) -> None:
+    async def body(app: LabApp, pilot: "Pilot[int]") -> None:
+        await opened(app, pilot)
+        await until(pilot, lambda: app.current_run.live)
+        await pilot.press("ctrl+q")
+        await until(pilot, lambda: isinstance(app.screen, Ask))
+        await pilot.press("ctrl+q")
+        await pilot.pause()
+        assert len(app.screen_stack) == 2
+
+    drive(tmp_path, body)
+
+
+def test_a_start_is_noted_until_the_trainer_reports(tmp_path: Path) -> None:
+    with make_run(tmp_path, "over", records(30)) as writer:
+        writer.status("stopped", 30)
+
+    async def body(app: LabApp, pilot: "Pilot[int]") -> None:
+        await opened(app, pilot)
+        app.control._starting[writer.path] = 1
+        app.show_note("resuming")
+        await pilot.press("v")
+        await until(pilot, lambda: "step 30" in screen_text(app))  # the crosshair comes first
+        await pilot.press("v")
+        await until(pilot, lambda: "resuming" in screen_text(app))
+        app.control._starting[writer.path] = os.getpid()
+        assert app.current_run.follower
+        app.current_run.follower._machine_read = -1e9
+        app.current_run.poll_now()
+        await until(pilot, lambda: "u resumes it" in screen_text(app))
+        assert not app.control._starting
+
+    drive(tmp_path, body)
+
+
+def test_resume_says_why_it_cannot(tmp_path: Path) -> None:
+    with make_run(tmp_path, "over", records(30, end=True)) as writer:
+        writer.status("done", 30)
+
+    async def body(app: LabApp, pilot: "Pilot[int]") -> None:
+        await opened(app, pilot)
+        await pilot.press("u")
+        assert any("--resume --name over --steps N" in note.message for note in app._notifications)
+
+    drive(tmp_path, body)

@@ -1,0 +1,94 @@
+"""The Train tab in the app: its keys, the mouse, and when it is drawn."""
+
+from pathlib import Path
+
+import pytest
+from textual.pilot import Pilot
+
+from tests.helpers.app import drive, opened, screen_text, until
+from tests.helpers.scenes import make_run, records
+from tinygpt.run import RunWriter
+from tinygpt_tui.app import LabApp
+
+
+@pytest.mark.parametrize(
+    ("keys", "attribute", "value"),
+    [
+        ("x", "x_axis", "epochs"),
+        ("x x x", "x_axis", "time"),
+        ("l", "log_y", True),
+        ("l l", "log_y", False),
+        ("y", "whole_range", True),
+        ("c", "charts", "loss"),
+        ("c c c", "charts", "both"),
+        ("full_stop", "average", 100),
+        ("comma", "average", 20),
+        ("plus", "window", (15.5, 30.0)),
+        ("plus minus", "window", None),
+        ("plus f", "window", None),
+        ("plus 0", "window", None),
+        ("plus shift+left", "window", (8.25, 22.75)),
+        ("plus left right", "window", (15.5, 30.0)),
+        ("v", "cursor", 30.0),
+        ("v v", "cursor", None),
+        ("v left", "cursor", 29.0),
+        ("v shift+left right", "cursor", 21.0),
+        ("d", "hidden", frozenset({"dense"})),
+        ("d m t e", "hidden", frozenset({"dense", "moe", "train", "val"})),
+        ("d d", "hidden", frozenset()),
+    ],
+)
+def test_each_key_of_the_charts(
+    tmp_path: Path, live: RunWriter, keys: str, attribute: str, value: object
+) -> None:
+    async def body(app: LabApp, pilot: "Pilot[int]") -> None:
+        await opened(app, pilot)
+        await pilot.press(*keys.split())
+        assert getattr(app.train.state.options, attribute) == value
+
+    drive(tmp_path, body)
+
+
+def test_zoom_stays_while_data_arrive(tmp_path: Path, live: RunWriter) -> None:
+    async def body(app: LabApp, pilot: "Pilot[int]") -> None:
+        await opened(app, pilot)
+        await pilot.press("plus")
+        window = app.train.state.options.window
+        for record in records(60)[1:]:
+            if getattr(record, "step", 0) > 30:
+                live.append(record)
+        await opened(app, pilot, 60)
+        assert app.train.state.options.window == window
+        await pilot.press("0")
+        assert app.train.state.options.window is None
+
+    drive(tmp_path, body)
+
+
+def test_nothing_is_drawn_when_nothing_changes(tmp_path: Path) -> None:
+    with make_run(tmp_path, "over", records(30, end=True)) as writer:
+        writer.status("done", 30)
+
+    async def body(app: LabApp, pilot: "Pilot[int]") -> None:
+        await opened(app, pilot)
+        await until(pilot, lambda: "Dense" in screen_text(app))
+        await pilot.pause(0.3)
+        rows = list(app.train._view.rows)
+        painted: list[object] = []
+        app.train._view.refresh = lambda *a, **k: painted.append(a)  # type: ignore[method-assign,assignment]
+        app.train._draw()
+        assert app.train._view.rows == rows
+        assert painted == []
+
+    drive(tmp_path, body)
+
+
+def test_mouse_puts_the_crosshair_and_zooms(tmp_path: Path, live: RunWriter) -> None:
+    async def body(app: LabApp, pilot: "Pilot[int]") -> None:
+        await opened(app, pilot)
+        await pilot.click("#train", offset=(32, 8))
+        cursor = app.train.state.options.cursor
+        assert cursor is not None
+        assert 10 < cursor < 20
+
+    drive(tmp_path, body)

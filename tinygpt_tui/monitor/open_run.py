@@ -1,0 +1,87 @@
+"""The run that the app shows: which one to open first, and what is known about it so far."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from textual.message_pump import MessagePump
+
+from tinygpt.errors import TinyGPTError
+from tinygpt.run import RunState, current_run, read_config
+from tinygpt_tui.monitor.follower import Follower, RunUpdate, RunUpdated
+from tinygpt_tui.monitor.history import History
+
+
+class OpenRun:
+    """The open run, if any: its directory, history and state, kept current by a `Follower`."""
+
+    def __init__(self, target: MessagePump) -> None:
+        """`target` receives a `RunUpdated` for every change of the open run."""
+        self._target = target
+        self._sequence = 0
+        self.follower: Follower | None = None
+        self.path: Path | None = None
+        self.history = History()
+        self.state: RunState | None = None
+
+    @property
+    def live(self) -> bool:
+        """Whether the run is being trained."""
+        return self.state is not None and self.state.active
+
+    @property
+    def phase(self) -> str | None:
+        """The name of its state: "live", "done", ..."""
+        return self.state.state if self.state else None
+
+    def open(self, path: Path | None) -> None:
+        """Follow the run directory `path` instead of the current one; None only closes that."""
+        if self.follower:
+            self.follower.stop()
+            self.follower = None
+        self.path, self.history, self.state = path, History(), None
+        self._sequence += 1
+        if path is not None:
+            self.follower = Follower(path, self._target, self._sequence)
+            self.follower.start()
+
+    def is_current(self, message: RunUpdated) -> bool:
+        """Whether a message is about the open run; one about the previous run may arrive late."""
+        return message.sequence == self._sequence
+
+    def apply(self, update: RunUpdate) -> None:
+        """Add an update to the history, and keep its state."""
+        if update.restarted:
+            self.history = History()
+        self.history.add(update.items)
+        self.state = update.state or self.state
+
+    def poll_now(self) -> None:
+        """Read the directory without waiting for the next period."""
+        if self.follower:
+            self.follower.poll_now()
+
+
+def choose_run(out: Path, wanted: Path | None) -> tuple[Path | None, str | None]:
+    """The run to open first, and a notice if it was neither named nor is being trained.
+
+    Raises:
+        RunError: `out` cannot be listed.
+    """
+    if wanted is not None:
+        return wanted, None
+    run = current_run(out)
+    if run is None:
+        return None, None
+    if run.state.active:
+        return run.path, None
+    return run.path, f"No training is running; showing the latest run, {run.name}"
+
+
+def planned_minutes(run: Path) -> float | None:
+    """The time limit in run.toml; None without one, or before the file is written."""
+    try:
+        minutes = read_config(run).get("minutes")
+        return float(minutes) if isinstance(minutes, int | float) else None
+    except (TinyGPTError, OverflowError):
+        return None

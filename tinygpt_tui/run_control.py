@@ -1,0 +1,138 @@
+"""Start and resume training, and ask the open run to pause, stop or write a checkpoint."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from tinygpt.errors import TinyGPTError
+from tinygpt.run import new_run_name, request
+from tinygpt.run.control import Request
+from tinygpt.run.manage import resume_problem
+from tinygpt_tui.launch import trainer_process
+from tinygpt_tui.monitor.follower import RunUpdate
+from tinygpt_tui.monitor.open_run import OpenRun
+from tinygpt_tui.screens.dialog import Ask
+
+if TYPE_CHECKING:
+    from tinygpt_tui.app import LabApp
+
+
+class RunControl:
+    """What the app's keys do to training runs. Requests go through the run's directory, so they
+    reach a trainer on another machine, too."""
+
+    def __init__(self, app: LabApp, run: OpenRun) -> None:
+        self._app, self._run = app, run
+        self._starting: dict[Path, int] = {}
+        """Pids of trainers started here that have not reported yet, by run."""
+
+    # -- the open run
+
+    def request(self, what: Request) -> None:
+        """Ask the open run for something; warns if it is not being trained."""
+        if self._run.path is None or not self._run.live:
+            self._app.notify("No training is running here: n starts one", severity="warning")
+            return
+        try:
+            request(self._run.path, what)
+        except TinyGPTError as error:
+            self._app.report_error(str(error))
+            return
+        self._run.poll_now()
+
+    def toggle_pause(self) -> None:
+        """Pause, or continue a paused run."""
+        self.request("resume" if self._run.phase == "paused" else "pause")
+
+    def write_checkpoint(self) -> None:
+        """Ask for a checkpoint after the current step."""
+        self.request("checkpoint")
+        if self._run.live:
+            self._app.notify("A checkpoint will be written after this step")
+
+    def stop(self) -> None:
+        """Stop the run, once that is confirmed."""
+        if not self._run.live:
+            self.request("stop")
+            return
+        question = "Stop training after writing a checkpoint? It can be resumed later."
+        choices = [("s", "stop", "Stop and save"), ("c", "cancel", "Cancel")]
+        self._app.push_screen(Ask(question, choices, title="Stop"), self._on_stop_answer)
+
+    def _on_stop_answer(self, answer: str | None) -> None:
+        if answer == "stop":
+            self.request("stop")
+
+    def quit(self) -> None:
+        """Exit the app; if the run is active, ask first whether it goes on."""
+        if not self._run.live:
+            self._app.exit(0)
+            return
+        question = f"{self._run.path.name if self._run.path else 'The run'} is still training."
+        choices = [
+            ("l", "leave", "Leave it running"),
+            ("s", "stop", "Stop and save"),
+            ("c", "cancel", "Cancel"),
+        ]
+        self._app.push_screen(Ask(question, choices, title="Quit"), self._on_quit_answer)
+
+    def _on_quit_answer(self, answer: str | None) -> None:
+        if answer == "stop":
+            self.request("stop")
+        if answer in ("leave", "stop"):
+            self._app.exit(0)
+
+    # -- processes
+
+    def start(self, arguments: list[str], name: str) -> None:
+        """Train a new run in a process of its own, and open it."""
+        path = self._app.out / name
+        try:
+            self._starting[path] = trainer_process.start_training(arguments, self._app.out, name)
+        except (OSError, TinyGPTError) as error:
+            self._app.report_error(f"cannot start training: {error}")
+            return
+        self._app.open_run(path, "starting: the first curve appears within seconds")
+
+    def start_preset(self, preset: str) -> None:
+        """Train a new run of a preset, under a name of its own."""
+        name = new_run_name(self._app.out, preset)
+        self.start(["--preset", preset, "--name", name], name)
+
+    def resume(self) -> None:
+        """Resume the open run, or say why it cannot be resumed."""
+        if self._run.path is None or self._run.state is None:
+            self._app.notify("There is no run to resume", severity="warning")
+        elif problem := resume_problem(self._run.path, self._run.state):
+            self._app.notify(problem, severity="warning", markup=False)
+        else:
+            self.resume_run(self._run.path)
+
+    def resume_run(self, path: Path) -> None:
+        """Resume a run in a process of its own, and open it."""
+        try:
+            self._starting[path] = trainer_process.resume_training(path)
+        except (OSError, TinyGPTError) as error:
+            self._app.report_error(f"cannot resume: {error}")
+            return
+        self._app.open_run(path, "resuming from the latest checkpoint")
+
+    def rename(self, old: Path, new: Path) -> None:
+        """A run has moved: keep watching its start."""
+        if old in self._starting:
+            self._starting[new] = self._starting.pop(old)
+
+    def check_start(self, update: RunUpdate) -> None:
+        """Until a trainer started here has reported, note that it starts; say why if it died."""
+        trainer_process.poll_children()
+        pid = self._starting.get(update.run)
+        if pid is None:
+            return
+        status = update.state.status if update.state else None
+        failure = trainer_process.early_failure(pid)
+        if failure or (status is not None and status.pid == pid):
+            del self._starting[update.run]
+            self._app.show_note(failure)
+        if failure:
+            self._app.report_error(failure)
