@@ -34,7 +34,7 @@ def test_json_and_plain_lines(corpus_file: Path, tmp_path: Path) -> None:
     assert sum(line.startswith("dense step ") for line in lines) == 3
     assert "\x1b" not in done.stderr
     assert "validation loss" in done.stderr
-    assert (path / "train.log").read_text().splitlines()[-1] == "done: all 41 steps are taken"
+    assert (path / "train.log").read_text().splitlines()[-1] == "done: 41 steps"
 
 
 def test_trainer_is_a_script_too(corpus_file: Path, tmp_path: Path) -> None:
