@@ -94,7 +94,6 @@ def train(data: str) -> Path:
 
 
 def main() -> None:
-    """Train if necessary, then draw."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("run", nargs="?", type=Path, metavar="RUN")
     parser.add_argument("--data", default="auto", help="corpus of the small run (auto)")

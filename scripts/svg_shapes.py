@@ -1,7 +1,7 @@
-"""Make a Textual screenshot look the same in every browser: line, block and braille glyphs as shapes.
+"""Draw the lines, blocks and braille dots of a Textual screenshot as shapes, not as glyphs.
 
-GitHub shows an SVG without web fonts. In whatever font is left, half blocks have gaps between the
-rows, and braille dots have a size and a width of their own. Text stays text.
+GitHub shows an SVG without web fonts. In most other fonts half blocks leave gaps between the rows,
+and braille dots have their own size and width. Text stays text.
 """
 
 from __future__ import annotations
