@@ -3,10 +3,10 @@
     python benchmarks/learning.py path/to/nanoGPT path/to/tinyshakespeare.txt
 
 Alternating, on the same cores: nanoGPT's command (4/4/128, context 64, batch 12, 2,000 steps), the
-whole process; ours with the default CPU preset until nanoGPT's published validation loss of 1.88, whole
-process; then ours for as many seconds as nanoGPT's took. nanoGPT's own validation loss is its
-estimate over 20 random batches, ours the whole validation split at context 64. Prints a table and,
-last, one JSON line.
+whole process; ours with the default CPU preset until nanoGPT's published validation loss of 1.88;
+then ours for as many seconds as nanoGPT's took. nanoGPT's own validation loss is its estimate over
+20 random batches, ours the whole validation split at context 64. Prints a table and, last, one JSON
+line.
 """
 
 from __future__ import annotations

@@ -44,7 +44,7 @@ TABS: dict[str, Sequence[Keys]] = {
     "attention": (
         (("3",), ENGINE_QUIET),
         (("t", "f7", *TEXT, "enter"), ENGINE_QUIET),
-        (("enter", "left"), KEY_QUIET),
+        (("enter", *["right_curly_bracket"] * 3, "right_square_bracket", "left"), KEY_QUIET),
     ),
     "experts": (
         (("4",), ENGINE_QUIET),
