@@ -18,7 +18,10 @@ BEGIN, END = "<!-- generated: UPDATE_SNAPSHOTS=1 pytest tests/test_docs.py -->\n
 PAGES = [ROOT / name for name in ("README.md", "CONTRIBUTING.md")] + sorted(ROOT.glob("docs/*.md"))
 PATH = re.compile(r"(?:tests|tinygpt|tinygpt_tui|benchmarks|scripts|docs)/[\w/.-]*\w")
 LINK = re.compile(r"\]\((?!http)([^)#]+)\)")
-PLANNED = {"tinygpt/training/distributed.py", "benchmarks/study.py"}
+PLANNED = {
+    *("tinygpt/training/distributed.py", "benchmarks/study.py"),
+    *("tinygpt/command", "tests/test_house.py"),  # to be deleted here once they are merged
+}
 """Named by docs/architecture.md as places of what comes next."""
 
 
