@@ -10,10 +10,10 @@ READY := $(VENV)/.ready
 BENCHMARKS := start step experts overhead app attention generate million quality
 
 .DEFAULT_GOAL := help
-.PHONY: help run train test torture coverage audit check format bench wheel clean
+.PHONY: help run train test torture coverage audit check format bench pictures docs snapshots wheel clean
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 run: $(READY) ## open the app; options in ARGS
 	@$(BIN)/tinygpt-tui $(ARGS)
@@ -51,6 +51,15 @@ format: $(READY) ## format the code and mend what the linter can
 
 bench: $(READY) ## measure what the documentation claims (those scripts that take minutes)
 	@set -e; for name in $(BENCHMARKS); do $(BIN)/python benchmarks/$$name.py; done
+
+pictures: $(READY) ## draw the README's pictures on a small run, or on the RUN in ARGS
+	$(BIN)/python scripts/pictures.py $(ARGS)
+
+docs: $(READY) ## rewrite the tables of keys and options in docs/
+	UPDATE_SNAPSHOTS=1 $(BIN)/python -m pytest -q tests/test_docs.py
+
+snapshots: $(READY) ## rewrite the snapshots of the screens and those tables; look at the diff
+	UPDATE_SNAPSHOTS=1 $(BIN)/python -m pytest -q -n auto tests/tui tests/test_docs.py
 
 wheel: $(READY) ## build the wheel into dist/
 	$(BIN)/python -m build --wheel --no-isolation

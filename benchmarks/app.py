@@ -1,9 +1,9 @@
-"""Claims of the app: its answer to a key, and what following a live run costs.
+"""Key latency of the app, and what following a live run costs in CPU, memory and bytes sent.
 
     python benchmarks/app.py --data tinyshakespeare.txt
 
 Starts the app in a pseudo-terminal of 120x36 with 256 colours, lets it start a training of `nano`
-on all cores, and measures while that goes on. Prints a table and, last, one JSON line.
+on all cores, and measures during that training. Prints a table and, last, one JSON line.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ APP = [sys.executable, "-m", "tinygpt_tui"]
 
 
 def key_latencies(terminal: Terminal, count: int) -> list[float]:
-    """Milliseconds from a key to the first byte of its answer, over many keys of several kinds."""
+    """Milliseconds from each of `count` keys to the first byte of the response."""
     found = []
     for index in range(count):
         time.sleep(0.23)
@@ -44,7 +44,6 @@ def key_latencies(terminal: Terminal, count: int) -> list[float]:
 
 
 def main() -> None:
-    """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--data", default="auto")
     parser.add_argument("--seconds", type=float, default=60.0)

@@ -1,13 +1,12 @@
-"""Claims of the Attention tab: a look at 256 characters, and what its keys cost over a slow link.
+"""Time to inspect 256 characters in the Attention tab, and the bytes its keys send over a link.
 
-    python benchmarks/attention.py [--run checkpoints/name] [--threads 2]
+    python benchmarks/attention.py [--run checkpoints/name]
 
-Looks into a model of the preset `baby` (random weights, whose maps are noise: the most expensive
-there are), once it is loaded: from the request to the rows of the screen. Then opens the
-app in a pseudo-terminal of 120x36 with 256 colours, has it look at a text as long as the context,
-and counts the bytes and the milliseconds until the last of them, of moves of the cursor and of
-changes of the head. With --run both on that run's newest checkpoint instead. Prints a table and,
-last, one JSON line.
+Times an inspection by a loaded model of the preset `baby`, from the request to the rows of the
+screen; its weights are random, so its maps are noise, the most expensive kind. Then opens the app
+in a pseudo-terminal of 120x36 with 256 colours on a text as long as the context, and counts the
+bytes, and the milliseconds until the last of them, of cursor moves and changes of head and layer.
+--run uses the latest checkpoint of a run instead. Prints a table and, last, one JSON line.
 """
 
 from __future__ import annotations
@@ -42,11 +41,11 @@ from tinygpt_tui.engine.protocol import InspectRequest, InspectResult, Reply
 LETTERS = "\n !',.:;?ABCDEFGHIJKLMNOPRSTUVWYabcdefghijklmnopqrstuvwxyz"
 SIZE = (120, 36)
 QUIET = 0.15
-"""Seconds without a byte after which an answer has been sent."""
+"""Seconds without a byte after which a response is complete."""
 
 
 def make_run(out: Path) -> Path:
-    """A run with one checkpoint of `baby`, of weights that are drawn."""
+    """A run with one checkpoint of `baby` with random weights."""
     tokenizer = CharTokenizer.train(LETTERS)
     shape = replace(build({"preset": "baby"}).gpt, vocab_size=tokenizer.vocab_size)
     torch.manual_seed(0)
@@ -55,7 +54,7 @@ def make_run(out: Path) -> Path:
         for weights in model.parameters():
             if not weights.any():
                 weights.normal_(std=0.02)
-    run = out / "looked"
+    run = out / "random"
     RunWriter.create(run, {"preset": "baby"}, "{}").close()
     save_tokenizer(tokenizer, run / "tokenizer.json")
     save(
@@ -75,14 +74,14 @@ def make_run(out: Path) -> Path:
 
 
 def texts(count: int, length: int) -> list[str]:
-    """Different every time, so that nothing that is kept answers."""
-    dice = random.Random(0)  # noqa: S311 - no secret
+    """Distinct texts, so that no cache can answer."""
+    generator = random.Random(0)  # noqa: S311 - no secret
     words = ["the", "sun", "is", "what", "ROMEO:", "\n", "light", "fair", "envious", "moon"]
-    return [" ".join(dice.choice(words) for _ in range(length))[:length] for _ in range(count)]
+    return [" ".join(generator.choice(words) for _ in range(length))[:length] for _ in range(count)]
 
 
-def looked_and_drawn(run: Path, rounds: int) -> tuple[list[float], int]:
-    """Seconds from asking for a look to the rows of the largest map, and the context."""
+def inspect_and_draw(run: Path, rounds: int) -> tuple[list[float], int]:
+    """Seconds from each request to the rows of the largest map; and the context length."""
     engine = Engine()
     replies: queue.SimpleQueue[Reply] = queue.SimpleQueue()
     path = str(next(child for child in (run / "dense", run / "moe") if child.is_dir()))
@@ -93,7 +92,7 @@ def looked_and_drawn(run: Path, rounds: int) -> tuple[list[float], int]:
         engine.ask(InspectRequest(engine.number(), path, text[:context], 0), replies.put)
         reply = replies.get(timeout=120)
         if not isinstance(reply, InspectResult):
-            raise SystemExit(f"the engine did not look: {reply}")
+            raise SystemExit(f"the engine did not inspect: {reply}")
         context = reply.context
         shown = results.seen(reply)
         choice = state.fitted(Choice(level="head", query=200, key=100), shown)
@@ -108,8 +107,8 @@ def looked_and_drawn(run: Path, rounds: int) -> tuple[list[float], int]:
     return found[1:], context
 
 
-def answer(terminal: Terminal, key: bytes) -> tuple[float, float, int]:
-    """Milliseconds to the first byte and to the last, and how many, that a key brings."""
+def response(terminal: Terminal, key: bytes) -> tuple[float, float, int]:
+    """Milliseconds to the first and to the last byte of the response to a key, and its bytes."""
     settle(terminal)
     count = len(terminal.sent)
     typed = terminal.type(key)
@@ -121,7 +120,7 @@ def answer(terminal: Terminal, key: bytes) -> tuple[float, float, int]:
 
 
 def settle(terminal: Terminal, after: int = 0) -> None:
-    """Until nothing was sent for a while, and something after so many messages."""
+    """Wait until nothing was sent for QUIET seconds, and more than `after` messages were."""
     deadline = time.perf_counter() + 2
     while time.perf_counter() < deadline:
         now = time.perf_counter() - terminal.began
@@ -130,8 +129,8 @@ def settle(terminal: Terminal, after: int = 0) -> None:
         time.sleep(0.005)
 
 
-def keys_cost(run: Path, context: int) -> dict[str, list[tuple[float, float, int]]]:
-    """What moves of the cursor and changes of the head send."""
+def key_costs(run: Path, context: int) -> dict[str, list[tuple[float, float, int]]]:
+    """Responses to cursor moves, and to changes of head and layer."""
     command = [sys.executable, "-m", "tinygpt_tui", str(run), "--out", str(run.parent)]
     found: dict[str, list[tuple[float, float, int]]] = {"cursor": [], "head": [], "layer": []}
     with Terminal(command, SIZE, run.parent) as app:
@@ -146,33 +145,32 @@ def keys_cost(run: Path, context: int) -> dict[str, list[tuple[float, float, int
         text = texts(1, context)[0].replace("\n", " ")
         app.type(b"\x1b[200~" + text.encode() + b"\x1b[201~\r")
         settle(app, len(app.sent))
-        time.sleep(2)  # of the look, nothing but what changed is sent: no word to wait for
+        time.sleep(2)  # only changed cells are sent: there is no word to wait for
         app.type(b"\r")
-        app.wait_for(b"it looks most at")
+        app.wait_for(b"top attended keys")
         app.wait_for(b"1 cell" if context > 60 else b"1:1")  # the whole text, not a line of it
         for move in (b"\x1b[A", b"\x1b[D", b"\x1b[B", b"\x1b[D", b"\x1b[A") * 5:
-            found["cursor"].append(answer(app, move))
+            found["cursor"].append(response(app, move))
         for _ in range(8):
-            found["head"].append(answer(app, b"]"))
+            found["head"].append(response(app, b"]"))
         for _ in range(5):
-            found["layer"].append(answer(app, b"}"))
+            found["layer"].append(response(app, b"}"))
     return found
 
 
 def main() -> None:
-    """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--run", type=Path)
     parser.add_argument("--rounds", type=int, default=9)
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         run = options.run.resolve() if options.run else make_run(Path(folder))
-        looks, context = looked_and_drawn(run, options.rounds)
-        costs = keys_cost(run, context)
+        looks, context = inspect_and_draw(run, options.rounds)
+        costs = key_costs(run, context)
     result: dict[str, object] = {
         "benchmark": "attention",
         "context": context,
-        "looked_and_drawn_s": round(statistics.median(looks), 3),
+        "inspected_and_drawn_s": round(statistics.median(looks), 3),
     }
     for name, found in costs.items():
         result[f"{name}_ms_median"] = round(statistics.median(last for _, last, _ in found), 1)

@@ -1,13 +1,13 @@
-"""Claim: a token is made faster than by nanoGPT's sample.py, at the same shape and context.
+"""Time per generated token beside nanoGPT's sample.py, at the same shape and context.
 
     python benchmarks/decoding.py path/to/nanoGPT
 
-Both are run as a user runs them, one stream, on all cores, in turns: sample.py with a checkpoint
-of its own of the same layers, heads, width, context and vocabulary, `tinygpt-tui --generate` with
-ours, Dense and MoE. Each writes a short and a long text, both past the context; the time a token
-is the difference of the two processes by the difference of their tokens, so that the start of a
-process counts for nobody. Weights are random: what a token costs does not depend on them. Prints a
-table and, last, one JSON line.
+Both run as a user runs them, one stream on all cores, alternating: sample.py with a checkpoint of
+its own with the same layers, heads, width, context and vocabulary, `tinygpt-tui --generate` with
+ours, Dense and MoE. Each generates a short and a long text, both past the context; the time per
+token is the difference in seconds divided by the difference in tokens, which leaves out the start
+of the process. Weights are random: the cost of a token does not depend on them. Prints a table
+and, last, one JSON line.
 """
 
 from __future__ import annotations
@@ -34,11 +34,11 @@ from tinygpt.data.tokenizer import CharTokenizer, save_tokenizer
 from tinygpt.model.gpt import GPT
 
 CHARACTERS = "\n !$&',-.3:;?" + "".join(chr(c) for c in (*range(65, 91), *range(97, 123)))
-"""The 65 of tinyshakespeare."""
+"""The 65 characters of tinyshakespeare."""
 SAMPLING = {"temperature": 0.8, "top_k": 200}
-"""What sample.py does by default."""
+"""The defaults of sample.py."""
 SHAPES = {"nano": (1_000, 4_000), "baby": (100, 1_500)}
-"""How many tokens the long text has more than the short one: sample.py, ours."""
+"""Tokens by which the long text exceeds the short one: for sample.py, for ours."""
 
 Command = Callable[[int], list[str]]
 
@@ -52,7 +52,7 @@ def theirs(nanogpt: Path, config: RunConfig, folder: Path) -> tuple[Command, Pat
     names = dict(enumerate(CHARACTERS))
     meta = pickle.dumps({"vocab_size": len(codes), "stoi": codes, "itos": names})
     (copy / "data" / "bench" / "meta.pkl").write_bytes(meta)
-    (copy / "tiktoken.py").touch()  # imported by sample.py, and used for GPT-2's weights alone
+    (copy / "tiktoken.py").touch()  # imported by sample.py, needed only for GPT-2's weights
     gpt = config.gpt
     make = f"""
 import os, torch
@@ -75,7 +75,7 @@ def ours(config: RunConfig, variant: str, folder: Path) -> Command:
     run.mkdir()
     save_tokenizer(CharTokenizer.train(CHARACTERS), run / "tokenizer.json")
     model = GPT(config.model_config(variant, len(CHARACTERS)))
-    with torch.no_grad():  # as trained weights, and not the zeros that blocks start with
+    with torch.no_grad():  # not the zeros that output projections start with
         for parameter in model.parameters():
             parameter.add_(torch.randn_like(parameter) * 0.02)
     save(run, Snapshot(variant, 0, 0, None, model.config, model.state_dict(), {}, {}))
@@ -86,7 +86,7 @@ def ours(config: RunConfig, variant: str, folder: Path) -> Command:
 
 
 def took(command: list[str], cwd: Path) -> float:
-    """Seconds of a whole process."""
+    """Seconds that a whole process takes."""
     environment = {**os.environ, "PYTHONPATH": ""}
     began = time.perf_counter()
     subprocess.run(command, cwd=cwd, env=environment, check=True, stdout=subprocess.DEVNULL)
@@ -94,7 +94,7 @@ def took(command: list[str], cwd: Path) -> float:
 
 
 def measure(nanogpt: Path, preset: str, repeats: int) -> dict[str, dict[str, float]]:
-    """Milliseconds a token and seconds to the first text, for each; medians, with the extremes."""
+    """Milliseconds per token and seconds for the short text; medians, with the extremes."""
     config = build({"preset": preset, "device": "cpu"})
     context = config.gpt.context
     found: dict[str, list[tuple[float, float]]] = {}
@@ -121,14 +121,13 @@ def measure(nanogpt: Path, preset: str, repeats: int) -> dict[str, dict[str, flo
 
 
 def main() -> None:
-    """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("nanogpt", type=Path, help="a checkout of nanoGPT")
     parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("--presets", nargs="+", default=list(SHAPES), choices=SHAPES)
     options = parser.parse_args()
     result = {"benchmark": "decoding"}
-    print(f"{'':14} {'ms a token':>11} {'from':>8} {'to':>8} {'times':>6} {'first text s':>13}")
+    print(f"{'':14} {'ms per token':>12} {'min':>7} {'max':>8} {'speed':>6} {'short text s':>13}")
     for preset in options.presets:
         rows = measure(options.nanogpt.resolve(), preset, options.repeats)
         theirs_ms = rows["nanoGPT"]["ms_token"]

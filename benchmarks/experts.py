@@ -1,13 +1,12 @@
-"""Claims: what experts cost, and what they would cost written as others write them.
+"""Cost of the experts: MoE over Dense, and our MoE layer beside common implementations.
 
     python benchmarks/experts.py
 
-The time of a whole optimizer step of MoE over that of Dense, in turns, for `nano` and `baby`; and
-of one MoE layer, forward and backward, against the loop over experts with masks, and against
-Hugging Face's experts block run eagerly where transformers is installed; each under the autocast of
-our training, and, where that is bf16, the others also in fp32 as they are by default. Every pass
-has a text of its own, as in a training: no two send the same numbers of tokens to the experts.
-Prints a table and, last, one JSON line.
+Measures, alternating, a whole optimizer step of MoE over one of Dense, for `nano` and `baby`; and
+one MoE layer, forward and backward, against a masked loop over the experts, and against Hugging
+Face's block run eagerly where transformers is installed. All run under our training's autocast;
+where that is bf16, the others also run in fp32, their default. Every pass has its own text, as in
+training: the numbers of tokens per expert always differ. Prints a table and, last, one JSON line.
 """
 
 from __future__ import annotations
@@ -34,38 +33,38 @@ from tinygpt.training.malloc import keep_freed_memory
 
 @dataclass(frozen=True)
 class Size:
-    """What is measured."""
+    """A preset with changes, and how often it runs."""
 
     preset: str
     changes: dict[str, int]
     warm: int
-    """Steps before any is measured: until oneDNN has its kernels for most numbers of rows."""
+    """Steps before the measurement, until oneDNN has kernels for most numbers of rows."""
     most: int
-    """Repeats, at most."""
+    """The most repeats."""
 
 
 SIZES = {
     "nano": Size("nano", {}, warm=60, most=25),
     "baby": Size("baby", {}, warm=3, most=5),
-    # The optimizer weighs sixteen times as much as in the preset.
+    # The optimizer's share of the step is sixteen times as large as in the preset.
     "baby, batch 4": Size("baby", {"train.batch": 4}, warm=10, most=15),
 }
 
 
 def seconds(run: Callable[[], object]) -> float:
-    """Of one call."""
+    """Seconds that one call takes."""
     began = time.perf_counter()
     run()
     return time.perf_counter() - began
 
 
-def in_turns(runs: dict[str, Callable[[], object]], repeats: int) -> dict[str, list[float]]:
-    """Seconds of each, one after the other, over and over; the first round does not count."""
+def alternate(runs: dict[str, Callable[[], object]], repeats: int) -> dict[str, list[float]]:
+    """Seconds of each run, round-robin; the first round is dropped."""
     found: dict[str, list[float]] = {name: [] for name in runs}
-    for turn in range(repeats + 1):
+    for round_ in range(repeats + 1):
         for name, run in runs.items():
             took = seconds(run)
-            if turn:
+            if round_:
                 found[name].append(took)
     return found
 
@@ -79,8 +78,8 @@ def step_of(config: RunConfig, variant: str) -> Callable[[], object]:
     return lambda: learner.train(batches(learner.progress.step), 0.0)
 
 
-class Looped(torch.nn.Module):
-    """The loop over experts with masks that people write, with the weights of ours."""
+class MaskedLoop(torch.nn.Module):
+    """The usual loop over experts with masks, sharing our layer's weights."""
 
     def __init__(self, layer: MoE) -> None:
         super().__init__()
@@ -110,7 +109,7 @@ def hugging_face(layer: MoE, config: RunConfig) -> torch.nn.Module | None:
     except ImportError:
         return None
     experts, hidden, width = layer.up.shape
-    # A gated block has three matrices: two thirds of the channels make it as many parameters.
+    # A gated block has three matrices: two thirds of the channels give the same parameter count.
     shape = MixtralConfig(
         hidden_size=width,
         intermediate_size=hidden * 2 // 3,
@@ -128,7 +127,7 @@ def hugging_face(layer: MoE, config: RunConfig) -> torch.nn.Module | None:
 def pass_through(
     block: torch.nn.Module, config: RunConfig, dtype: torch.dtype, count: int
 ) -> Callable[[], object]:
-    """Forward and backward of the next of `count` texts, with products in `dtype`."""
+    """Forward and backward pass of the next of `count` texts, with matmuls in `dtype`."""
     generator = torch.Generator().manual_seed(1)
     shape = (config.train.batch, config.gpt.context, config.gpt.width)
     texts = iter([torch.randn(shape, generator=generator) for _ in range(count)])
@@ -138,19 +137,18 @@ def pass_through(
         with autocast_context("cpu", dtype):
             y = block(x)
         (y[0] if isinstance(y, tuple) else y).float().square().mean().backward()
-        x.grad = None  # or each pass would need new memory
+        x.grad = None  # otherwise each pass allocates new memory
 
     return run
 
 
 def main() -> None:
-    """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--repeats", type=int, default=25)
     options = parser.parse_args()
     keep_freed_memory()  # as the trainer does
     result: dict[str, object] = {"benchmark": "experts"}
-    print(f"{'':40} {'ms':>9} {'from':>9} {'to':>9} {'ratio':>7}")
+    print(f"{'':40} {'ms':>9} {'min':>9} {'max':>9} {'ratio':>7}")
     for title, size in SIZES.items():
         config = build({"preset": size.preset, "device": "cpu", **size.changes})
         repeats = min(options.repeats, size.most)
@@ -158,7 +156,7 @@ def main() -> None:
         layer = MoE(config.model_config("moe", 65))
         for parameter in layer.parameters():
             torch.nn.init.normal_(parameter, std=0.05)
-        blocks = {"layer": layer, "loop with masks": Looped(layer)}
+        blocks = {"layer": layer, "masked loop": MaskedLoop(layer)}
         if other := hugging_face(layer, config):
             blocks["Hugging Face, eager"] = other
         steps = {name: step_of(config, name) for name in ("dense", "moe")}
@@ -175,7 +173,7 @@ def main() -> None:
             for _ in range(size.warm):
                 run()
         for runs in (steps, passes):
-            found = in_turns(runs, repeats)
+            found = alternate(runs, repeats)
             first = statistics.median(found[next(iter(runs))])
             for name, times in found.items():
                 ms = statistics.median(times) * 1000

@@ -1,11 +1,11 @@
-"""Claim: keys are answered while both models write and a training takes all cores.
+"""Key latency in the Generate tab while both models generate and a training uses all cores.
 
     python benchmarks/generate.py --data tinyshakespeare.txt
 
 Starts a training of `nano` on all cores, opens the app on it in a pseudo-terminal of 120x36 with
-256 colours, has both models write, and presses keys whose answer is a word that is on the screen
-only because of it: the milliseconds from each key to its word. Prints the median, the 95th
-percentile and the longest of each kind of key and, last, one JSON line.
+256 colours, has both models generate, and presses keys each of which brings a word to the screen
+that was not there: measures the milliseconds from the key to its word. Prints median, 95th
+percentile and maximum for each kind of key and, last, one JSON line.
 """
 
 from __future__ import annotations
@@ -27,26 +27,26 @@ ANSWERS = (
     (b"v", b"surprisal"),
     (b"v", b"probability"),
     (b"v", b"entropy"),
-    (b"v", b"of layer"),
+    (b"v", b"layer 0"),
     (b"v", b""),
     (b"G", b"greedy"),
     (b"G", b"top-k"),
-    (b"T", b"Enter takes it"),
+    (b"T", b"Enter select"),
     (b"\x1b", b""),
     (b"1", b"tok/s"),
     (b"2", b"greedy"),
 )
-"""Keys with the word that each brings to the screen; without a word, a key that leads back."""
+"""Keys with the word that each brings to the screen; without a word, a key that goes back."""
 KINDS = {b"T": "field", b"1": "tab", b"2": "tab"}
-"""Of those that open a field or another tab: textual lays out and repaints the whole screen."""
+"""Keys that open a field or another tab: Textual lays out and repaints the whole screen."""
 
 
 def latencies(terminal: Terminal, rounds: int) -> dict[str, list[float]]:
-    """Milliseconds from each key to its word, by kind of key."""
+    """Milliseconds from key to word, sorted, by kind of key."""
     found: dict[str, list[float]] = {}
     for _ in range(rounds):
         for key, word in ANSWERS:
-            time.sleep(0.3)  # as a person types; not a wait for anything
+            time.sleep(0.3)  # a person's pace; not a wait for anything
             typed = terminal.type(key)
             if word:
                 took = (terminal.wait_for(word, since=typed) - typed) * 1000
@@ -55,7 +55,6 @@ def latencies(terminal: Terminal, rounds: int) -> dict[str, list[float]]:
 
 
 def main() -> None:
-    """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--data", default="auto")
     parser.add_argument("--rounds", type=int, default=12)
@@ -75,7 +74,7 @@ def main() -> None:
             with Terminal([*APP, "--out", str(out)], (120, 36), Path(folder)) as app:
                 app.wait_for(b"Live")
                 app.type(b"2")
-                app.wait_for(b"answered by")
+                app.wait_for(b"g generates with")
                 app.type(b"X20000\rg")
                 app.wait_for(b"writing")
                 before = time.perf_counter() - app.began
@@ -83,7 +82,7 @@ def main() -> None:
                 sent = len(app.text(before))
                 found = latencies(app, options.rounds)
     result: dict[str, object] = {"benchmark": "generate", "bytes_per_second": round(sent / 5)}
-    print(f"{'bytes a second':20} {result['bytes_per_second']}")
+    print(f"{'bytes/s':20} {result['bytes_per_second']}")
     for kind, times in {**found, "all": sorted(chain(*found.values()))}.items():
         numbers = statistics.median(times), times[int(len(times) * 0.95)], times[-1]
         result |= {f"{kind}_ms": [round(n, 1) for n in numbers], f"{kind}_count": len(times)}

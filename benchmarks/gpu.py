@@ -1,13 +1,12 @@
-"""Claims: what one GPU does, beside nanoGPT's configuration for one.
+"""Training and decoding speed on one GPU, beside nanoGPT's GPU configuration.
 
     python benchmarks/gpu.py path/to/nanoGPT path/to/tinyshakespeare.txt
 
-In turns: nanoGPT's config/train_shakespeare_char.py until it first prints a validation loss of
-1.4697 or all its steps are taken, and `baby`, Dense, until the same loss; then `baby` whole, for
-the best it reaches. Of the steady optimizer step of both variants: its time, the share of the
-processor's peak that the model's own products use, and whether the host ever waits for the device
-in it. Of one continuation, past the context: a token by a captured graph, and by the model's own
-pass. Prints a table and, last, one JSON line. Without CUDA it says "not measured".
+Runs nanoGPT's config/train_shakespeare_char.py and notes when it first prints a validation loss of
+1.4697; then `baby`, Dense, until the same loss; then all of `baby`, for its best loss. For the
+steady optimizer step of both variants it measures the time, the model FLOPs utilisation (MFU), and
+host syncs; for one continuation past the context, the time per token with a CUDA graph and without.
+Prints a table and, last, one JSON line. Without CUDA it says "not measured".
 """
 
 from __future__ import annotations
@@ -37,13 +36,13 @@ from tinygpt.training.learner import Learner
 
 TARGET = 1.4697
 PEAKS = {"H100": 989e12, "H200": 989e12, "A100": 312e12, "L40S": 362e12, "4090": 165e12}
-"""Dense bf16 operations a second, by their makers' data sheets; of two boards, the SXM."""
+"""Dense bf16 operations per second by the data sheets; of two boards, the SXM."""
 WARM = 30
-"""Steps that compile, tune and fill caches before any is measured."""
+"""Steps that compile, tune and fill caches before the measurement."""
 
 
 def theirs(copy: Path) -> dict[str, float]:
-    """nanoGPT whole: seconds until it first prints the target, of all, and its best loss."""
+    """A whole run of nanoGPT: seconds to the target and in total, and its best loss."""
     began, reached, best = time.perf_counter(), math.nan, math.inf
     command = [sys.executable, "-u", "train.py", "config/train_shakespeare_char.py"]
     with subprocess.Popen(command, cwd=copy, stdout=subprocess.PIPE, text=True) as process:
@@ -54,12 +53,12 @@ def theirs(copy: Path) -> dict[str, float]:
                 if math.isnan(reached) and best <= TARGET:
                     reached = time.perf_counter() - began
     if process.returncode:
-        raise SystemExit("nanoGPT's train.py failed: what it says stands above")
+        raise SystemExit("nanoGPT's train.py failed: its output is above")
     return {"target_s": reached, "whole_s": time.perf_counter() - began, "best": best}
 
 
 def ours(data: Path, folder: Path, name: str, *ends: str) -> tuple[float, dict[str, Any]]:
-    """Seconds of a whole training of `baby`, and what it reports of Dense."""
+    """Seconds that a training of `baby` takes, and its result for Dense."""
     command = [sys.executable, "-m", "tinygpt_tui", "--train-only", "--model", "dense", "--json"]
     command += ["--preset", "baby", "--device", "cuda", "--data", str(data)]
     began = time.perf_counter()
@@ -73,17 +72,20 @@ def ours(data: Path, folder: Path, name: str, *ends: str) -> tuple[float, dict[s
 
 
 def operations(learner: Learner) -> float:
-    """Of one optimizer step, forward and backward: 6 a parameter that a token passes through, and
-    12 a layer, channel and position that it attends to (PaLM, arXiv:2204.02311, appendix B)."""
+    """Operations of one optimizer step, forward and backward.
+
+    Per token, 6 per active parameter, and 12 per layer, channel and position of the context (PaLM,
+    arXiv:2204.02311, appendix B).
+    """
     config = learner.model.config
     _, active = config.parameters()
-    inner = active - config.vocab_size * config.width  # looking an embedding up multiplies nothing
+    inner = active - config.vocab_size * config.width  # an embedding is a look-up
     attention = 12 * config.layers * config.width * config.context
     return float(learner.config.batch_tokens * (6 * inner + attention))
 
 
 def steady(config: RunConfig, variant: str, repeats: int) -> dict[str, float]:
-    """The step once all is warm: its seconds, utilisation, and how often the host waits."""
+    """Time, utilisation and host syncs of a warm step."""
     learner = Learner(variant, config, 65, "cuda")
     tokens = torch.randint(65, (1_000_000,), generator=torch.Generator().manual_seed(1)).cuda()
     batches = Batches(tokens, config.train.batch, config.gpt.context, 1, 1)
@@ -102,21 +104,21 @@ def steady(config: RunConfig, variant: str, repeats: int) -> dict[str, float]:
     return {
         "ms": took * 1000,
         "mfu": operations(learner) / took / peak,
-        "waits": float(waits(lambda: steps_without_end(learner, batches))),
+        "waits": float(waits(lambda: ten_steps(learner, batches))),
     }
 
 
 def decoding(config: RunConfig, variant: str, tokens: int) -> dict[str, float]:
-    """Milliseconds a token, with its logits on the host: eager, and by a captured graph."""
+    """Milliseconds per token until its logits are on the host: eager, and with a CUDA graph."""
     torch.manual_seed(1)
     model = GPT(config.model_config(variant, 65)).cuda().eval()
-    reader, own, other = CudaGraphDecoder(model), Cache(model.config), Cache(model.config)
+    decoder, own, other = CudaGraphDecoder(model), Cache(model.config), Cache(model.config)
 
     def eager() -> None:
         model.run(torch.tensor([[7]], device="cuda"), own).logits.cpu()
 
     def captured() -> None:
-        reader.read(7, other)
+        decoder.read(7, other)
 
     found = {}
     for read in (eager, captured):
@@ -130,25 +132,24 @@ def decoding(config: RunConfig, variant: str, tokens: int) -> dict[str, float]:
     return found
 
 
-def steps_without_end(learner: Learner, batches: Batches) -> None:
-    """Ten steps that nobody waits for."""
+def ten_steps(learner: Learner, batches: Batches) -> None:
+    """Ten steps without a sync at the end."""
     for _ in range(10):
         learner.train(batches(learner.progress.step), 0.0)
 
 
 def waits(run: Any) -> int:
-    """How many calls of a profile make the host wait for the device."""
+    """Calls in a profile that make the host wait for the device."""
     activities = [torch.profiler.ProfilerActivity.CPU, torch.profiler.ProfilerActivity.CUDA]
     torch.cuda.synchronize()
     with torch.profiler.profile(activities=activities) as profile:
         run()
-    # The profiler itself waits once as it ends.
+    # The profiler itself waits once at its end.
     waiting = ("cudaStreamSynchronize", "cudaDeviceSynchronize", "cudaEventSynchronize")
     return max(0, sum(event.count for event in profile.key_averages() if event.key in waiting) - 1)
 
 
 def main() -> None:
-    """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("nanogpt", type=Path, nargs="?", help="a checkout of nanoGPT")
     parser.add_argument("data", type=Path, nargs="?", help="tinyshakespeare.txt")
@@ -156,7 +157,7 @@ def main() -> None:
     options = parser.parse_args()
     result: dict[str, object] = {"benchmark": "gpu", "measured": torch.cuda.is_available()}
     if not torch.cuda.is_available():
-        print("not measured: there is no CUDA device here")
+        print("not measured: no CUDA device")
         print(json.dumps({**result, **machine.describe()}))
         return
     config = build({"preset": "baby", "device": "cuda"})
@@ -165,10 +166,10 @@ def main() -> None:
         found = steady(config, variant, options.repeats)
         print(f"{variant:8} {found['ms']:9.2f} {found['mfu']:7.3f} {found['waits']:6.0f}")
         result |= {f"{variant}_{name}": round(value, 4) for name, value in found.items()}
-    print(f"\n{'a token':8} {'eager, ms':>10} {'graph, ms':>10}")
+    print(f"\n{'per token':9} {'eager, ms':>10} {'graph, ms':>10}")
     for variant in ("dense", "moe"):
         found = decoding(config, variant, 500)
-        print(f"{variant:8} {found['token_eager_ms']:10.3f} {found['token_captured_ms']:10.3f}")
+        print(f"{variant:9} {found['token_eager_ms']:10.3f} {found['token_captured_ms']:10.3f}")
         result |= {f"{variant}_{name}": round(value, 4) for name, value in found.items()}
     if options.nanogpt and options.data:
         data = options.data.resolve()

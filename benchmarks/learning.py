@@ -1,12 +1,12 @@
-"""Claims: how fast Dense learns, beside nanoGPT's README command for a CPU.
+"""How fast Dense learns on a CPU, beside nanoGPT's README command.
 
     python benchmarks/learning.py path/to/nanoGPT path/to/tinyshakespeare.txt
 
-In turns, on the same cores: nanoGPT's command (4/4/128, context 64, batch 12, 2,000 steps), whole
-process; then ours with the default CPU preset until nanoGPT's published validation loss of 1.88,
-whole process; then ours for the seconds that nanoGPT's took. nanoGPT's own validation loss is its
-estimate over 20 random batches, ours the whole validation split at context 64. Prints a table and,
-last, one JSON line.
+Alternating, on the same cores: nanoGPT's command (4/4/128, context 64, batch 12, 2,000 steps), the
+whole process; ours with the default CPU preset until nanoGPT's published validation loss of 1.88;
+then ours for as many seconds as nanoGPT's took. nanoGPT's own validation loss is its estimate over
+20 random batches, ours the whole validation split at context 64. Prints a table and, last, one JSON
+line.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ TARGET = 1.88
 
 
 def prepare(nanogpt: Path, data: Path, folder: Path) -> Path:
-    """A copy of nanoGPT with the corpus cut up as its README says."""
+    """A copy of nanoGPT with the corpus prepared as its README says."""
     copy = folder / "nanoGPT"
     shutil.copytree(nanogpt, copy, ignore=shutil.ignore_patterns(".git", "assets"))
     own = copy / "data" / "shakespeare_char"
@@ -44,7 +44,7 @@ def prepare(nanogpt: Path, data: Path, folder: Path) -> Path:
 
 
 def theirs(copy: Path) -> tuple[float, float]:
-    """Seconds of nanoGPT's command, and the last validation loss that it prints."""
+    """Seconds that nanoGPT's command takes, and the last validation loss it prints."""
     began = time.perf_counter()
     done = subprocess.run(
         [sys.executable, *COMMAND], cwd=copy, check=True, capture_output=True, text=True
@@ -54,7 +54,7 @@ def theirs(copy: Path) -> tuple[float, float]:
 
 
 def ours(data: Path, folder: Path, name: str, *ends: str) -> tuple[float, dict[str, Any]]:
-    """Seconds of a whole training, and what it reports of Dense."""
+    """Seconds that a whole training takes, and its result for Dense."""
     command = [sys.executable, "-m", "tinygpt_tui", "--train-only", "--model", "dense", "--json"]
     command += ["--device", "cpu", "--data", str(data), "--out", str(folder), "--name", name, *ends]
     began = time.perf_counter()
@@ -64,12 +64,13 @@ def ours(data: Path, folder: Path, name: str, *ends: str) -> tuple[float, dict[s
 
 
 def main() -> None:
-    """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("nanogpt", type=Path, help="a checkout of nanoGPT")
     parser.add_argument("data", type=Path, help="tinyshakespeare.txt")
     parser.add_argument("--repeats", type=int, default=3)
-    parser.add_argument("--no-quality", action="store_true", help="the time to the target alone")
+    parser.add_argument(
+        "--no-quality", action="store_true", help="only measure the time to the target"
+    )
     options = parser.parse_args()
     data = options.data.resolve()
     rows = []
@@ -79,15 +80,15 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         copy = prepare(options.nanogpt.resolve(), data, folder)
-        for turn in range(options.repeats):
+        for repeat in range(options.repeats):
             seconds, their_loss = theirs(copy)
-            reached, at = ours(data, folder, f"target-{turn}", "--target-loss", str(TARGET))
+            reached, at = ours(data, folder, f"target-{repeat}", "--target-loss", str(TARGET))
             row = {"nanogpt_s": seconds, "nanogpt_val": their_loss, "target_s": reached}
             row |= {"target_steps": at["step"], "share": reached / seconds}
             if not options.no_quality:
-                start = reached - at["wall_seconds"]  # what does not count as training
+                start = reached - at["wall_seconds"]  # not counted as training
                 minutes = (seconds - start) / 60
-                whole, best = ours(data, folder, f"time-{turn}", "--minutes", f"{minutes:.3f}")
+                whole, best = ours(data, folder, f"time-{repeat}", "--minutes", f"{minutes:.3f}")
                 row |= {"quality_s": whole, "quality_val": best["val_loss"]}
             rows.append(row)
             print(

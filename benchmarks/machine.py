@@ -1,4 +1,4 @@
-"""Where and when a benchmark ran: every result says it."""
+"""Where and when a benchmark ran: part of every result."""
 
 from __future__ import annotations
 

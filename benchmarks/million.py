@@ -1,9 +1,10 @@
-"""Claim: a run of a million train records opens within two seconds, and redraws as a small one.
+"""How long the app takes to open and to redraw a run of a million train records.
 
     python benchmarks/million.py
 
-Writes such a run, opens it in the app in a pseudo-terminal of 120x36, and prints when the tabs were
-on the screen, when its last step was, and how long one whole redraw takes. The last line is JSON.
+Writes such a run, opens it in a pseudo-terminal of 120x36, and measures the time until the tabs
+are on screen, until the last step is, and of a complete redraw. Prints a table and, last, one JSON
+line.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ STEPS = 500_000
 
 
 def write(run: Path) -> None:
-    """A run directory of two models and STEPS steps each."""
+    """Write a run directory of two models with STEPS steps each."""
     run.mkdir(parents=True)
     (run / "run.toml").write_text(f"steps = {STEPS}\n")
     start = StartRecord(
@@ -63,7 +64,7 @@ def write(run: Path) -> None:
 
 
 def redraw(run: Path) -> float:
-    """Milliseconds of drawing the whole tab when a key changed both charts, the median."""
+    """Median milliseconds to draw the whole tab after a key that changes both charts."""
     history = History()
     history.add(MetricsReader(run).read_all())
     times = []
@@ -76,7 +77,6 @@ def redraw(run: Path) -> float:
 
 
 def main() -> None:
-    """Measure and print."""
     with tempfile.TemporaryDirectory() as folder:
         out = Path(folder, "checkpoints")
         write(out / "big")

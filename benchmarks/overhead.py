@@ -1,11 +1,11 @@
-"""Claim: a run costs little more than its bare optimizer steps.
+"""Cost of a whole run over its bare optimizer steps.
 
     python benchmarks/overhead.py --data tinyshakespeare.txt
 
-In turns: the bare steps of both variants of `nano` in lockstep, with memory kept as the trainer
-keeps it; and a whole run of as many, with its records, routing, snapshots and an app
-that follows it at 120x36. Evaluations and samples are counted apart: they are work that is asked
-for. Prints a table and, last, one JSON line.
+Alternates between the bare steps of both variants of `nano` in lockstep, with freed memory kept as
+the trainer keeps it, and a whole run of as many steps with its records, routing, snapshots and an
+app that follows it at 120x36. Evaluations are left out: they are requested work. Prints a table
+and, last, one JSON line.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ import sys, time, torch
 from tinygpt.config import build
 from tinygpt.data.corpus import find_corpus, split
 from tinygpt.data.tokenizer import CharTokenizer
-from tinygpt.training.batches import Batches
+from tinygpt.data.batches import Batches
 from tinygpt.training.learner import Learner
 from tinygpt.training.malloc import keep_freed_memory
 keep_freed_memory()
@@ -47,7 +47,7 @@ print((time.perf_counter() - began) / steps)
 
 
 def bare(steps: int, data: str) -> float:
-    """Seconds a step of both."""
+    """Seconds per step of both variants."""
     done = subprocess.run(
         [sys.executable, "-c", BARE, str(steps), data],
         check=True,
@@ -58,8 +58,11 @@ def bare(steps: int, data: str) -> float:
 
 
 def whole(steps: int, folder: Path, data: str) -> float:
-    """Seconds a step of both, of a run that is followed: without its first ten steps, and its last
-    ten, so that Dense's evaluation at the end is not in MoE's time."""
+    """Seconds per step of both variants in a run that the app follows.
+
+    The first and the last ten steps do not count: Dense's evaluation at the end would be in MoE's
+    time.
+    """
     out = folder / "runs"
     ends = ["--steps", str(steps + 20), "--train.eval-every", "1000000", "--device", "cpu"]
     command = [*COMMAND, "--train-only", "--preset", "nano", "--out", str(out), "--data", data]
@@ -75,7 +78,6 @@ def whole(steps: int, folder: Path, data: str) -> float:
 
 
 def main() -> None:
-    """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--data", default="auto")
     parser.add_argument("--steps", type=int, default=200)

@@ -1,9 +1,9 @@
-"""Claim: what a preset reaches, Dense and MoE, by the command that a user would type.
+"""Loss, time and peak memory that a preset reaches, by the command that a user would type.
 
     python benchmarks/quality.py nano
     python benchmarks/quality.py micro --data tinyshakespeare.txt
 
-Prints a table and, last, one JSON line: losses, times, and the peak memory of the whole process.
+Prints a table and, last, one JSON line. Peak memory is that of the whole process.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ import machine
 
 
 def main() -> None:
-    """Run one preset and print what it reached."""
+    """Run one preset and print its results."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("preset", nargs="?", default="nano")
     parser.add_argument("--data", default="auto")

@@ -1,8 +1,8 @@
-"""Claims of starting: `--help`, the app's first paint, and the first optimizer step.
+"""Seconds to `--help`, to the app's first paint, and to the first optimizer step.
 
     python benchmarks/start.py --data tinyshakespeare.txt
 
-Whole processes, warm: each is started once before it counts. Prints a table and, last, one JSON
+Whole processes, warm: each runs once before the measurement. Prints a table and, last, one JSON
 line.
 """
 
@@ -25,7 +25,7 @@ COMMAND = [sys.executable, "-m", "tinygpt_tui"]
 
 
 def show_help() -> float:
-    """Seconds of `--help`."""
+    """Seconds that `--help` takes."""
     began = time.perf_counter()
     subprocess.run([*COMMAND, "--help"], check=True, stdout=subprocess.DEVNULL)
     return time.perf_counter() - began
@@ -51,14 +51,13 @@ def first_step(out: Path, data: str) -> float:
 
 
 def main() -> None:
-    """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--data", default="auto")
     parser.add_argument("--repeats", type=int, default=7)
     options = parser.parse_args()
     data = str(Path(options.data).resolve()) if Path(options.data).is_file() else options.data
     result: dict[str, object] = {"benchmark": "start"}
-    print(f"{'seconds to':22} {'median':>8} {'from':>8} {'to':>8}")
+    print(f"{'seconds to':22} {'median':>8} {'min':>8} {'max':>8}")
     with tempfile.TemporaryDirectory() as folder:
         empty, out = Path(folder, "empty"), Path(folder, "runs")
         empty.mkdir()

@@ -1,10 +1,10 @@
-"""Where the time of an optimizer step goes, and how far it is from what the processor can do.
+"""Where the time of an optimizer step goes, beside the lower bound of its matmuls.
 
     python benchmarks/step.py
 
-Profiles the steady step of `nano`, Dense and MoE, operation by operation, and groups them; beside
-the products stands the time they would take at the rate of the machine's best product of this
-size. Prints a table and, last, one JSON line.
+Profiles the steady step of `nano`, Dense and MoE, and groups its operations. The lower bound is the
+time of the model's matmuls at the rate of the machine's fastest matmul of this size. Prints a table
+and, last, one JSON line.
 """
 
 from __future__ import annotations
@@ -24,10 +24,10 @@ from tinygpt.training.learner import Learner
 from tinygpt.training.malloc import keep_freed_memory
 
 GROUPS = {
-    "products of the model": ("aten::mm", "aten::addmm"),
-    "Muon's products, and attention's in bf16": ("aten::bmm", "aten::baddbmm"),
+    "the model's matmuls": ("aten::mm", "aten::addmm"),
+    "matmuls of Muon, and of attention in bf16": ("aten::bmm", "aten::baddbmm"),
     "attention in one kernel, fp32": ("aten::_scaled_dot_product",),
-    "optimizers, element by element": (
+    "optimizers, elementwise": (
         "aten::_foreach",
         "aten::lerp",
         "aten::_fused_adamw_",
@@ -35,7 +35,7 @@ GROUPS = {
         "aten::stack",
         "aten::diagonal",
     ),
-    "gelu, norms, softmax, rotation": (
+    "GELU, norms, softmax, RoPE": (
         "aten::gelu",
         "aten::native_layer_norm",
         "aten::_softmax",
@@ -59,19 +59,19 @@ GROUPS = {
         "aten::cat",
     ),
 }
-OTHER = "everything else, the interpreter included"
+OTHER = "everything else, including the interpreter"
 
 
 def group_of(operation: str) -> str:
-    """The first group with a name that this begins with."""
+    """The first group with a prefix of this operation's name."""
     for group, names in GROUPS.items():
         if operation.startswith(names):
             return group
     return OTHER
 
 
-def floor(learner: Learner) -> float:
-    """Seconds of the model's products at the best rate: 6 operations a parameter and token."""
+def lower_bound(learner: Learner) -> float:
+    """Seconds of the model's matmuls at the best rate: 6 operations per parameter and token."""
     config = learner.model.config
     a, b = (torch.randn(rows, 512).to(learner.matmul_dtype) for rows in (768, 512))
     best = min(_seconds(a, b) for _ in range(200))
@@ -88,7 +88,7 @@ def _seconds(a: torch.Tensor, b: torch.Tensor) -> float:
 
 
 def measure(variant: str, steps: int, precision: str) -> dict[str, float]:
-    """Milliseconds a step of each group, of the whole, and the floor of the model's products."""
+    """Milliseconds per step of each group, in total, and the lower bound of the matmuls."""
     config = build({"preset": "nano", "device": "cpu", "train.precision": precision})
     learner = Learner(variant, config, 65, "cpu")
     tokens = torch.randint(65, (1_000_000,), generator=torch.Generator().manual_seed(1))
@@ -100,7 +100,7 @@ def measure(variant: str, steps: int, precision: str) -> dict[str, float]:
             learner.train(batches(learner.progress.step), 0.0)
         return (time.perf_counter() - began) / steps * 1000
 
-    for _ in range(4):  # until oneDNN has the kernels of most shapes
+    for _ in range(4):  # until oneDNN has kernels for most shapes
         run()
     whole = min(run() for _ in range(3))
     with profile(activities=[ProfilerActivity.CPU]) as seen:
@@ -109,14 +109,13 @@ def measure(variant: str, steps: int, precision: str) -> dict[str, float]:
     for event in seen.key_averages():
         found[group_of(event.key)] += event.self_cpu_time_total / 1000 / steps
     named = sum(ms for group, ms in found.items() if group != OTHER)
-    scale = whole / profiled  # what the profiler adds is spread over all
+    scale = whole / profiled  # spreads the profiler's own cost over all groups
     result = {group: found[group] * scale for group in GROUPS}
     result[OTHER] = (profiled - named) * scale
-    return {**result, "whole": whole, "floor of the model's products": floor(learner) * 1000}
+    return {**result, "total": whole, "lower bound of the matmuls": lower_bound(learner) * 1000}
 
 
 def main() -> None:
-    """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--steps", type=int, default=40)
     parser.add_argument("--precision", default="auto", choices=("auto", "bf16", "fp32"))
@@ -125,7 +124,7 @@ def main() -> None:
     found = {
         variant: measure(variant, options.steps, options.precision) for variant in ("dense", "moe")
     }
-    print(f"{'ms a step':44} {'Dense':>8} {'MoE':>8}")
+    print(f"{'ms per step':44} {'Dense':>8} {'MoE':>8}")
     for group in found["dense"]:
         print(f"{group:44} {found['dense'][group]:8.1f} {found['moe'][group]:8.1f}")
     result = {

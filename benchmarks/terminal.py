@@ -1,4 +1,4 @@
-"""A command in a pseudo-terminal of some size: what it sends, when, and keys typed into it."""
+"""A command in a pseudo-terminal: type keys into it, and see what it sends and when."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ import psutil
 
 
 class Terminal:
-    """A process that believes it talks to a terminal with 256 colours over SSH."""
+    """A process in a terminal with 256 colours, as over SSH: without COLORTERM."""
 
     def __init__(self, command: Sequence[str], size: tuple[int, int], cwd: Path) -> None:
         ours, theirs = pty.openpty()
@@ -38,8 +38,8 @@ class Terminal:
         os.close(theirs)
         self._fd = ours
         self.sent: list[tuple[float, bytes]] = []
-        """What it sent, with the seconds since its start."""
-        self._news = threading.Condition()
+        """The chunks it sent, with the seconds since its start."""
+        self._changed = threading.Condition()
         self._reader = threading.Thread(target=self._read, daemon=True)
         self._reader.start()
 
@@ -51,15 +51,15 @@ class Terminal:
                 data = os.read(self._fd, 65536)
             except OSError:
                 return
-            with self._news:
+            with self._changed:
                 self.sent.append((time.perf_counter() - self.began, data))
-                self._news.notify_all()
+                self._changed.notify_all()
             for question, answer in ((b"\x1b[6n", b"\x1b[1;1R"), (b"\x1b[c", b"\x1b[?62c")):
                 if question in data:
                     self.type(answer)
 
     def type(self, keys: bytes) -> float:
-        """Type; the seconds since the start at which that was."""
+        """Type `keys`; return the seconds since the start."""
         os.write(self._fd, keys)
         return time.perf_counter() - self.began
 
@@ -67,23 +67,23 @@ class Terminal:
         """Everything sent after `since` seconds."""
         return b"".join(data for when, data in list(self.sent) if when >= since)
 
-    def wait_for(self, what: bytes, since: float = 0.0, limit: float = 60.0) -> float:
-        """Seconds since the start at which `what` had been sent."""
+    def wait_for(self, text: bytes, since: float = 0.0, limit: float = 60.0) -> float:
+        """Seconds since the start at which `text` had been sent completely."""
         deadline = time.perf_counter() + limit
         found, place = b"", sum(when < since for when, _ in self.sent)
         while time.perf_counter() < deadline:
-            with self._news:
+            with self._changed:
                 if len(self.sent) == place:
-                    self._news.wait(timeout=1.0)
+                    self._changed.wait(timeout=1.0)
             while place < len(self.sent):
                 when, data = self.sent[place]
                 found, place = found + data, place + 1
-                if what in found:
+                if text in found:
                     return when
-        raise TimeoutError(f"{what!r} never came; the last was {self.text()[-300:]!r}")
+        raise TimeoutError(f"{text!r} was not sent; the last output was {self.text()[-300:]!r}")
 
     def usage(self) -> tuple[float, float]:
-        """CPU seconds so far, and MiB of resident memory, of the process alone."""
+        """CPU seconds so far and MiB of resident memory of the process, without children."""
         process = psutil.Process(self.process.pid)
         times = process.cpu_times()
         return times.user + times.system, process.memory_info().rss / 2**20
@@ -95,7 +95,7 @@ class Terminal:
         self.close()
 
     def close(self) -> None:
-        """End it, as when the connection is cut."""
+        """Kill it, as a cut connection does."""
         if self.process.poll() is None:
             os.killpg(self.process.pid, signal.SIGKILL)
         self.process.wait()
