@@ -15,13 +15,11 @@ from textual.widgets import Input, OptionList, Static
 
 from tests.helpers.runs import evaluation, make_run
 from tinygpt.config import PRESETS, build
-from tinygpt.errors import RunError
 from tinygpt.run import (
     ResumeRecord,
     RunWriter,
     list_runs,
 )
-from tinygpt.run.manage import delete_run, rename_run
 from tinygpt_tui.launch import cost as costs
 from tinygpt_tui.monitor.summary import summary
 from tinygpt_tui.screens.dialog import Ask, AskText, Message
@@ -350,29 +348,6 @@ def test_no_runs_says_how_to_begin(tmp_path: Path) -> None:
         assert app.result is UNSET
 
     drive(RunsScreen(tmp_path / "nothing"), script)
-
-
-def test_delete_and_rename_refuse(out: Path) -> None:
-    for change in (lambda: delete_run(out / "live"), lambda: rename_run(out / "live", "x")):
-        with pytest.raises(RunError, match="live is being trained"):
-            change()
-    with pytest.raises(RunError, match="already"):
-        rename_run(out / "done", "killed")
-    with pytest.raises(RunError, match="cannot name a run"):
-        rename_run(out / "done", "../x")
-    with pytest.raises(RunError, match="nothing cannot be deleted"):
-        delete_run(out / "nothing")
-    with RunWriter.open(out / "done") as writer:
-        writer.status("stopped", 500)  # over, by its word; but the lock is held
-        with pytest.raises(RunError, match="is being trained"):
-            delete_run(out / "done")
-
-
-def test_delete_of_a_link_spares_its_target(out: Path) -> None:
-    (out / "link").symlink_to(out / "done")
-    delete_run(out / "link")
-    assert (out / "done" / "run.toml").exists()
-    assert not (out / "link").is_symlink()
 
 
 def test_age() -> None:
