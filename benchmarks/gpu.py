@@ -116,7 +116,7 @@ def decoding(config: RunConfig, variant: str, tokens: int) -> dict[str, float]:
         model.run(torch.tensor([[7]], device="cuda"), own).logits.cpu()
 
     def captured() -> None:
-        reader.read(7, other)
+        reader.step(7, other)
 
     found = {}
     for read in (eager, captured):
