@@ -70,7 +70,7 @@ class Router(nn.Module):
 
     @torch.no_grad()
     def rebalance(self, load: Tensor, rate: float) -> None:
-        """Raise the bias of experts below the mean `load` (E,) by `rate`, lower it for the others."""
+        """Raise the bias of experts below the mean `load` (E,) by `rate`, lower the others."""
         self.bias += rate * torch.sign(load.mean() - load)
 
 

@@ -17,6 +17,7 @@ from tests.helpers.checkpoints import TOKENIZER, snapshot
 from tests.helpers.scenes import make_run
 from tinygpt import SamplingParams, checkpoint
 from tinygpt.analysis import heads
+from tinygpt.analysis.attention_maps import repeated_baseline, uniform_baseline
 from tinygpt.data.tokenizer import save_tokenizer
 from tinygpt_tui import cli
 from tinygpt_tui.commands.generate import SAMPLING
@@ -117,7 +118,7 @@ def test_a_prompt_that_is_no_text_is_refused(
         (["--generate", "a", "--train-only"], "give one of them"),
         (["--temperature", "0.5"], "--temperature is for --generate"),
         (["--inspect", "aXb"], "X"),
-        (["--inspect", ""], "nothing to look at"),
+        (["--inspect", ""], "nothing to inspect"),
         (["--inspect", "a", "--model", "both"], "--inspect takes dense or moe"),
         (["--inspect", "a", "--top-k", "5"], "--top-k means nothing to --inspect"),
         (["--inspect", "a", "--generate", "a"], "--generate and --inspect are two things"),
@@ -191,7 +192,7 @@ def test_inspect_as_json(run: Path, variant: str, capsys: pytest.CaptureFixture[
     assert found["surprisal"][0] is None
     statistics = heads.statistics(expected.attention) | heads.repeated(checkpoint.model, 5)
     assert found["statistics"] == {name: table.tolist() for name, table in statistics.items()}
-    assert found["chance"] == heads.uniform_baseline(11) | heads.repeated_chance(5)
+    assert found["chance"] == uniform_baseline(11) | repeated_baseline(5)
     if variant == "dense":
         assert (found["router"], found["choice"]) == (None, None)
     else:
