@@ -213,7 +213,7 @@ class Loop:
 
         Whatever is written here is taken back whole when it fails, so that it can be tried again.
         """
-        before, waited = self.writer.said, None
+        before, waited = self.writer.last_status, None
         while True:
             try:
                 done = write()
@@ -222,7 +222,7 @@ class Loop:
                 if not error.disk_full:
                     raise
                 waited = self._wait_for_disk(error)
-        if waited and self.writer.said == waited:
+        if waited and self.writer.last_status == waited:
             with suppress(TinyGPTError):
                 self.writer.status(before[0], self.step, before[1])
         return done
@@ -237,7 +237,7 @@ class Loop:
         self._waited += time.monotonic() - began
         if self._interrupted() or "stop" in self._control.poll():
             raise error
-        return self.writer.said
+        return self.writer.last_status
 
     def _evaluate(self, learner: Learner) -> bool:
         """Evaluate, and write what was found; whether it is the best so far."""

@@ -98,7 +98,7 @@ class Follower:
         try:
             news.items = self._reader.read_bulk()
             news.restarted = self._reader.restarted
-            news.more = len(news.items) > 0 and self._reader.behind()
+            news.more = len(news.items) > 0 and self._reader.has_more()
         except TinyGPTError as error:
             news.error = str(error)
         news.state = read_state(self.run)

@@ -38,7 +38,8 @@ def test_rollout_multiplies_layer_by_layer() -> None:
     attention = np.tril(random.random((3, 2, 7, 7), np.float32))
     attention /= attention.sum(-1, keepdims=True)
     found = rollout(attention)
-    assert (found.shape, found.dtype) == ((3, 7, 7), np.float32)
+    assert found.shape == (3, 7, 7)
+    assert found.dtype == np.dtype(np.float32)
     expected = np.eye(7)
     for layer in range(3):
         mean = (attention[layer, 0] + attention[layer, 1]) / 2

@@ -80,7 +80,7 @@ def test_unknown_kind_is_none() -> None:
 )
 def test_wrong_types_name_the_field(key: str, value: object) -> None:
     data = json.loads(run.to_json(train("dense", 1))) | {key: value}
-    with pytest.raises(RunError, match=f"{key} is missing or not"):
+    with pytest.raises(RunError, match=f"{key} is missing or not valid"):
         run.parse_record(json.dumps(data))
 
 
@@ -114,7 +114,7 @@ def test_missing_keys(record: run.Record) -> None:
         "[" * 10**5,
     ],
 )
-def test_what_is_no_record(line: str | bytes) -> None:
+def test_lines_that_are_no_records(line: str | bytes) -> None:
     with pytest.raises(RunError, match="cannot read the metrics record"):
         run.parse_record(line)
 

@@ -56,7 +56,7 @@ def test_only_what_ended_early_can_be_resumed(out: Path) -> None:
         for name in ("live", "done", "killed")
     }
     assert problems["killed"] is None
-    assert "live is being trained already" in (problems["live"] or "")
+    assert "live is already being trained" in (problems["live"] or "")
     assert "--resume --name done --steps" in (problems["done"] or "")
     unreadable = RunState(state="unreadable", reason="run.toml is missing")
     assert resume_problem(out / "x", unreadable) == "x cannot be resumed: run.toml is missing"

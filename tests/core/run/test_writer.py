@@ -43,18 +43,20 @@ def test_create_takes_a_folder_with_a_log_but_not_a_run(folder: Path) -> None:
     folder.mkdir()
     (folder / run.LOG).touch()
     run.RunWriter.create(folder, CONFIG, "{}").close()
-    with pytest.raises(RunError, match=r"holds a run already: choose another --name or --resume"):
+    with pytest.raises(
+        RunError, match=r"already holds a run: choose another --name, or use --resume"
+    ):
         run.RunWriter.create(folder, {}, "")
     assert run.read_config(folder) == CONFIG
 
 
-def test_open_refuses_what_is_no_run(folder: Path) -> None:
+def test_open_refuses_a_folder_without_a_run(folder: Path) -> None:
     with pytest.raises(RunError, match=r"run\.toml is missing"):
         run.RunWriter.open(folder)
     assert not folder.exists()
 
 
-def test_open_puts_right_what_a_killed_trainer_left(folder: Path) -> None:
+def test_open_cleans_up_after_a_killed_trainer(folder: Path) -> None:
     with run.RunWriter.create(folder, CONFIG, "{}") as writer:
         writer.append(START)
     file = folder / run.METRICS
@@ -97,7 +99,7 @@ def test_open_refuses_a_newer_schema(folder: Path) -> None:
         run.RunWriter.open(folder)
 
 
-def test_a_full_disk_takes_the_half_line_back(
+def test_a_full_disk_leaves_no_partial_line(
     folder: Path, writer: run.RunWriter, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     writer.append(START)
@@ -176,7 +178,7 @@ def test_two_writers_refuse_until_the_first_is_killed(
     os.waitid(os.P_PID, holder.pid, os.WEXITED | os.WNOWAIT)  # dead, and still a zombie
     state = run.read_state(folder)
     assert state.state == "killed"
-    assert state.reason == f"process {holder.pid} is gone without an end, last seen at step 5"
+    assert state.reason == f"trainer (pid {holder.pid}) died after step 5"
     holder.wait()
     assert run.read_state(folder).state == "killed"
     with run.RunWriter.open(folder):

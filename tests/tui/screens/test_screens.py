@@ -290,8 +290,8 @@ def test_runs_keys(
     [
         (("d",), "is being trained"),
         (("R",), "is being trained"),
-        (("e",), "is being trained"),
-        (("down", "e"), "name a later end"),
+        (("e",), "is already being trained"),
+        (("down", "e"), "set more steps"),
         (("down", "down", "down", "e"), "cannot be resumed"),
     ],
 )
