@@ -118,7 +118,7 @@ def decoding(config: RunConfig, variant: str, tokens: int) -> dict[str, float]:
         model.run(torch.tensor([[7]], device="cuda"), own).logits.cpu()
 
     def captured() -> None:
-        decoder.read(7, other)
+        decoder.step(7, other)
 
     found = {}
     for read in (eager, captured):

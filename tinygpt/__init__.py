@@ -1,6 +1,6 @@
-"""Small GPTs from scratch, Dense and MoE: train them, sample from them, look inside.
+"""Train, sample and inspect small GPTs, dense or with a mixture of experts.
 
-Names are imported when first used, so that ``import tinygpt`` costs nothing: torch takes a second.
+Public names are imported on first use, so that ``import tinygpt`` is fast: torch takes a second.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from tinygpt.generation.params import SamplingParams
     from tinygpt.model.gpt import GPT
 
-_HOME = {
+_MODULE_OF = {
     "Checkpoint": "checkpoint",
     "load": "checkpoint",
     "ModelConfig": "config",
@@ -68,10 +68,10 @@ __all__ = [
 
 
 def __getattr__(name: str) -> object:
-    if name not in _HOME:
+    if name not in _MODULE_OF:
         raise AttributeError(f"module 'tinygpt' has no attribute {name!r}")
-    return getattr(importlib.import_module(f"tinygpt.{_HOME[name]}"), name)
+    return getattr(importlib.import_module(f"tinygpt.{_MODULE_OF[name]}"), name)
 
 
 def __dir__() -> list[str]:
-    return sorted([*globals(), *_HOME])
+    return sorted([*globals(), *_MODULE_OF])

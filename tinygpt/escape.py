@@ -1,15 +1,15 @@
-"""Text from elsewhere, made fit for a terminal: nothing in it is obeyed, everything is seen.
+"""Makes untrusted text safe to print in a terminal: control characters become visible marks.
 
-Names of files, prompts, corpora and messages can hold what a terminal takes for orders: escape
-sequences that retitle a window or fill a clipboard, carriage returns that overwrite what stands
-there, marks that turn the direction of the line round.
+File names, prompts, corpora and messages may contain what a terminal would execute: escape
+sequences that set the window title or the clipboard, carriage returns that overwrite a line, marks
+that reverse the direction of text.
 """
 
 
 def printable(text: str, *, keep: str = "") -> str:
-    """The text with a visible mark for every character that is not printable, but those in `keep`.
+    """The text with a visible mark for every unprintable character, except those in `keep`.
 
-    A newline becomes ⏎, another control character its picture (␛), everything else �.
+    A newline becomes ⏎, other control characters their pictures (␛), everything else �.
     """
     if text.isprintable():
         return text

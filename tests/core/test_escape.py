@@ -1,4 +1,4 @@
-"""Text that is fit for a terminal."""
+"""Untrusted text is made safe for a terminal."""
 
 import unicodedata
 
@@ -11,7 +11,7 @@ from tinygpt.escape import printable
 
 
 @given(st.text())
-def test_nothing_that_a_terminal_obeys_is_left(text: str) -> None:
+def test_no_control_character_is_left(text: str) -> None:
     shown = printable(text)
     assert len(shown) == len(text)
     assert shown.isprintable()
@@ -40,6 +40,6 @@ def test_what_is_kept() -> None:
 
 
 @given(st.text())
-def test_no_error_says_anything_else(name: str) -> None:
+def test_error_messages_have_no_control_characters(name: str) -> None:
     said = str(RunError(f"there is no run {name}"))
     assert all(unicodedata.category(c)[0] != "C" for c in said)

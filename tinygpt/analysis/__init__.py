@@ -1,1 +1,1 @@
-"""Looking inside a model: attention, heads, experts, over one text or a whole corpus."""
+"""Looking inside a model: attention, head statistics, routing, over one text or a corpus."""

@@ -1,9 +1,9 @@
-"""What is looked at, as files for other programs; each appears whole or not at all.
+"""Exports attention, head statistics and routing as CSV and NPZ; each file appears whole or not.
 
-On NumPy alone, so that the interface and the command line write the same files.
+In NumPy alone, so that the interface and the command line write the same files.
 
-Letters: L layers, H heads, T tokens, E experts, K experts a token. Layers, heads, positions and
-experts count from 0, as the arrays do.
+Letters: L layers, H heads, T tokens, E experts, K experts per token. Layers, heads, positions and
+experts count from 0.
 """
 
 from __future__ import annotations
@@ -21,10 +21,10 @@ from tinygpt.files import atomic
 
 
 def write_map_csv(path: Path, matrix: NDArray[np.floating[Any]], tokens: Sequence[str]) -> None:
-    """A map (T, T) of attention: a row a query, a column a key, each called by position and token.
+    """An attention map (T, T): one row per query, one column per key, named by position and token.
 
     Raises:
-        OSError: it cannot be written.
+        OSError: the file cannot be written.
     """
     names = [f"{position} {readable(token)}" for position, token in enumerate(tokens)]
     rows = ([name, *_numbers(row)] for name, row in zip(names, matrix, strict=True))
@@ -32,10 +32,10 @@ def write_map_csv(path: Path, matrix: NDArray[np.floating[Any]], tokens: Sequenc
 
 
 def write_heads_csv(path: Path, statistics: Mapping[str, NDArray[np.floating[Any]]]) -> None:
-    """Statistics (L, H) by name: a row a head. What there is no value for is an empty cell.
+    """Head statistics, name -> (L, H): one row per head. A missing value (nan) is an empty cell.
 
     Raises:
-        OSError: it cannot be written.
+        OSError: the file cannot be written.
     """
     shape = next(iter(statistics.values())).shape
     rows = (
@@ -51,28 +51,28 @@ def write_routing_csv(
     router: NDArray[np.floating[Any]] | None,
     choice: NDArray[np.integer[Any]] | None,
 ) -> None:
-    """Who read what: a row a layer and token. For Dense, the names of the columns alone.
+    """Routing: one row per layer and token. For Dense, only the header.
 
     Args:
         path: the file.
         tokens: (T,).
         router: (L, T, E) probabilities.
-        choice: (L, T) the expert, or (L, T, K), several with a space in between.
+        choice: (L, T) the expert, or (L, T, K), written with spaces in between.
 
     Raises:
-        OSError: it cannot be written.
+        OSError: the file cannot be written.
     """
     columns = ["layer", "position", "token", "expert"]
     if router is None or choice is None:
         _write(path, columns, [])
         return
-    several = choice.reshape(*router.shape[:2], -1)
+    experts = choice.reshape(*router.shape[:2], -1)
     rows = (
         [
             layer,
             position,
             readable(tokens[position]),
-            " ".join(map(str, several[layer, position])),
+            " ".join(map(str, experts[layer, position])),
             *_numbers(router[layer, position]),
         ]
         for layer, position in np.ndindex(*router.shape[:2])
@@ -81,10 +81,10 @@ def write_routing_csv(
 
 
 def write_npz(path: Path, **arrays: NDArray[Any]) -> None:
-    """Arrays by name, compressed, for `numpy.load`, which needs no pickle for them.
+    """Named arrays, compressed, for `numpy.load`; no pickle is needed.
 
     Raises:
-        OSError: it cannot be written.
+        OSError: the file cannot be written.
     """
     data = io.BytesIO()
     np.savez_compressed(data, **arrays)  # type: ignore[arg-type]
@@ -92,16 +92,13 @@ def write_npz(path: Path, **arrays: NDArray[Any]) -> None:
 
 
 def readable(token: str) -> str:
-    r"""A token that keeps to its line: what is not printable, and a backslash, as Python's escape.
-
-    A newline is ``\n``.
-    """
+    r"""A token on one line: backslashes and unprintable characters as escapes, like ``\n``."""
     shown = token.replace("\\", "\\\\")
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in shown)
 
 
 def _numbers(values: Iterable[Any]) -> list[str]:
-    """Each as briefly as fp32 can be written and read back; nan is empty."""
+    """Each with the fewest digits that restore the fp32 value; nan is empty."""
     return ["" if np.isnan(value) else str(np.float32(value)) for value in values]
 
 

@@ -1,4 +1,4 @@
-"""What a model does with a text: its attention and its routing, from the explicit path."""
+"""The attention, routing and logits of a model over one text."""
 
 from __future__ import annotations
 
@@ -14,20 +14,23 @@ from tinygpt.model.gpt import GPT, evaluating
 
 @dataclass(frozen=True, slots=True)
 class Inspection:
-    """T tokens through L layers of H heads; fp32 on the CPU."""
+    """One pass over a text; tensors are fp32 on the CPU.
+
+    Letters: T tokens, L layers, H heads, E experts, K experts per token, V vocabulary.
+    """
 
     attention: Tensor
-    """(L, H, T, T): row q holds where query q looks; it sums to 1 and is 0 after q."""
+    """(L, H, T, T): row q holds the weights of query q; it sums to 1 and is 0 after q (causal)."""
     router: Tensor | None
-    """(L, T, E) probabilities of the experts; None for Dense."""
+    """(L, T, E) probabilities of the router; None for Dense."""
     choice: Tensor | None
-    """(L, T, K) experts selected, as the router ranks them, its bias included; None for Dense."""
+    """(L, T, K) selected experts, best first by probability plus bias; None for Dense."""
     logits: Tensor
     """(T, V)"""
 
     @property
-    def reader(self) -> Tensor | None:
-        """(L, T) the likeliest of the selected experts; None for Dense."""
+    def expert(self) -> Tensor | None:
+        """(L, T) the most probable of the selected experts; None for Dense."""
         if self.router is None or self.choice is None:
             return None
         best = self.router.gather(-1, self.choice).argmax(-1, keepdim=True)
@@ -35,21 +38,21 @@ class Inspection:
 
     @property
     def top1_probability(self) -> Tensor | None:
-        """(L, T) the probability of `reader`; None for Dense."""
+        """(L, T) the probability of `expert`; None for Dense."""
         if self.router is None or self.choice is None:
             return None
         return self.router.gather(-1, self.choice).amax(-1)
 
 
 def inspect_tokens(model: GPT, ids: Sequence[int] | Tensor) -> Inspection:
-    """Look inside one pass over `ids` (T,), at most the context. Changes nothing in the model.
+    """Inspect one pass over `ids` (T,), at most the context. Leaves the model unchanged.
 
     Raises:
-        TinyGPTError: no token, or more than the context.
+        TinyGPTError: no tokens, or more than the context.
     """
     tokens = torch.as_tensor(ids, dtype=torch.int64, device=model.head.device).flatten()
     if not len(tokens):
-        raise TinyGPTError("there is nothing to look at: give at least one token")
+        raise TinyGPTError("there is nothing to inspect: give at least one token")
     with evaluating(model), torch.no_grad():
         trace = model.run(tokens[None], explicit=True)
     routing = trace.routing
@@ -62,13 +65,13 @@ def inspect_tokens(model: GPT, ids: Sequence[int] | Tensor) -> Inspection:
 
 
 def window_start(total: int, context: int, wanted: int | None) -> int:
-    """Where a window of the context begins in so many tokens; without a wish, as late as can be."""
+    """Start of a context-sized window in `total` tokens: `wanted` if possible, else the last."""
     last = max(0, total - context)
     return last if wanted is None else min(max(0, wanted), last)
 
 
 def surprisal(logits: Tensor, ids: Sequence[int] | Tensor) -> Tensor:
-    """(T,) nats of each token given those before it, of logits (T, V); that of the first is nan."""
-    following = torch.as_tensor(ids, dtype=torch.int64).cpu().flatten()[1:]
-    known = logits[:-1].log_softmax(-1).gather(-1, following[:, None])[:, 0]
+    """(T,) nats of each token given those before it, from logits (T, V); nan for the first."""
+    targets = torch.as_tensor(ids, dtype=torch.int64).cpu().flatten()[1:]
+    known = logits[:-1].log_softmax(-1).gather(-1, targets[:, None])[:, 0]
     return torch.cat((known.new_full((1,), torch.nan), -known))

@@ -1,8 +1,8 @@
-"""What a router's choices come to: who reads what, from numbers alone.
+"""Statistics of routing: tokens per expert, lift, load, agreement between checkpoints.
 
-On NumPy, so that an interface can count without torch.
+In NumPy, so that the interface needs no torch for them.
 
-Letters: L layers, T tokens, K experts a token, E experts, V vocabulary.
+Letters: L layers, T tokens, K experts per token, E experts, V vocabulary.
 """
 
 from __future__ import annotations
@@ -20,10 +20,10 @@ CLASSES = ("vowel", "consonant", "capital", "digit", "space", "newline", "punctu
 
 
 def expert_counts(choice: ArrayLike, ids: ArrayLike, experts: int, vocabulary: int) -> Ints:
-    """(L, E, V): how often each expert read each token.
+    """(L, E, V): how often each token was routed to each expert.
 
     Args:
-        choice: (L, T), or (L, T, K) where each of the K experts counts.
+        choice: (L, T) experts, or (L, T, K), where each of the K counts.
         ids: (T,) the tokens.
         experts: E.
         vocabulary: V.
@@ -31,41 +31,41 @@ def expert_counts(choice: ArrayLike, ids: ArrayLike, experts: int, vocabulary: i
     chosen = _with_k(choice)
     layers, _, k = chosen.shape
     tokens = np.repeat(np.asarray(ids, np.int64), k)
-    places = chosen.reshape(layers, -1) * vocabulary + tokens
-    return _counted(places, experts * vocabulary).reshape(layers, experts, vocabulary)
+    cells = chosen.reshape(layers, -1) * vocabulary + tokens
+    return _count(cells, experts * vocabulary).reshape(layers, experts, vocabulary)
 
 
 def pairs(choice: ArrayLike, experts: int) -> Ints:
-    """(L - 1, E, E): tokens that expert a of a layer read, and b of the next.
+    """(L - 1, E, E): tokens routed to expert a of a layer and expert b of the next.
 
-    Of `choice` (L, T), or (L, T, K) where each of the K x K pairs of a token counts.
+    `choice` is (L, T), or (L, T, K), where each of the K x K pairs of a token counts.
     """
     chosen = _with_k(choice)
-    places = chosen[:-1, :, :, None] * experts + chosen[1:, :, None, :]
-    return _counted(places, experts * experts).reshape(-1, experts, experts)
+    cells = chosen[:-1, :, :, None] * experts + chosen[1:, :, None, :]
+    return _count(cells, experts * experts).reshape(-1, experts, experts)
 
 
 def agreement(a: ArrayLike, b: ArrayLike) -> Floats:
-    """(L,): share of the tokens that both read with the same expert, of choices (L, T).
+    """(L,): share of tokens with the same expert in both choices (L, T).
 
-    Against the last checkpoint of a run, this is how early its routing was settled (OpenMoE,
-    arXiv:2402.01739). Two routers that know nothing of each other agree on 1/E.
+    Compared with the last checkpoint of a run, it shows how early the routing became fixed
+    (OpenMoE, arXiv:2402.01739). Independent, balanced routers agree on 1/E of the tokens.
     """
     same = np.asarray(a) == np.asarray(b)
     return np.asarray(same.mean(axis=1), np.float64)
 
 
 def classes(vocabulary: Sequence[str]) -> dict[str, Ints]:
-    """The tokens (V,) of each class in `CLASSES`, every token in one: a class may be empty.
+    """The token ids of each class in `CLASSES`: every token is in exactly one; some may be empty.
 
-    Letters, digits and punctuation are those of ASCII; a capital is no vowel and no consonant.
+    Letters, digits and punctuation are ASCII; capitals count as neither vowels nor consonants.
     """
-    names = np.array([kind(token) for token in vocabulary])
+    names = np.array([token_class(token) for token in vocabulary])
     return {name: np.flatnonzero(names == name) for name in CLASSES}
 
 
-def kind(token: str) -> str:
-    """The class of one token."""
+def token_class(token: str) -> str:
+    """The class of a token, one of `CLASSES`."""
     if len(token) != 1:
         return "other"
     members = {
@@ -80,17 +80,17 @@ def kind(token: str) -> str:
     return next((name for name, characters in members.items() if token in characters), "other")
 
 
-def by_class(counts: Ints, members: Mapping[str, Ints]) -> Ints:
-    """`expert_counts` (L, E, V), a column a class instead of a token."""
+def class_counts(counts: Ints, members: Mapping[str, Ints]) -> Ints:
+    """`expert_counts` (L, E, V) summed over the tokens of each class: (L, E, classes)."""
     return np.stack([counts[..., tokens].sum(-1) for tokens in members.values()], -1)
 
 
 def lift(counts: Ints) -> Floats:
-    """Counts (L, E, V), or those by class, as lift: 1 where an expert gets its share of x.
+    """Lift of each token (or class) x in each expert, from counts (L, E, V).
 
-    The share of an expert's tokens that are x, over the share of all tokens that are. nan where
-    there is nothing to share: the expert read nothing, or nobody read x. It says nothing of how
-    sure it is; the counts do.
+    The share of x among an expert's tokens, divided by its share among all tokens: 1 means no
+    preference. nan where the expert has no tokens, or x does not occur. A lift from few counts is
+    unreliable.
     """
     with np.errstate(invalid="ignore"):
         of_expert = counts / counts.sum(-1, keepdims=True)
@@ -99,25 +99,25 @@ def lift(counts: Ints) -> Floats:
 
 
 def load(counts: Ints) -> Floats:
-    """(L, E): share of the reads that each expert had; a layer sums to 1."""
-    read = counts.sum(-1)
-    return np.asarray(read / read.sum(-1, keepdims=True), np.float64)
+    """(L, E): share of a layer's tokens routed to each expert; a layer sums to 1."""
+    tokens = counts.sum(-1)
+    return np.asarray(tokens / tokens.sum(-1, keepdims=True), np.float64)
 
 
 def load_entropy(counts: Ints) -> Floats:
-    """(L,): of the load, in nats; log E when uniform, 0 when one expert reads everything."""
+    """(L,): entropy of the load, in nats; log E if uniform, 0 if one expert gets all tokens."""
     share = load(counts)
     logs = np.log(share, where=share > 0, out=np.zeros_like(share))
     return np.asarray(-(share * logs).sum(-1), np.float64)
 
 
 def worst_over_mean(counts: Ints) -> Floats:
-    """(L,): largest load over the mean load; 1 when uniform, E at worst."""
+    """(L,): largest load over the mean load; 1 if uniform, at most E."""
     return np.asarray(load(counts).max(-1) * counts.shape[-2], np.float64)
 
 
 def dead(counts: Ints) -> Ints:
-    """(L,): experts that read nothing."""
+    """(L,): number of experts without tokens."""
     return np.asarray((counts.sum(-1) == 0).sum(-1), np.int64)
 
 
@@ -126,7 +126,7 @@ def _with_k(choice: ArrayLike) -> Ints:
     return chosen[..., None] if chosen.ndim == 2 else chosen
 
 
-def _counted(places: Ints, size: int) -> Ints:
-    """(L, ...) places -> (L, size): how often each comes in its layer."""
-    rows = [np.bincount(layer.ravel(), minlength=size) for layer in places]
+def _count(cells: Ints, size: int) -> Ints:
+    """Cell numbers (L, ...) -> (L, size): how often each occurs in its layer."""
+    rows = [np.bincount(layer.ravel(), minlength=size) for layer in cells]
     return np.asarray(rows, np.int64).reshape(-1, size)

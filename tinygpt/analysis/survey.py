@@ -1,9 +1,9 @@
-"""What the heads and experts of a model do over a text longer than its context: a sample of it.
+"""Statistics of heads and experts over a corpus, from a sample of evenly spaced windows.
 
-One window at a time, so that whoever asks can do something else in between.
+It runs one window per step, so that the caller can do something else in between.
 
-Letters: L layers, H heads, T tokens of a window, N of all windows, E experts, K experts a token,
-V vocabulary.
+Letters: L layers, H heads, T tokens of a window, N tokens of all windows, E experts, K experts per
+token, V vocabulary.
 """
 
 from __future__ import annotations
@@ -18,65 +18,68 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from tinygpt.analysis import heads, routing
+from tinygpt.analysis import attention_maps, heads, routing
 from tinygpt.analysis.inspection import inspect_tokens
 from tinygpt.errors import TinyGPTError
 from tinygpt.model.gpt import GPT, evaluating
 
 Ints = NDArray[np.int64]
 Floats = NDArray[np.float64]
-Place = tuple[int, int, int]
-"""Layer, expert, token."""
+LayerExpertToken = tuple[int, int, int]
 
-SAMPLE = 4096
-"""Tokens to look at, or a window more: the standard error of a share of 5 % is then 0.3 %."""
-REPEATS = 4
-"""Random sequences that the scores of `heads.repeated` are the mean of."""
-FAVOURITES = 12
-"""Tokens of an expert whose places are kept, those that it reads most beyond their share."""
-PLACES = 8
-"""Places kept of each."""
-ENOUGH = 5
-"""Reads under which a token says nothing of an expert."""
+SAMPLE_TOKENS = 4096
+"""Tokens to inspect, rounded up to whole windows: a share of 5 % has a standard error of 0.3 %."""
+REPEATED_SEQUENCES = 4
+"""Random sequences over which the scores of `heads.repeated` are averaged."""
+TOP_TOKENS = 12
+"""Tokens per expert for which example positions are kept: those of highest lift."""
+EXAMPLES = 8
+"""Example positions kept per token."""
+MIN_COUNT = 5
+"""Fewer tokens than this say nothing about an expert."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Readings:
-    """What the experts read."""
+class RoutingFindings:
+    """Statistics of the routing."""
 
     expert_counts: Ints
-    """(L, E, V), see `routing.expert_counts`."""
+    """(L, E, V): see `routing.expert_counts`."""
     pairs: Ints
-    """(L - 1, E, E), see `routing.pairs`."""
+    """(L - 1, E, E): see `routing.pairs`."""
     top1_probability: Floats
-    """(L,) mean probability of the likeliest selected expert."""
+    """(L,) mean probability of the most probable selected expert."""
     agreement: Floats | None
-    """(L,) share of tokens that the other model's expert of that number reads; None without."""
-    places: dict[Place, tuple[int, ...]]
-    """Where in the ids each expert reads its favourites, spread over all there are."""
+    """(L,) share of tokens with the same expert in the final model; None without one."""
+    examples: dict[LayerExpertToken, tuple[int, ...]]
+    """Positions in the ids of an expert's tokens of highest lift, evenly spread."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Findings:
-    """What a survey came to."""
+    """The results of a survey."""
 
     tokens: int
-    """N, that were read."""
+    """N, inspected."""
     statistics: dict[str, Tensor]
-    """(L, H) by name, means over the windows: `heads.statistics` and `heads.repeated`."""
+    """name -> (L, H), means over the windows: `heads.statistics` and `heads.repeated`."""
     uniform_baseline: dict[str, float]
-    """The same of a head that looks everywhere alike."""
-    routing: Readings | None
+    """The same statistics for a head that attends uniformly."""
+    routing: RoutingFindings | None
     """None for Dense."""
 
 
 class Surveyor:
-    """Looks at evenly spaced windows of `ids` (whole contexts, without overlap), one a `step`.
+    """Inspects evenly spaced windows of `ids`, one context long, without overlap; one per `step`.
 
-    Without a number of `windows`, at so many that `SAMPLE` tokens are read, if there are as many.
+    Args:
+        model: the model to inspect.
+        ids: (N,) tokens of the corpus.
+        windows: how many; by default enough for `SAMPLE_TOKENS`, as far as the ids suffice.
+        final: the run's last checkpoint, to measure how far the routing agrees with it.
 
     Raises:
-        TinyGPTError: no ids, or a `final` model with other layers or experts.
+        TinyGPTError: no ids, or `final` has other layers, experts, context or vocabulary.
     """
 
     def __init__(
@@ -89,76 +92,78 @@ class Surveyor:
     ) -> None:
         self._model, self._final = model, final if model.config.moe else None
         if self._final:
-            _check_alike(model, self._final)
+            _check_comparable(model, self._final)
         self._ids = torch.as_tensor(ids, dtype=torch.int64).cpu().flatten()
         if not len(self._ids):
-            raise TinyGPTError("there is nothing to look at: give at least one token")
+            raise TinyGPTError("there is nothing to inspect: give at least one token")
         self._window = min(model.config.context, len(self._ids))
-        self._half = model.config.context // 2
-        count = math.ceil(SAMPLE / self._window) if windows is None else windows
+        self._repeat_length = model.config.context // 2
+        count = math.ceil(SAMPLE_TOKENS / self._window) if windows is None else windows
         self._starts = deque(window_starts(len(self._ids), self._window, count))
-        self._seeds = deque(range(REPEATS if self._half > 1 else 0))
+        self._seeds = deque(range(REPEATED_SEQUENCES if self._repeat_length > 1 else 0))
         self._heads: list[dict[str, Tensor]] = []
         self._copying: list[dict[str, Tensor]] = []
         self._positions: list[Ints] = []
         self._choices: list[Ints] = []
-        self._others: list[Ints] = []
-        self._sure: list[Floats] = []
+        self._final_choices: list[Ints] = []
+        self._top1_probabilities: list[Floats] = []
 
     def step(self) -> bool:
-        """Look at one more window; whether there was one."""
+        """Inspect one more window or random sequence; False if none is left."""
         if self._starts:
-            self._look(self._starts.popleft())
+            self._inspect_window(self._starts.popleft())
         elif self._seeds:
             seed = self._seeds.popleft()
-            self._copying.append(heads.repeated(self._model, self._half, seed=seed))
+            self._copying.append(heads.repeated(self._model, self._repeat_length, seed=seed))
         else:
             return False
         return True
 
     def findings(self) -> Findings:
-        """Of the steps so far, at least one."""
+        """The results of the steps so far, at least one."""
         return Findings(
             tokens=sum(map(len, self._positions)),
-            statistics={**_mean(self._heads), **self._copies()},
-            uniform_baseline=self._chance(),
-            routing=self._readings() if self._choices else None,
+            statistics={**_mean(self._heads), **self._copying_scores()},
+            uniform_baseline=self._uniform_baseline(),
+            routing=self._routing() if self._choices else None,
         )
 
-    def _look(self, start: int) -> None:
+    def _inspect_window(self, start: int) -> None:
         ids = self._ids[start : start + self._window]
         found = inspect_tokens(self._model, ids)
         self._heads.append(heads.statistics(found.attention))
         self._positions.append(np.arange(start, start + len(ids)))
         if found.choice is not None and found.top1_probability is not None:
             self._choices.append(found.choice.numpy())
-            self._sure.append(found.top1_probability.double().numpy())
+            self._top1_probabilities.append(found.top1_probability.double().numpy())
         if self._final:
-            self._others.append(_first_choices(self._final, ids))
+            self._final_choices.append(_first_choices(self._final, ids))
 
-    def _copies(self) -> dict[str, Tensor]:
-        """Scores on repeated sequences; nan where a context has no room for one."""
+    def _copying_scores(self) -> dict[str, Tensor]:
+        """Scores on repeated sequences; nan if the context is too short for one."""
         shape = (self._model.config.layers, self._model.config.heads)
-        nothing = {name: torch.full(shape, torch.nan) for name in heads.REPEATED}
-        return _mean(self._copying) if self._copying else nothing
+        missing = {name: torch.full(shape, torch.nan) for name in heads.REPEATED}
+        return _mean(self._copying) if self._copying else missing
 
-    def _chance(self) -> dict[str, float]:
-        copying = heads.repeated_chance(self._half) if self._half > 1 else {}
-        return {**heads.uniform_baseline(self._window), **copying}
+    def _uniform_baseline(self) -> dict[str, float]:
+        length = self._repeat_length
+        copying = attention_maps.repeated_baseline(length) if length > 1 else {}
+        return {**attention_maps.uniform_baseline(self._window), **copying}
 
-    def _readings(self) -> Readings:
+    def _routing(self) -> RoutingFindings:
         config = self._model.config
         assert config.moe is not None
         positions, choice = np.concatenate(self._positions), np.concatenate(self._choices, 1)
         ids = self._ids.numpy()[positions]
         expert_counts = routing.expert_counts(choice, ids, config.moe.experts, config.vocab_size)
-        others = np.concatenate(self._others, 1) if self._others else None
-        return Readings(
+        final = np.concatenate(self._final_choices, 1) if self._final_choices else None
+        top1 = np.concatenate(self._top1_probabilities, 1).mean(1)
+        return RoutingFindings(
             expert_counts=expert_counts,
             pairs=routing.pairs(choice, config.moe.experts),
-            top1_probability=np.asarray(np.concatenate(self._sure, 1).mean(1), np.float64),
-            agreement=None if others is None else routing.agreement(choice[..., 0], others),
-            places=favourite_places(choice, ids, positions, expert_counts),
+            top1_probability=np.asarray(top1, np.float64),
+            agreement=None if final is None else routing.agreement(choice[..., 0], final),
+            examples=example_positions(choice, ids, positions, expert_counts),
         )
 
 
@@ -169,7 +174,7 @@ def survey_tokens(
     windows: int | None = None,
     final: GPT | None = None,
 ) -> Findings:
-    """All steps of a `Surveyor` at once."""
+    """Run all steps of a `Surveyor`; see there."""
     surveyor = Surveyor(model, ids, windows=windows, final=final)
     while surveyor.step():
         pass
@@ -177,56 +182,56 @@ def survey_tokens(
 
 
 def window_starts(total: int, window: int, count: int) -> list[int]:
-    """Where up to `count` windows begin, evenly spread over `total` tokens, none on another.
+    """The starts of up to `count` windows, evenly spread over `total` tokens without overlap.
 
-    The first begins at the first token, and the last ends with the last one.
+    The first window starts at the first token, and the last one ends at the last token.
     """
     count = max(1, min(count, total // window))
     return [round(i * (total - window) / max(count - 1, 1)) for i in range(count)]
 
 
-def favourite_places(
+def example_positions(
     choice: Ints, ids: Ints, positions: Ints, expert_counts: Ints
-) -> dict[Place, tuple[int, ...]]:
-    """Where each expert reads the tokens that it reads most beyond their share.
+) -> dict[LayerExpertToken, tuple[int, ...]]:
+    """Positions of each expert's tokens of highest lift.
 
     Args:
-        choice: (L, N, K) who read.
-        ids: (N,) what.
-        positions: (N,) where that is.
-        expert_counts: (L, E, V), the counts of both.
+        choice: (L, N, K) selected experts.
+        ids: (N,) tokens.
+        positions: (N,) positions of these tokens in the corpus.
+        expert_counts: (L, E, V), see `routing.expert_counts`.
     """
     lift = routing.lift(expert_counts)
-    places = {}
+    examples = {}
     for layer, expert in np.ndindex(*expert_counts.shape[:2]):
-        reading = (choice[layer] == expert).any(-1)
-        for token in favourites(expert_counts[layer, expert], lift[layer, expert]):
-            found = positions[reading & (ids == token)]
-            places[layer, expert, token] = tuple(_spread(found, PLACES).tolist())
-    return places
+        routed = (choice[layer] == expert).any(-1)
+        for token in top_lift_tokens(expert_counts[layer, expert], lift[layer, expert]):
+            found = positions[routed & (ids == token)]
+            examples[layer, expert, token] = tuple(_evenly_spaced(found, EXAMPLES).tolist())
+    return examples
 
 
-def favourites(expert_counts: Ints, lift: Floats) -> list[int]:
-    """The tokens of highest lift above 1, of one expert's (V,); of equals, the most read first."""
+def top_lift_tokens(expert_counts: Ints, lift: Floats) -> list[int]:
+    """The tokens of highest lift above 1 of one expert (V,); ties go to the more frequent."""
     order = np.lexsort((-expert_counts, -lift))
-    kept = order[(expert_counts[order] >= ENOUGH) & (lift[order] > 1)]
-    return [int(token) for token in kept[:FAVOURITES]]
+    kept = order[(expert_counts[order] >= MIN_COUNT) & (lift[order] > 1)]
+    return [int(token) for token in kept[:TOP_TOKENS]]
 
 
-def _spread(values: Ints, count: int) -> Ints:
-    """At most `count` of them, evenly spaced, the first and the last among them."""
+def _evenly_spaced(values: Ints, count: int) -> Ints:
+    """At most `count` of the values, evenly spaced, including the first and the last."""
     kept = np.linspace(0, len(values) - 1, min(count, len(values))).round().astype(int)
     return np.asarray(values[kept], np.int64)
 
 
 def _first_choices(model: GPT, ids: Tensor) -> Ints:
-    """(L, T): the first expert selected for each token."""
+    """(L, T): the first selected expert of each token."""
     with evaluating(model), torch.no_grad():
         layers = model.run(ids.to(model.head.device)[None]).routing
     return np.asarray(torch.stack([layer.choice[:, 0] for layer in layers]).cpu(), np.int64)
 
 
-def _check_alike(model: GPT, final: GPT) -> None:
+def _check_comparable(model: GPT, final: GPT) -> None:
     def shape(of: GPT) -> tuple[int, ...]:
         moe = of.config.moe
         return of.config.layers, moe.experts if moe else 0, of.config.context, of.config.vocab_size
@@ -238,5 +243,5 @@ def _check_alike(model: GPT, final: GPT) -> None:
         )
 
 
-def _mean(several: list[dict[str, Tensor]]) -> dict[str, Tensor]:
-    return {name: torch.stack([each[name] for each in several]).mean(0) for name in several[0]}
+def _mean(tables: list[dict[str, Tensor]]) -> dict[str, Tensor]:
+    return {name: torch.stack([table[name] for table in tables]).mean(0) for name in tables[0]}

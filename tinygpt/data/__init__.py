@@ -1,1 +1,1 @@
-"""From a text to batches: where it comes from, how it becomes ids, which ones a step sees."""
+"""From a text to batches: find a corpus, tokenize it, draw the windows of each step."""

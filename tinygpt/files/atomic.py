@@ -1,8 +1,8 @@
-"""Files and folders that appear whole or not at all.
+"""Writes files and folders atomically: they appear complete or not at all.
 
-Everything is written under a temporary name in the folder of its target, forced to the disk, and
-renamed over the target. A reader sees the old content or the new, never a half; a killed process
-leaves only a temporary, whose name starts with "." so that whoever lists a folder passes over it.
+Everything is written under a temporary name in the folder of its target, synced to disk, and
+renamed over the target. A reader sees either the old content or the new; a killed process leaves
+only a temporary file, whose name starts with "." so that listings skip it.
 """
 
 import errno
@@ -23,11 +23,10 @@ _NO_FOLDER_SYNC = (errno.EINVAL, errno.ENOTSUP)
 def write_bytes(path: str | os.PathLike[str], data: bytes, *, durable: bool = True) -> None:
     """Replace the file `path` by one that holds `data`.
 
-    With `durable` the file and its folder are forced to the disk before and after the rename, so
-    that a power cut leaves the old file or the new one. Without, the replacement is as atomic for
-    readers but may be lost by a power cut: for what is written every few seconds and matters only
-    while it is fresh. Raises OSError, and leaves `path` as it was, if the disk is full or the
-    folder is missing.
+    With `durable`, file and folder are synced, so that even a power cut leaves the old file or the
+    new one. Without, the replacement is still atomic for readers, but a power cut may lose it: for
+    files that are rewritten every few seconds. Raises OSError, and leaves `path` as it was, if the
+    disk is full or the folder is missing.
     """
     target = Path(path)
     temporary = _temporary_beside(target)
@@ -47,15 +46,15 @@ def write_bytes(path: str | os.PathLike[str], data: bytes, *, durable: bool = Tr
 
 
 def write_text(path: str | os.PathLike[str], text: str, *, durable: bool = True) -> None:
-    """Replace the file `path` by `text` in UTF-8, newlines as they are; see `write_bytes`."""
+    """Replace the file `path` by `text` in UTF-8, without newline conversion; see `write_bytes`."""
     write_bytes(path, text.encode("utf-8"), durable=durable)
 
 
 def write_json(path: str | os.PathLike[str], obj: object, *, durable: bool = True) -> None:
     """Replace the file `path` by `obj` as indented strict JSON (ASCII); see `write_bytes`.
 
-    Raises ValueError on NaN and infinities, TypeError on what JSON cannot hold; `path` is then
-    untouched.
+    Raises ValueError for NaN and infinities, TypeError for what JSON cannot represent; `path` is
+    then untouched.
     """
     text = json.dumps(obj, indent=2, allow_nan=False)
     write_text(path, text + "\n", durable=durable)
@@ -63,18 +62,17 @@ def write_json(path: str | os.PathLike[str], obj: object, *, durable: bool = Tru
 
 @contextmanager
 def directory(target: str | os.PathLike[str]) -> Iterator[Path]:
-    """Yield an empty temporary folder that becomes `target`, whole, when the block ends without an
-    exception.
+    """Yield an empty temporary folder that becomes `target` when the block ends without exception.
 
-    Every file in it, every folder in it and the parent are forced to the disk. The parent of
-    `target` is made, but not what should hold that: a folder that somebody deleted does not come
-    back with one checkpoint in it. An existing `target` is replaced: for the instant between two
-    renames neither is there. After an exception, an interrupt included, the temporary folder is
-    removed and `target` is as it was.
+    All files and folders in it, and the parent, are synced to disk. The parent of `target` is
+    created, but not its grandparent: a run that somebody deleted does not come back with a single
+    checkpoint in it. An existing `target` is replaced; between the two renames neither exists for
+    an instant. After an exception, KeyboardInterrupt included, the temporary folder is removed and
+    `target` is as it was.
     """
     final = Path(target)
     final.parent.mkdir(exist_ok=True)
-    _sync_folder(final.parent.parent)  # also of one that was there: nobody may have, before
+    _sync_folder(final.parent.parent)  # even if it existed: its entry may not be on disk yet
     temporary = _temporary_beside(final)
     temporary.mkdir()
     try:
@@ -88,8 +86,7 @@ def directory(target: str | os.PathLike[str]) -> Iterator[Path]:
 
 
 def make_folders(folder: str | os.PathLike[str]) -> None:
-    """A folder and what should hold it, where they are missing; each new one is forced to the
-    disk."""
+    """Create a folder and its missing parents; each new one is synced to disk."""
     missing = [path for path in (Path(folder), *Path(folder).parents) if not path.is_dir()]
     for path in reversed(missing):
         path.mkdir(exist_ok=True)
@@ -97,9 +94,9 @@ def make_folders(folder: str | os.PathLike[str]) -> None:
 
 
 def remove_directory(folder: str | os.PathLike[str]) -> None:
-    """Delete a folder so that a reader finds it whole or not at all.
+    """Delete a folder such that readers find it complete or not at all.
 
-    What the disk refuses to delete stays behind as a leftover.
+    What cannot be deleted stays as a leftover, see `remove_leftovers`.
     """
     hidden = _temporary_beside(Path(folder))
     with suppress(OSError):
@@ -108,11 +105,10 @@ def remove_directory(folder: str | os.PathLike[str]) -> None:
 
 
 def remove_leftovers(folder: str | os.PathLike[str]) -> list[Path]:
-    """Delete the temporaries that a killed process left directly in `folder`; the paths deleted,
-    sorted.
+    """Delete temporary files that a killed process left in `folder`; returns their paths, sorted.
 
-    Only for the one who owns the folder (holds the run's lock): another's temporary in use would be
-    deleted too. A missing folder has no leftovers.
+    Only for the process that owns the folder (holds the run's lock), as it would also delete files
+    that another is writing. A missing folder has no leftovers.
     """
     try:
         entries = sorted(Path(folder).iterdir())
@@ -125,23 +121,22 @@ def remove_leftovers(folder: str | os.PathLike[str]) -> list[Path]:
 
 
 def force(descriptor: int) -> None:
-    """Force a file or a folder to the disk. On macOS fsync stops at the drive's own cache."""
+    """Sync a file or folder to disk. On macOS, fsync alone stops at the cache of the drive."""
     if hasattr(fcntl, "F_FULLFSYNC"):
-        with suppress(OSError):  # not on every file system
+        with suppress(OSError):  # not supported by every file system
             fcntl.fcntl(descriptor, fcntl.F_FULLFSYNC)
             return
     os.fsync(descriptor)
 
 
 def _temporary_beside(target: Path) -> Path:
-    # 48 characters are at most 192 bytes of UTF-8: the whole stays under the 255 of common file
-    # systems.
+    # 48 characters take at most 192 bytes in UTF-8, so that the name stays under 255 bytes.
     return target.parent / f".{target.name[:48]}.{secrets.token_hex(4)}.tmp"
 
 
 def _move_over(source: Path, target: Path) -> None:
-    """Rename the folder `source` to `target`; what was there is set aside first, and put back if
-    that fails."""
+    """Rename the folder `source` to `target`. An existing target is moved away first, and back if
+    the rename fails."""
     if not target.exists():
         os.rename(source, target)
         return
@@ -173,7 +168,7 @@ def _sync_tree(root: Path) -> None:
 def _sync_folder(folder: Path) -> None:
     try:
         _sync(folder)
-    except OSError as error:  # some network file systems have no fsync of folders
+    except OSError as error:  # some network file systems cannot sync folders
         if error.errno not in _NO_FOLDER_SYNC:
             raise
 

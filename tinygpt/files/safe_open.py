@@ -1,8 +1,8 @@
-"""Files in folders that others may have filled: regular files alone, and no more than is wanted.
+"""Opens files in untrusted folders: only regular files, and up to a limited size.
 
-Under the name of a settings file there can be a pipe, which never answers, or a device, which never
-ends. Links to files are followed to read, as a run may well lie on several disks, and never to
-write: a run that came from elsewhere could have its metrics appended to any file of yours.
+A run from elsewhere may have a pipe in place of a settings file, which blocks forever, or a device,
+which never ends. Links are followed for reading, as a run may span several disks, but never for
+writing: a foreign run could otherwise have its metrics appended to any of the user's files.
 """
 
 import errno
@@ -11,33 +11,32 @@ import stat
 from typing import BinaryIO
 
 LARGEST = 64 << 20
-"""Bytes of a file that is read whole and parsed: the tokenizer of a large vocabulary has some ten
-million."""
+"""Bytes of a file that is read as a whole; the tokenizer of a large vocabulary has about 10 MB."""
 
 
 def open_regular(path: str | os.PathLike[str]) -> BinaryIO:
-    """Open for reading in binary. Raises OSError for what is no regular file."""
+    """Open for reading in binary. Raises OSError for anything but a regular file."""
     return os.fdopen(_opened(path, os.O_RDONLY), "rb")
 
 
 def bad_byte(error: UnicodeDecodeError) -> str:
-    """Where and why bytes are not UTF-8, for a sentence."""
+    """Where and why bytes are not UTF-8, as part of an error message."""
     return f"invalid byte 0x{error.object[error.start]:02x} at byte {error.start:,}"
 
 
 def open_to_write(path: str | os.PathLike[str], flags: int) -> int:
-    """A descriptor by os.open's flags, made with mode 666 less the umask.
+    """Open with the flags of `os.open`; returns the descriptor. New files get mode 666 less umask.
 
-    Raises OSError for what is no regular file, and for a link.
+    Raises OSError for anything but a regular file, and for links.
     """
     return _opened(path, flags | os.O_NOFOLLOW)
 
 
 def read_text(path: str | os.PathLike[str], largest: int = LARGEST) -> str:
-    """A regular file of at most so many bytes, as UTF-8.
+    """The UTF-8 text of a regular file of at most `largest` bytes.
 
     Raises:
-        OSError: it is missing, not a regular file, larger, or the disk refuses.
+        OSError: it is missing, not a regular file, too large, or the disk refuses.
         ValueError: it is not UTF-8.
     """
     with open_regular(path) as file:

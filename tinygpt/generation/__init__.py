@@ -1,1 +1,1 @@
-"""Text from a model: the settings, the filters, and three ways to compute the next logits."""
+"""Text from a model: sampling parameters, logits filters, the decoding loop, fast decoders."""

@@ -1,10 +1,11 @@
-"""One token through the model on a GPU, as one captured graph: what a stream of text consists of.
+"""Decodes one token at a time on a GPU, as one captured CUDA graph.
 
-A token of a small model is some hundred kernels of microseconds; starting them one by one takes the
-host many times as long. A CUDA graph starts them at once, but replays fixed addresses and shapes.
-So the keys and values lie in a ring of as many slots as the context, each position in the slot that
-the one a context before it leaves, and a bias hides the slots that nothing was written to. Rotary
-positions make the order of the slots mean nothing.
+One token of a small model takes about a hundred kernels of a few microseconds each; launching them
+one by one takes the host many times as long. A CUDA graph launches all at once, but replays fixed
+addresses and shapes. So keys and values live in a ring buffer with one slot per position of the
+context: each new position overwrites the one a context length before it, and a bias masks the slots
+that are still empty. The order of the slots does not matter, since positions are encoded in the
+keys (RoPE).
 
 Letters: V vocabulary, L layers, D width, H heads, K head width, C context, E experts.
 """
@@ -19,19 +20,19 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from tinygpt.model.gpt import GPT, Attention, Block, FeedForward, rotate
+from tinygpt.model.gpt import GPT, Attention, Block, FeedForward, apply_rope
 from tinygpt.model.kv_cache import Cache
 from tinygpt.model.moe import MoE
 
 WARM_UPS = 3
-"""Passes before one is captured, in which libraries choose their kernels and take their memory."""
+"""Passes before the capture, in which libraries choose kernels and allocate memory."""
 
 
 class CudaGraphDecoder:
-    """Reads one token after another of one continuation, as the weights are at the time.
+    """Feeds one token at a time through a model, for a batch of one, with its current weights.
 
-    It takes the cache over: what it reads is in its own ring from then on, and in the cache only
-    the position moves on. Where there is no CUDA the same pass is run without a graph.
+    It copies the cache into its own ring buffer; from then on only the cache's `position` is
+    updated. Without CUDA the same pass runs without a graph.
     """
 
     def __init__(self, model: GPT) -> None:
@@ -41,45 +42,45 @@ class CudaGraphDecoder:
         self._keys = torch.zeros(ring, device=device, dtype=model.head.dtype)
         self._values = torch.zeros_like(self._keys)
         self._bias = torch.full((config.context,), -math.inf, device=device)
-        self._seen = torch.zeros(config.conv_size, dtype=torch.int64, device=device)
-        self._there = torch.zeros(config.conv_size, 1, device=device, dtype=model.head.dtype)
-        """1 where a token of `_seen` is one, 0 before the beginning."""
-        self._slot = torch.zeros_like(self._seen[:1])
-        self._turn = torch.zeros(1, config.head_width // 2, 2, device=device)
+        self._recent = torch.zeros(config.conv_size, dtype=torch.int64, device=device)
+        self._valid = torch.zeros(config.conv_size, 1, device=device, dtype=model.head.dtype)
+        """1 where `_recent` holds a token, 0 before the start of the text."""
+        self._slot = torch.zeros_like(self._recent[:1])
+        self._rope = torch.zeros(1, config.head_width // 2, 2, device=device)
         self._cache: Cache | None = None
         self._position = 0
         self._run: Callable[[], None] | None = None
-        self._found: Tensor | None = None
-        """(V + L,) logits and readers of the last token, on the device."""
+        self._output: Tensor | None = None
+        """(V + L,) logits after the last token, and its experts, on the device."""
 
-    def read(self, token: int, cache: Cache) -> tuple[Tensor, tuple[int, ...]]:
-        """The logits (V,) fp32 behind a token that continues a cache, and who read it."""
+    def step(self, token: int, cache: Cache) -> tuple[Tensor, tuple[int, ...]]:
+        """Logits (V,) fp32 after `token`, which continues the cache, and its expert per layer."""
         if cache is not self._cache or cache.position != self._position:
-            self._take_over(cache)
-        self._seen.copy_(torch.cat((self._seen[1:], self._seen.new_full((1,), token))))
-        if cache.position < len(self._there):
-            self._there[-1 - cache.position :] = 1.0
+            self._load(cache)
+        self._recent.copy_(torch.cat((self._recent[1:], self._recent.new_full((1,), token))))
+        if cache.position < len(self._valid):
+            self._valid[-1 - cache.position :] = 1.0
         self._slot.fill_(cache.position % len(self._bias))
-        self._turn.copy_(self._model.rotary(cache.position, 1))
+        self._rope.copy_(self._model.rotary(cache.position, 1))
         if self._run is None:
-            self._run = self._captured() if suits(self._model) else self._pass
+            self._run = self._capture() if is_supported(self._model) else self._forward
         self._run()
         cache.position += 1
         self._position = cache.position
-        assert self._found is not None
-        found = self._found.cpu()  # one transfer, and the only wait
+        assert self._output is not None
+        output = self._output.cpu()  # the only transfer and the only sync
         vocabulary = self._model.config.vocab_size
-        return found[:vocabulary], tuple(map(int, found[vocabulary:].tolist()))
+        return output[:vocabulary], tuple(map(int, output[vocabulary:].tolist()))
 
-    def _take_over(self, cache: Cache) -> None:
-        """Copy what a cache holds into the ring, and its last tokens."""
-        self._there.fill_(cache.position >= len(self._there))
-        if cache.last is not None:
-            self._seen[1:] = cache.last[0]
+    def _load(self, cache: Cache) -> None:
+        """Copy a cache's keys, values and recent tokens into this decoder's buffers."""
+        self._valid.fill_(cache.position >= len(self._valid))
+        if cache.recent is not None:
+            self._recent[1:] = cache.recent[0]
         self._bias.fill_(-math.inf)
-        for layer, memory in enumerate(cache.layers):
-            if held := memory.held():
-                keys, values = held  # (1, H, S, K) each
+        for layer, layer_cache in enumerate(cache.layers):
+            if entries := layer_cache.entries():
+                keys, values = entries  # (1, H, S, K) each
                 start = cache.position - keys.shape[2]
                 slots = torch.arange(start, cache.position, device=keys.device) % len(self._bias)
                 self._keys[layer].index_copy_(1, slots, keys[0])
@@ -87,36 +88,38 @@ class CudaGraphDecoder:
                 self._bias[slots] = 0.0
         self._cache = cache
 
-    def _captured(self) -> Callable[[], None]:
-        """The pass as a graph; itself, with one warning, where it cannot be captured."""
+    def _capture(self) -> Callable[[], None]:
+        """The replay of a captured `_forward`, or with a warning `_forward` if capturing fails."""
         try:
-            return graph_of(self._pass).replay
+            return capture_graph(self._forward).replay
         except RuntimeError as error:
             reason = (str(error).strip() or type(error).__name__).splitlines()[0]
-            warnings.warn(f"no CUDA graph, decoding goes on without ({reason})", stacklevel=2)
-            return self._pass
+            warnings.warn(
+                f"CUDA graph capture failed, decoding without it ({reason})", stacklevel=2
+            )
+            return self._forward
 
-    def _pass(self) -> None:
-        """Find (V + L,): the logits, and the reader of each layer of a mixture."""
+    def _forward(self) -> None:
+        """Set `_output` from the buffers."""
         model = self._model
         self._bias.index_fill_(0, self._slot, 0.0)
-        seen = model.embed.weight.index_select(0, self._seen)  # (conv_size, D)
-        x = (seen * (self._there * model.conv.kernel(model.embed))).sum(0, keepdim=True)
-        readers = []
+        window = model.embed.weight.index_select(0, self._recent)  # (conv_size, D)
+        x = (window * (self._valid * model.conv.kernel(model.embed))).sum(0, keepdim=True)
+        experts = []
         for index, block in enumerate(model.blocks):
             x = x + self._attend(block.norm_attention(x), block.attention, index)
-            y, chosen = _feed(block.norm_feed(x), block)
+            y, expert = _feed_forward(block.norm_feed(x), block)
             x = x + y
-            readers += [chosen.float()] if chosen is not None else []
+            experts += [expert.float()] if expert is not None else []
         logits = F.linear(model.norm(x), model.head)[0].float()
-        self._found = torch.cat((logits, *readers))
+        self._output = torch.cat((logits, *experts))
 
     def _attend(self, x: Tensor, attention: Attention, layer: int) -> Tensor:
         """(1, D) -> (1, D)."""
         keys, values = self._keys[layer], self._values[layer]
         qk = F.linear(x, attention.query_key.flatten(0, 1))
         qk = qk.view(1, 1, 2, attention.heads, attention.head_width)
-        query, key = rotate(F.layer_norm(qk, qk.shape[-1:]), self._turn)[0, 0]  # (H, K) each
+        query, key = apply_rope(F.layer_norm(qk, qk.shape[-1:]), self._rope)[0, 0]  # (H, K) each
         value = F.linear(x, attention.value).view(attention.heads, 1, -1)
         keys.index_copy_(1, self._slot, key[:, None])
         values.index_copy_(1, self._slot, value)
@@ -125,33 +128,36 @@ class CudaGraphDecoder:
         return F.linear((weights[:, None] @ values).view(1, -1), attention.out)
 
 
-def suits(model: GPT) -> bool:
-    """Whether a graph can be captured of it."""
+def is_supported(model: GPT) -> bool:
+    """Whether a CUDA graph of the model can be captured."""
     return model.head.device.type == "cuda"
 
 
-def graph_of(run: Callable[[], None]) -> torch.cuda.CUDAGraph:
-    """What `run` does on the device, captured; it has to be the same when it is done again."""
-    beside = torch.cuda.Stream()
-    beside.wait_stream(torch.cuda.current_stream())
-    with torch.cuda.stream(beside):
+def capture_graph(run: Callable[[], None]) -> torch.cuda.CUDAGraph:
+    """The kernels that `run` launches, captured; `run` must launch the same ones every time."""
+    side = torch.cuda.Stream()
+    side.wait_stream(torch.cuda.current_stream())
+    with torch.cuda.stream(side):
         for _ in range(WARM_UPS):
             run()
-    torch.cuda.current_stream().wait_stream(beside)
+    torch.cuda.current_stream().wait_stream(side)
     graph = torch.cuda.CUDAGraph()
     with torch.cuda.graph(graph):
         run()
     return graph
 
 
-def _feed(x: Tensor, block: Block) -> tuple[Tensor, Tensor | None]:
-    """(1, D) -> (1, D), and the first expert (1,) of a mixture; nothing waits for the choice."""
+def _feed_forward(x: Tensor, block: Block) -> tuple[Tensor, Tensor | None]:
+    """(1, D) -> (1, D), and the first expert (1,), None for Dense.
+
+    The experts' weights are selected on the device: the host never waits for the choice.
+    """
     feed = block.feed
     if isinstance(feed, FeedForward):
         return feed(x)[0], None
     assert isinstance(feed, MoE)
     routing = feed.router(x)
-    chosen = routing.choice[0]  # (experts of a token,)
+    chosen = routing.choice[0]  # (top-k,)
     hidden = F.gelu(feed.up.index_select(0, chosen) @ x[0])[..., None]
-    found = (feed.down.index_select(0, chosen) @ hidden)[..., 0]
-    return (routing.weight[0] @ found.float()).to(x.dtype)[None], chosen[:1]
+    y = (feed.down.index_select(0, chosen) @ hidden)[..., 0]
+    return (routing.weight[0] @ y.float()).to(x.dtype)[None], chosen[:1]

@@ -1,4 +1,4 @@
-"""From a model to text: a token at a time, with what each was chosen from."""
+"""The decoding loop: one token at a time, with the distribution that each was sampled from."""
 
 from __future__ import annotations
 
@@ -23,22 +23,22 @@ __all__ = ["SamplingParams", "TokenEvent", "generate", "stream", "stream_many"]
 
 @dataclass(frozen=True, slots=True)
 class TokenEvent:
-    """One token that was made, and what it was chosen from."""
+    """One generated token, and the distribution that it was sampled from."""
 
     id: int
     text: str
     raw: Tensor
-    """(V,) probabilities as the model gives them, before any filter."""
+    """(V,) the model's probabilities, before any filter."""
     filtered: Tensor
-    """(V,) probabilities that it was drawn from."""
+    """(V,) the probabilities that it was sampled from, after all filters."""
     steps: tuple[Step, ...] = ()
-    """The filters that were on, each with the logits that it left."""
+    """The active filters in order, each with the logits after it."""
     experts: tuple[int, ...] = ()
-    """Layer by layer, the (first) expert that read the token before it; empty for Dense."""
+    """Per layer, the (first) expert of the token before it; empty for Dense."""
 
     @property
     def rank(self) -> int:
-        """Its place among all tokens by raw probability; 1 is the likeliest."""
+        """Its rank among all tokens by raw probability; 1 is the most likely."""
         return int((self.raw > self.raw[self.id]).sum()) + 1
 
     @property
@@ -48,23 +48,23 @@ class TokenEvent:
 
     @property
     def entropy(self) -> float:
-        """Of the raw distribution, in nats: the surprisal to be expected."""
+        """Of the raw distribution, in nats."""
         return -float(torch.special.xlogy(self.raw, self.raw).sum())
 
     @property
     def removed(self) -> dict[int, str]:
-        """Each token that was removed, and the name of the filter that did it."""
-        found: dict[int, str] = {}
+        """Each token that a filter removed, and the name of that filter."""
+        removed: dict[int, str] = {}
         for step in self.steps:
             for token in (step.logits == -torch.inf).nonzero().flatten().tolist():
-                found.setdefault(token, step.name)
-        return found
+                removed.setdefault(token, step.name)
+        return removed
 
 
 def generate(
     model: GPT, tokenizer: Tokenizer, prompt: str, params: SamplingParams | None = None
 ) -> str:
-    """The continuation of `prompt`, without it: `stream`, joined."""
+    """The continuation of `prompt`, without the prompt: the joined texts of `stream`."""
     return "".join(event.text for event in stream(model, tokenizer, prompt, params))
 
 
@@ -75,20 +75,20 @@ def stream(
     params: SamplingParams | None = None,
     made: Sequence[int] = (),
 ) -> Iterator[TokenEvent]:
-    """Continue `prompt`, a token at a time.
+    """Continue `prompt`, one token at a time.
 
-    With `made`, goes on behind these tokens as if it had chosen them itself: what follows is what
-    followed, or, where one of them was not its own choice, what would have.
+    With `made`, continue after these tokens as if they had just been sampled: with the same seed
+    the text goes on exactly as it did, or would have if one of them was swapped by hand.
 
-    The prompt's last tokens that fit the context are read (a newline, or the first token of the
-    vocabulary, stands in for an empty one); after that, the model sees what `Cache` keeps. The text
-    can go on past the context at the same speed.
+    The model sees the last tokens of the prompt that fit in its context (an empty prompt becomes a
+    newline, or the first token of the vocabulary), and then what `Cache` keeps. The text can go on
+    past the context at the same speed.
 
     Raises:
-        TokenizerError: the prompt has a character that the model does not know; before the first
+        TokenizerError: the prompt has a character outside the vocabulary; raised before the first
             token.
     """
-    return _only(stream_many(model, tokenizer, prompt, params, made, count=1))
+    return _single(stream_many(model, tokenizer, prompt, params, made, count=1))
 
 
 def stream_many(
@@ -100,60 +100,60 @@ def stream_many(
     *,
     count: int,
 ) -> Iterator[list[TokenEvent | None]]:
-    """`count` continuations of one prompt at once: the next event of each, None once it is over.
+    """`count` continuations of one prompt at once: the next event of each, None once finished.
 
-    Continuation i has the seed `params.seed` + i, and is what `stream` gives with that seed, as far
-    as products of another batch size round alike.
+    Continuation i has the seed `params.seed` + i and equals `stream` with that seed, except where
+    matmuls of another batch size round differently.
 
     Raises:
         ConfigError: `count` is less than 1.
-        TokenizerError: the prompt has a character that the model does not know.
+        TokenizerError: the prompt has a character outside the vocabulary.
     """
     params = params or SamplingParams()
     if count < 1:
-        raise ConfigError(f"{count} continuations cannot be made; ask for at least 1")
+        raise ConfigError(f"cannot generate {count} continuations: ask for at least 1")
     if model.config.vocab_size != tokenizer.vocab_size:
         raise TinyGPTError(
-            f"the model has {model.config.vocab_size} tokens and the tokenizer "
+            f"the model has a vocabulary of {model.config.vocab_size} and the tokenizer one of "
             f"{tokenizer.vocab_size}: take both from the same run"
         )
-    ids = tokenizer.encode(prompt) or [_beginning(tokenizer)]
-    writers = [_Writer(tokenizer, ids, made, params, index) for index in range(count)]
+    ids = tokenizer.encode(prompt) or [_first_token(tokenizer)]
+    texts = [_Continuation(tokenizer, ids, made, params, index) for index in range(count)]
     context = model.config.context
-    # What was made is read as it was: behind the prompt, past the context by the cache's rules.
-    parts = [ids[-context:], *(list(made[i : i + context]) for i in range(0, len(made), context))]
-    return _write_all(model, writers, parts, params.max_new_tokens)
+    # Tokens made before go through the cache as they did then, so that past the context the same
+    # keys and values are in its window.
+    chunks = [ids[-context:], *(list(made[i : i + context]) for i in range(0, len(made), context))]
+    return _decode(model, texts, chunks, params.max_new_tokens)
 
 
-def _write_all(
-    model: GPT, writers: list[_Writer], parts: list[list[int]], limit: int
+def _decode(
+    model: GPT, texts: list[_Continuation], chunks: list[list[int]], limit: int
 ) -> Iterator[list[TokenEvent | None]]:
-    """Read the parts, then let all writers choose, up to `limit` times."""
+    """Feed the chunks to the model, then sample up to `limit` tokens of each text."""
     cache = Cache(model.config)
     device = model.head.device
-    alone = _reader_of_one(model) if len(writers) == 1 else None
-    *before, new = (torch.tensor(part, device=device).repeat(len(writers), 1) for part in parts)
+    decoder = _single_token_decoder(model) if len(texts) == 1 else None
+    *before, new = (torch.tensor(chunk, device=device).repeat(len(texts), 1) for chunk in chunks)
     if limit:
-        for part in before:
-            _read(model, part, cache, alone)
+        for chunk in before:
+            _next_logits(model, chunk, cache, decoder)
     for _ in range(limit):
-        logits, experts = _read(model, new, cache, alone)
-        rows = zip(writers, logits, experts, strict=True)
-        events = [writer.write(row, readers) for writer, row, readers in rows]
-        yield events
-        if all(writer.over for writer in writers):
+        logits, experts = _next_logits(model, new, cache, decoder)
+        rows = zip(texts, logits, experts, strict=True)
+        yield [text.sample(row, of_row) for text, row, of_row in rows]
+        if all(text.finished for text in texts):
             return
-        new = torch.tensor([[writer.ids[-1]] for writer in writers], device=device)
+        new = torch.tensor([[text.ids[-1]] for text in texts], device=device)
 
 
-def _only(events: Iterator[list[TokenEvent | None]]) -> Iterator[TokenEvent]:
+def _single(events: Iterator[list[TokenEvent | None]]) -> Iterator[TokenEvent]:
     for (event,) in events:
         assert event is not None
         yield event
 
 
-class _Writer:
-    """One continuation: its dice, its tokens so far, and whether it met a stop text."""
+class _Continuation:
+    """One text: its random generator, its tokens so far, and whether it met a stop sequence."""
 
     def __init__(
         self,
@@ -163,26 +163,27 @@ class _Writer:
         params: SamplingParams,
         index: int,
     ) -> None:
-        self.ids, self.over = [*ids, *made], False
+        self.ids, self.finished = [*ids, *made], False
         self._tokenizer, self._params = tokenizer, params
-        self._made = tokenizer.decode(made)
-        self._longest = max(map(len, params.stop), default=0)
+        self._tail = tokenizer.decode(made)
+        self._longest_stop = max(map(len, params.stop), default=0)
         self._generator = torch.Generator()
         if params.seed is None:
             self._generator.seed()
         else:
             self._generator.manual_seed((params.seed + index) % 2**63)
         if made and not params.deterministic:
-            even = torch.ones(tokenizer.vocab_size)
+            # One draw per token made before: the generator is then where sampling them left it.
+            uniform = torch.ones(tokenizer.vocab_size)
             for _ in made:
-                even.multinomial(1, generator=self._generator)
+                uniform.multinomial(1, generator=self._generator)
 
-    def write(self, logits: Tensor, experts: tuple[int, ...]) -> TokenEvent | None:
-        """Choose the next token from its logits (V,)."""
-        if self.over:
+    def sample(self, logits: Tensor, experts: tuple[int, ...]) -> TokenEvent | None:
+        """The next token, from its logits (V,); None if the text is finished."""
+        if self.finished:
             return None
         if logits.isnan().any():
-            raise TinyGPTError("the model's output is not a number: its weights are damaged")
+            raise TinyGPTError("the model's output is NaN: its weights are damaged")
         steps = filter_steps(logits, self._params, self.ids)
         filtered = filtered_logits(logits, steps).softmax(-1)
         if self._params.deterministic:
@@ -191,30 +192,30 @@ class _Writer:
             token = int(filtered.multinomial(1, generator=self._generator))
         text = self._tokenizer.decode([token])
         self.ids.append(token)
-        self._made = (self._made + text)[-self._longest - len(text) :]
-        self.over = any(stop in self._made for stop in self._params.stop)
+        self._tail = (self._tail + text)[-self._longest_stop - len(text) :]
+        self.finished = any(stop in self._tail for stop in self._params.stop)
         return TokenEvent(token, text, logits.softmax(-1), filtered, tuple(steps), experts)
 
 
-def _reader_of_one(model: GPT) -> NumpyDecoder | CudaGraphDecoder | None:
-    """The fastest way to read one token of one continuation; None where that is the model's own."""
-    if numpy_decoder.suits(model):
+def _single_token_decoder(model: GPT) -> NumpyDecoder | CudaGraphDecoder | None:
+    """The fastest decoder for a batch of one; None if that is the model itself."""
+    if numpy_decoder.is_supported(model):
         return NumpyDecoder(model)
-    return CudaGraphDecoder(model) if cuda_graph_decoder.suits(model) else None
+    return CudaGraphDecoder(model) if cuda_graph_decoder.is_supported(model) else None
 
 
-def _read(
-    model: GPT, new: Tensor, cache: Cache, alone: NumpyDecoder | CudaGraphDecoder | None
+def _next_logits(
+    model: GPT, new: Tensor, cache: Cache, decoder: NumpyDecoder | CudaGraphDecoder | None
 ) -> tuple[Tensor, list[tuple[int, ...]]]:
-    """The new tokens (B, T): logits (B, V) fp32 on the CPU behind the last, and who read that.
+    """New tokens (B, T) -> logits (B, V) fp32 on the CPU after the last, and its experts per layer.
 
-    The model's mode is set around each token, not around the generator, which may be left standing
-    between two tokens while the model is trained on.
+    Evaluation mode is set for each call, not for the whole loop: a caller may pause between two
+    tokens, and train the model.
     """
     with torch.inference_mode():
-        if alone and new.numel() == 1:
-            row, readers = alone.read(int(new), cache)
-            return row[None], [readers]
+        if decoder and new.numel() == 1:
+            row, experts = decoder.step(int(new), cache)
+            return row[None], [experts]
         with evaluating(model):
             trace = model.run(new, cache)
         logits = trace.logits[:, -1].float().cpu()
@@ -224,8 +225,8 @@ def _read(
         return logits, [tuple(row) for row in torch.stack(layers, 1).tolist()]
 
 
-def _beginning(tokenizer: Tokenizer) -> int:
-    """The token that an empty prompt starts from: a newline, where the vocabulary has one."""
+def _first_token(tokenizer: Tokenizer) -> int:
+    """The token that stands for an empty prompt: a newline if the vocabulary has one, else 0."""
     try:
         return tokenizer.encode("\n")[0]
     except TinyGPTError:

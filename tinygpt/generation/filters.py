@@ -1,7 +1,7 @@
-"""Which tokens may be sampled, and with what probability.
+"""Logits filters: they decide which tokens can be sampled, and with what probability.
 
-The filters have the semantics and the order of Hugging Face's logits processors: repetition
-penalty, no-repeat n-gram, temperature (or last, by choice), top-k, top-p, min-p, typical-p.
+They have the semantics and the order of Hugging Face's logits processors: repetition
+penalty, no-repeat n-gram, temperature (optionally last), top-k, top-p, min-p, typical-p.
 """
 
 from __future__ import annotations
@@ -21,40 +21,40 @@ Filter: TypeAlias = Callable[[Tensor, Sequence[int]], Tensor]
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """One filter of the chain, and what it left."""
+    """One filter of the chain, and the logits after it."""
 
     name: str
     logits: Tensor
-    """(V,) after it; what it removed, or one before it, is -inf."""
+    """(V,) after it; -inf for tokens that it or an earlier filter removed."""
 
 
 def filter_logits(
     logits: Tensor, params: SamplingParams, context_ids: Sequence[int] = ()
 ) -> Tensor:
-    """The logits (V,) after the whole chain: removed entries are -inf; the softmax is sampled from.
+    """The logits (V,) after all filters; removed tokens are -inf.
 
-    `context_ids` are the tokens so far, which the penalties look at. At least one token always
-    stays: a filter that would remove the last one is passed over. A logit of +inf is a certainty.
+    `context_ids` are the tokens so far, which the penalties need. At least one token always stays:
+    a filter that would remove all that are left is skipped. Logits of +inf have all probability.
     """
     return filtered_logits(logits, filter_steps(logits, params, context_ids))
 
 
 def filtered_logits(logits: Tensor, steps: Sequence[Step]) -> Tensor:
-    """The logits after the last of the steps; without one, those of the model."""
-    return steps[-1].logits if steps else certain(logits)
+    """The logits after the last step; without steps, those of the model."""
+    return steps[-1].logits if steps else resolve_infinities(logits)
 
 
 def filter_steps(
     logits: Tensor, params: SamplingParams, context_ids: Sequence[int] = ()
 ) -> list[Step]:
-    """`filter_logits`, filter by filter; those that the parameters leave out are not in it."""
-    logits, steps = certain(logits), []
+    """`filter_logits` filter by filter, without those that the parameters leave off."""
+    logits, steps = resolve_infinities(logits), []
     for name, apply in chain(params):
-        left = apply(logits, context_ids)
-        if not bool((left > -math.inf).any()):
-            left = logits
-        steps.append(Step(name, left))
-        logits = left
+        filtered = apply(logits, context_ids)
+        if not bool((filtered > -math.inf).any()):
+            filtered = logits
+        steps.append(Step(name, filtered))
+        logits = filtered
     return steps
 
 
@@ -63,21 +63,21 @@ def chain(params: SamplingParams) -> list[tuple[str, Filter]]:
     p = params
     filters: dict[str, Filter] = {
         "repetition_penalty": lambda x, ids: penalize_repetition(x, p.repetition_penalty, ids),
-        "no_repeat_ngram": lambda x, ids: forbid_repeats(x, p.no_repeat_ngram, ids),
+        "no_repeat_ngram": lambda x, ids: forbid_repeated_ngrams(x, p.no_repeat_ngram, ids),
         "greedy": lambda x, _: keep_only(x, _is_first_maximum(x)),
         "temperature": lambda x, _: x / p.temperature,
         "top_k": lambda x, _: keep_only(x, in_top_k(x, p.top_k)),
         "top_p": lambda x, _: keep_only(x, in_nucleus(x, p.top_p)),
-        "min_p": lambda x, _: keep_only(x, reaches_share(x, p.min_p)),
-        "typical_p": lambda x, _: keep_only(x, is_typical(x, p.typical_p)),
+        "min_p": lambda x, _: keep_only(x, in_min_p(x, p.min_p)),
+        "typical_p": lambda x, _: keep_only(x, in_typical(x, p.typical_p)),
     }
     return [(label(name), filters[name]) for name in active_filters(params)]
 
 
-def certain(logits: Tensor) -> Tensor:
-    """The logits themselves; where some are +inf, those alone, as equals."""
-    sure = logits == math.inf
-    return keep_only(torch.zeros_like(logits), sure) if bool(sure.any()) else logits
+def resolve_infinities(logits: Tensor) -> Tensor:
+    """Logits of +inf, whose softmax would be NaN, share all probability equally."""
+    infinite = logits == math.inf
+    return keep_only(torch.zeros_like(logits), infinite) if bool(infinite.any()) else logits
 
 
 def keep_only(logits: Tensor, keep: Tensor) -> Tensor:
@@ -86,7 +86,7 @@ def keep_only(logits: Tensor, keep: Tensor) -> Tensor:
 
 
 def penalize_repetition(logits: Tensor, penalty: float, context_ids: Sequence[int]) -> Tensor:
-    """Make the tokens of `context_ids` less likely, each once however often it occurs."""
+    """Make the tokens of `context_ids` less likely, regardless of how often each occurs."""
     if not len(context_ids):
         return logits
     seen = torch.tensor(sorted(set(context_ids)), device=logits.device)
@@ -94,40 +94,40 @@ def penalize_repetition(logits: Tensor, penalty: float, context_ids: Sequence[in
     return logits.index_copy(0, seen, torch.where(scores < 0, scores * penalty, scores / penalty))
 
 
-def forbid_repeats(logits: Tensor, size: int, context_ids: Sequence[int]) -> Tensor:
-    """-inf for every token that would repeat a sequence of `size` tokens of `context_ids`."""
+def forbid_repeated_ngrams(logits: Tensor, size: int, context_ids: Sequence[int]) -> Tensor:
+    """-inf for every token that would repeat an n-gram of `size` tokens of `context_ids`."""
     ids = list(context_ids)
     last = len(ids) - size + 1
     if last < 0:
         return logits
-    start = ids[last:]  # the size - 1 tokens that the next one would follow
-    banned = [ids[i + size - 1] for i in range(last) if ids[i : i + size - 1] == start]
+    prefix = ids[last:]  # the last size - 1 tokens, which the next one completes to an n-gram
+    banned = [ids[i + size - 1] for i in range(last) if ids[i : i + size - 1] == prefix]
     if not banned:
         return logits
     return logits.index_fill(0, torch.tensor(banned, device=logits.device), -math.inf)
 
 
 def in_top_k(logits: Tensor, k: int) -> Tensor:
-    """(V,) bool: the k likeliest tokens, and those tied with the last of them."""
+    """(V,) bool: the k most likely tokens, and those tied with the last of them."""
     return logits >= logits.topk(min(k, logits.numel())).values[-1]
 
 
 def in_nucleus(logits: Tensor, top_p: float) -> Tensor:
-    """(V,) bool: the likeliest tokens that together reach `top_p`; always the likeliest one."""
+    """(V,) bool: the fewest most likely tokens whose probabilities reach `top_p`; at least one."""
     ascending, order = logits.sort()
     keep = ascending.softmax(-1).cumsum(-1) > 1 - top_p
     keep[-1] = True
     return torch.empty_like(keep).scatter_(0, order, keep)
 
 
-def reaches_share(logits: Tensor, share: float) -> Tensor:
-    """(V,) bool: at least this share of the likeliest one's probability."""
+def in_min_p(logits: Tensor, min_p: float) -> Tensor:
+    """(V,) bool: tokens with at least `min_p` times the probability of the most likely one."""
     probabilities = logits.softmax(-1)
-    return probabilities >= share * probabilities.max()
+    return probabilities >= min_p * probabilities.max()
 
 
-def is_typical(logits: Tensor, mass: float) -> Tensor:
-    """(V,) bool: tokens whose surprisal is nearest the entropy, until they reach `mass`."""
+def in_typical(logits: Tensor, mass: float) -> Tensor:
+    """(V,) bool: the tokens with surprisal nearest the entropy whose probabilities reach `mass`."""
     log_p = logits.log_softmax(-1)
     entropy = -(log_p.exp() * log_p).nansum()
     distance = (-log_p - entropy).abs()

@@ -1,1 +1,1 @@
-"""The Transformer, its experts, and what it remembers while decoding."""
+"""The model: a decoder-only Transformer, the mixture-of-experts layer, and the KV cache."""

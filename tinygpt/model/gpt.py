@@ -1,11 +1,12 @@
 """A decoder Transformer for one text: characters in, logits of the next character out.
 
-Reads top to bottom like the computation: embed, mix each embedding with the few before it, then a
-block a layer (attention, feed-forward or experts, each behind a norm and added to the residual
-stream), a last norm, the head. Chosen for learning fast at this size, measured in
-docs/benchmarks.md: that short convolution, rotary positions (RoFormer, arXiv:2104.09864),
-normalised queries and keys (arXiv:2010.04245), an untied head, output projections that start at
-zero, no biases.
+Read it top to bottom in the order of the computation: embed the tokens, mix each embedding with
+those of the few tokens before it, then one block per layer (attention, then feed-forward or
+experts, each applied to a normalised input and added to the residual stream), a final norm, the
+output head. Some choices are made for fast learning at this size, as measured in
+docs/benchmarks.md: the short convolution, rotary position embeddings (RoPE, arXiv:2104.09864),
+normalised queries and keys (QK-norm, arXiv:2010.04245), an untied head, output projections
+initialised to zero, no biases.
 
 Letters: B batch, T time (new tokens), S time (all keys), D width, H heads, K head width,
 V vocabulary, L layers, C context.
@@ -30,18 +31,21 @@ from tinygpt.model.moe import MoE, Routing
 
 @dataclass(frozen=True, slots=True)
 class Trace:
-    """What a forward pass returns to whoever wants to look inside."""
+    """What a forward pass returns: the logits, and what is needed to look inside."""
 
     logits: Tensor
     """(B, T, V)"""
     routing: list[Routing]
-    """One a layer, tokens flattened to B x T; empty for Dense."""
+    """One per layer, tokens flattened to B x T; empty for Dense."""
     attention: list[Tensor]
-    """(B, H, T, S) weights, one a layer; empty unless the explicit path was asked for."""
+    """(B, H, T, S) weights, one per layer; empty unless `run` was called with `explicit`."""
 
 
 class GPT(nn.Module):
-    """Dense, or with ``config.moe`` a mixture of experts. Weights come from torch's generator."""
+    """The model: Dense, or with ``config.moe`` a mixture of experts.
+
+    Weights are initialised from torch's global generator.
+    """
 
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
@@ -53,7 +57,7 @@ class GPT(nn.Module):
         self.head = nn.Parameter(torch.empty(config.vocab_size, config.width))
         self.rotary = Rotary(config.head_width, config.context, config.rope_base)
         self.dropout = nn.Dropout(config.dropout)
-        self._start()
+        self._init_weights()
 
     def forward(self, ids: Tensor) -> Tensor:
         """ids (B, T) int64 -> logits (B, T, V).
@@ -66,28 +70,31 @@ class GPT(nn.Module):
     def run(self, ids: Tensor, cache: Cache | None = None, *, explicit: bool = False) -> Trace:
         """ids (B, T) int64 -> logits, with the routing, and with `explicit` the attention weights.
 
-        With a `cache`, `ids` continue the tokens that it holds. Its logits are those of one pass
-        over all of them while they fit the context; see `Cache` for what happens after.
+        With a `cache`, `ids` continue the tokens that it holds. The logits equal those of one pass
+        over all tokens while these fit in the context; see `Cache` for longer texts.
+
+        Raises:
+            TinyGPTError: more tokens than the context.
         """
         if ids.shape[1] > self.config.context:
             raise TinyGPTError(
                 f"{ids.shape[1]} tokens are more than the model's context of "
-                f"{self.config.context}: give it the last ones"
+                f"{self.config.context}: pass only the last ones"
             )
         rope = self.rotary(cache.position if cache else 0, ids.shape[1])
         x = self.dropout(self.conv(self.embed, ids, cache))
         attention, routing = [], []
         for index, block in enumerate(self.blocks):
             layer_cache = cache.layers[index] if cache else None
-            x, weights, decision = block(x, rope, layer_cache, explicit=explicit)
+            x, weights, routed = block(x, rope, layer_cache, explicit=explicit)
             attention += [weights] if weights is not None else []
-            routing += [decision] if decision is not None else []
+            routing += [routed] if routed is not None else []
         if cache:
             cache.position += ids.shape[1]
         return Trace(F.linear(self.norm(x), self.head), routing, attention)
 
     def parameter_counts(self) -> tuple[int, int]:
-        """(total, active for one token); selection biases are not learned, and not counted."""
+        """(total, active per token). Selection biases are not learned and not counted."""
         total = sum(parameter.numel() for parameter in self.parameters())
         moe = self.config.moe
         if moe is None:
@@ -96,20 +103,20 @@ class GPT(nn.Module):
         return total, total - experts + experts * moe.top_k // moe.experts
 
     def rebalance(self, loads: list[Tensor], rate: float) -> None:
-        """Move every router's selection bias; `loads` (E,) a layer are what they sent where."""
+        """Update every router's selection bias from `loads`: per layer, (E,) tokens per expert."""
         for block, load in zip(self.blocks, loads, strict=True):
             assert isinstance(block.feed, MoE)
             block.feed.router.rebalance(load, rate)
 
     @torch.no_grad()
-    def _start(self) -> None:
-        """Draw the weights: each block starts as the identity, its output projections being 0."""
+    def _init_weights(self) -> None:
+        """Output projections start at zero, so that each block starts as the identity."""
         for name, parameter in self.named_parameters():
             kind = name.rpartition(".")[2]
             if kind in ("out", "down"):
                 nn.init.zeros_(parameter)
             elif name == "embed.weight" or kind == "taps":
-                nn.init.normal_(parameter, std=1.0)  # taps of any sign tell places apart at once
+                nn.init.normal_(parameter, std=1.0)  # random signs tell the offsets apart
             elif name == "head":
                 nn.init.normal_(parameter, std=0.02)  # near-uniform first predictions
             elif "norm" not in name:
@@ -118,7 +125,7 @@ class GPT(nn.Module):
 
 @contextmanager
 def evaluating(model: nn.Module) -> Iterator[None]:
-    """Without dropout inside the block; the model's mode is as it was afterwards."""
+    """Evaluation mode (no dropout) inside the block; restores the previous mode afterwards."""
     training = model.training
     if training:
         model.eval()
@@ -130,43 +137,43 @@ def evaluating(model: nn.Module) -> Iterator[None]:
 
 
 class ShortConv(nn.Module):
-    """Each embedding plus those of the tokens just before, channel by channel times a learned tap.
+    """Adds to each embedding those of the tokens just before it, each channel with a learned tap.
 
-    A causal depthwise convolution, as in front of the layers of H3 (arXiv:2212.14052) and many
-    since. What comes just before a character says most about the next one; so every layer sees it,
-    where attention would have to learn to find it first.
+    A causal depthwise convolution, as used before the layers of H3 (arXiv:2212.14052) and many
+    models since. The characters just before say most about the next one. This way every layer sees
+    them, where attention would first have to learn to find them.
     """
 
     def __init__(self, width: int, size: int) -> None:
         super().__init__()
         self.reach = size - 1
-        """Tokens before its own that an embedding is mixed with."""
+        """How many previous tokens each embedding is mixed with."""
         taps = nn.Parameter(torch.empty(self.reach, width)) if self.reach else None
-        self.taps: nn.Parameter | None  # of 1, 2, … tokens before
+        self.taps: nn.Parameter | None  # for offsets of 1, 2, … tokens back
         self.register_parameter("taps", taps)
 
     def forward(self, embed: nn.Embedding, ids: Tensor, cache: Cache | None) -> Tensor:
-        """The mixed embeddings (B, T, D) of ids (B, T), which continue those of the cache."""
-        seen = cache.follow(ids) if cache else ids
-        x: Tensor = embed(seen)
+        """The mixed embeddings (B, T, D) of ids (B, T), which continue those in the cache."""
+        window = cache.extend(ids) if cache else ids  # the new tokens, and up to `reach` before
+        x: Tensor = embed(window)
         if self.taps is None:
             return x
         new = ids.shape[1]
-        # Nothing stands before a text: zeros.
-        x = F.pad(x, (0, 0, self.reach + new - seen.shape[1], 0))
+        # Zero padding before the start of the text.
+        x = F.pad(x, (0, 0, self.reach + new - window.shape[1], 0))
         mixed = x[:, self.reach :]
-        for before, tap in enumerate(self.taps, 1):
-            mixed = torch.addcmul(mixed, tap, x[:, self.reach - before :][:, :new])
+        for offset, tap in enumerate(self.taps, 1):
+            mixed = torch.addcmul(mixed, tap, x[:, self.reach - offset :][:, :new])
         return mixed
 
     def kernel(self, embed: nn.Embedding) -> Tensor:
-        """(conv_size, D): what each of as many embeddings is multiplied by, a token's own last."""
+        """(conv_size, D): the factors of the last `conv_size` embeddings, newest last."""
         own = torch.ones_like(embed.weight[:1])
         return own if self.taps is None else torch.cat((self.taps.flip(0), own))
 
 
 class Block(nn.Module):
-    """Attention, then feed-forward or experts, each behind a norm and added to the stream."""
+    """Pre-norm attention, then pre-norm feed-forward or experts, added to the residual stream."""
 
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
@@ -179,7 +186,7 @@ class Block(nn.Module):
     def forward(
         self, x: Tensor, rope: Tensor, cache: LayerCache | None, *, explicit: bool
     ) -> tuple[Tensor, Tensor | None, Routing | None]:
-        """(B, T, D) -> (B, T, D), the attention weights if wanted, the routing if there is one."""
+        """(B, T, D) -> (B, T, D), attention weights if `explicit`, routing unless Dense."""
         y, weights = self.attention(self.norm_attention(x), rope, cache, explicit=explicit)
         x = x + self.dropout(y)
         y, routing = self.feed(self.norm_feed(x))
@@ -187,7 +194,7 @@ class Block(nn.Module):
 
 
 class Blocks(nn.ModuleList):
-    """The blocks in their order; a list that knows what it holds."""
+    """A `ModuleList` whose elements have a type: `Block`."""
 
     def __iter__(self) -> Iterator[Block]:
         """From the first layer to the last."""
@@ -195,7 +202,7 @@ class Blocks(nn.ModuleList):
 
 
 class Norm(nn.Module):
-    """Layer norm with a gain and no bias: one kernel on every device, unlike RMS norm on a CPU."""
+    """Layer norm without bias: a single kernel on every device, unlike RMSNorm on a CPU."""
 
     def __init__(self, width: int) -> None:
         super().__init__()
@@ -207,7 +214,7 @@ class Norm(nn.Module):
 
 
 class FeedForward(nn.Module):
-    """The dense block: up to the hidden channels, GELU, down again."""
+    """The dense feed-forward layer: up to the hidden width, GELU, down again."""
 
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
@@ -220,7 +227,7 @@ class FeedForward(nn.Module):
 
 
 class Attention(nn.Module):
-    """Causal self-attention with rotary positions and normalised queries and keys."""
+    """Causal self-attention with rotary positions (RoPE) and normalised queries and keys."""
 
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
@@ -234,12 +241,12 @@ class Attention(nn.Module):
     def forward(
         self, x: Tensor, rope: Tensor, cache: LayerCache | None, *, explicit: bool
     ) -> tuple[Tensor, Tensor | None]:
-        """(B, T, D) -> (B, T, D), and the weights (B, H, T, S) if they are wanted."""
-        # Queries and keys are normalised and turned together; apart from the values, so that
-        # neither needs a copy.
+        """(B, T, D) -> (B, T, D), and the attention weights (B, H, T, S) if `explicit`."""
+        # Queries and keys share one projection, norm and rotation. Values have their own
+        # projection, so that no part has to be copied out of a joint result.
         qk = F.linear(x, self.query_key.flatten(0, 1)).float()
         qk = qk.unflatten(-1, (2, self.heads, self.head_width))
-        qk = rotate(F.layer_norm(qk, qk.shape[-1:]), rope)
+        qk = apply_rope(F.layer_norm(qk, qk.shape[-1:]), rope)
         value = F.linear(x, self.value).unflatten(-1, (self.heads, -1)).transpose(1, 2)
         query, key = qk.to(value.dtype).transpose(1, 3).unbind(2)  # (B, H, T, K) each
         if cache:
@@ -253,16 +260,13 @@ class Attention(nn.Module):
 
 
 def attention_weights(query: Tensor, key: Tensor, window: int) -> Tensor:
-    """Causal attention, spelled out: (B, H, T, K), (B, H, S, K) -> (B, H, T, S) fp32.
-
-    Rows sum to 1.
-    """
+    """Causal attention weights: (B, H, T, K), (B, H, S, K) -> (B, H, T, S) fp32; rows sum to 1."""
     scores = (query.float() @ key.float().transpose(-2, -1)) / math.sqrt(query.shape[-1])
     return scores.masked_fill(~causal_mask(query, key, window), -math.inf).softmax(-1)
 
 
 def attend(query: Tensor, key: Tensor, value: Tensor, window: int) -> Tensor:
-    """`attention_weights` @ value by the fastest way: one kernel, or in bf16 on a CPU, products."""
+    """`attention_weights` @ value, by the fastest way: one fused kernel, or matmuls in CPU bf16."""
     new, total = query.shape[-2], key.shape[-2]
     with torch.autocast("cpu", enabled=False):
         if value.device.type == "cpu" and value.dtype == torch.bfloat16:
@@ -276,13 +280,13 @@ def attend(query: Tensor, key: Tensor, value: Tensor, window: int) -> Tensor:
 
 
 BMM_ATTENTION_MAX = 512
-"""Positions up to which a CPU with bf16 products attends twice as fast by these than by torch's
-one kernel, which is slower in bf16 than in fp32. The weights of a batch are in memory, as bf16."""
+"""Up to this many positions, attention by bf16 matmuls on a CPU is twice as fast as torch's fused
+kernel, which is slower in bf16 than in fp32. It holds a batch's attention weights in memory."""
 
 
 def _attend_by_bmm(query: Tensor, key: Tensor, value: Tensor, window: int) -> Tensor:
-    hidden = ~causal_mask(query, key, window)
-    bias = torch.zeros_like(hidden, dtype=query.dtype).masked_fill_(hidden, -math.inf)
+    masked = ~causal_mask(query, key, window)
+    bias = torch.zeros_like(masked, dtype=query.dtype).masked_fill_(masked, -math.inf)
     scale = query.shape[-1] ** -0.5
     queries, keys, values = (x.flatten(0, 1) for x in (query, key, value))
     scores = torch.baddbmm(bias, queries, keys.transpose(-2, -1), alpha=scale)
@@ -290,22 +294,22 @@ def _attend_by_bmm(query: Tensor, key: Tensor, value: Tensor, window: int) -> Te
 
 
 def causal_mask(query: Tensor, key: Tensor, window: int) -> Tensor:
-    """(T, S) bool: which keys each query may see: its own and the `window` - 1 before.
+    """(T, S) bool: True where a query may attend: to itself and the `window` - 1 keys before.
 
-    The T queries are the last of the S positions.
+    The T queries are the last T of the S positions.
     """
     new, total = query.shape[-2], key.shape[-2]
-    own = total - new
+    first = total - new  # position of the first query
     mask = torch.ones(new, total, dtype=torch.bool, device=query.device)
-    return mask.tril(own).triu(own - window + 1)
+    return mask.tril(first).triu(first - window + 1)
 
 
 INITIAL_ROPE_POSITIONS = 4096
-"""Positions whose rotations are computed at first, whatever a description says of the context."""
+"""Most positions in the RoPE table of a new model: a checkpoint may claim any context length."""
 
 
 class Rotary(nn.Module):
-    """A table of rotations, a row a position; it grows when a text goes on past its end."""
+    """The RoPE table: one row per position. It grows when a text goes on past its end."""
 
     table: Tensor
 
@@ -317,9 +321,9 @@ class Rotary(nn.Module):
         )
 
     def forward(self, start: int, count: int) -> Tensor:
-        """(T, K/2, 2): cosine and sine of each pair of channels at positions `start` and on."""
+        """(T, K/2, 2): cosine and sine per pair of channels, for `count` positions from `start`."""
         if start + count > len(self.table):
-            with torch.inference_mode(False):  # or training could not use the table afterwards
+            with torch.inference_mode(False):  # a table made in inference mode could not train
                 self.table = self._rows(2 * (start + count)).to(self.table)
         return self.table[start : start + count]
 
@@ -330,11 +334,11 @@ class Rotary(nn.Module):
         return torch.stack((angle.cos(), angle.sin()), -1).float()
 
 
-def rotate(x: Tensor, rope: Tensor) -> Tensor:
-    """Turn neighbouring channels of x (B, T, 2, H, K) as pairs by `rope` (T, K/2, 2)."""
+def apply_rope(x: Tensor, rope: Tensor) -> Tensor:
+    """Rotate each pair of neighbouring channels of x (B, T, 2, H, K) by `rope` (T, K/2, 2)."""
     rope = rope[:, None, None]
     if x.device.type == "cpu" and x.dtype == torch.float32:
-        # One product of complex numbers, a third of the time of the four real ones.
+        # One complex product takes a third of the time of four real ones.
         pairs = torch.view_as_complex(x.unflatten(-1, (-1, 2)))
         return torch.view_as_real(pairs * torch.view_as_complex(rope)).flatten(-2)
     cos, sin = rope.to(x.dtype).unbind(-1)

@@ -1,4 +1,7 @@
-"""What decoding remembers of the tokens before: keys and values per layer, and their last ids."""
+"""The KV cache: keys and values of the tokens so far, per layer, and the last token ids.
+
+Letters: B batch, T new tokens, S keys returned, H heads, K head width, C context.
+"""
 
 from __future__ import annotations
 
@@ -13,49 +16,53 @@ Floats = NDArray[np.float32]
 
 
 class Cache:
-    """Keys and values of the tokens so far, so that a new one costs one position's work.
+    """Keys and values of the tokens so far, so that a new token costs one position's work.
 
-    Within the context, decoding with a cache gives the logits of a full pass. Past it, the last C
-    tokens' keys and values are kept (a sliding window): each layer's query sees C positions, at
-    their right distances thanks to rotary positions; through the layers below, these still carry
-    what older tokens told them, so the model sees a little further than its context, where a full
-    pass over the last C tokens would forget them at once.
+    Within the context, decoding with a cache gives the logits of a full pass. Past it, the cache
+    keeps the keys and values of the last C tokens (a sliding window): in each layer a query attends
+    to C positions, at their true distances thanks to rotary positions. Those keys and values were
+    computed with older tokens in view, so the model sees a little further than its context, where a
+    full pass over the last C tokens would not.
     """
 
     def __init__(self, config: ModelConfig) -> None:
         self.position = 0
-        """Tokens seen so far: the position of the next one."""
-        self.last: Tensor | None = None
-        """(B, conv_size - 1) int64: the last tokens, the newest behind; zeros stand before a text,
-        which `position` tells from tokens."""
+        """Number of tokens so far, which is the position of the next one."""
+        self.recent: Tensor | None = None
+        """(B, conv_size - 1) int64: the last tokens, newest last, for the short convolution. Before
+        the start of a text it holds zeros; `position` says how many entries are tokens."""
         self._reach = config.conv_size - 1
         self.layers = [LayerCache(config) for _ in range(config.layers)]
 
-    def follow(self, ids: Tensor) -> Tensor:
-        """New tokens (B, T) behind those of the last that there are, at most the convolution's
-        reach; they are the last now. `position` has not moved yet."""
-        if self.last is None:
-            self.last = ids.new_zeros(len(ids), self._reach)
-        seen = torch.cat((self.last, ids), 1)
-        self.last = seen[:, seen.shape[1] - self._reach :]
-        return seen[:, max(0, self._reach - self.position) :]
+    def extend(self, ids: Tensor) -> Tensor:
+        """Add new tokens (B, T) to `recent`; returns them with the recent tokens before them.
 
-    def push(self, token: int) -> list[int]:
-        """`follow` on the CPU by one token of a batch of one."""
-        if self.last is None:
-            self.last = torch.zeros(1, self._reach, dtype=torch.int64)
-        (last,) = self.last.numpy()
-        seen = [*last[max(0, self._reach - self.position) :].tolist(), token]
-        last[:-1] = last[1:]
-        last[-1:] = token
-        return seen
+        Does not advance `position`, which the layers still need.
+        """
+        if self.recent is None:
+            self.recent = ids.new_zeros(len(ids), self._reach)
+        window = torch.cat((self.recent, ids), 1)
+        self.recent = window[:, window.shape[1] - self._reach :]
+        return window[:, max(0, self._reach - self.position) :]
+
+    def extend_by_one(self, token: int) -> list[int]:
+        """`extend` for a single token and a batch of one on the CPU."""
+        if self.recent is None:
+            self.recent = torch.zeros(1, self._reach, dtype=torch.int64)
+        (recent,) = self.recent.numpy()
+        window = [*recent[max(0, self._reach - self.position) :].tolist(), token]
+        recent[:-1] = recent[1:]
+        recent[-1:] = token
+        return window
 
 
 class LayerCache:
-    """One layer's window of keys and values, in a buffer of twice its length.
+    """One layer's sliding window of keys and values, in a buffer of twice its length.
 
-    New entries go behind the last; when the buffer is full, the window moves to its front. So the
-    window is always in one piece, and moving it costs one copy in C tokens.
+    Attention needs the window as one contiguous slice, in order. A ring buffer would wrap around,
+    and shifting the window by one would copy C entries per token. Here new entries are appended
+    after the last, and only when the buffer of 2C is full does the window move to its front: one
+    copy per C tokens.
     """
 
     def __init__(self, config: ModelConfig) -> None:
@@ -64,38 +71,38 @@ class LayerCache:
         self._buffer: Tensor | None = None  # (2, B, H, 2C, K)
 
     def extend(self, key: Tensor, value: Tensor) -> tuple[Tensor, Tensor]:
-        """Add (B, H, T, K) keys and values; all that one of these T may see, (B, H, S, K) each."""
+        """Add keys and values (B, H, T, K); returns those that the queries may see (B, H, S, K)."""
         batch, heads, new, width = key.shape
         if self._buffer is None:
             self._buffer = key.new_empty(2, batch, heads, 2 * self.window, width)
-        buffer, end = self._buffer, self._make_room(new)
+        buffer, end = self._buffer, self._advance(new)
         buffer[0, :, :, end - new : end] = key
         buffer[1, :, :, end - new : end] = value
-        start = max(0, end - self.window - new + 1)
+        start = max(0, end - self.window - new + 1)  # the first new query sees C - 1 before it
         keys, values = buffer[:, :, :, start:end]
         return keys, values
 
-    def held(self) -> tuple[Tensor, Tensor] | None:
-        """The keys and values of the last tokens, at most a window, (B, H, S, K) each."""
+    def entries(self) -> tuple[Tensor, Tensor] | None:
+        """The keys and values in the window (B, H, S, K), None before the first token."""
         if self._buffer is None:
             return None
         keys, values = self._buffer[:, :, :, max(0, self._end - self.window) : self._end]
         return keys, values
 
-    def push(self, key: Floats, value: Floats) -> tuple[Floats, Floats]:
-        """`extend` on the CPU by one token of a batch of one: (H, K) each -> (H, S, K) each."""
+    def extend_by_one(self, key: Floats, value: Floats) -> tuple[Floats, Floats]:
+        """`extend` for a single token and a batch of one on the CPU: (H, K) -> (H, S, K)."""
         if self._buffer is None:
             heads, width = key.shape
             self._buffer = torch.empty(2, 1, heads, 2 * self.window, width)
-        end = self._make_room(1)
+        end = self._advance(1)
         keys, values = self._buffer.numpy()[:, 0]  # (H, 2C, K) each
         keys[:, end - 1] = key
         values[:, end - 1] = value
         start = max(0, end - self.window)
         return keys[:, start:end], values[:, start:end]
 
-    def _make_room(self, new: int) -> int:
-        """Where the entries end once `new` ones are there."""
+    def _advance(self, new: int) -> int:
+        """Make room for `new` entries at the end of the window; returns its new end."""
         assert self._buffer is not None
         if self._end + new > self._buffer.shape[3]:
             kept = self._buffer[:, :, :, self._end - self.window : self._end].clone()

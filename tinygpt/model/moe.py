@@ -1,12 +1,16 @@
-"""Mixture of experts: a router sends each token to its top-k experts, and returns what it decided.
+"""Mixture of experts: a router sends each token to its top-k experts.
 
-The layer is dropless and exact: every token has its row among those of its expert, each expert
-computes one product over its own rows, and the results are taken back and scaled by the router's
-probability (Switch Transformer, arXiv:2101.03961). That scale is what teaches the router: without
-it, or with top-1 weights renormalised to the constant 1, its gradient is zero and the routing stays
-random for ever.
+The layer is dropless and exact. Tokens are dispatched to one buffer with the rows of each expert
+next to each other, each expert runs one matmul over its own rows, and the outputs are combined:
+gathered back to their tokens and scaled by the router's probability (Switch Transformer,
+arXiv:2101.03961).
 
-Letters: N tokens, D width, E experts, K experts a token, F channels inside an expert.
+That scale is the only way for a gradient to reach the router, as choosing the top k has none. If
+the output were not scaled, or scaled by top-1 weights renormalised to the constant 1, the
+language-model loss would never train the router, and the routing would stay random.
+
+Letters: N tokens, D width, E experts, K experts per token, F hidden channels of an expert,
+R rows of the dispatch buffer (N x K, plus padding).
 """
 
 from __future__ import annotations
@@ -23,29 +27,29 @@ from tinygpt.config import ModelConfig
 
 @dataclass(frozen=True, slots=True)
 class Routing:
-    """What one router decided for N tokens."""
+    """The decision of one router for N tokens."""
 
     logits: Tensor
     """(N, E) fp32"""
     probabilities: Tensor
     """(N, E) softmax over all experts, fp32"""
     choice: Tensor
-    """(N, K) experts selected, int64"""
+    """(N, K) selected experts, int64"""
     weight: Tensor
     """(N, K) probability of each selected expert, not renormalised, fp32"""
 
     def load(self) -> Tensor:
-        """(E,) tokens sent to each expert; differs from the probabilities' mean. Sums to N x K."""
+        """(E,) number of tokens routed to each expert; sums to N x K."""
         return torch.zeros_like(self.logits[0]).scatter_add_(
             0, self.choice.flatten(), torch.ones_like(self.weight).flatten()
         )
 
 
 class Router(nn.Module):
-    """Scores every expert for every token, in fp32 whatever the model computes in.
+    """Scores every expert for every token, in fp32 even if the model runs in lower precision.
 
-    `bias` steers the selection alone, never the weight: the loss-free balancing of DeepSeek
-    (arXiv:2408.15664). It is zero, and stays so, unless `rebalance` is called.
+    `bias` affects only which experts are selected, never their weight: the auxiliary-loss-free
+    balancing of DeepSeek (arXiv:2408.15664). It stays zero unless `rebalance` is called.
     """
 
     bias: Tensor
@@ -57,7 +61,7 @@ class Router(nn.Module):
         self.register_buffer("bias", torch.zeros(experts))
 
     def forward(self, x: Tensor) -> Routing:
-        """(N, D) -> the decision for each token."""
+        """(N, D) -> the routing of each token."""
         with torch.autocast(x.device.type, enabled=False):
             logits = F.linear(x.float(), self.gate)
             probabilities = logits.softmax(-1)
@@ -66,12 +70,12 @@ class Router(nn.Module):
 
     @torch.no_grad()
     def rebalance(self, load: Tensor, rate: float) -> None:
-        """Make experts under the mean load (E,) likelier to be selected by `rate`, others less."""
+        """Raise the bias of experts below the mean `load` (E,) by `rate`, lower the others."""
         self.bias += rate * torch.sign(load.mean() - load)
 
 
 class MoE(nn.Module):
-    """A feed-forward block made of experts: x -> sum over its top-k of probability x expert(x)."""
+    """A feed-forward layer of experts: x -> sum over the top-k of probability x expert(x)."""
 
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
@@ -82,42 +86,45 @@ class MoE(nn.Module):
         self.down = nn.Parameter(torch.empty(experts, config.width, hidden))
 
     def forward(self, x: Tensor) -> tuple[Tensor, Routing]:
-        """(..., D) -> (..., D), and the routing of the N tokens in their order."""
+        """(..., D) -> (..., D), and the routing of the N tokens, in order."""
         tokens = x.reshape(-1, x.shape[-1])
         routing = self.router(tokens)
         k = self.router.top_k
         tokens = tokens.to(_matmul_dtype(x))
-        multiple = _multiple(tokens, k)
-        place, rows = arrange(routing.choice, len(self.up), multiple)
-        size = len(place) if multiple == 1 else int(rows.sum())  # a sum would wait for a GPU
-        y = _put(tokens if k == 1 else tokens.repeat_interleave(k, 0), place, size)
-        y = _take(self.experts(y, rows), place).unflatten(0, (-1, k)) * routing.weight[..., None]
+        multiple = _pad_multiple(tokens, k)
+        row, counts = dispatch_rows(routing.choice, len(self.up), multiple)
+        size = len(row) if multiple == 1 else int(counts.sum())  # a sum would sync with a GPU
+        y = _dispatch(tokens if k == 1 else tokens.repeat_interleave(k, 0), row, size)
+        y = _gather(self.experts(y, counts), row).unflatten(0, (-1, k)) * routing.weight[..., None]
         return (y.squeeze(1) if k == 1 else y.sum(1)).view_as(x), routing
 
-    def experts(self, x: Tensor, rows: Tensor) -> Tensor:
-        """(R, D) one expert's rows after the other's, (E,) how many each has -> (R, D)."""
-        return grouped_linear(F.gelu(grouped_linear(x, self.up, rows)), self.down, rows)
+    def experts(self, x: Tensor, counts: Tensor) -> Tensor:
+        """Dispatched tokens (R, D), sorted by expert, with `counts` (E,) rows each -> (R, D)."""
+        return grouped_linear(F.gelu(grouped_linear(x, self.up, counts)), self.down, counts)
 
 
-def arrange(choice: Tensor, experts: int, multiple: int) -> tuple[Tensor, Tensor]:
-    """Where each selection (N, K) has its row: (N K,), and how many rows each expert has, (E,).
+def dispatch_rows(choice: Tensor, experts: int, multiple: int) -> tuple[Tensor, Tensor]:
+    """The row (N K,) of each selection in the dispatch buffer, and each expert's row count (E,).
 
-    An expert's selections keep their order; its rows are rounded up to a `multiple`.
+    The rows of an expert are contiguous, in token order, and padded to a `multiple`.
     """
-    # (N K, E): how many of the selections up to each one are of each expert.
+    # Counting instead of sorting: a running count per expert (N K, E) is the rank of each selection
+    # within its expert, from 1; its last row is the number of tokens of each expert. A selection's
+    # row is then its rank, plus the rows of all experts before its own.
     ranks = F.one_hot(choice.flatten(), experts).cumsum(0)
-    rows = (ranks[-1] + multiple - 1) // multiple * multiple
-    places = ranks + (rows.cumsum(0) - rows - 1)
-    return places.gather(1, choice.flatten()[:, None]).squeeze(1), rows
+    counts = (ranks[-1] + multiple - 1) // multiple * multiple
+    rows = ranks + (counts.cumsum(0) - counts - 1)
+    return rows.gather(1, choice.flatten()[:, None]).squeeze(1), counts
 
 
 def grouped_linear(x: Tensor, weight: Tensor, counts: Tensor) -> Tensor:
-    """One linear map a group: rows of (N, I), sorted by group, times (G, O, I) -> (N, O).
+    """One linear map per group: rows (R, I), sorted by group, times weights (G, O, I) -> (R, O).
 
-    `counts` (G,) holds the rows of each group and sums to N. On CUDA in bf16 this is one grouped
-    product, which needs no host sync; elsewhere a product a group. It computes in the type of x.
+    `counts` (G,) is the number of rows of each group and sums to R. In bf16 on CUDA this is one
+    grouped matmul, which needs no host sync; elsewhere one matmul per group. The result has the
+    type of x.
     """
-    if x.device.type == "cuda" and x.dtype == torch.bfloat16 and _aligned(weight):
+    if x.device.type == "cuda" and x.dtype == torch.bfloat16 and _supports_grouped_mm(weight):
         ends = counts.cumsum(0, dtype=torch.int32)
         product: Tensor = F.grouped_mm(x, weight.to(x.dtype).transpose(-2, -1), offs=ends)
         return product
@@ -128,10 +135,10 @@ def grouped_linear(x: Tensor, weight: Tensor, counts: Tensor) -> Tensor:
 
 
 def balance_loss(routing: Routing) -> Tensor:
-    """The auxiliary loss of Switch: E x sum of (share of tokens x mean probability); 1 at uniform.
+    """The auxiliary loss of Switch: E x sum of (share of tokens x mean probability); 1 if uniform.
 
-    Only the probabilities carry a gradient. The share counts every selection, so that it sums to
-    one for any top-k.
+    Only the probabilities carry a gradient. The share is of all selections, so that it sums to one
+    for any top-k.
     """
     share = routing.load() / routing.choice.numel()
     return len(share) * (share * routing.probabilities.mean(0)).sum()
@@ -143,7 +150,7 @@ def z_loss(routing: Routing) -> Tensor:
 
 
 class _GroupedLinear(torch.autograd.Function):
-    """A loop over groups that writes into one result: no split, cat or stack."""
+    """One matmul per group, each written into its slice of one result: nothing is concatenated."""
 
     @staticmethod
     def forward(ctx: Any, x: Tensor, weight: Tensor, counts: list[int]) -> Tensor:
@@ -173,63 +180,64 @@ class _GroupedLinear(torch.autograd.Function):
         return grad_x, grad_weight, None
 
 
-class _Put(torch.autograd.Function):
-    """Rows at their places among rows of zeros. No place is taken twice."""
+class _Dispatch(torch.autograd.Function):
+    """Copies each token to its row of a buffer of zeros. No two share a row."""
 
     @staticmethod
-    def forward(ctx: Any, x: Tensor, place: Tensor, size: int) -> Tensor:
-        ctx.save_for_backward(place)
-        return x.new_zeros(size, x.shape[1]).index_copy_(0, place, x)
+    def forward(ctx: Any, x: Tensor, row: Tensor, size: int) -> Tensor:
+        ctx.save_for_backward(row)
+        return x.new_zeros(size, x.shape[1]).index_copy_(0, row, x)
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, None, None]:
-        (place,) = ctx.saved_tensors
-        return grads[0].index_select(0, place), None, None
+        (row,) = ctx.saved_tensors
+        return grads[0].index_select(0, row), None, None
 
 
-class _Take(torch.autograd.Function):
-    """The rows at places. Its gradient is a copy too; that of indexing would add."""
+class _Gather(torch.autograd.Function):
+    """The inverse of `_Dispatch`. As no row is read twice, its gradient is a plain copy, which is
+    faster than the scatter-add of ordinary indexing."""
 
     @staticmethod
-    def forward(ctx: Any, x: Tensor, place: Tensor) -> Tensor:
-        ctx.save_for_backward(place)
+    def forward(ctx: Any, x: Tensor, row: Tensor) -> Tensor:
+        ctx.save_for_backward(row)
         ctx.size = len(x)
-        return x.index_select(0, place)
+        return x.index_select(0, row)
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, None]:
-        (place,) = ctx.saved_tensors
+        (row,) = ctx.saved_tensors
         grad = grads[0]
-        return grad.new_zeros(ctx.size, grad.shape[1]).index_copy_(0, place, grad), None
+        return grad.new_zeros(ctx.size, grad.shape[1]).index_copy_(0, row, grad), None
 
 
-def _put(x: Tensor, place: Tensor, size: int) -> Tensor:
-    result: Tensor = _Put.apply(x, place, size)  # type: ignore[no-untyped-call]
+def _dispatch(x: Tensor, row: Tensor, size: int) -> Tensor:
+    result: Tensor = _Dispatch.apply(x, row, size)  # type: ignore[no-untyped-call]
     return result
 
 
-def _take(x: Tensor, place: Tensor) -> Tensor:
-    result: Tensor = _Take.apply(x, place)  # type: ignore[no-untyped-call]
+def _gather(x: Tensor, row: Tensor) -> Tensor:
+    result: Tensor = _Gather.apply(x, row)  # type: ignore[no-untyped-call]
     return result
 
 
 def _matmul_dtype(x: Tensor) -> torch.dtype:
-    """What autocast would give to a product of x; it does not know the grouped ones."""
+    """The type that autocast would use for a matmul of x; it does not know grouped matmuls."""
     device = x.device.type
     return torch.get_autocast_dtype(device) if torch.is_autocast_enabled(device) else x.dtype
 
 
-def _multiple(tokens: Tensor, top_k: int) -> int:
-    """Rows of an expert are rounded up to this, a power of two and at most a 32nd of all.
+def _pad_multiple(tokens: Tensor, top_k: int) -> int:
+    """The rows of each expert are padded to this: a power of two, at most 1/32 of all rows.
 
-    oneDNN, which computes bf16 on a CPU, writes a kernel for every shape, which takes half a
-    millisecond or more, and keeps the last thousand: with rows of any number it never has them all.
+    oneDNN, which runs bf16 matmuls on a CPU, compiles a kernel for every shape, which takes half a
+    millisecond or more, and caches the last thousand. Without padding nearly every shape is new.
     """
     if tokens.device.type != "cpu" or tokens.dtype != torch.bfloat16:
         return 1
     return 1 << max(0, (len(tokens) * top_k // 32).bit_length() - 1)
 
 
-def _aligned(weight: Tensor) -> bool:
-    """grouped_mm takes rows of whole 16-byte words only."""
+def _supports_grouped_mm(weight: Tensor) -> bool:
+    """grouped_mm needs rows of whole 16-byte words."""
     return hasattr(F, "grouped_mm") and not any(size % 8 for size in weight.shape[1:])

@@ -1,9 +1,8 @@
-"""The run directory: all that passes between training and interface, and the one place that knows
-it.
+"""The run directory: the files through which training and interface communicate.
 
-The one place that knows its layout. The trainer holds a `RunWriter` and a `Control`; the interface
-reads with `MetricsReader` and `read_state`, and asks by `request`. Files are written by one process
-and read by any number, on this machine or over a shared disk.
+The trainer holds a `RunWriter` and a `Control`; the interface reads with `MetricsReader` and
+`read_state`, and asks with `request`. One process writes the files and any number read them, on
+the same machine or over a shared disk.
 """
 
 from tinygpt.run.columns import (

@@ -1,8 +1,8 @@
-"""Train records in bulk: a run of a million steps as columns of numbers, within a second or two.
+"""Bulk decoding of train records: a run of a million steps as arrays, in a second or two.
 
-A `Record` an object is right for the few that say something new, and forty times too slow for the
-many that only continue two curves. So consecutive train records are decoded at once (msgspec reads
-only the fields named here), and become arrays.
+One Python object per record is fine for the rare kinds, but forty times too slow for the train
+records, most of a file. So consecutive train records are decoded together (msgspec reads only the
+fields named here) into arrays.
 """
 
 from __future__ import annotations
@@ -28,17 +28,17 @@ class TrainColumns:
     model: str
     step: Floats
     loss: Floats
-    """Nats a token; NaN and infinities as they were measured."""
+    """Nats per token; NaN and infinities as measured."""
     train_seconds: Floats
     last: TrainRecord
-    """The newest of them, whole."""
+    """The newest of these records, with all fields."""
 
 
 Item: TypeAlias = Record | TrainColumns
 
 
-class _Line(msgspec.Struct, gc=False):
-    """What is read of a line in bulk."""
+class _Row(msgspec.Struct, gc=False):
+    """The fields of a line that are decoded in bulk."""
 
     kind: str
     model: str = ""
@@ -48,7 +48,7 @@ class _Line(msgspec.Struct, gc=False):
 
 
 class _Lines:
-    """The lines of a buffer by number, cut out only when one is asked for."""
+    """The lines of a buffer by number, sliced only on demand."""
 
     def __init__(self, data: bytes) -> None:
         self._data = data
@@ -62,15 +62,15 @@ class _Lines:
         return self._data[start : int(self._ends[index])]
 
 
-_DECODER = msgspec.json.Decoder(_Line)
+_DECODER = msgspec.json.Decoder(_Row)
 
 
 class UndecodableError(Exception):
-    """Something in these lines is not as expected: they have to be read one by one."""
+    """The lines cannot be decoded in bulk and have to be parsed one by one."""
 
 
 def decode(data: bytes) -> tuple[list[Item], int]:
-    """Whole lines of metrics.jsonl -> items in order, and how many kinds were unknown.
+    """Whole lines of metrics.jsonl -> items in order, and the number of records of unknown kind.
 
     Raises:
         UndecodableError: a line is damaged.
@@ -80,12 +80,12 @@ def decode(data: bytes) -> tuple[list[Item], int]:
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
         raise UndecodableError from error
     lines = _Lines(data)
-    if len(lines) != len(rows):  # an empty line, which msgspec passes over
+    if len(lines) != len(rows):  # an empty line, which msgspec skips
         raise UndecodableError
     items: list[Item] = []
     unknown, start = 0, 0
-    for index, line in enumerate(rows):
-        if line.kind == "train":
+    for index, row in enumerate(rows):
+        if row.kind == "train":
             continue
         items += _columns(rows, lines, start, index)
         start = index + 1
@@ -97,7 +97,7 @@ def decode(data: bytes) -> tuple[list[Item], int]:
 
 
 def group(records: Sequence[Record]) -> list[Item]:
-    """The same items from records that were parsed one by one."""
+    """The items that `decode` would return, from records that were parsed one by one."""
     items: list[Item] = []
     run: list[TrainRecord] = []
     for record in [*records, None]:
@@ -121,8 +121,8 @@ def group(records: Sequence[Record]) -> list[Item]:
     return items
 
 
-def _columns(rows: Sequence[_Line], lines: _Lines, start: int, end: int) -> Iterator[TrainColumns]:
-    """The train records of rows start to end, a `TrainColumns` a model."""
+def _columns(rows: Sequence[_Row], lines: _Lines, start: int, end: int) -> Iterator[TrainColumns]:
+    """Rows start to end, all train records, as one `TrainColumns` per model."""
     last = {rows[index].model: index for index in range(start, end)}
     for model, index in last.items():
         own = [row for row in rows[start:end] if row.model == model]
@@ -140,9 +140,9 @@ def _columns(rows: Sequence[_Line], lines: _Lines, start: int, end: int) -> Iter
 
 
 def _floats(values: list[float | str]) -> Floats:
-    """Numbers, and the strings that JSON has to use for what it has no number for."""
+    """Numbers, or the strings that stand for NaN and infinities in JSON."""
     try:
-        return np.array(values, np.float64)  # numpy reads "NaN" and "Infinity" too
+        return np.array(values, np.float64)  # NumPy parses "NaN" and "Infinity"
     except (ValueError, OverflowError) as error:
         raise UndecodableError from error
 

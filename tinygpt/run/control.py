@@ -1,7 +1,6 @@
-"""Requests to a training process: files in control/, which work on a shared disk and from another
-machine.
+"""Requests to a training process, as files in control/, so that they work over a shared disk.
 
-`pause` holds for as long as the file is there; `stop` and `checkpoint` are consumed by the trainer.
+A pause lasts as long as its file exists; `stop` and `checkpoint` are consumed by the trainer.
 """
 
 import os
@@ -21,9 +20,9 @@ _FILES = frozenset({"pause", "stop", "checkpoint"})
 
 
 def request(path: StrPath, name: Request) -> None:
-    """Ask the trainer of the run directory `path` for something; "resume" takes a pause back.
+    """Send a request to the trainer of the run directory `path`; "resume" withdraws a pause.
 
-    Asking twice is asking once. Raises RunError for another name, or if control/ cannot be written.
+    Idempotent. Raises RunError for an unknown request, or if control/ cannot be written.
     """
     if name not in get_args(Request):
         raise RunError(f"cannot ask a run to {name!r}: one of {', '.join(get_args(Request))}")
@@ -41,8 +40,7 @@ def request(path: StrPath, name: Request) -> None:
 
 
 class Control:
-    """The trainer's side. `every` in seconds of `clock`: how often the folder is looked at, at
-    most."""
+    """The trainer's side; it lists the folder at most once in `every` seconds of `clock`."""
 
     def __init__(
         self, path: StrPath, clock: Callable[[], float] = time.monotonic, every: float = 0.2
@@ -50,34 +48,33 @@ class Control:
         self._folder = Path(path, CONTROL)
         self._clock = clock
         self._every = every
-        self._looked: float | None = None
+        self._polled: float | None = None
         self._pending: frozenset[str] = frozenset()
 
     def poll(self) -> set[str]:
-        """The requests that stand: of "pause", "stop" and "checkpoint". Cheap enough for every
-        step.
+        """The pending requests, of "pause", "stop" and "checkpoint". Cheap enough for every step.
 
-        A disk that does not answer for a moment changes nothing: the last answer stands.
+        If the folder cannot be listed for a moment, the last answer stands.
         """
         now = self._clock()
-        if self._looked is None or now - self._looked >= self._every:
-            self._looked = now
-            self._look()
+        if self._polled is None or now - self._polled >= self._every:
+            self._polled = now
+            self._list()
         return set(self._pending)
 
     def acknowledge(self, name: str) -> None:
-        """Consume a "stop" or "checkpoint" request, before acting on it. A pause stands until it is
-        taken back."""
+        """Consume a "stop" or "checkpoint" request, before acting on it. A pause stays until it is
+        withdrawn."""
         if name == "pause":
             return
         self._remove(name)
 
     def clear(self) -> None:
-        """Forget every request, pauses too: what was asked of a process that is gone."""
+        """Delete all requests, also a pause: they were meant for a process that has ended."""
         for name in _FILES:
             self._remove(name)
 
-    def _look(self) -> None:
+    def _list(self) -> None:
         try:
             with os.scandir(self._folder) as entries:
                 self._pending = _FILES.intersection(entry.name for entry in entries)

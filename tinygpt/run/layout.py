@@ -1,4 +1,4 @@
-"""Names: which file of a run directory is which, and what a run may be called."""
+"""The layout of a run directory: names of its files, and valid names for runs."""
 
 import os
 import re
@@ -24,32 +24,32 @@ CONTROL = "control"
 VARIANTS = ("dense", "moe")
 
 LONGEST_NAME = 60
-"""Characters of a run's name: stays under the 255 bytes of a file name in any script."""
+"""Characters in a run's name: in any script under the 255 bytes that a file name may have."""
 
 LARGEST_TOML = 1 << 20
-"""Bytes of a run.toml: a thousand times what one has."""
+"""Bytes of a run.toml that are read: a thousand times the usual size."""
 
 _STEP = re.compile(r"step-(\d{8,})", re.ASCII)
 
 
 def step_name(step: int) -> str:
-    """Name of the checkpoint folder of a step: 500 -> "step-00000500"; sorts like the numbers."""
+    """Name of a checkpoint folder: 500 -> "step-00000500"; names sort like the steps."""
     return f"step-{step:08d}"
 
 
 def parse_step(name: str) -> int | None:
-    """The step of a checkpoint folder's name, None for any other name."""
+    """The step in the name of a checkpoint folder, None for any other name."""
     match = _STEP.fullmatch(name)
     return int(match[1]) if match else None
 
 
 def checkpoint_dir(run: StrPath, variant: str, step: int) -> Path:
-    """Where the checkpoint of a variant at a step lies, or is to lie."""
+    """The folder of a variant's checkpoint at a step."""
     return Path(run, variant, step_name(step))
 
 
 def list_steps(run: StrPath, variant: str) -> list[int]:
-    """The steps of a variant's checkpoints, ascending; empty without any."""
+    """The steps of a variant's checkpoints, ascending."""
     try:
         with os.scandir(Path(run, variant)) as entries:
             names = [e.name for e in entries if e.is_dir()]
@@ -59,18 +59,17 @@ def list_steps(run: StrPath, variant: str) -> list[int]:
 
 
 def is_run(path: StrPath) -> bool:
-    """Whether a folder is a run directory: one of its own files lies in it."""
+    """Whether a folder is a run directory: it holds at least one of a run's files."""
     return any(Path(path, name).is_file() for name in (RUN_TOML, STATUS, METRICS, LOG))
 
 
 def read_config(path: StrPath) -> dict[str, Any]:
-    """The run.toml of the run directory `path`. Raises RunError, which names the file, if it cannot
-    be read."""
+    """The run.toml of the run directory `path`. Raises RunError if it cannot be read."""
     file = Path(path, RUN_TOML)
     try:
         return tomllib.loads(read_text(file, LARGEST_TOML))
     except FileNotFoundError as error:
-        raise RunError(f"{file} is missing: not a run directory, or not copied whole") from error
+        raise RunError(f"{file} is missing: not a run directory, or an incomplete copy") from error
     except OSError as error:
         raise RunError(f"cannot read {file}: {error.strerror}") from error
     except (ValueError, RecursionError) as error:
@@ -78,9 +77,9 @@ def read_config(path: StrPath) -> dict[str, Any]:
 
 
 def validate_run_name(name: str) -> str:
-    """The name itself if a run may be called so; RunError says what is wrong with it otherwise.
+    """Returns the name if it is valid: one folder name, safe in shells, file systems and terminals.
 
-    A name is one folder name that every shell, disk and terminal takes as it is.
+    Raises RunError, which says what is wrong with it.
     """
     if problem := _problem(name):
         raise RunError(f"{name!r} cannot name a run: {problem}; use letters, digits, '-', '_', '.'")
@@ -93,23 +92,22 @@ def _problem(name: str) -> str | None:
     if len(name) > LONGEST_NAME:
         return f"it is longer than {LONGEST_NAME} characters"
     if "/" in name or "\\" in name:
-        return "it has a path separator (where runs live is --out)"
+        return "it has a path separator (--out sets the folder of runs)"
     if name[0] in ".-":
         return f"it starts with {name[0]!r}"
     if name != name.strip():
         return "it starts or ends with a space"
-    # Cc and Cs break terminals and files, Cf includes the characters that reverse what is shown.
+    # Cc and Cs break terminals and file names; Cf includes characters that reverse the text.
     if any(unicodedata.category(character)[0] == "C" for character in name):
         return "it has control characters"
     return None
 
 
 def new_run_name(out: StrPath, prefix: str = "run", clock: Callable[[], float] = time.time) -> str:
-    """A name that is free in the folder `out`: prefix, month and day, hour and minute:
-    "nano-1123-2057".
+    """An unused name in the folder `out`: prefix, month and day, hour and minute in local time.
 
-    Local time. Where that is taken, "nano-1123-2057-2" and so on. Raises RunError if `prefix`
-    cannot be in a name.
+    "nano-1123-2057", or if that exists "nano-1123-2057-2" and so on. Raises RunError if `prefix` is
+    not valid in a name.
     """
     stem = validate_run_name(f"{prefix}-{time.strftime('%m%d-%H%M', time.localtime(clock()))}")
     name, copy = stem, 1

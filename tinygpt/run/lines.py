@@ -1,9 +1,12 @@
 """Records to lines of metrics.jsonl and back.
 
-JSON has no NaN and no infinities, and a diverged loss is a fact worth keeping: they are written as
-the strings "NaN", "Infinity" and "-Infinity" (protobuf's JSON mapping does the same) and read back
-as floats wherever a field holds numbers. Fields that hold text (`prompt`, `text`, `reason`, ...)
-are never converted.
+JSON has no NaN and no infinities, but a diverged loss has to be recorded: they are written as the
+strings "NaN", "Infinity" and "-Infinity", as in protobuf's JSON mapping, and read back as floats in
+fields that hold numbers. Text fields (`prompt`, `text`, `reason`, ...) are never converted.
+
+Parsing is written by hand because runs may come from strangers, and msgspec draws its lines
+elsewhere: it rejects lone surrogates (which a sample may hold), a bare NaN and 1e400, and accepts
+integers beyond 64 bits. Train records in bulk are decoded by `columns`.
 """
 
 from __future__ import annotations
@@ -33,22 +36,23 @@ from tinygpt.run.records import (
 
 
 def to_json(record: Record) -> str:
-    """One line of strict ASCII JSON, without the newline. Raises TypeError on values that JSON
-    cannot hold."""
+    """One line of strict ASCII JSON, without the newline.
+
+    Raises TypeError for values that JSON cannot represent.
+    """
     names = _FIELDS[type(record)]
     values = {"kind": record.kind} | {name: getattr(record, name) for name in names}
     try:
         return json.dumps(values, allow_nan=False, separators=(",", ":"))
     except ValueError:
-        return json.dumps(_spell(values), allow_nan=False, separators=(",", ":"))
+        return json.dumps(_floats_to_strings(values), allow_nan=False, separators=(",", ":"))
 
 
 def parse_record(line: str | bytes) -> Record | None:
-    """The record on a line, or None for a kind that this version does not know. Unknown keys are
-    ignored.
+    """The record on a line, or None for an unknown kind. Unknown keys are ignored.
 
-    Raises RunError, with the beginning of the line, on anything else: no JSON, no object, a field
-    that is missing or of the wrong type.
+    Raises RunError, which quotes the start of the line, for anything else: no JSON, no object, a
+    field that is missing or of the wrong type.
     """
     data = _parse_object(line)
     kind = data.get("kind")
@@ -63,15 +67,17 @@ def parse_record(line: str | bytes) -> Record | None:
         try:
             values.append(convert(data.get(name, default)))
         except (TypeError, ValueError, OverflowError, RecursionError) as error:
-            raise _unreadable(line, f"{name} is missing or not what it should be") from error
+            raise _unreadable(line, f"{name} is missing or not valid") from error
     record = make(*values)
     if isinstance(record, RoutingRecord) and not _rectangular(record):
-        raise _unreadable(line, "its lists are not a number for each layer, of shares each expert")
+        raise _unreadable(
+            line, "its lists do not have one entry per layer, and one share per expert"
+        )
     return record
 
 
 def _rectangular(record: RoutingRecord) -> bool:
-    """Whether the load is layers by experts of finite shares, and the rest a number a layer."""
+    """Whether the load is layers by experts of shares, and the rest one number per layer."""
     layers, experts = len(record.load), len(record.load[0]) if record.load else 0
     others = (record.entropy, record.worst_over_mean, record.mean_top1, record.dead)
     return (
@@ -83,15 +89,15 @@ def _rectangular(record: RoutingRecord) -> bool:
     )
 
 
-# Reading. The plan of a record is made once, at import, from its annotations; a line then costs one
-# JSON parse, one call a field and one constructor.
+# Parsing. At import, the annotations of each record class become a plan: per field its name, a
+# conversion and a default. A line then costs one JSON parse, one call per field, one constructor.
 
-_SPELLED = {"NaN": math.nan, "Infinity": math.inf, "-Infinity": -math.inf}
-_MISSING: Any = object()  # of no JSON type, so every conversion refuses it
+_STRINGS_TO_FLOATS = {"NaN": math.nan, "Infinity": math.inf, "-Infinity": -math.inf}
+_MISSING: Any = object()  # not a JSON type, so every conversion rejects it
 _decode = json.JSONDecoder().raw_decode
 
 LARGEST = 1 << 63
-"""Whole numbers below this are read; a larger one is damage, and most libraries choke on it."""
+"""Integers have to be below this: larger ones are damage, and overflow in NumPy."""
 YEAR_9999 = 253_370_764_800.0
 
 
@@ -116,19 +122,19 @@ def _float(value: object) -> float:
         return value
     if type(value) is int:
         return float(value)
-    if type(value) is str and value in _SPELLED:
-        return _SPELLED[value]
+    if type(value) is str and value in _STRINGS_TO_FLOATS:
+        return _STRINGS_TO_FLOATS[value]
     raise TypeError("not a number")
 
 
 def _int(value: object) -> int:
     if type(value) is int and abs(value) < LARGEST:
         return value
-    raise TypeError("not a whole number of 64 bits")
+    raise TypeError("not a 64-bit integer")
 
 
 def _time(value: object) -> float:
-    """Unix seconds that a calendar can show."""
+    """Unix seconds that `datetime` can represent."""
     seconds = _float(value)
     if 0 <= seconds < YEAR_9999:
         return seconds
@@ -143,14 +149,14 @@ def _str(value: object) -> str:
 
 def _variant(value: object) -> Variant:
     if value in VARIANTS:
-        return sys.intern(_str(value))  # a million records share one string
+        return sys.intern(_str(value))  # so that a million records share one string
     raise ValueError("not a variant of the model")
 
 
 def _end_state(value: object) -> EndState:
     if value in ("done", "stopped", "failed"):
         return value
-    raise ValueError("not a state of an end")
+    raise ValueError("not the state of an end")
 
 
 def _or_none(convert: Callable[[Any], Any]) -> Callable[[Any], Any]:
@@ -176,30 +182,30 @@ def _mapping(convert: Callable[[Any], Any]) -> Callable[[Any], Any]:
 
 
 def _by_variant(convert: Callable[[Any], Any]) -> Callable[[Any], Any]:
-    """Of a mapping the variants that this version knows."""
+    """A mapping without variants that this version does not know."""
     read = _mapping(convert)
     return lambda value: {k: v for k, v in read(value).items() if k in VARIANTS}
 
 
-def _free(value: object) -> object:
-    """Any JSON value, with spelled numbers read as floats."""
+def _any(value: object) -> object:
+    """Any JSON value, with the strings of non-finite floats converted."""
     if isinstance(value, dict):
-        return {key: _free(item) for key, item in value.items()}
+        return {key: _any(item) for key, item in value.items()}
     if isinstance(value, list):
-        return [_free(item) for item in value]
+        return [_any(item) for item in value]
     if type(value) is int:
         return _int(value)
-    return _SPELLED.get(value, value) if isinstance(value, str) else value
+    return _STRINGS_TO_FLOATS.get(value, value) if isinstance(value, str) else value
 
 
-def _spell(value: object) -> object:
-    """The inverse of `_free`: floats that JSON lacks become strings."""
+def _floats_to_strings(value: object) -> object:
+    """The inverse of `_any`: non-finite floats become strings."""
     if isinstance(value, float) and not math.isfinite(value):
         return "NaN" if math.isnan(value) else "Infinity" if value > 0 else "-Infinity"
     if isinstance(value, Mapping):
-        return {key: _spell(item) for key, item in value.items()}
+        return {key: _floats_to_strings(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
-        return [_spell(item) for item in value]
+        return [_floats_to_strings(item) for item in value]
     return value
 
 
@@ -217,16 +223,17 @@ _CONVERT: dict[str, Callable[[Any], Any]] = {
     "list[list[float]]": _list(_list(_float)),
     "Time": _time,
     "Mapping[str, int]": _by_variant(_int),
-    "Mapping[str, Any]": _mapping(_free),
-    "Mapping[str, Any] | None": _or_none(_mapping(_free)),
-    "Mappings": _by_variant(_mapping(_free)),
+    "Mapping[str, Any]": _mapping(_any),
+    "Mapping[str, Any] | None": _or_none(_mapping(_any)),
+    "Mappings": _by_variant(_mapping(_any)),
 }
 
 _Plan: TypeAlias = tuple[Callable[..., Record], list[tuple[str, Callable[[Any], Any], Any]]]
 
 
 def _plan(cls: type[Record]) -> _Plan:
-    # schema_version has a default for those who write; a line without it does not say what it is.
+    # Only a default of None stands in for a missing field. That of schema_version is for writing: a
+    # line without one does not say how to read it.
     def default(field: dataclasses.Field[Any]) -> Any:
         return None if field.default is None else _MISSING
 
@@ -237,11 +244,10 @@ def _plan(cls: type[Record]) -> _Plan:
 
 
 def _maker(cls: type[Record]) -> Callable[..., Record]:
-    """A constructor by position, four times as fast as the frozen class's own.
+    """A positional constructor, four times as fast as that of the frozen dataclass.
 
-    A frozen `__init__` sets each field through `object.__setattr__`, which would cost as much as
-    parsing the JSON. A mutable twin with the same slots is filled instead and then given its true
-    class.
+    A frozen `__init__` sets each field with `object.__setattr__`, which costs as much as parsing
+    the JSON. Instead, a mutable class with the same slots is filled, and its `__class__` replaced.
     """
     names = [field.name for field in dataclasses.fields(cls)]
     twin = dataclasses.make_dataclass(f"_{cls.__name__}", names, slots=True)

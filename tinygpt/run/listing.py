@@ -1,4 +1,4 @@
-"""Which runs there are in a folder."""
+"""Lists the runs in a folder."""
 
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -13,8 +13,7 @@ from tinygpt.run.status import RunState, read_state
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunInfo:
-    """A run in a list. `created` in unix seconds; `corpus` is its name, None if that is not
-    known."""
+    """A run in a list; `created` in unix seconds, `corpus` its name, None if unknown."""
 
     name: str
     path: Path
@@ -24,11 +23,10 @@ class RunInfo:
 
 
 def list_runs(out: StrPath, now: float | None = None) -> list[RunInfo]:
-    """The runs in the folder `out`, newest first; those that cannot be read too, with the reason in
-    their state.
+    """The runs in the folder `out`, newest first. Unreadable runs have the reason in their state.
 
-    Folders that hold no file of a run, and names that start with ".", are passed over. A missing
-    `out` has no runs. Raises RunError if `out` cannot be listed.
+    Skips folders without any file of a run, and names that start with ".". A missing `out` has no
+    runs. Raises RunError if `out` cannot be listed.
     """
     folder = Path(out)
     try:
@@ -42,18 +40,17 @@ def list_runs(out: StrPath, now: float | None = None) -> list[RunInfo]:
 
 
 def newest_run(out: StrPath, now: float | None = None) -> RunInfo | None:
-    """The run in `out` that was created last, of those that can be read."""
+    """The most recently created run in `out` that can be read."""
     return _newest(list_runs(out, now))
 
 
 def live_run(out: StrPath, now: float | None = None) -> RunInfo | None:
-    """The run in `out` that is being trained: live before paused before stalled, then the
-    newest."""
+    """The newest run in `out` that is being trained: live before paused before stalled."""
     return _live(list_runs(out, now))
 
 
 def current_run(out: StrPath, now: float | None = None) -> RunInfo | None:
-    """The run in `out` that a viewer wants to see: the live one, else the newest."""
+    """The run in `out` to show by default: the live one, else the newest."""
     runs = list_runs(out, now)
     return _live(runs) or _newest(runs)
 
@@ -73,7 +70,7 @@ def _live(runs: list[RunInfo]) -> RunInfo | None:
 def _may_be_run(path: Path) -> bool:
     try:
         return is_run(path)
-    except OSError:  # no permission to look inside: listed, and unreadable
+    except OSError:  # no permission to look inside: list it as unreadable
         return True
 
 
@@ -96,8 +93,7 @@ def _info(path: Path, now: float | None) -> RunInfo:
 
 
 def _created(path: Path, start: StartRecord | None) -> float:
-    """Time of the first record; before there is one, of run.toml, which is written once, or of the
-    folder."""
+    """Time of the first record, else of run.toml, which is written once, else of the folder."""
     if start is not None:
         return start.time
     for file in (path / RUN_TOML, path):

@@ -1,4 +1,4 @@
-"""What is done to a whole run: rename and delete it, and whether it can be resumed."""
+"""Renames and deletes whole runs, and says whether one can be resumed."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from tinygpt.run import validate_run_name as valid_name
 
 
 def resume_problem(path: Path, state: RunState) -> str | None:
-    """Why a run cannot be resumed from here, in a sentence; None if it can."""
+    """Why a run cannot be resumed, in a sentence; None if it can."""
     if state.active:
-        return f"{path.name} is being trained already."
+        return f"{path.name} is already being trained."
     if state.state == "done":
         more = f"--train-only --resume --name {path.name} --steps N"
-        return f"{path.name} is done. To train longer, set more steps: tinygpt-tui {more}"
+        return f"{path.name} is finished. To train longer, set more steps: tinygpt-tui {more}"
     if not state.resumable:
         return f"{path.name} cannot be resumed: {state.reason}"
     return None
@@ -34,33 +34,33 @@ def rename_problem(path: Path, name: str) -> str | None:
     except RunError as error:
         return str(error)
     if os.path.lexists(path.with_name(name)):
-        return f"there is a run {name!r} already: choose another name"
+        return f"a run named {name!r} already exists: choose another name"
     return None
 
 
 def rename_run(path: Path, name: str) -> Path:
-    """Call the run `path` otherwise; its new path.
+    """Rename the run `path`; returns its new path.
 
     Raises:
-        RunError: the name cannot be or is taken, the run is being trained, the disk refuses.
+        RunError: the name is invalid or taken, the run is being trained, or the disk refuses.
     """
     if problem := rename_problem(path, name):
         raise RunError(problem)
     target = path.with_name(name)
-    with _in_hand(path, "renamed"):
+    with _locked(path, "renamed"):
         path.rename(target)
     return target
 
 
 def delete_run(path: Path) -> None:
-    """Delete the run `path` with its checkpoints; of a link, the link alone.
+    """Delete the run `path` with its checkpoints; if it is a link, only the link.
 
-    It leaves the list at once: a deletion that is cut short leaves no half run behind.
+    It is hidden before its files are deleted, so that an interrupted deletion leaves no half run.
 
     Raises:
         RunError: the run is being trained, or the disk refuses.
     """
-    with _in_hand(path, "deleted"):
+    with _locked(path, "deleted"):
         if path.is_symlink():
             path.unlink()
             return
@@ -70,12 +70,12 @@ def delete_run(path: Path) -> None:
 
 
 @contextmanager
-def _in_hand(path: Path, what: str) -> Iterator[None]:
-    """Hold the run's lock where it has one, so that no trainer begins meanwhile."""
+def _locked(path: Path, what: str) -> Iterator[None]:
+    """Hold the run's lock, if it has one, so that no trainer starts in the meantime."""
     if read_state(path).active:
-        raise RunError(_refusal(path, what))
+        raise RunError(active_problem(path, what))
     try:
-        lock = _locked(path, what)
+        lock = _acquire_lock(path, what)
         try:
             yield
         finally:
@@ -85,20 +85,21 @@ def _in_hand(path: Path, what: str) -> Iterator[None]:
         raise RunError(f"{path} cannot be {what}: {error.strerror}") from error
 
 
-def _locked(path: Path, what: str) -> int | None:
+def _acquire_lock(path: Path, what: str) -> int | None:
     try:
         descriptor = open_to_write(path / LOCK, os.O_RDWR)
-    except OSError:  # it never had a trainer, or is not ours to write: the disk will say
+    except OSError:  # never trained, or no permission: then the change itself will fail
         return None
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError as error:
         os.close(descriptor)
-        raise RunError(_refusal(path, what)) from error
-    except OSError:  # a disk without locks: the state has to do
+        raise RunError(active_problem(path, what)) from error
+    except OSError:  # a file system without locks: rely on the state checked before
         pass
     return descriptor
 
 
-def _refusal(path: Path, what: str) -> str:
+def active_problem(path: Path, what: str) -> str:
+    """Why a run that is being trained cannot be `what` ("renamed", "deleted")."""
     return f"{path.name} is being trained: stop it before it is {what}"

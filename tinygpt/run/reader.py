@@ -1,4 +1,9 @@
-"""Reading metrics.jsonl while another process appends to it."""
+"""Reads metrics.jsonl while another process appends to it, by byte offset.
+
+The reader remembers the offset after the last whole line, and each call reads from there. To notice
+that the file was replaced in the meantime, it compares the bytes at both ends of the part it has
+read: a file that only grew has the same ones.
+"""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,23 +16,22 @@ from tinygpt.run.layout import METRICS, StrPath
 from tinygpt.run.lines import parse_record
 from tinygpt.run.records import EndRecord, Record, StartRecord
 
-# A routing record of a deep model takes some kilobytes; a line beyond this is damage, and is not
-# held in memory.
 LONGEST_LINE = 1 << 20
-_MARK = 64  # bytes compared at both ends of what was read, to notice that the file was replaced
-_TAIL = 1 << 16
-_SLOW_LINES = 10_000  # read at a time where something is damaged
+"""Bytes. A routing record of a deep model takes a few kilobytes; a longer line is damage, and is
+skipped without holding it in memory."""
+
+_MARK = 64  # bytes compared at each end of the part that was read
+_TAIL = 1 << 16  # bytes at the end of the file in which the last record is looked for
+_SLOW_LINES = 10_000  # records per call if bulk decoding fails
 
 
 class MetricsReader:
-    """New records of the run directory `path` at each call of `read`; never blocks, never holds the
-    file open.
+    """Returns the new records of the run directory `path` at each call; keeps no file open.
 
     Lines that are not records are skipped and counted in `skipped`, kinds of a newer version in
-    `unknown`. A torn last line waits for its newline. If the file shrinks, vanishes or is another
-    file than before (compared by the bytes at both ends of what was read, so that a copy brought up
-    to date by rsync goes on), reading starts over: `restarted` is then True until the next call,
-    and the records of that call are all from the beginning.
+    `unknown`. An incomplete last line waits for its newline. If the file shrinks, vanishes or is
+    replaced by another, reading starts over: `restarted` is then True until the next call, and that
+    call returns records from the beginning. A copy that rsync updates counts as the same file.
     """
 
     offset: int
@@ -43,11 +47,10 @@ class MetricsReader:
         self.restarted = False
 
     def read(self, limit: int | None = None) -> list[Record]:
-        """Up to `limit` records (all if None) that were not returned before; [] if there is nothing
-        new.
+        """Up to `limit` new records (None: all); [] if there are none.
 
-        Memory is bounded by the records returned. Raises RunError if the file is there and cannot
-        be read.
+        Memory is bounded by the records returned. Raises RunError if the file exists and cannot be
+        read.
         """
         self.restarted = False
         try:
@@ -60,10 +63,9 @@ class MetricsReader:
             raise RunError(f"cannot read {self.path}: {error.strerror}") from error
 
     def read_bulk(self, size: int = 1 << 23) -> list[Item]:
-        """Like `read`, train records as columns: about `size` bytes of them at a time.
+        """Like `read`, with train records as columns, about `size` bytes at a time; [] at the end.
 
-        Half a second for a million records, where `read` takes eight. Reading on until [] comes
-        has read everything.
+        A million records take half a second, with `read` eight.
         """
         self.restarted = False
         try:
@@ -76,12 +78,12 @@ class MetricsReader:
             raise RunError(f"cannot read {self.path}: {error.strerror}") from error
 
     def read_all(self) -> Iterator[Item]:
-        """`read_bulk` until nothing new is there."""
+        """All new items, by `read_bulk`."""
         while items := self.read_bulk():
             yield from items
 
-    def behind(self) -> bool:
-        """Whether the file goes on where reading stopped."""
+    def has_more(self) -> bool:
+        """Whether the file is longer than what was read."""
         try:
             return self.path.stat().st_size > self.offset
         except OSError:
@@ -116,7 +118,7 @@ class MetricsReader:
         return records
 
     def _lines(self, file: BinaryIO) -> Iterator[bytes]:
-        """Whole lines; `offset` stands behind each one as it is yielded."""
+        """Whole lines; when one is yielded, `offset` is already after it."""
         while piece := file.readline(LONGEST_LINE):
             whole = piece.endswith(b"\n")
             if not whole and len(piece) < LONGEST_LINE:
@@ -152,7 +154,7 @@ class MetricsReader:
             self.restarted = True
 
     def _start_over(self) -> None:
-        self.offset = 0  # bytes, always just behind a newline or inside an overlong line
+        self.offset = 0  # bytes: right after a newline, or inside an overlong line
         self.skipped = 0  # lines
         self.unknown = 0  # lines
         self._overlong = False
@@ -160,7 +162,7 @@ class MetricsReader:
 
 
 def first_record(path: StrPath) -> StartRecord | None:
-    """The `start` of the run directory `path`, None if there is none yet or it cannot be read."""
+    """The `start` record of the run directory `path`, None if missing or unreadable."""
     try:
         with open_regular(Path(path, METRICS)) as file:
             record = parse_record(file.readline(LONGEST_LINE))
@@ -170,7 +172,7 @@ def first_record(path: StrPath) -> StartRecord | None:
 
 
 def last_end(path: StrPath) -> EndRecord | None:
-    """The `end` of the run directory `path` if that is its last whole record, else None."""
+    """The `end` record of the run directory `path` if it is the last whole record, else None."""
     try:
         with open_regular(Path(path, METRICS)) as file:
             file.seek(max(0, file.seek(0, 2) - _TAIL))

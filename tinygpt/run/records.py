@@ -1,7 +1,7 @@
-"""The records of metrics.jsonl: one strict JSON object a line, `kind` and `time` first.
+"""The records of metrics.jsonl: one strict JSON object per line, with `kind` and `time` first.
 
-Losses are in nats a token, `time` in unix seconds, `step` in optimizer steps, `tokens` in training
-tokens seen so far. `model` is the variant, "dense" or "moe".
+Losses are in nats per token, `time` in unix seconds, `step` in optimizer steps, `tokens` in
+training tokens so far. `model` is the variant, "dense" or "moe".
 """
 
 from __future__ import annotations
@@ -12,8 +12,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar, Literal, TypeAlias
 
 SCHEMA_VERSION = 1
-"""Version of the records. Raised only when an old reader would misread a new file, not when keys
-are added."""
+"""Version of the format. Raised only if old readers would misread a new file, not for new keys."""
 
 Variant: TypeAlias = str
 """Name of a model variant: "dense" or "moe"."""
@@ -27,11 +26,11 @@ Mappings: TypeAlias = Mapping[str, Mapping[str, Any]]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StartRecord:
-    """First line of a run: what is trained, on what, where.
+    """First line of a run: what is trained, on which corpus and device.
 
     `corpus` holds name, sha256 and chars; `models` maps a variant to its params_total and
-    params_active; `steps` is the number planned, None when only time or a target ends the run;
-    `context` and `batch_tokens` in tokens.
+    params_active; `steps` is the number planned, None if only a time limit or a target loss ends
+    the run; `context` and `batch_tokens` in tokens.
     """
 
     kind: ClassVar[str] = "start"
@@ -49,8 +48,7 @@ class StartRecord:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrainRecord:
-    """One training step of one model; `train_seconds` counts training alone, without evaluation and
-    sampling."""
+    """One training step of one model; `train_seconds` excludes evaluation and sampling."""
 
     kind: ClassVar[str] = "train"
     time: Time
@@ -67,8 +65,7 @@ class TrainRecord:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EvalRecord:
-    """One evaluation; a loss is stated with its `context` in tokens. `wall_seconds` counts
-    everything."""
+    """One evaluation with windows of `context` tokens; `wall_seconds` includes everything."""
 
     kind: ClassVar[str] = "eval"
     time: Time
@@ -89,7 +86,7 @@ class EvalRecord:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SampleRecord:
-    """A continuation of `prompt`; `text` is without the prompt."""
+    """A continuation of `prompt`; `text` excludes the prompt."""
 
     kind: ClassVar[str] = "sample"
     time: Time
@@ -103,12 +100,11 @@ class SampleRecord:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RoutingRecord:
-    """Where the router sends tokens, layer by layer: `load[layer][expert]` is a share of the
-    tokens.
+    """Expert load per layer: `load[layer][expert]` is a share of the tokens.
 
-    `entropy` of the load in nats, `worst_over_mean` the worst load over the mean load, `mean_top1`
-    the mean probability of the selected expert, `dead` the number of experts that read nothing; one
-    number a layer each.
+    The other lists have one number per layer: `entropy` of the load in nats, `worst_over_mean` the
+    largest load over the mean load, `mean_top1` the mean probability of the selected expert, `dead`
+    the number of experts without tokens.
     """
 
     kind: ClassVar[str] = "routing"
@@ -125,7 +121,7 @@ class RoutingRecord:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CheckpointRecord:
-    """A checkpoint that lies whole on the disk; `path` is relative to the run directory."""
+    """A checkpoint that is complete on disk; `path` is relative to the run directory."""
 
     kind: ClassVar[str] = "checkpoint"
     time: Time
@@ -138,10 +134,10 @@ class CheckpointRecord:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ResumeRecord:
-    """Training goes on; `models` maps each variant to the step that it was resumed from. See
-    `drop_rewound`.
+    """Training was resumed; `models` maps each variant to the step it resumed from.
 
-    `ends` holds where the run ends from now on: steps, minutes and target_loss, as far as given.
+    It supersedes earlier records: see `drop_rewound`. `ends` holds the new limits of the run:
+    steps, minutes and target_loss, as far as given.
     """
 
     kind: ClassVar[str] = "resume"
@@ -154,11 +150,9 @@ class ResumeRecord:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EndRecord:
-    """Last line of a session; `models` maps a variant to its step, tokens and whatever else sums it
-    up.
+    """Last line of a session; `models` maps a variant to its step, tokens and a free-form summary.
 
-    `models` is free-form: a string "NaN", "Infinity" or "-Infinity" anywhere in it reads back as a
-    float.
+    In `models`, the strings "NaN", "Infinity" and "-Infinity" are read back as floats.
     """
 
     kind: ClassVar[str] = "end"
@@ -174,10 +168,10 @@ Record: TypeAlias = StartRecord | ModelRecord | ResumeRecord | EndRecord
 
 
 def drop_rewound(records: Iterable[Record]) -> list[Record]:
-    """The records without those that a later `resume` superseded, in order.
+    """The records without those superseded by a later `resume`, in order.
 
-    Rule: a `resume` with `models[m] == s` takes back every earlier record of model `m` with step >
-    `s`, because the resumed training writes these steps again. Records of variants that it does not
+    A `resume` with `models[m] == s` supersedes every earlier record of model `m` with step > `s`,
+    because the resumed training writes these steps again. Records of variants that it does not
     name, and records without a model (start, resume, end), stay.
     """
     kept: list[Record] = []

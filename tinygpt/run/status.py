@@ -1,4 +1,10 @@
-"""status.json, and what it says about a run: is it training, did it end, was it killed."""
+"""status.json, and the state of a run that follows from it: training, ended, killed.
+
+The handshake: the trainer rewrites status.json with its pid, host, start time and a heartbeat. A
+viewer on the same host asks the system whether that process still runs; the start time tells it
+from a later process with the same pid. A viewer on another host has only the heartbeat, and calls
+a run stalled once it is overdue. The lock (see `writer`) is for trainers alone, not for viewers.
+"""
 
 import errno
 import json
@@ -23,19 +29,18 @@ State: TypeAlias = Literal[
 ]
 
 LARGEST_STATUS = 1 << 16
-"""Bytes of a status.json, which viewers parse twice a second."""
+"""Bytes of a status.json that are read; viewers parse it twice a second."""
 HEARTBEAT_OVERDUE = 30.0
 """Seconds without a heartbeat after which a run counts as stalled."""
 
-# The start of a process, as psutil derives it from the boot time, moves by a second or two when the
-# clock is set; no system hands a pid out again that soon.
+# Seconds. The start time of a process, which psutil derives from the boot time, shifts by a second
+# or two when the clock is set; no system reuses a pid that soon.
 _SAME_START = 5.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Status:
-    """What status.json holds. `heartbeat` and `process_started` in unix seconds, `step` in
-    optimizer steps.
+    """The content of status.json: `heartbeat` and `process_started` in unix seconds.
 
     `process_started` tells the training process from a later one with the same pid.
     """
@@ -51,8 +56,7 @@ class Status:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunState:
-    """What a run is doing, in one word, and why that is known, in a few. `heartbeat_age` in
-    seconds."""
+    """What a run is doing, with a short reason; `heartbeat_age` in seconds."""
 
     state: State
     reason: str
@@ -61,20 +65,20 @@ class RunState:
 
     @property
     def active(self) -> bool:
-        """Whether a training process has, or may have, this run in its hands."""
+        """Whether a trainer is, or may be, working on this run."""
         return self.state in ("live", "paused", "stalled")
 
     @property
     def resumable(self) -> bool:
-        """Whether it ended before its time, so that it may be taken up again."""
+        """Whether it ended early, so that it can be resumed."""
         return self.state in ("stopped", "killed", "failed")
 
 
 def write_status(path: StrPath, status: Status, *, durable: bool = True) -> None:
     """Replace the status.json of the run directory `path`. Raises OSError.
 
-    On a full disk, where there is no room for a second file, the first is written over in place: a
-    few hundred bytes in one piece, in a block that it has already.
+    On a full disk, which has no room for a second file, the existing one is overwritten in place:
+    a few hundred bytes in a single write, in a block that it already has.
     """
     file = Path(path, STATUS)
     try:
@@ -82,24 +86,24 @@ def write_status(path: StrPath, status: Status, *, durable: bool = True) -> None
     except OSError as error:
         if error.errno not in DISK_FULL_ERRNOS or not file.exists():
             raise
-        _write_over(file, json.dumps(asdict(status)).encode("ascii"))
+        _overwrite(file, json.dumps(asdict(status)).encode("ascii"))
 
 
-def _write_over(file: Path, data: bytes) -> None:
-    """Blanks take the place of what was longer; JSON does not mind them."""
+def _overwrite(file: Path, data: bytes) -> None:
+    """Overwrite in place, padded with spaces to the old length, which JSON ignores."""
     descriptor = open_to_write(file, os.O_WRONLY)
     try:
-        whole = data.ljust(os.fstat(descriptor).st_size)
-        if os.pwrite(descriptor, whole, 0) < len(whole):
+        padded = data.ljust(os.fstat(descriptor).st_size)
+        if os.pwrite(descriptor, padded, 0) < len(padded):
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), os.fspath(file))
     finally:
         os.close(descriptor)
 
 
 def read_status(path: StrPath) -> Status | None:
-    """The status.json of the run directory `path`, None if there is none. Unknown keys are ignored.
+    """The status.json of the run directory `path`, None if missing. Unknown keys are ignored.
 
-    Raises RunError, which names the file, if it cannot be read or lacks something.
+    Raises RunError, which names the file, if it cannot be read or is not valid.
     """
     file = Path(path, STATUS)
     try:
@@ -113,15 +117,14 @@ def read_status(path: StrPath) -> Status | None:
 
 
 def read_state(path: StrPath, now: float | None = None) -> RunState:
-    """What the run directory `path` is doing at `now` (unix seconds; None is the present). Never
-    raises.
+    """The state of the run directory `path` at `now` (unix seconds; None: now). Never raises.
 
-    - new: made, but no training process has reported yet
-    - live, paused: the process is there (same host) or its heartbeat is fresh (another host)
-    - stalled: the heartbeat is overdue, and the process is alive or cannot be seen from this host
-    - done, stopped, failed: as it said itself
-    - killed: it said running, on this host, and its process is gone
-    - unreadable: no such folder, or a status.json that makes no sense
+    - new: created, but no trainer has reported yet
+    - live, paused: the process runs (same host), or its heartbeat is recent (another host)
+    - stalled: the heartbeat is overdue, and the process runs or is on another host
+    - done, stopped, failed: as the trainer reported
+    - killed: it was last reported as running on this host, and its process no longer exists
+    - unreadable: no such folder, or status.json is not valid
     """
     try:
         status = read_status(path)
@@ -132,38 +135,37 @@ def read_state(path: StrPath, now: float | None = None) -> RunState:
             return RunState(state="unreadable", reason=f"{os.fspath(path)} is not a folder")
         return RunState(state="new", reason="no training process has reported yet")
     age = max(0.0, (time.time() if now is None else now) - status.heartbeat)
-    state, reason = _judge(path, status, age)
+    state, reason = _state(path, status, age)
     return RunState(state=state, reason=reason, status=status, heartbeat_age=age)
 
 
 def this_host() -> str:
-    """Name of this machine, as it stands in status.json and in the lock."""
+    """Name of this machine, as recorded in status.json and in the lock."""
     return socket.gethostname()
 
 
 def process_start(pid: int) -> float | None:
-    """Start of the process `pid` of this host in unix seconds, None if it is gone.
+    """Start time of the process `pid` on this host in unix seconds, None if it does not run.
 
-    A zombie is gone: a killed trainer stays one until the interface that started it has waited for
-    it.
+    A zombie does not run: a killed trainer stays one until the interface that started it reaps it.
     """
     import psutil  # type: ignore[import-untyped,unused-ignore]  # noqa: PLC0415 - 15 ms
 
     try:
         process = psutil.Process(pid)
-        gone = process.status() == psutil.STATUS_ZOMBIE
-        return None if gone else float(process.create_time())
+        zombie = process.status() == psutil.STATUS_ZOMBIE
+        return None if zombie else float(process.create_time())
     except psutil.NoSuchProcess:
         return None
     except psutil.AccessDenied as error:
-        raise PermissionError(f"process {pid} belongs to somebody else") from error
+        raise PermissionError(f"process {pid} belongs to another user") from error
 
 
-def _judge(path: StrPath, status: Status, age: float) -> tuple[State, str]:
+def _state(path: StrPath, status: Status, age: float) -> tuple[State, str]:
     if status.state in ("done", "stopped", "failed"):
         return cast(State, status.state), status.error or f"{status.state} at step {status.step}"
     if status.host == this_host() and not _alive(status):
-        return _judge_gone(path, status)
+        return _state_without_process(path, status)
     who = f"process {status.pid} on {status.host}"
     if age > HEARTBEAT_OVERDUE:
         return "stalled", f"no heartbeat from {who} for {age:.0f} s"
@@ -171,9 +173,8 @@ def _judge(path: StrPath, status: Status, age: float) -> tuple[State, str]:
     return "paused" if status.state == "paused" else "live", why or f"{who} is {status.state}"
 
 
-def _judge_gone(path: StrPath, status: Status) -> tuple[State, str]:
-    """The process is gone: killed, unless it wrote its `end` and only the last status is
-    missing."""
+def _state_without_process(path: StrPath, status: Status) -> tuple[State, str]:
+    """The process no longer exists: killed, unless it wrote its `end` and only not the status."""
     end = last_end(path)
     if end is not None and end.time >= status.process_started - _SAME_START:
         return end.state, end.error or end.reason
@@ -183,7 +184,7 @@ def _judge_gone(path: StrPath, status: Status) -> tuple[State, str]:
 def _alive(status: Status) -> bool:
     try:
         started = process_start(status.pid)
-    except PermissionError:  # it is there; only the heartbeat can tell more
+    except PermissionError:  # it exists; only the heartbeat can tell more
         return True
     return started is not None and abs(started - status.process_started) <= _SAME_START
 
@@ -193,14 +194,14 @@ def _parse(data: Any) -> Status:
         raise ValueError(f"state {data['state']!r} is unknown")
     for key in ("pid", "step"):
         if type(data[key]) is not int or not abs(data[key]) < LARGEST:
-            raise TypeError(f"{key} is not a whole number of 64 bits")
+            raise TypeError(f"{key} is not a 64-bit integer")
     for key in ("heartbeat", "process_started"):
         if not math.isfinite(float(data[key])):
             raise ValueError(f"{key} is not a time")
     if data["pid"] <= 0:
-        raise ValueError(f"pid {data['pid']} is no process")
+        raise ValueError(f"pid {data['pid']} is not valid")
     if not isinstance(data["host"], str) or not isinstance(data.get("error"), str | None):
-        raise TypeError("host and error are text")
+        raise TypeError("host or error is not text")
     return Status(
         state=data["state"],
         pid=data["pid"],

@@ -1,4 +1,9 @@
-"""The one writer of a run directory, and the lock that makes it the only one."""
+"""The writer of a run directory, and the lock that makes it the only one.
+
+A trainer holds an flock on the file `lock` as long as it lives; the system releases it however the
+process ends. On network disks locks may not reach other hosts, or not exist at all; there a trainer
+also refuses a run whose status.json has another trainer's recent heartbeat (see `status`).
+"""
 
 import errno
 import fcntl
@@ -41,7 +46,7 @@ from tinygpt.run.status import (
 )
 
 HEARTBEAT_EVERY = 2.0
-"""Seconds between two heartbeats: often enough for a viewer, rare enough for a network disk."""
+"""Seconds between heartbeats: often enough for a viewer, rarely enough for a network disk."""
 
 _BLOCK = 1 << 16
 
@@ -49,9 +54,9 @@ _BLOCK = 1 << 16
 class RunWriter:
     """Writes run.toml, tokenizer.json, metrics.jsonl and status.json; made by `create` or `open`.
 
-    Holds the run's lock until `close` or the end of the process. Child processes made by fork
-    inherit the lock: make them by spawn, or before. In distributed training rank 0 alone has a
-    writer. Every method raises RunError, which names the file, if the disk refuses.
+    Holds the run's lock until `close` or the end of the process. Forked child processes inherit the
+    lock: use spawn, or fork first. In distributed training only rank 0 has a writer. Every method
+    raises RunError, which names the file, if the disk refuses.
     """
 
     def __init__(self, path: Path, lock: int, clock: Callable[[], float]) -> None:
@@ -74,11 +79,11 @@ class RunWriter:
         *,
         clock: Callable[[], float] = time.time,
     ) -> Self:
-        """Start a run: lock, tokenizer.json, run.toml, empty metrics.jsonl, status "starting".
+        """Create a run: lock, tokenizer.json, run.toml, empty metrics.jsonl, status "starting".
 
-        The folder may be there already with a train.log in it (the interface opens that before it
-        starts the trainer), but not with a run. Raises RunError if it holds one or another trainer
-        has it; TypeError if `config` holds what TOML cannot (None).
+        The folder may exist with a train.log (which the interface opens before it starts the
+        trainer), but not with a run. Raises RunError if it holds a run or another trainer has
+        locked it; TypeError if `config` holds what TOML cannot represent (None).
         """
         run = Path(path)
         toml = tomli_w.dumps(config)
@@ -87,7 +92,9 @@ class RunWriter:
             lock = _lock(run, clock())
             try:
                 if any((run / name).exists() for name in (RUN_TOML, METRICS, STATUS)):
-                    raise RunError(f"{run} holds a run already: choose another --name or --resume")
+                    raise RunError(
+                        f"{run} already holds a run: choose another --name, or use --resume"
+                    )
                 atomic.write_text(run / TOKENIZER, tokenizer_json)
                 atomic.write_text(run / RUN_TOML, toml)
                 return cls._started(run, lock, clock, step=0)
@@ -97,21 +104,20 @@ class RunWriter:
 
     @classmethod
     def open(cls, path: StrPath, *, step: int = 0, clock: Callable[[], float] = time.time) -> Self:
-        """Take an existing run up again, to resume it from `step`; status becomes "starting".
+        """Open an existing run, to resume it from `step`; its status becomes "starting".
 
-        What a killed trainer left is put right: temporaries are deleted, requests that it did not
-        answer are forgotten, and a torn last line of metrics.jsonl is cut off. Readers stop at the
-        last newline, so none has seen that half line, and cutting it takes nothing back; ending it
-        with a newline would leave a line that every reader skips and counts for ever. Raises
-        RunError if this is no run, another trainer has it, or a newer version wrote it.
+        Cleans up after a killed trainer: deletes temporary files and unanswered requests, and cuts
+        off an incomplete last line of metrics.jsonl. Readers stop at the last newline, so none has
+        seen that line; completing it with a newline instead would leave a damaged line for good.
+        Raises RunError if this is not a run, another trainer has it, or a newer version wrote it.
         """
         run = Path(path)
         read_config(run)
         with _naming(run):
             lock = _lock(run, clock())
             try:
-                _refuse_newer(run)
-                _refuse_links(run)
+                _check_schema(run)
+                _check_links(run)
                 for folder in (run, *(run / variant for variant in VARIANTS)):
                     atomic.remove_leftovers(folder)
                 Control(run).clear()
@@ -136,19 +142,18 @@ class RunWriter:
         return self._size == 0
 
     @property
-    def said(self) -> tuple[StatusState, str | None]:
-        """The state and the error that status.json was last told."""
+    def last_status(self) -> tuple[StatusState, str | None]:
+        """The state and error that were last written to status.json."""
         return self._state, self._error
 
     def append(self, record: Record) -> None:
-        """Add one whole line to metrics.jsonl. A `checkpoint` and an `end` are forced to the disk
-        at once.
+        """Append one whole line to metrics.jsonl; a `checkpoint` and an `end` are also synced.
 
-        What was written of a line that the disk refused is taken back before RunError is raised.
+        If the disk refuses, a partly written line is removed before RunError is raised.
         """
         line = (to_json(record) + "\n").encode("ascii")
         with _naming(self.path / METRICS):
-            if os.fstat(self._metrics).st_size != self._size:  # could not be taken back
+            if os.fstat(self._metrics).st_size != self._size:  # a partial line could not be removed
                 os.ftruncate(self._metrics, self._size)
             try:
                 _write_all(self._metrics, line)
@@ -161,20 +166,19 @@ class RunWriter:
             self._size += len(line)
 
     def status(self, state: StatusState, step: int, error: str | None = None) -> None:
-        """Replace status.json now; `error` is one sentence for a person."""
+        """Replace status.json; `error` is one sentence for the user."""
         self._write_status(state, step, error, durable=True)
 
     def heartbeat(self, step: int, every: float = HEARTBEAT_EVERY) -> None:
-        """Say that the run is alive and at `step`, in the state last given; call it every step.
+        """Report that the run is alive and at `step`, in its last state; call it every step.
 
-        Writes at most once in `every` seconds, and does not wait for the disk.
+        Writes at most once in `every` seconds, without waiting for the disk.
         """
-        if not 0 <= self._clock() - self._written < every:  # also when the clock was set back
+        if not 0 <= self._clock() - self._written < every:  # also if the clock was set back
             self._write_status(self._state, step, self._error, durable=False)
 
     def close(self) -> None:
-        """Force the metrics to the disk, as far as it takes them, and give the lock back. Says
-        nothing about how the run ended: its `end` was forced as it was written."""
+        """Sync the metrics if possible, and release the lock. Does not change the status."""
         if self._lock < 0:
             return
         lock, self._lock = self._lock, -1
@@ -208,7 +212,7 @@ class RunWriter:
 
 @contextmanager
 def _naming(path: Path) -> Iterator[None]:
-    """Turn what the disk refuses into one sentence that names the file."""
+    """Turn an OSError into a RunError that names the file."""
     try:
         yield
     except OSError as error:
@@ -216,10 +220,10 @@ def _naming(path: Path) -> Iterator[None]:
 
 
 def _lock(run: Path, now: float) -> int:
-    """The descriptor that holds the lock of a run. Raises RunError that names who has it."""
+    """Lock a run; returns the descriptor. Raises RunError that names the process that has it."""
     descriptor = open_to_write(run / LOCK, os.O_RDWR | os.O_CREAT)
     try:
-        _refuse_active(run, now, locked=_try_flock(run, descriptor))
+        _check_inactive(run, now, locked=_try_flock(run, descriptor))
         os.ftruncate(descriptor, 0)
         os.pwrite(descriptor, json.dumps({"pid": os.getpid(), "host": this_host()}).encode(), 0)
     except BaseException:
@@ -229,8 +233,7 @@ def _lock(run: Path, now: float) -> int:
 
 
 def _try_flock(run: Path, descriptor: int) -> bool:
-    """Whether the lock was taken; False where the file system has none (Lustre without flock,
-    say)."""
+    """Whether the lock was acquired; False if the file system has none (Lustre without flock)."""
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError as error:
@@ -248,22 +251,16 @@ def _holder(descriptor: int) -> str:
     try:
         holder = json.loads(os.pread(descriptor, _BLOCK, 0))
         return f"process {holder['pid']} on {holder['host']}"
-    except (
-        ValueError,
-        TypeError,
-        KeyError,
-        RecursionError,
-    ):  # it has the lock but has not signed yet
+    except (ValueError, TypeError, KeyError, RecursionError):  # locked, its name not written yet
         return "another process"
 
 
-def _refuse_active(run: Path, now: float, *, locked: bool) -> None:
-    """Refuse a run whose status says that another trainer has it, where the lock cannot be trusted
-    to know.
+def _check_inactive(run: Path, now: float, *, locked: bool) -> None:
+    """Raise RunError if the status says that another trainer is active and the lock cannot tell.
 
-    Our lock settles it for this host. Another host's trainer may hold a lock that this one cannot
-    see (network disks mounted with local locks), and so counts as there until its heartbeat is
-    overdue.
+    For this host, having the lock is enough. A trainer on another host may hold a lock that is not
+    visible here (network disks mounted with local locks); it counts as active until its heartbeat
+    is overdue.
     """
     state = read_state(run, now)
     status = state.status
@@ -278,7 +275,7 @@ def _refuse_active(run: Path, now: float, *, locked: bool) -> None:
     )
 
 
-def _refuse_newer(run: Path) -> None:
+def _check_schema(run: Path) -> None:
     first = first_record(run)
     if first is not None and first.schema_version > SCHEMA_VERSION:
         raise RunError(
@@ -287,15 +284,15 @@ def _refuse_newer(run: Path) -> None:
         )
 
 
-def _refuse_links(run: Path) -> None:
-    """A folder that is a link may lead into another run, which this one would write into."""
+def _check_links(run: Path) -> None:
+    """A folder that is a link may lead into another run: refuse to write through it."""
     for name in (*VARIANTS, CONTROL):
         if (run / name).is_symlink():
-            raise RunError(f"{run / name} is a link, and a training writes only where its run lies")
+            raise RunError(f"{run / name} is a link: a run is written only inside its own folder")
 
 
 def _cut_torn_tail(descriptor: int) -> int:
-    """Cut a file behind its last newline; its size then, in bytes."""
+    """Truncate a file after its last newline; returns the new size in bytes."""
     size = end = os.fstat(descriptor).st_size
     while end > 0:
         begin = max(0, end - _BLOCK)

@@ -45,7 +45,7 @@ class DiskWait:
         Raises:
             TinyGPTError: it failed for another reason, or a stop was requested while waiting.
         """
-        before, paused = self._writer.said, None
+        before, paused = self._writer.last_status, None
         while True:
             try:
                 result = action()
@@ -54,7 +54,7 @@ class DiskWait:
                 if not error.disk_full:
                     raise
                 paused = self._wait(error)
-        if paused and self._writer.said == paused:  # `action` itself may have set the status
+        if paused and self._writer.last_status == paused:  # `action` itself may have set the status
             with suppress(TinyGPTError):
                 self._writer.status(before[0], self._step(), before[1])
         return result
@@ -68,4 +68,4 @@ class DiskWait:
             self._sleep(DISK_FULL_POLL)
         if self._stop_requested():
             raise error
-        return self._writer.said
+        return self._writer.last_status

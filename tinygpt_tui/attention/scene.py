@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from tinygpt.analysis.attention_maps import uniform_baseline
 from tinygpt_tui.attention.state import Choice, Pin
-from tinygpt_tui.engine.results import Seen, uniform_baseline
+from tinygpt_tui.engine.results import Seen
 from tinygpt_tui.render.heatmap import Floats
 
 

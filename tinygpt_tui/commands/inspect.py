@@ -76,7 +76,7 @@ class InspectedText:
     """
 
     def __init__(self, checkpoint: Checkpoint, text: str) -> None:
-        from tinygpt.analysis import heads  # noqa: PLC0415 - torch
+        from tinygpt.analysis import attention_maps, heads  # noqa: PLC0415 - torch
         from tinygpt.analysis.inspection import inspect_tokens, surprisal, window_start  # noqa: PLC0415
 
         context = checkpoint.model.config.context
@@ -90,10 +90,10 @@ class InspectedText:
         statistics = heads.statistics(self.inspection.attention)
         # Adding zero turns the -0.0 of a certain distribution's entropy into 0.0.
         self.statistics = {name: table + 0.0 for name, table in statistics.items()}
-        self.uniform_baseline = heads.uniform_baseline(len(self.ids))
+        self.uniform_baseline = attention_maps.uniform_baseline(len(self.ids))
         if (half := context // 2) > 1:
             self.statistics |= heads.repeated(checkpoint.model, half)
-            self.uniform_baseline |= heads.repeated_chance(half)
+            self.uniform_baseline |= attention_maps.repeated_baseline(half)
 
     @property
     def loss(self) -> float:

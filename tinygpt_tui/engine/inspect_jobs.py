@@ -62,7 +62,7 @@ def look(asked: InspectRequest, checkpoint: Checkpoint) -> InspectResult:
         texts=tuple(checkpoint.tokenizer.decode([token]) for token in window),
         attention=raw(found.attention),
         router=raw(found.router),
-        choice=raw(found.reader, np.int32),
+        choice=raw(found.expert, np.int32),
         surprisal=raw(surprisal(found.logits, window)),
         statistics=all_raw(heads.statistics(found.attention)),
     )
@@ -113,7 +113,7 @@ class SurveyJob:
             pairs=b"" if routing is None else routing.pairs.tobytes(),
             top1_probability=() if routing is None else tuple(routing.top1_probability.tolist()),
             agreement=() if agreement is None else tuple(agreement.tolist()),
-            examples={} if routing is None else self._examples(routing.places),
+            examples={} if routing is None else self._examples(routing.examples),
         )
 
     def _examples(

@@ -8,7 +8,7 @@ from typing import Literal, TypeAlias
 
 import numpy as np
 
-from tinygpt.analysis import routing
+from tinygpt.analysis import attention_maps, routing
 from tinygpt.analysis.routing import Ints
 from tinygpt_tui.engine.protocol import Example, InspectResult, SurveyResult
 from tinygpt_tui.render.heatmap import Floats
@@ -73,7 +73,7 @@ class RoutingSurvey:
     def by_class(self) -> tuple[list[str], Ints]:
         """The classes that occur, and `expert_counts` (L, E, classes)."""
         members = {n: ids for n, ids in routing.classes(self.vocabulary).items() if len(ids)}
-        return list(members), routing.by_class(self.expert_counts, members)
+        return list(members), routing.class_counts(self.expert_counts, members)
 
 
 def reading(reply: InspectResult) -> RoutedText | None:
@@ -163,12 +163,8 @@ class Seen:
 
     @cached_property
     def rollout(self) -> Floats:
-        """(L, T, T): see `tinygpt.analysis.heads.rollout`, which needs torch."""
-        mixed = (self.means + np.eye(self.size, dtype=np.float32)) / 2
-        layers = [mixed[0]]
-        for layer in mixed[1:]:
-            layers.append(layer @ layers[-1])
-        return np.stack(layers)
+        """(L, T, T)."""
+        return attention_maps.rollout(self.attention)
 
     def matrix(self, layer: int, head: int, mode: Mode) -> Floats:
         """(T, T): row q holds where query q looks."""
@@ -212,16 +208,3 @@ def with_survey(shown: Seen, survey: SurveyResult | None) -> dict[str, Floats]:
     if survey is None or survey.path != shown.path:
         return shown.statistics
     return tables(survey.statistics, survey.layers, survey.heads) | shown.statistics
-
-
-def uniform_baseline(size: int) -> dict[str, float]:
-    """What a head that looks everywhere alike would have over `size` tokens."""
-    sees = np.arange(1, size + 1)
-    behind = float((1 / sees[1:]).mean()) if size > 1 else float("nan")
-    return {
-        "entropy": float(np.log(sees).mean()),
-        "distance": float((sees - 1).mean()) / 2,
-        "previous": behind,
-        "self": float((1 / sees).mean()),
-        "first": behind,
-    }

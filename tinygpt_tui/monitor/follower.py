@@ -98,7 +98,7 @@ class Follower:
         try:
             update.items = self._reader.read_bulk()
             update.restarted = self._reader.restarted
-            update.more = len(update.items) > 0 and self._reader.behind()
+            update.more = len(update.items) > 0 and self._reader.has_more()
         except TinyGPTError as error:
             update.error = str(error)
         update.state = read_state(self.run)

@@ -18,7 +18,13 @@ from textual.widgets.option_list import Option
 from tinygpt.errors import RunError, TinyGPTError
 from tinygpt.escape import printable
 from tinygpt.run import RunInfo, list_runs
-from tinygpt.run.manage import _refusal, delete_run, rename_problem, rename_run, resume_problem
+from tinygpt.run.manage import (
+    active_problem,
+    delete_run,
+    rename_problem,
+    rename_run,
+    resume_problem,
+)
 from tinygpt_tui.monitor.summary import summary
 from tinygpt_tui.render.run_state import LOOKS
 from tinygpt_tui.screens.dialog import Ask, AskText, Dialog, hints
@@ -295,5 +301,5 @@ class RunsScreen(Dialog[RunsResult]):
 
     def _is_refused(self, run: RunInfo, what: str) -> bool:
         if run.state.active:
-            self.notify(_refusal(run.path, what), severity="warning", markup=False)
+            self.notify(active_problem(run.path, what), severity="warning", markup=False)
         return run.state.active

@@ -27,7 +27,7 @@ def test_a_map_is_read_back_as_it_was(tmp_path: Path) -> None:
     assert len((tmp_path / "map.csv").read_text().splitlines()) == 6
 
 
-def test_heads_are_a_row_each(tmp_path: Path) -> None:
+def test_one_row_per_head(tmp_path: Path) -> None:
     statistics = {
         "entropy": np.array([[0.5, 1.25], [2, 3]], np.float32),
         "previous": np.array([[0.1, np.nan], [1e-9, 0]], np.float32),
@@ -38,7 +38,7 @@ def test_heads_are_a_row_each(tmp_path: Path) -> None:
     )
 
 
-def test_routing_is_a_row_a_layer_and_token(tmp_path: Path) -> None:
+def test_one_row_per_layer_and_token(tmp_path: Path) -> None:
     path = tmp_path / "routing.csv"
     router = np.array([[[0.25, 0.75], [0.5, 0.5]]], np.float32)
     export.write_routing_csv(path, ["a", "\n"], router, np.array([[1, 0]]))
@@ -63,7 +63,7 @@ def test_arrays_are_read_back_without_pickle(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("token", "shown"), [("\n", "\\n"), ("\\n", "\\\\n"), ("é", "é"), ("\x1b[m", "\\x1b[m")]
 )
-def test_tokens_keep_to_their_line(token: str, shown: str) -> None:
+def test_tokens_stay_on_one_line(token: str, shown: str) -> None:
     assert export.readable(token) == shown
 
 

@@ -19,8 +19,8 @@ def some_attention(layers: int = 3, count: int = 2, tokens: int = T) -> Tensor:
     return scores.masked_fill(torch.ones(tokens, tokens).triu(1).bool(), -math.inf).softmax(-1)
 
 
-def looking_at(keys: list[int]) -> Tensor:
-    """(1, 1, T, T): query q looks at keys[q] alone."""
+def attending_to(keys: list[int]) -> Tensor:
+    """(1, 1, T, T): query q attends only to keys[q]."""
     return torch.eye(len(keys))[keys][None, None]
 
 
@@ -53,7 +53,7 @@ def test_statistics_are_the_sums_they_say() -> None:
     ],
 )
 def test_heads_that_do_one_thing(keys: list[int], said: dict[str, float]) -> None:
-    found = heads.statistics(looking_at(keys))
+    found = heads.statistics(attending_to(keys))
     for name, value in said.items():
         assert found[name].item() == pytest.approx(value)
 
@@ -65,23 +65,11 @@ def test_one_token_has_no_previous() -> None:
     assert found["first"].isnan().all()
 
 
-def test_chance_is_the_share_of_one_key() -> None:
-    found = heads.uniform_baseline(T)
-    shares = [1 / (q + 1) for q in range(T)]
-    assert found["self"] == pytest.approx(sum(shares) / T)
-    assert found["previous"] == found["first"] == pytest.approx(sum(shares[1:]) / (T - 1))
-    assert found["entropy"] == pytest.approx(sum(math.log(q + 1) for q in range(T)) / T)
-    assert found["distance"] == pytest.approx((T - 1) / 4)
-    again = heads.repeated_chance(5)
-    assert again["duplicate"] == pytest.approx(sum(1 / (q + 1) for q in range(5, 10)) / 5)
-    assert again["induction"] == again["duplicate"]
-
-
 def test_copying_heads_are_told_apart() -> None:
     # Of the sequence a b c d e a b c d e; the first half looks at itself.
     first = [0, 1, 2, 3, 4]
-    duplicate = heads.copying(looking_at([*first, 0, 1, 2, 3, 4]))
-    induction = heads.copying(looking_at([*first, 1, 2, 3, 4, 5]))
+    duplicate = heads.copying(attending_to([*first, 0, 1, 2, 3, 4]))
+    induction = heads.copying(attending_to([*first, 1, 2, 3, 4, 5]))
     assert {name: x.item() for name, x in duplicate.items()} == {"duplicate": 1, "induction": 0}
     assert {name: x.item() for name, x in induction.items()} == {"duplicate": 0, "induction": 1}
 
@@ -94,7 +82,7 @@ def test_random_tokens_repeat_as_late_as_can_be() -> None:
     assert found != heads.random_tokens(13, 31, seed=6).tolist()
 
 
-def test_repeated_is_of_the_models_own_attention() -> None:
+def test_repeated_uses_the_attention_of_the_model() -> None:
     model = tiny()
     found = heads.repeated(model, 5, seed=3)
     half = heads.random_tokens(13, 5, seed=3)
@@ -110,19 +98,6 @@ def test_repeated_is_of_the_models_own_attention() -> None:
 
 
 @pytest.mark.parametrize("length", [1, 6])
-def test_what_cannot_be_repeated(length: int) -> None:
+def test_lengths_that_cannot_be_repeated(length: int) -> None:
     with pytest.raises(TinyGPTError):
         heads.repeated(tiny(), length)
-
-
-def test_rollout_multiplies_layer_by_layer() -> None:
-    attention = some_attention()
-    found = heads.rollout(attention)
-    assert found.shape == (3, T, T)
-    wanted = torch.eye(T)
-    for layer in range(3):
-        mean = (attention[layer, 0] + attention[layer, 1]) / 2
-        wanted = (0.5 * mean + 0.5 * torch.eye(T)) @ wanted
-        torch.testing.assert_close(found[layer], wanted)
-    torch.testing.assert_close(found.sum(-1), torch.ones(3, T))
-    assert not found.triu(1).any()

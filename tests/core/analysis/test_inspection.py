@@ -47,7 +47,7 @@ def test_rows_sum_to_one_and_the_future_is_exactly_zero(moe: MoEConfig | None, c
 
 
 @MOES
-def test_looking_changes_no_logit(moe: MoEConfig | None) -> None:
+def test_inspecting_changes_no_logit(moe: MoEConfig | None) -> None:
     model, ids = tiny(moe=moe, dropout=0.5).eval(), some_ids()
     before = model(ids[None])[0]
     found = inspect_tokens(model, ids)
@@ -57,7 +57,7 @@ def test_looking_changes_no_logit(moe: MoEConfig | None) -> None:
     assert model.training
 
 
-def test_the_reader_is_the_likeliest_of_those_selected() -> None:
+def test_expert_is_the_most_probable_of_those_selected() -> None:
     model = tiny(moe=MoEConfig(experts=5, top_k=2))
     for block in model.blocks:
         assert isinstance(block.feed, MoE)
@@ -65,19 +65,19 @@ def test_the_reader_is_the_likeliest_of_those_selected() -> None:
     found = inspect_tokens(model, some_ids())
     assert found.router is not None
     assert found.choice is not None
-    assert found.reader is not None
+    assert found.expert is not None
     assert found.top1_probability is not None
     assert bool((found.choice[..., 0] == 3).all())
     for layer in range(3):
         for t in range(7):
-            uniform_baselines = {
+            probabilities = {
                 e: float(found.router[layer, t, e]) for e in found.choice[layer, t].tolist()
             }
-            reader = max(uniform_baselines, key=lambda e: uniform_baselines[e])
-            assert found.reader[layer, t] == reader
-            assert float(found.top1_probability[layer, t]) == uniform_baselines[reader]
+            expert = max(probabilities, key=lambda e: probabilities[e])
+            assert found.expert[layer, t] == expert
+            assert float(found.top1_probability[layer, t]) == probabilities[expert]
     dense = inspect_tokens(tiny(), some_ids())
-    assert (dense.reader, dense.top1_probability) == (None, None)
+    assert (dense.expert, dense.top1_probability) == (None, None)
 
 
 def test_surprisal_is_the_loss_token_by_token() -> None:
@@ -91,7 +91,7 @@ def test_surprisal_is_the_loss_token_by_token() -> None:
 
 
 @pytest.mark.parametrize("variant", ["dense", "moe"])
-def test_a_saved_model_looks_where_numpy_says(tmp_path: Path, variant: str) -> None:
+def test_a_saved_model_equals_one_in_plain_numpy(tmp_path: Path, variant: str) -> None:
     path = checkpoint.save(tmp_path, snapshot(variant))
     save_tokenizer(TOKENIZER, tmp_path / "tokenizer.json")
     ids = some_ids(11)
@@ -127,12 +127,12 @@ def plain_model(
             for name, weight in weights.items()
             if name.startswith(f"blocks.{layer}.")
         }
-        y, looks = plain_attention(mine, shape, norm(x) * mine["norm_attention.weight"])
+        y, attended = plain_attention(mine, shape, norm(x) * mine["norm_attention.weight"])
         x = x + y
-        y, uniform_baselines = plain_feed(mine, norm(x) * mine["norm_feed.weight"])
+        y, probabilities = plain_feed(mine, norm(x) * mine["norm_feed.weight"])
         x = x + y
-        attention.append(looks)
-        router.append(uniform_baselines)
+        attention.append(attended)
+        router.append(probabilities)
     logits = (norm(x) * weights["norm.weight"]) @ weights["head"].T
     return np.array(attention), np.array(router), logits
 
@@ -140,7 +140,7 @@ def plain_model(
 def plain_attention(mine: dict[str, Array], shape: dict[str, Any], x: Array) -> tuple[Array, Array]:
     width = shape["width"] // shape["heads"]
     query_matrix, key_matrix = mine["attention.query_key"]
-    looks, outputs = [], []
+    attended, outputs = [], []
     for head in range(shape["heads"]):
         part = slice(head * width, (head + 1) * width)
         query = turned(norm(x @ query_matrix[part].T), shape["rope_base"])
@@ -149,21 +149,21 @@ def plain_attention(mine: dict[str, Array], shape: dict[str, Any], x: Array) -> 
         rows = np.zeros((len(x), len(x)))
         for q in range(len(x)):
             rows[q, : q + 1] = softmax(key[: q + 1] @ query[q] / math.sqrt(width))
-        looks.append(rows)
+        attended.append(rows)
         outputs.append(rows @ value)
-    return np.concatenate(outputs, axis=1) @ mine["attention.out"].T, np.array(looks)
+    return np.concatenate(outputs, axis=1) @ mine["attention.out"].T, np.array(attended)
 
 
 def plain_feed(mine: dict[str, Array], x: Array) -> tuple[Array, Array]:
     if "feed.router.gate" not in mine:
         return gelu(x @ mine["feed.up"].T) @ mine["feed.down"].T, np.zeros((len(x), 0))
-    uniform_baselines = np.array([softmax(mine["feed.router.gate"] @ row) for row in x])
+    probabilities = np.array([softmax(mine["feed.router.gate"] @ row) for row in x])
     y = np.zeros_like(x)
     for t, row in enumerate(x):
-        expert = int(np.argmax(uniform_baselines[t] + mine["feed.router.bias"]))
+        expert = int(np.argmax(probabilities[t] + mine["feed.router.bias"]))
         hidden = gelu(mine["feed.up"][expert] @ row)
-        y[t] = uniform_baselines[t, expert] * (mine["feed.down"][expert] @ hidden)
-    return y, uniform_baselines
+        y[t] = probabilities[t, expert] * (mine["feed.down"][expert] @ hidden)
+    return y, probabilities
 
 
 def norm(x: Array) -> Array:

@@ -25,15 +25,15 @@ TWO = np.stack([RANDOM.permuted(np.arange(E)) for _ in range(L * T)])[:, :2].res
 
 
 @pytest.mark.parametrize("choice", [ONE, TWO], ids=["one", "two"])
-def test_reads_and_pairs_are_counted(choice: NDArray[np.int64]) -> None:
-    several = choice.reshape(L, T, -1)
+def test_tokens_and_pairs_are_counted(choice: NDArray[np.int64]) -> None:
+    chosen = choice.reshape(L, T, -1)
     expert_counts = np.zeros((L, E, V), int)
     pairs = np.zeros((L - 1, E, E), int)
     for t in range(T):
         for layer in range(L):
-            for a in several[layer, t]:
+            for a in chosen[layer, t]:
                 expert_counts[layer, a, IDS[t]] += 1
-                for b in several[layer + 1, t] if layer + 1 < L else ():
+                for b in chosen[layer + 1, t] if layer + 1 < L else ():
                     pairs[layer, a, b] += 1
     found = routing.expert_counts(choice, IDS, E, V)
     assert found.dtype == np.int64
@@ -45,7 +45,7 @@ def test_one_layer_has_no_pairs() -> None:
     assert routing.pairs(ONE[:1], E).shape == (0, E, E)
 
 
-def test_agreement_is_a_share_a_layer() -> None:
+def test_agreement_is_a_share_per_layer() -> None:
     other = ONE.copy()
     other[1, :7] = (other[1, :7] + 1) % E
     assert routing.agreement(ONE, other).tolist() == [1.0, 1 - 7 / T, 1.0]
@@ -79,11 +79,11 @@ def test_lift_compares_with_all_tokens() -> None:
     np.testing.assert_allclose(found[0, :2, :2], [[1.5, 0.5], [0.5, 1.5]])
     assert np.isnan(found[0, 2]).all()
     assert np.isnan(found[0, :, 2]).all()
-    joined = routing.by_class(counts, {"ab": np.array([0, 1]), "b": np.array([1])})
+    joined = routing.class_counts(counts, {"ab": np.array([0, 1]), "b": np.array([1])})
     assert joined.tolist() == [[[8, 2], [8, 6], [0, 0]]]
 
 
-def test_numbers_of_a_layer_are_the_trainings() -> None:
+def test_load_statistics_equal_those_of_training() -> None:
     model = tiny(moe=MoEConfig(experts=E, top_k=2))
     ids = IDS[:11]
     found = inspect_tokens(model, ids.tolist())
@@ -107,6 +107,6 @@ def test_dead_experts_and_even_ones() -> None:
     assert routing.dead(alone).tolist() == [E - 1]
 
 
-def test_counting_takes_no_torch() -> None:
+def test_import_brings_no_torch() -> None:
     script = "import sys, tinygpt.analysis.routing; sys.exit('torch' in sys.modules)"
     subprocess.run([sys.executable, "-c", script], check=True)

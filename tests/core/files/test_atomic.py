@@ -1,4 +1,4 @@
-"""Files and folders appear whole or not at all."""
+"""Files and folders appear complete or not at all."""
 
 import json
 import os
@@ -88,9 +88,7 @@ def test_directory_after_an_exception_leaves_nothing(
     assert names(tmp_path) == ["step"]
 
 
-def test_every_file_and_folder_is_forced_to_disk(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_every_file_and_folder_is_synced(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     synced: list[int] = []
     real = os.fsync
 

@@ -1,4 +1,4 @@
-"""Files in folders that others may have filled."""
+"""Files in untrusted folders."""
 
 import os
 from pathlib import Path
@@ -23,7 +23,7 @@ def strange(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
     return path
 
 
-def test_what_is_no_file_is_neither_read_nor_written(strange: Path) -> None:
+def test_only_regular_files_are_read_or_written(strange: Path) -> None:
     before = set(os.listdir("/proc/self/fd")) if Path("/proc/self/fd").is_dir() else set()
     for attempt in (
         lambda: safe_open.open_regular(strange),

@@ -1,10 +1,10 @@
-"""`CudaGraphDecoder` is held to `GPT.run`; on a GPU by a graph, else without."""
+"""`CudaGraphDecoder` equals `GPT.run`: on a GPU with a graph, elsewhere without."""
 
 import pytest
 import torch
 
+from tests.helpers.decoders import MODELS, assert_matches_model
 from tests.helpers.models import tiny
-from tests.helpers.readers import MODELS, both
 from tinygpt.config import MoEConfig
 from tinygpt.generation import cuda_graph_decoder
 from tinygpt.generation.cuda_graph_decoder import CudaGraphDecoder
@@ -19,17 +19,21 @@ def test_equals_the_whole_model_within_the_context_and_past_it(
     moe: MoEConfig | None, prompt: int
 ) -> None:
     model = tiny(moe=moe).eval().to(DEVICE)
-    reader = CudaGraphDecoder(model)
-    both(reader, model, MADE[:prompt], MADE[prompt:])  # the context is 11: the ring goes round
-    both(reader, model, MADE[5:8], MADE[8:])  # and another text, over what the first left there
+    decoder = CudaGraphDecoder(model)
+    assert_matches_model(
+        decoder, model, MADE[:prompt], MADE[prompt:]
+    )  # the context is 11: the ring goes round
+    assert_matches_model(
+        decoder, model, MADE[5:8], MADE[8:]
+    )  # another text, over the first one's slots
 
 
-def test_goes_on_where_no_graph_can_be_captured(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_decodes_without_a_graph_if_capturing_fails(monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(_: object) -> None:
         raise RuntimeError("operation not permitted when stream is capturing\nand more")
 
-    monkeypatch.setattr(cuda_graph_decoder, "suits", lambda _: True)
-    monkeypatch.setattr(cuda_graph_decoder, "graph_of", refuse)
+    monkeypatch.setattr(cuda_graph_decoder, "is_supported", lambda _: True)
+    monkeypatch.setattr(cuda_graph_decoder, "capture_graph", refuse)
     model = tiny().eval().to(DEVICE)
-    with pytest.warns(UserWarning, match=r"without \(operation not permitted .* capturing\)"):
-        both(CudaGraphDecoder(model), model, MADE[:3], MADE[3:])
+    with pytest.warns(UserWarning, match=r"without it \(operation not permitted .* capturing\)"):
+        assert_matches_model(CudaGraphDecoder(model), model, MADE[:3], MADE[3:])

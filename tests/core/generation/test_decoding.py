@@ -160,7 +160,7 @@ def test_empty_prompt_starts_a_line() -> None:
     assert generate(tiny(), TOKENIZER, "", params) == generate(tiny(), TOKENIZER, "\n", params)
 
 
-def test_no_token_is_asked_for() -> None:
+def test_zero_new_tokens() -> None:
     assert generate(tiny(), TOKENIZER, "a", SamplingParams(max_new_tokens=0)) == ""
 
 
@@ -178,7 +178,7 @@ def test_unknown_character_fails_before_the_first_token() -> None:
 
 
 def test_model_and_tokenizer_of_different_runs() -> None:
-    with pytest.raises(TinyGPTError, match="13 tokens and the tokenizer 3"):
+    with pytest.raises(TinyGPTError, match="of 13 and the tokenizer one of 3"):
         generate(tiny(), CharTokenizer.train("abc"), "a")
 
 
@@ -228,7 +228,7 @@ def test_temperature_last_filters_the_model_s_own_distribution() -> None:
     assert last[0] == 1.0
 
 
-def test_a_logit_of_plus_infinity_is_certain() -> None:
+def test_a_logit_of_plus_infinity_has_all_probability() -> None:
     logits = torch.tensor([1.0, math.inf, 2.0, math.inf])
     for params in (SamplingParams(), SamplingParams(temperature=0.5, top_p=0.9, min_p=0.1)):
         assert filter_logits(logits, params).softmax(-1).tolist() == [0.0, 0.5, 0.0, 0.5]
@@ -252,7 +252,7 @@ def test_entropy_of_a_certainty_is_zero() -> None:
 
 
 @pytest.mark.parametrize("moe", [None, MoEConfig()])
-def test_many_continuations_are_those_of_their_seeds(moe: MoEConfig | None) -> None:
+def test_many_continuations_equal_those_of_their_seeds(moe: MoEConfig | None) -> None:
     model, params = tiny(moe=moe), SamplingParams(seed=5, max_new_tokens=31, stop=("a",))
     texts = ["", "", ""]
     for events in stream_many(model, TOKENIZER, "bc", params, count=3):
@@ -266,9 +266,7 @@ def test_many_continuations_are_those_of_their_seeds(moe: MoEConfig | None) -> N
 
 @pytest.mark.parametrize("moe", [None, MoEConfig()])
 @pytest.mark.parametrize("behind", [1, 5, 30])
-def test_what_follows_tokens_that_were_made_is_what_followed(
-    moe: MoEConfig | None, behind: int
-) -> None:
+def test_continuing_after_made_tokens_repeats_the_text(moe: MoEConfig | None, behind: int) -> None:
     model = tiny(moe=moe, seed=3)
     params = SamplingParams(seed=5, max_new_tokens=47, top_k=7, no_repeat_ngram=6, stop=("kkk",))
     whole = list(stream(model, TOKENIZER, "abc", params))
@@ -279,7 +277,7 @@ def test_what_follows_tokens_that_were_made_is_what_followed(
     assert torch.allclose(rest[0].raw, whole[behind].raw, atol=1e-5)
 
 
-def test_a_token_that_was_not_chosen_is_gone_on_from() -> None:
+def test_continuing_after_a_swapped_token() -> None:
     model = tiny(seed=3)
     params = SamplingParams(seed=5, max_new_tokens=3)
     chosen = next(stream(model, TOKENIZER, "abc", params)).id
@@ -289,7 +287,7 @@ def test_a_token_that_was_not_chosen_is_gone_on_from() -> None:
     assert torch.allclose(after.raw, model.eval()(context)[0, -1].softmax(-1), atol=1e-5)
 
 
-def test_experts_are_those_that_read_the_token_before() -> None:
+def test_experts_are_those_of_the_token_before() -> None:
     model = tiny(moe=MoEConfig(), seed=3)
     events = list(stream(model, TOKENIZER, "abc", SamplingParams(seed=5, max_new_tokens=5)))
     ids = [*TOKENIZER.encode("abc"), *(event.id for event in events)]
@@ -299,7 +297,7 @@ def test_experts_are_those_that_read_the_token_before() -> None:
         assert event.experts == tuple(choice[:, place, 0].tolist())
 
 
-def test_no_continuation_cannot_be_made() -> None:
+def test_zero_continuations_are_refused() -> None:
     with pytest.raises(ConfigError, match="at least 1"):
         stream_many(tiny(), TOKENIZER, "a", count=0)
 

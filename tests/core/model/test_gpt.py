@@ -10,7 +10,7 @@ from tests.helpers.models import tiny
 from tinygpt.analysis.inspection import inspect_tokens
 from tinygpt.config import ModelConfig, MoEConfig
 from tinygpt.errors import TinyGPTError
-from tinygpt.model.gpt import GPT, attend, attention_weights, rotate
+from tinygpt.model.gpt import GPT, apply_rope, attend, attention_weights
 from tinygpt.model.kv_cache import Cache, LayerCache
 
 MOES = pytest.mark.parametrize("moe", [None, MoEConfig(), MoEConfig(experts=5, top_k=2)])
@@ -95,7 +95,7 @@ def test_short_convolution_against_a_loop(size: int) -> None:
 
 
 @pytest.mark.parametrize("sizes", [[1] * 7, [2, 1, 4], [5, 2], [7]])
-def test_short_convolution_goes_on_behind_a_cache(sizes: list[int]) -> None:
+def test_short_convolution_continues_a_cache(sizes: list[int]) -> None:
     model, text = tiny(conv_size=4), ids(2, 7)
     cache, found = Cache(model.config), []
     for part in text.split(sizes, 1):
@@ -119,15 +119,15 @@ def test_layer_cache_keeps_the_window_in_order() -> None:
 def test_rotation_depends_on_the_distance_alone() -> None:
     model = tiny()
     query, key = torch.randn(2, 1, 1, 1, 1, 6).unbind(0)
-    near = rotate(query, model.rotary(3, 1)) * rotate(key, model.rotary(1, 1))
-    far = rotate(query, model.rotary(1003, 1)) * rotate(key, model.rotary(1001, 1))
+    near = apply_rope(query, model.rotary(3, 1)) * apply_rope(key, model.rotary(1, 1))
+    far = apply_rope(query, model.rotary(1003, 1)) * apply_rope(key, model.rotary(1001, 1))
     torch.testing.assert_close(near.sum(), far.sum(), atol=1e-4, rtol=1e-4)
 
 
 def test_rotation_by_complex_and_by_real_numbers() -> None:
     x, rope = torch.randn(2, 7, 2, 3, 6), tiny().rotary(4, 7)
-    real = rotate(x.double(), rope).float()
-    torch.testing.assert_close(rotate(x, rope), real, atol=1e-6, rtol=1e-6)
+    real = apply_rope(x.double(), rope).float()
+    torch.testing.assert_close(apply_rope(x, rope), real, atol=1e-6, rtol=1e-6)
 
 
 def test_attention_weights_against_a_loop() -> None:
@@ -160,7 +160,7 @@ def test_too_many_tokens() -> None:
         tiny()(ids(1, 12))
 
 
-def test_untrained_model_knows_nothing() -> None:
+def test_untrained_model_predicts_uniformly() -> None:
     model = GPT(ModelConfig(vocab_size=13, layers=2))
     assert model(ids()).softmax(-1).log().std() < 0.3
 

@@ -12,7 +12,15 @@ from torch import Tensor
 from tests.helpers.models import tiny
 from tinygpt.config import ModelConfig, MoEConfig
 from tinygpt.model.gpt import FeedForward
-from tinygpt.model.moe import MoE, Router, Routing, arrange, balance_loss, grouped_linear, z_loss
+from tinygpt.model.moe import (
+    MoE,
+    Router,
+    Routing,
+    balance_loss,
+    dispatch_rows,
+    grouped_linear,
+    z_loss,
+)
 from tinygpt.training.evaluation import RoutingTally
 
 
@@ -100,7 +108,7 @@ def test_router_is_fp32_under_autocast() -> None:
     assert y.dtype == torch.float32
 
 
-def test_an_expert_that_reads_nothing() -> None:
+def test_an_expert_without_tokens() -> None:
     moe = layer(experts=4, top_k=1)
     with torch.no_grad():
         moe.router.gate.zero_()
@@ -124,7 +132,7 @@ def test_an_expert_that_reads_nothing() -> None:
 @settings(max_examples=50)
 def test_every_selection_has_a_row_of_its_own(chosen: tuple[int, list[int]], multiple: int) -> None:
     experts, choice = chosen
-    places, rows = arrange(torch.tensor(choice)[:, None], experts, multiple)
+    places, rows = dispatch_rows(torch.tensor(choice)[:, None], experts, multiple)
     assert rows.tolist() == [-(-choice.count(e) // multiple) * multiple for e in range(experts)]
     starts = [sum(rows.tolist()[:e]) for e in range(experts)]
     seen = [0] * experts
@@ -148,7 +156,7 @@ def test_in_bf16_with_rounded_rows_against_a_loop(experts: int, top_k: int) -> N
 
 @given(st.lists(st.integers(0, 9), min_size=1, max_size=5))
 @settings(max_examples=30)
-def test_grouped_linear_against_a_product_a_group(counts: list[int]) -> None:
+def test_grouped_linear_against_one_matmul_per_group(counts: list[int]) -> None:
     x = torch.randn(sum(counts), 3, dtype=torch.float64, requires_grad=True)
     weight = torch.randn(len(counts), 2, 3, dtype=torch.float64, requires_grad=True)
     wanted = torch.cat([rows @ m.t() for rows, m in zip(x.split(counts), weight, strict=True)])
@@ -171,7 +179,7 @@ def test_bias_steers_the_selection_and_not_the_weight() -> None:
     assert torch.equal(steered.weight[:, 0], plain.probabilities[:, 1])
 
 
-def test_rebalance_moves_load_to_the_idle() -> None:
+def test_rebalance_moves_load_to_idle_experts() -> None:
     torch.manual_seed(1)
     router = Router(6, 4, 1)
     torch.nn.init.normal_(router.gate, std=0.3)

@@ -6,6 +6,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.helpers.records import train
 from tinygpt.run import (
     EndRecord,
     Item,
@@ -13,25 +14,9 @@ from tinygpt.run import (
     Record,
     ResumeRecord,
     TrainColumns,
-    TrainRecord,
     to_json,
 )
 from tinygpt.run.columns import group
-
-
-def train(model: str, step: int, loss: float) -> TrainRecord:
-    return TrainRecord(
-        time=1.5,
-        model=model,
-        step=step,
-        tokens=step * 7,
-        epoch=step / 3,
-        loss=loss,
-        lr=0.1,
-        grad_norm=0.5,
-        tokens_per_second=11.0,
-        train_seconds=step * 0.25,
-    )
 
 
 def comparable(items: list[Item]) -> list[object]:

@@ -13,7 +13,6 @@ from tinygpt_tui import theme
 from tinygpt_tui.attention import layout, readout, state, view
 from tinygpt_tui.attention.scene import Scene
 from tinygpt_tui.attention.state import LADDER, Choice, Pin
-from tinygpt_tui.engine.results import uniform_baseline
 from tinygpt_tui.render.cells import plain, width
 from tinygpt_tui.render.heatmap import Paint
 from tinygpt_tui.render.svg import svg
@@ -113,18 +112,6 @@ def test_rollout_is_the_product_of_layers() -> None:
     np.testing.assert_allclose(shown.matrix(2, 0, "rollout"), expected, rtol=1e-5)
     np.testing.assert_allclose(shown.matrix(1, 0, "mean"), shown.attention[1].mean(0))
     assert "approximation" in view.head_name(1, 0, "rollout")
-
-
-def test_chance_is_that_of_a_uniform_head() -> None:
-    import torch
-
-    from tinygpt.analysis import heads
-
-    for tokens in (2, 13):
-        expected = heads.uniform_baseline(tokens)
-        found = uniform_baseline(tokens)
-        assert found == pytest.approx({name: expected[name] for name in found}, rel=1e-5)
-    assert torch.isnan(torch.tensor(uniform_baseline(1)["previous"]))
 
 
 def test_the_cursor_never_looks_into_the_future() -> None:

@@ -12,6 +12,7 @@ import torch
 import tinygpt
 from tests.helpers.checkpoints import TOKENIZER
 from tinygpt.analysis import heads
+from tinygpt.analysis.attention_maps import repeated_baseline, uniform_baseline
 from tinygpt_tui import cli
 
 TEXT = "abcdefghijk\nabc"
@@ -67,7 +68,7 @@ def test_inspect_as_json(run: Path, variant: str, capsys: pytest.CaptureFixture[
     assert found["surprisal"][0] is None
     statistics = heads.statistics(expected.attention) | heads.repeated(checkpoint.model, 5)
     assert found["statistics"] == {name: table.tolist() for name, table in statistics.items()}
-    assert found["chance"] == heads.uniform_baseline(11) | heads.repeated_chance(5)
+    assert found["chance"] == uniform_baseline(11) | repeated_baseline(5)
     if variant == "dense":
         assert (found["router"], found["choice"]) == (None, None)
     else:

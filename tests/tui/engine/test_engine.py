@@ -212,7 +212,7 @@ def test_a_look_is_an_inspection(
         return
     assert looked.experts == 4
     np.testing.assert_array_equal(array(looked.router, np.float32, 3, tokens, 4), expected.router)
-    np.testing.assert_array_equal(array(looked.choice, np.int32, 3, tokens), expected.reader)
+    np.testing.assert_array_equal(array(looked.choice, np.int32, 3, tokens), expected.expert)
 
 
 VALIDATION = "abc defghi\njk aabbcc" * 7
@@ -262,8 +262,8 @@ def test_a_survey_is_of_the_validation_split(heard: Heard, run: Path, tmp_path: 
             tuple(routing.top1_probability),
             tuple(routing.agreement),
         )
-        assert {tuple(map(int, key.split())) for key in told.examples} == {*routing.places}
-        for (layer, expert, token), places in routing.places.items():
+        assert {tuple(map(int, key.split())) for key in told.examples} == {*routing.examples}
+        for (layer, expert, token), places in routing.examples.items():
             examples = told.examples[f"{layer} {expert} {token}"]
             for place, example in zip(places, examples, strict=True):
                 assert example.token == VALIDATION[place] == told.vocabulary[token]
@@ -276,7 +276,7 @@ def test_a_survey_is_of_the_validation_split(heard: Heard, run: Path, tmp_path: 
     [
         ("nowhere", "abc", "does not exist"),
         ("dense", "aXc", "'X'"),
-        ("dense", "", "nothing to look at"),
+        ("dense", "", "nothing to inspect"),
     ],
 )
 def test_what_cannot_be_looked_at_is_a_sentence(

@@ -1,4 +1,4 @@
-"""Holds a way to read one token to `GPT.run`: the logits, the experts, the cache."""
+"""Compares a single-token decoder with `GPT.run`: the logits, the experts, the cache."""
 
 import pytest
 import torch
@@ -14,17 +14,17 @@ MODELS = pytest.mark.parametrize(
 )
 
 
-def both(
-    reader: NumpyDecoder | CudaGraphDecoder, model: GPT, prompt: list[int], tokens: list[int]
+def assert_matches_model(
+    decoder: NumpyDecoder | CudaGraphDecoder, model: GPT, prompt: list[int], tokens: list[int]
 ) -> None:
-    """Read a prompt, then each token by both ways, and compare."""
+    """Run a prompt, then each token both ways, and compare."""
     device = model.head.device
     one, many = Cache(model.config), Cache(model.config)
     with torch.inference_mode():
         for cache in (one, many) if prompt else ():
             model.run(torch.tensor([prompt], device=device), cache)
         for token in tokens:
-            logits, experts = reader.read(token, one)
+            logits, experts = decoder.step(token, one)
             trace = model.run(torch.tensor([[token]], device=device), many)
             torch.testing.assert_close(logits, trace.logits[0, 0].cpu(), atol=1e-5, rtol=1e-5)
             assert list(experts) == [int(r.choice[0, 0]) for r in trace.routing]

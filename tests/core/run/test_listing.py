@@ -1,0 +1,59 @@
+"""The runs in a folder."""
+
+import dataclasses
+from pathlib import Path
+from typing import Any
+
+from tests.helpers.run_files import (
+    CONFIG,
+    NOW,
+    START,
+    own_status,
+)
+from tinygpt import run
+from tinygpt.run.status import write_status
+
+
+def make_run(path: Path, created: float, **changes: Any) -> None:
+    with run.RunWriter.create(path, CONFIG, "{}", clock=lambda: NOW) as writer:
+        writer.append(dataclasses.replace(START, time=created))
+    write_status(path, own_status(**changes))
+
+
+def test_lists(tmp_path: Path) -> None:
+    assert run.list_runs(tmp_path / "missing") == []
+    assert run.newest_run(tmp_path) is None
+    assert run.live_run(tmp_path) is None
+    make_run(tmp_path / "old", 100.0, state="done")
+    make_run(tmp_path / "middle", 200.0)
+    make_run(tmp_path / "paused", 250.0, state="paused")
+    make_run(tmp_path / "newer", 300.0, process_started=1.0)
+    make_run(tmp_path / "broken", 400.0)
+    (tmp_path / "broken" / run.RUN_TOML).write_text("a =")
+    make_run(tmp_path / ".hidden", 500.0)
+    (tmp_path / "notes").mkdir()
+    (tmp_path / "file").touch()
+    listed = run.list_runs(tmp_path, now=NOW)
+    assert [(info.name, info.state.state, info.created) for info in listed] == [
+        ("broken", "unreadable", 400.0),
+        ("newer", "killed", 300.0),
+        ("paused", "paused", 250.0),
+        ("middle", "live", 200.0),
+        ("old", "done", 100.0),
+    ]
+    assert "run.toml is not valid TOML" in listed[0].state.reason
+    assert {info.corpus for info in listed} == {"tinyshakespeare"}
+    newest, live = run.newest_run(tmp_path, now=NOW), run.live_run(tmp_path, now=NOW)
+    assert newest is not None
+    assert live is not None
+    assert (newest.name, live.name, live.path) == ("newer", "middle", tmp_path / "middle")
+    stalled = run.live_run(tmp_path, now=NOW + 60)
+    assert stalled is not None
+    assert (stalled.name, stalled.state.state) == ("paused", "stalled")
+
+
+def test_a_folder_with_only_a_log_is_a_new_run(folder: Path) -> None:
+    folder.mkdir()
+    (folder / run.LOG).touch()
+    (listed,) = run.list_runs(folder.parent)
+    assert (listed.name, listed.state.state, listed.corpus) == ("nano", "new", None)

@@ -1,0 +1,62 @@
+"""Whole runs are renamed and deleted, but none that is being trained."""
+
+from pathlib import Path
+
+import pytest
+
+from tests.helpers.runs import make_run
+from tinygpt.errors import RunError
+from tinygpt.run import RunState, RunWriter, read_state
+from tinygpt.run.manage import delete_run, rename_run, resume_problem
+
+
+@pytest.fixture
+def out(tmp_path: Path) -> Path:
+    """Three runs: live, done, killed."""
+    make_run(tmp_path, "live", {"preset": "micro"}, "live")
+    make_run(tmp_path, "done", {"preset": "micro"}, "done", ago=500)
+    make_run(tmp_path, "killed", {"model": "moe"}, "killed", ago=90000, losses=(1.75,))
+    return tmp_path
+
+
+def test_a_run_is_renamed_and_deleted(out: Path) -> None:
+    renamed = rename_run(out / "done", "baseline")
+    assert renamed == out / "baseline"
+    assert read_state(renamed).state == "done"
+    delete_run(renamed)
+    assert sorted(path.name for path in out.iterdir()) == ["killed", "live"]
+
+
+def test_delete_and_rename_refuse(out: Path) -> None:
+    for change in (lambda: delete_run(out / "live"), lambda: rename_run(out / "live", "x")):
+        with pytest.raises(RunError, match="live is being trained"):
+            change()
+    with pytest.raises(RunError, match="already"):
+        rename_run(out / "done", "killed")
+    with pytest.raises(RunError, match="cannot name a run"):
+        rename_run(out / "done", "../x")
+    with pytest.raises(RunError, match="nothing cannot be deleted"):
+        delete_run(out / "nothing")
+    with RunWriter.open(out / "done") as writer:
+        writer.status("stopped", 500)  # over, by its word; but the lock is held
+        with pytest.raises(RunError, match="is being trained"):
+            delete_run(out / "done")
+
+
+def test_delete_of_a_link_spares_its_target(out: Path) -> None:
+    (out / "link").symlink_to(out / "done")
+    delete_run(out / "link")
+    assert (out / "done" / "run.toml").exists()
+    assert not (out / "link").is_symlink()
+
+
+def test_only_what_ended_early_can_be_resumed(out: Path) -> None:
+    problems = {
+        name: resume_problem(out / name, read_state(out / name))
+        for name in ("live", "done", "killed")
+    }
+    assert problems["killed"] is None
+    assert "live is already being trained" in (problems["live"] or "")
+    assert "--resume --name done --steps" in (problems["done"] or "")
+    unreadable = RunState(state="unreadable", reason="run.toml is missing")
+    assert resume_problem(out / "x", unreadable) == "x cannot be resumed: run.toml is missing"
