@@ -157,7 +157,7 @@ class LabApp(OneKeyAtATime[int]):
 
     def _written(self) -> Written | None:
         """What the Generate tab has written, and which of its characters is under the cursor."""
-        console = self.generate.console
+        console = self.generate.controller
         text = console.text
         if text is None:
             return None
@@ -178,8 +178,8 @@ class LabApp(OneKeyAtATime[int]):
 
     def _unknown(self, text: str) -> set[str]:
         """The characters of a text that the open run does not know."""
-        self.generate.console.learn()
-        return self.generate.console.unknown(text)
+        self.generate.controller.learn()
+        return self.generate.controller.unknown(text)
 
     @property
     def state(self) -> RunState | None:

@@ -18,7 +18,7 @@ def burst(app: LabApp, *keys: str) -> None:
 
 def test_each_key_of_a_burst_reaches_what_the_one_before_opened(tmp_path: Path) -> None:
     async def body(app: LabApp, pilot: "Pilot[int]") -> None:
-        console = app.generate.console
+        console = app.generate.controller
         burst(app, "2", "T", *"0.31", "enter", "X", *"53", "enter", "G")
         await until(pilot, lambda: console.params.greedy)
         assert (console.params.temperature, console.params.max_new_tokens) == (0.31, 53)

@@ -13,7 +13,6 @@ from textual import events
 from textual.app import ComposeResult
 from textual.binding import BindingType
 from textual.containers import Container
-from textual.message import Message
 from textual.timer import Timer
 
 from tinygpt.analysis import export
@@ -24,7 +23,7 @@ from tinygpt_tui.attention import layout, state, view
 from tinygpt_tui.attention.controller import AttentionController
 from tinygpt_tui.attention.state import COLOURS, FACTORS, POOLINGS, SCALES, Choice
 from tinygpt_tui.engine.client import Engine
-from tinygpt_tui.engine.protocol import Reply, Request
+from tinygpt_tui.engine.messages import EngineReply, ask_for
 from tinygpt_tui.engine.results import MODES
 from tinygpt_tui.keymap import LOOK
 from tinygpt_tui.prompt_history import Prompts
@@ -55,14 +54,6 @@ class Written:
         self.text, self.at = text, at
 
 
-class Heard(Message):
-    """A reply of the engine."""
-
-    def __init__(self, reply: Reply) -> None:
-        super().__init__()
-        self.reply = reply
-
-
 class AttentionPane(Container):
     """All heads, one head, a part of it, the text: a ladder that Enter and Esc climb."""
 
@@ -85,44 +76,38 @@ class AttentionPane(Container):
         """`written` gives what the Generate tab has written. `glyphs`: there are no colours."""
         super().__init__(id=id)
         self.engine, self._written = engine, written
-        self.browser = AttentionController(self._ask, engine.number, glyphs=glyphs)
+        self.controller = AttentionController(ask_for(self, engine), engine.number, glyphs=glyphs)
         self._timer: Timer | None = None
         self._timeline: Timer | None = None
         self._drawn = 0.0
 
-    def _ask(self, request: Request) -> None:
-        self.engine.ask(request, self._hear)
-
-    def _hear(self, reply: Reply) -> None:
-        self.post_message(Heard(reply))
-
     def compose(self) -> ComposeResult:
         """A field that is opened to type a text, and everything else."""
-        yield PromptArea("", self.browser.unknown, id="looked-text")
+        yield PromptArea("", self.controller.unknown, id="looked-text")
         yield CellView(id="looked")
 
     def open(self, run: Path | None) -> None:
         """Look into this run's models from now on."""
-        self.browser.open(run)
+        self.controller.open(run)
         self.draw()
 
     def checkpoints(self, kept: dict[str, list[int]]) -> None:
         """The run's checkpoints, as they were just listed."""
-        if kept != self.browser.kept:
-            self.browser.checkpoints(kept)
+        if kept != self.controller.kept:
+            self.controller.checkpoints(kept)
             if self.is_on_screen:
                 self.shown()
 
     def shown(self) -> None:
         """The tab is on the screen: something is looked at, whatever was chosen before."""
-        self.browser.learn()
-        if self.browser.variants:
+        self.controller.learn()
+        if self.controller.variants:
             self.engine.start()
-            written = None if self.browser.text else self._written()
+            written = None if self.controller.text else self._written()
             if written is not None and len(written.text) > 1:
-                self.browser.give(written.text, "Generate", written.at)
-            self.browser.begin(Prompts().last)
-            self.browser.look()
+                self.controller.give(written.text, "Generate", written.at)
+            self.controller.begin(Prompts().last)
+            self.controller.look()
         self.draw()
 
     # -- drawing --------------------------------------------------------------------------------
@@ -138,7 +123,7 @@ class AttentionPane(Container):
     @property
     def choice(self) -> Choice:
         """What is looked at, and how."""
-        return self.browser.choice
+        return self.controller.choice
 
     @property
     def room(self) -> tuple[int, int]:
@@ -148,7 +133,7 @@ class AttentionPane(Container):
 
     def choose(self, choice: Choice) -> None:
         """Take a choice, and show it."""
-        self.browser.choice = choice
+        self.controller.choice = choice
         self.draw()
 
     def draw_later(self) -> None:
@@ -166,18 +151,22 @@ class AttentionPane(Container):
         if not self.is_on_screen or not columns or not lines:
             return
         self._drawn = time.monotonic()
-        browser = self.browser
-        if browser.shown is not None and browser.shown.size:
-            browser.choice = layout.settled(
-                browser.choice, browser.shown, browser.statistics, (columns, lines), pin=browser.pin
+        controller = self.controller
+        if controller.shown is not None and controller.shown.size:
+            controller.choice = layout.settled(
+                controller.choice,
+                controller.shown,
+                controller.statistics,
+                (columns, lines),
+                pin=controller.pin,
             )
-        self.query_one("#looked", CellView).show(view.tab(browser.scene(), columns, lines))
+        self.query_one("#looked", CellView).show(view.tab(controller.scene(), columns, lines))
 
     # -- the engine -----------------------------------------------------------------------------
 
-    def on_heard(self, message: Heard) -> None:
+    def on_engine_reply(self, message: EngineReply) -> None:
         """Take it in; drawn with the next frame."""
-        if self.browser.take(message.reply):
+        if self.controller.take(message.reply):
             self.draw_later()
 
     # -- the ladder -----------------------------------------------------------------------------
@@ -188,7 +177,7 @@ class AttentionPane(Container):
         self.choose(state.climb(self.choice, 2 if past else 1))
 
     def _roomy(self) -> bool:
-        shown = self.browser.shown
+        shown = self.controller.shown
         if shown is None or self.choice.factor:
             return False
         framed = self._frame(replace(self.choice, level="head"))
@@ -196,16 +185,16 @@ class AttentionPane(Container):
 
     def action_back(self) -> None:
         """Stop the timeline; else further out."""
-        if self.browser.playing:
+        if self.controller.playing:
             self.action_play()
             return
-        self.browser.words = ""
+        self.controller.words = ""
         past = self.choice.level == "text" and self._roomy()
         self.choose(state.climb(self.choice, -2 if past else -1))
 
     def action_move(self, across: int, down: int) -> None:
         """The cursor, or another head."""
-        shown, choice = self.browser.shown, self.choice
+        shown, choice = self.controller.shown, self.choice
         if shown is None or not shown.size:
             return
         match choice.level:
@@ -219,37 +208,37 @@ class AttentionPane(Container):
                 self._move_character(across, down)
 
     def _move_head(self, across: int, down: int) -> None:
-        shown, browser = self.browser.shown, self.browser
+        shown, controller = self.controller.shown, self.controller
         assert shown is not None
         columns, lines = self.room
         body = layout.plan(self.choice, columns, lines).body
         wide = layout.thumbnails(shown.layers, shown.heads, columns, body).across
-        every = state.order(self.choice, browser.statistics, shown)
+        every = state.order(self.choice, controller.statistics, shown)
         self.choose(state.walk(self.choice, every, across + down * wide))
 
     def _move_bucket(self, across: int, down: int) -> None:
-        browser, choice, shown = self.browser, self.choice, self.browser.shown
+        controller, choice, shown = self.controller, self.choice, self.controller.shown
         assert shown is not None
         framed = self._frame(choice)
         if not framed.pooled:
             self.choose(state.move(choice, shown, queries=down, keys=across))
             return
         self.choose(
-            state.move_buckets(choice, browser.matrix, framed.pixels, down=down, right=across)
+            state.move_buckets(choice, controller.matrix, framed.pixels, down=down, right=across)
         )
 
     def _frame(self, choice: Choice) -> layout.Frame:
         """The map as it stands on the screen."""
-        browser, shown = self.browser, self.browser.shown
+        controller, shown = self.controller, self.controller.shown
         assert shown is not None
-        pinned = browser.pin is not None
+        pinned = controller.pin is not None
         planned = layout.plan(choice, *self.room, pinned=pinned)
         wide, high = layout.map_size(planned, pinned=pinned)
         total = shown.start + shown.size
-        return layout.frame(choice, browser.matrix, wide, high, total=total)
+        return layout.frame(choice, controller.matrix, wide, high, total=total)
 
     def _move_character(self, across: int, down: int) -> None:
-        shown, choice = self.browser.shown, self.choice
+        shown, choice = self.controller.shown, self.choice
         assert shown is not None
         query = choice.query + across
         if down:
@@ -259,25 +248,25 @@ class AttentionPane(Container):
             found = flow.token_at(line, column)
             query = query if found is None else found
         moved = state.move(replace(choice, query=query), shown)
-        line_ = self.browser.matrix[moved.query, : moved.query + 1]
+        line_ = self.controller.matrix[moved.query, : moved.query + 1]
         self.choose(replace(moved, key=int(line_.argmax())))
 
     def action_jump(self, where: str) -> None:
         """To the first or the last query."""
-        shown = self.browser.shown
+        shown = self.controller.shown
         if shown is not None and shown.size:
             query = 0 if where == "first" else shown.size - 1
             self.choose(state.fitted(replace(self.choice, query=query), shown))
 
     def action_head(self, by: int) -> None:
         """Another head."""
-        if self.browser.shown is not None:
-            self.choose(state.turn(self.choice, self.browser.shown, heads=by))
+        if self.controller.shown is not None:
+            self.choose(state.turn(self.choice, self.controller.shown, heads=by))
 
     def action_layer(self, by: int) -> None:
         """Another layer."""
-        if self.browser.shown is not None:
-            self.choose(state.turn(self.choice, self.browser.shown, layers=by))
+        if self.controller.shown is not None:
+            self.choose(state.turn(self.choice, self.controller.shown, layers=by))
 
     # -- how it is looked at --------------------------------------------------------------------
 
@@ -289,7 +278,7 @@ class AttentionPane(Container):
 
     def action_statistic(self) -> None:
         """What stands under each head."""
-        self.browser.next_statistic()
+        self.controller.next_statistic()
         self.draw()
 
     def action_sort(self) -> None:
@@ -298,7 +287,7 @@ class AttentionPane(Container):
 
     def action_survey(self) -> None:
         """The heads over the validation split."""
-        self.browser.ask_survey()
+        self.controller.ask_survey()
         self.notify("Surveying all heads over a sample of the validation split", timeout=2)
 
     def action_colours(self) -> None:
@@ -332,7 +321,7 @@ class AttentionPane(Container):
 
     def action_pin(self) -> None:
         """Hold this map and compare it with others."""
-        if self.browser.toggle_pin():
+        if self.controller.toggle_pin():
             self.notify("Held on the left: choose another head, model, step or text", timeout=3)
         self.draw()
 
@@ -340,21 +329,21 @@ class AttentionPane(Container):
 
     def action_variant(self) -> None:
         """Dense or MoE."""
-        if not self.browser.other_variant():
+        if not self.controller.other_variant():
             self.notify("There is no checkpoint of the other model", timeout=2)
         self.draw()
 
     def action_timeline(self, by: int) -> None:
         """A checkpoint on or back."""
-        self.browser.timeline(by)
+        self.controller.timeline(by)
         self.draw()
 
     def action_play(self) -> None:
         """Through all checkpoints."""
-        self.browser.play()
+        self.controller.play()
         if self._timeline is None:
             self._timeline = self.set_interval(PLAY, self._advance, pause=True)
-        if self.browser.playing:
+        if self.controller.playing:
             self._timeline.reset()
             self._timeline.resume()
         else:
@@ -364,31 +353,31 @@ class AttentionPane(Container):
     def _advance(self) -> None:
         """The next checkpoint, once this one is on the screen."""
         if (
-            not self.browser.playing
+            not self.controller.playing
             or not self.is_on_screen
-            or (not self.browser.busy and not self.browser.timeline(1))
+            or (not self.controller.busy and not self.controller.timeline(1))
         ):
-            self.browser.playing = False
-        if not self.browser.playing and self._timeline is not None:
+            self.controller.playing = False
+        if not self.controller.playing and self._timeline is not None:
             self._timeline.pause()
         self.draw()
 
     def action_checkpoint(self) -> None:
         """Any that is kept."""
-        browser = self.browser
+        controller = self.controller
         entries = [("newest", "the newest, whichever it is")]
         entries += [
-            (str(step), f"{NAMES[browser.variant]:<6} step {step:>8,}")
-            for step in reversed(browser.steps)
+            (str(step), f"{NAMES[controller.variant]:<6} step {step:>8,}")
+            for step in reversed(controller.steps)
         ]
 
         def answered(picked: PickResult | None) -> None:
             if picked is not None:
-                browser.to_step(None if picked.value == "newest" else int(picked.value))
+                controller.to_step(None if picked.value == "newest" else int(picked.value))
                 self.draw()
 
         at = [value for value, _ in entries].index(
-            "newest" if browser.step is None else str(browser.step)
+            "newest" if controller.step is None else str(controller.step)
         )
         self.app.push_screen(
             PickDialog(
@@ -403,7 +392,7 @@ class AttentionPane(Container):
 
     def action_page(self, by: int) -> None:
         """Another part of a long text."""
-        if not self.browser.page(by):
+        if not self.controller.page(by):
             self.notify("There is no more of the text", timeout=2)
         self.draw()
 
@@ -411,9 +400,9 @@ class AttentionPane(Container):
         """A text to look at."""
         field = self.query_one(PromptArea)
         field.display = True
-        field.put(self.browser.text)
+        field.put(self.controller.text)
         field.focus()
-        self.browser.words = HINT
+        self.controller.words = HINT
         self.call_after_refresh(self.draw)
 
     def on_text_area_changed(self) -> None:
@@ -421,15 +410,15 @@ class AttentionPane(Container):
         field = self.query_one(PromptArea)
         if not field.display:
             return
-        unknown = self.browser.unknown(field.text)
-        self.browser.words = (
+        unknown = self.controller.unknown(field.text)
+        self.controller.words = (
             f"not in the vocabulary: {summarize(sorted(unknown), 8)}" if unknown else HINT
         )
         self.draw()
 
     def on_prompt_area_left(self) -> None:
         """Nothing is changed."""
-        self.browser.words = ""
+        self.controller.words = ""
         self._close_field()
 
     def on_prompt_area_submitted(self) -> None:
@@ -438,7 +427,7 @@ class AttentionPane(Container):
         with_known(
             self.app,
             field.text,
-            self.browser.unknown,
+            self.controller.unknown,
             self._typed,
             field.focus,
         )
@@ -446,15 +435,17 @@ class AttentionPane(Container):
     def _typed(self, text: str) -> None:
         if not text:
             self.query_one(PromptArea).focus()
-            self.browser.words = "An empty text has nothing to look at: type at least one character"
+            self.controller.words = (
+                "An empty text has nothing to look at: type at least one character"
+            )
             self.draw()
             return
-        self.browser.give(text, "typed")
+        self.controller.give(text, "typed")
         self._close_field()
 
     def on_prompt_area_random_line(self) -> None:
         """A line of the corpus instead."""
-        self.browser.words = ""
+        self.controller.words = ""
         self._close_field()
         self.action_corpus()
 
@@ -465,16 +456,16 @@ class AttentionPane(Container):
 
     def action_corpus(self) -> None:
         """A random line."""
-        self.browser.corpus()
+        self.controller.corpus()
         self.draw()
 
     def action_written(self) -> None:
         """What the Generate tab wrote."""
         written = self._written()
         if written is None or not written.text:
-            self.browser.words = "The Generate tab has written nothing yet: 2, then g"
+            self.controller.words = "The Generate tab has written nothing yet: 2, then g"
         else:
-            self.browser.give(written.text, "Generate", written.at)
+            self.controller.give(written.text, "Generate", written.at)
         self.draw()
 
     def action_file(self) -> None:
@@ -497,16 +488,16 @@ class AttentionPane(Container):
             with open(path, encoding="utf-8", errors="replace") as file:
                 text = file.read(LONGEST)
         except OSError as error:
-            self.browser.words = f"cannot read {path}: {error.strerror}"
+            self.controller.words = f"cannot read {path}: {error.strerror}"
         else:
-            self.browser.give(text, path.name)
+            self.controller.give(text, path.name)
         self.draw()
 
     # -- files ----------------------------------------------------------------------------------
 
     def action_save(self) -> None:
         """The map, everything, the statistics, or the picture."""
-        if self.browser.shown is None:
+        if self.controller.shown is None:
             self.notify("There is nothing to save yet", severity="warning")
             return
         entries = [
@@ -521,7 +512,7 @@ class AttentionPane(Container):
         )
 
     def _save_what(self, picked: PickResult | None) -> None:
-        shown, choice = self.browser.shown, self.choice
+        shown, choice = self.controller.shown, self.choice
         if picked is None or shown is None:
             return
         what = picked.value
@@ -550,12 +541,12 @@ class AttentionPane(Container):
         )
 
     def _save(self, what: str, path: Path) -> None:
-        shown, browser = self.browser.shown, self.browser
+        shown, controller = self.controller.shown, self.controller
         assert shown is not None
         try:
             match what:
                 case "csv":
-                    export.write_map_csv(path, browser.matrix, list(shown.texts))
+                    export.write_map_csv(path, controller.matrix, list(shown.texts))
                 case "npz":
                     export.write_npz(
                         path,
@@ -564,10 +555,10 @@ class AttentionPane(Container):
                         step=np.array(shown.step),
                         variant=np.array(shown.variant),
                         start=np.array(shown.start),
-                        **browser.statistics,
+                        **controller.statistics,
                     )
                 case "heads":
-                    export.write_heads_csv(path, browser.statistics)
+                    export.write_heads_csv(path, controller.statistics)
                 case _:
                     atomic.write_text(path, self._picture())
         except OSError as error:

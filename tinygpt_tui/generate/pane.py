@@ -1,4 +1,4 @@
-"""The Generate tab's widget: keys change the console or ask the engine; the view draws."""
+"""The Generate tab's widget: keys act on the controller, the view draws."""
 
 from __future__ import annotations
 
@@ -13,7 +13,6 @@ from textual import events
 from textual.app import ComposeResult
 from textual.binding import BindingType
 from textual.containers import Container, Horizontal
-from textual.message import Message
 from textual.timer import Timer
 from textual.widgets import Input, Static
 
@@ -23,7 +22,8 @@ from tinygpt.files import atomic
 from tinygpt.generation.params import SamplingParams
 from tinygpt.run import read_config
 from tinygpt_tui.engine.client import Engine
-from tinygpt_tui.engine.protocol import CorpusLine, CorpusLineRequest, Failed, Reply, Request
+from tinygpt_tui.engine.messages import EngineReply, ask_for
+from tinygpt_tui.engine.protocol import CorpusLine, CorpusLineRequest, Failed
 from tinygpt_tui.generate import presets, view
 from tinygpt_tui.generate.controller import GenerateController
 from tinygpt_tui.generate.screens import tree_entries
@@ -57,14 +57,6 @@ FRAME = 0.08
 """Seconds between two frames that only new tokens ask for."""
 
 
-class Answered(Message):
-    """A reply of the engine."""
-
-    def __init__(self, reply: Reply) -> None:
-        super().__init__()
-        self.reply = reply
-
-
 class GeneratePane(Container):
     """Prompt, settings, the texts, and what stands under the cursor."""
 
@@ -82,26 +74,20 @@ class GeneratePane(Container):
     def __init__(self, engine: Engine, *, id: str | None = None) -> None:
         super().__init__(id=id)
         self.engine = engine
-        self.console = GenerateController(self._ask, engine.number)
+        self.controller = GenerateController(ask_for(self, engine), engine.number)
         self.prompts = Prompts()
         self.presets = PRESETS | presets.saved_presets()
         self._field: Setting | None = None
-        self._before: SamplingParams = self.console.params
+        self._before: SamplingParams = self.controller.params
         self._lines: set[int] = set()
         self._timer: Timer | None = None
         self._drawn = 0.0
         self._note = ""
         self._inspector = 0
 
-    def _ask(self, request: Request) -> None:
-        self.engine.ask(request, self._hear)
-
-    def _hear(self, reply: Reply) -> None:
-        self.post_message(Answered(reply))
-
     def compose(self) -> ComposeResult:
         """From the top: the prompt, the settings, the chain or the field, the texts."""
-        yield PromptArea(self.prompts.last, self.console.unknown, id="prompt")
+        yield PromptArea(self.prompts.last, self.controller.unknown, id="prompt")
         yield CellView(id="settings")
         yield CellView(id="chain")
         with Horizontal(id="field"):
@@ -112,13 +98,13 @@ class GeneratePane(Container):
 
     def open(self, run: Path | None) -> None:
         """Write with this run's models from now on."""
-        self.console.open(run)
+        self.controller.open(run)
         self.draw()
 
     def shown(self) -> None:
         """The tab is on the screen: have the engine ready."""
-        self.console.learn()
-        if self.console.variants:
+        self.controller.learn()
+        if self.controller.variants:
             self.engine.start()
         self.draw()
 
@@ -139,11 +125,11 @@ class GeneratePane(Container):
 
     def checkpoints(self, kept: dict[str, list[int]]) -> None:
         """The run's checkpoints, as they were just listed."""
-        if kept == self.console.kept:
+        if kept == self.controller.kept:
             return
-        self.console.kept = kept
-        self.console.learn()
-        self.console.look_for_newer()
+        self.controller.kept = kept
+        self.controller.learn()
+        self.controller.look_for_newer()
         self.draw()
 
     def draw_later(self) -> None:
@@ -160,7 +146,7 @@ class GeneratePane(Container):
         if not self.is_on_screen or not self.size.width:
             return
         self._drawn = time.monotonic()
-        params, width = self.console.params, self.size.width
+        params, width = self.controller.params, self.size.width
         rows = view.settings_rows(params, width)
         settings = self.query_one("#settings", CellView)
         settings.styles.height = len(rows) if self.size.height >= 16 else 0
@@ -181,54 +167,54 @@ class GeneratePane(Container):
         texts.show(self._texts(texts.size.width, texts.size.height))
 
     def _texts(self, width: int, height: int) -> list[Row]:
-        console, look = self.console, self.console.look
-        if not console.sides and not console.listed:
+        controller, look = self.controller, self.controller.look
+        if not controller.sides and not controller.listed:
             return self._empty(width, height)
         below: list[Row] = []
-        text = console.text
+        text = controller.text
         if self._note:
             below += sentence(self._note, width, "warn")
         if look.colour != "plain":
-            routed = (side.text for side in console.sides if side.text and side.text.experts)
+            routed = (side.text for side in controller.sides if side.text and side.text.experts)
             below.append(view.legend(look, next(routed, text), width))
         self._inspector = 0
-        if console.cursor is not None and text is not None and not console.listed:
+        if controller.cursor is not None and text is not None and not controller.listed:
             across = max(1, width // view.CHOICE)
-            every = 1 - (-len(text.tokens[console.cursor].ids) // across)
+            every = 1 - (-len(text.tokens[controller.cursor].ids) // across)
             self._inspector = max(2, min(every, height // 2))
             below += view.inspector(
                 text,
-                console.cursor,
+                controller.cursor,
                 width,
                 self._inspector,
-                candidate=console.candidate,
+                candidate=controller.candidate,
             )
         room = height - len(below)
-        if console.listed:
-            found = console.listed
+        if controller.listed:
+            found = controller.listed
             rows = view.listing(
                 found,
-                console.place,
+                controller.place,
                 width,
                 room,
                 look,
-                timeline=console.timeline,
-                run=console.run.name if console.run else "",
+                timeline=controller.timeline,
+                run=controller.run.name if controller.run else "",
             )
             return [*rows, *below]
         return [*self._columns(width, room), *below]
 
     def _columns(self, width: int, height: int) -> list[Row]:
-        sides = self.console.sides
+        sides = self.controller.sides
         each = (width - (len(sides) - 1)) // len(sides)
         blocks = [
             view.column(
                 side,
                 each,
                 height,
-                self.console.look,
-                active=len(sides) > 1 and side is self.console.side,
-                cursor=self.console.cursor if side is self.console.side else None,
+                self.controller.look,
+                active=len(sides) > 1 and side is self.controller.side,
+                cursor=self.controller.cursor if side is self.controller.side else None,
             )
             for side in sides
         ]
@@ -237,13 +223,13 @@ class GeneratePane(Container):
     def _empty(self, width: int, height: int) -> list[Row]:
         if self._note:
             words = [self._note]
-        elif self.console.run is None:
+        elif self.controller.run is None:
             words = ["There is no run: n starts one. Its first checkpoint comes at once."]
-        elif not self.console.variants:
+        elif not self.controller.variants:
             words = ["This run has no checkpoint yet: the first is written before its first step."]
         else:
-            models = " and ".join(NAMES[v] for v in self.console.variants)
-            steps = ", ".join(f"{self._step(v):,}" for v in self.console.variants)
+            models = " and ".join(NAMES[v] for v in self.controller.variants)
+            steps = ", ".join(f"{self._step(v):,}" for v in self.controller.variants)
             words = [
                 f"g has the prompt answered by {models} (step {steps}).",
                 "p edits the prompt, capital letters change the settings, ? shows every key.",
@@ -252,11 +238,11 @@ class GeneratePane(Container):
         return [*rows[:height], *[fit((), width)] * (height - len(rows))]
 
     def _step(self, variant: str) -> int:
-        return self.console.steps.get(variant, self.console.newest(variant) or 0)
+        return self.controller.steps.get(variant, self.controller.newest(variant) or 0)
 
     # -- the engine -----------------------------------------------------------------------------
 
-    def on_answered(self, message: Answered) -> None:
+    def on_engine_reply(self, message: EngineReply) -> None:
         """Take it in; drawn with the next frame."""
         reply = message.reply
         if reply.job in self._lines:
@@ -266,7 +252,7 @@ class GeneratePane(Container):
             elif isinstance(reply, Failed):
                 self.notify(reply.why, severity="warning", markup=False)
             return
-        if self.console.take(reply):
+        if self.controller.take(reply):
             if isinstance(reply, Failed):
                 self._note = "h chooses another checkpoint"
             self.draw_later()
@@ -294,18 +280,18 @@ class GeneratePane(Container):
     def on_prompt_area_random_line(self) -> None:
         """A line of what the run was trained on."""
         data = "auto"
-        if self.console.run is not None:
+        if self.controller.run is not None:
             try:
-                data = str(read_config(self.console.run).get("data", "auto"))
+                data = str(read_config(self.controller.run).get("data", "auto"))
             except TinyGPTError:
                 data = "auto"
         job = self.engine.number()
         self._lines.add(job)
-        self._ask(CorpusLineRequest(job, data))
+        ask_for(self, self.engine)(CorpusLineRequest(job, data))
 
     def on_text_area_changed(self) -> None:
         """Say at once which characters no model knows."""
-        unknown = self.console.unknown(self.prompt)
+        unknown = self.controller.unknown(self.prompt)
         self._note = f"not in the vocabulary: {summarize(sorted(unknown), 8)}" if unknown else ""
         self.draw()
 
@@ -313,19 +299,19 @@ class GeneratePane(Container):
 
     def action_write(self) -> None:
         """Answer the prompt."""
-        self._with_known(self.console.write)
+        self._with_known(self.controller.write)
 
     def action_several(self) -> None:
         """Samples."""
-        self._with_known(self.console.several)
+        self._with_known(self.controller.several)
 
     def action_timeline(self) -> None:
         """Through the checkpoints."""
-        self._with_known(self.console.replay)
+        self._with_known(self.controller.replay)
 
     def _with_known(self, write: Callable[[str], bool]) -> None:
         """Write the prompt once all its characters are known to the models."""
-        self.console.learn()
+        self.controller.learn()
 
         def take(prompt: str) -> None:
             if prompt != self.prompt:
@@ -339,7 +325,7 @@ class GeneratePane(Container):
         with_known(
             self.app,
             self.prompt,
-            self.console.unknown,
+            self.controller.unknown,
             take,
             self.action_prompt,
         )
@@ -349,45 +335,45 @@ class GeneratePane(Container):
 
     def action_again(self) -> None:
         """The same seed."""
-        if not self.console.again():
+        if not self.controller.again():
             self.notify("Nothing was written yet: g writes", severity="warning")
         self.draw()
 
     def action_more(self) -> None:
         """Go on."""
-        self.console.more()
+        self.controller.more()
         self.draw()
 
     def action_one(self) -> None:
         """One token; without a text, the first of one."""
-        if self.console.text is None:
+        if self.controller.text is None:
             self.action_write()
             return
-        self.console.step()
+        self.controller.step()
         self.draw()
 
     def action_back(self) -> None:
         """Stop, else a level out."""
-        if not self.console.stop():
-            self.console.back()
+        if not self.controller.stop():
+            self.controller.back()
         self._note = ""
         self.draw()
 
     def action_models(self) -> None:
         """Which models answer."""
-        there = [NAMES[variant] for variant, steps in self.console.kept.items() if steps]
+        there = [NAMES[variant] for variant, steps in self.controller.kept.items() if steps]
         if len(there) == 1:
             self.notify(f"{there[0]} answers: there is no checkpoint of another", timeout=2)
             return
-        now = self.console.next_models()
+        now = self.controller.next_models()
         answer = "Both models answer" if now == "both" else f"{NAMES[now]} alone answers"
         self.notify(answer, timeout=2)
         self.draw()
 
     def action_compare(self) -> None:
         """Two settings side by side."""
-        if self.console.toggle_compare():
-            held = chain_words(self.console.params)
+        if self.controller.toggle_compare():
+            held = chain_words(self.controller.params)
             self.notify(f"A is held: {held}. Change the settings for B, then g", markup=False)
         else:
             self.notify("One setting again")
@@ -396,45 +382,45 @@ class GeneratePane(Container):
 
     def action_move(self, by: int) -> None:
         """Along the text; among choices, by a column."""
-        if self.console.candidate is not None:
+        if self.controller.candidate is not None:
             rows = view.rows_down(self._inspector)
-            self.console.choose(rows if by > 0 else -rows)
+            self.controller.choose(rows if by > 0 else -rows)
         else:
-            self.console.move(by)
+            self.controller.move(by)
         self.draw()
 
     def action_lines(self, by: int) -> None:
         """By a line; among choices, by one."""
-        if self.console.candidate is not None:
-            self.console.choose(by)
+        if self.controller.candidate is not None:
+            self.controller.choose(by)
         else:
-            self.console.move_lines(by)
+            self.controller.move_lines(by)
         self.draw()
 
     def action_enter(self) -> None:
         """Into what is under the cursor; else to the prompt."""
-        if not self.console.enter():
+        if not self.controller.enter():
             self.action_prompt()
         self.draw()
 
     def action_other(self) -> None:
         """The other side."""
-        self.console.other()
+        self.controller.other()
         self.draw()
 
     def action_colour(self) -> None:
         """What colours say."""
-        self.console.next_colour()
+        self.controller.next_colour()
         self.draw()
 
     def action_layer(self) -> None:
         """Whose experts."""
-        self.console.next_layer()
+        self.controller.next_layer()
         self.draw()
 
     def action_marks(self) -> None:
         """Whitespace."""
-        self.console.toggle_marks()
+        self.controller.toggle_marks()
         self.draw()
 
     # -- settings -------------------------------------------------------------------------------
@@ -442,18 +428,18 @@ class GeneratePane(Container):
     def action_set(self, name: str) -> None:
         """Switch it, or open its field."""
         setting = BY_NAME[name]
-        value = getattr(self.console.params, name)
+        value = getattr(self.controller.params, name)
         if isinstance(value, bool):
-            self.console.params = changed(self.console.params, setting, not value)
+            self.controller.params = changed(self.controller.params, setting, not value)
             self.draw()
             return
-        self._field, self._before = setting, self.console.params
+        self._field, self._before = setting, self.controller.params
         self.query_one("#field").display = True
         self.query_one("#chain").display = False
         style = Rich(f" {setting.label} ", "bold")
         self.query_one("#field-name", Static).update(style)
         field = self.query_one(SettingInput)
-        field.value = typed(self.console.params, setting)
+        field.value = typed(self.controller.params, setting)
         field.focus()
         self._say_range(None)
 
@@ -468,9 +454,9 @@ class GeneratePane(Container):
     def on_setting_input_stepped(self, message: SettingInput.Stepped) -> None:
         """Up and down act at once."""
         if self._field is not None:
-            self.console.params = stepped(self.console.params, self._field, message.by)
+            self.controller.params = stepped(self.controller.params, self._field, message.by)
             field = self.query_one(SettingInput)
-            field.value = typed(self.console.params, self._field)
+            field.value = typed(self.controller.params, self._field)
             field.cursor_position = len(field.value)
             self.draw()
 
@@ -479,10 +465,10 @@ class GeneratePane(Container):
         if self._field is None:
             return
         try:
-            self.console.params = parsed(self._before, self._field, event.value)
+            self.controller.params = parsed(self._before, self._field, event.value)
             self._say_range(None)
         except ConfigError as error:
-            self.console.params = self._before
+            self.controller.params = self._before
             self._say_range(str(error))
         self.draw()
 
@@ -491,7 +477,7 @@ class GeneratePane(Container):
         if self._field is None:
             return
         try:
-            self.console.params = parsed(self._before, self._field, event.value)
+            self.controller.params = parsed(self._before, self._field, event.value)
         except ConfigError as error:
             self._say_range(str(error))
             return
@@ -499,7 +485,7 @@ class GeneratePane(Container):
 
     def on_setting_input_left(self) -> None:
         """As it was."""
-        self.console.params = self._before
+        self.controller.params = self._before
         self._close_field()
 
     def _close_field(self) -> None:
@@ -516,7 +502,7 @@ class GeneratePane(Container):
             (name, f"{name:<12} {chain_words(preset)}") for name, preset in self.presets.items()
         ]
         keys = [("w", "save", "save these"), ("del", "forget", "forget")]
-        now = preset_name(self.console.params, self.presets)
+        now = preset_name(self.controller.params, self.presets)
         at = list(self.presets).index(now) if now else 0
         self.app.push_screen(
             PickDialog(
@@ -548,7 +534,7 @@ class GeneratePane(Container):
                 presets.save_preset(picked.value, None)
         else:
             chosen = self.presets[picked.value]
-            self.console.params = with_preset(self.console.params, chosen)
+            self.controller.params = with_preset(self.controller.params, chosen)
         self.draw()
 
     def _preset_problem(self, name: str) -> str | None:
@@ -558,7 +544,7 @@ class GeneratePane(Container):
 
     def _save_preset(self, name: str | None) -> None:
         if name:
-            presets.save_preset(name, self.console.params)
+            presets.save_preset(name, self.controller.params)
             self.presets = PRESETS | presets.saved_presets()
             self.draw()
 
@@ -566,17 +552,17 @@ class GeneratePane(Container):
 
     def action_checkpoint(self) -> None:
         """Any that is kept."""
-        run = self.console.run
-        if run is None or not self.console.variants:
+        run = self.controller.run
+        if run is None or not self.controller.variants:
             self._say_no_model()
             return
         entries = [("newest", "the newest of each")]
-        for variant in self.console.variants:
-            steps = reversed(self.console.kept[variant])
+        for variant in self.controller.variants:
+            steps = reversed(self.controller.kept[variant])
             entries += [(f"{variant} {s}", f"{NAMES[variant]:<6} step {s:>8,}") for s in steps]
-        side = self.console.side
+        side = self.controller.side
         variant = side.text.opened.variant if side and side.text and side.text.opened else ""
-        chosen = {f"{name} {step}" for name, step in self.console.steps.items()}
+        chosen = {f"{name} {step}" for name, step in self.controller.steps.items()}
         now = [place for place, (value, _) in enumerate(entries) if value in chosen]
         mine = [place for place in now if entries[place][0].startswith(f"{variant} ")]
         at = next(iter([*mine, *now]), 0)
@@ -594,20 +580,20 @@ class GeneratePane(Container):
             return
         self._note = ""
         if picked.value == "newest":
-            self.console.steps = {}
+            self.controller.steps = {}
         else:
             variant, step = picked.value.split()
-            self.console.steps[variant] = int(step)
+            self.controller.steps[variant] = int(step)
         self.draw()
 
     def action_tree(self) -> None:
         """All texts."""
-        self.console.sweep()
-        entries = tree_entries(self.console.tree)
+        self.controller.sweep()
+        entries = tree_entries(self.controller.tree)
         if not entries:
             self.notify("Nothing was written yet: g writes", severity="warning")
             return
-        text = self.console.text
+        text = self.controller.text
         at = [value for value, _ in entries].index(str(text.id)) if text else 0
         keys = [("c", "compare", "beside"), ("e", "name", "name"), ("del", "prune", "prune")]
         self.app.push_screen(
@@ -621,7 +607,7 @@ class GeneratePane(Container):
         )
 
     def _tree_picked(self, picked: PickResult | None) -> None:
-        text = self.console.tree.texts.get(int(picked.value)) if picked else None
+        text = self.controller.tree.texts.get(int(picked.value)) if picked else None
         if picked is None or text is None:
             return
         if picked.action == "name":
@@ -629,7 +615,7 @@ class GeneratePane(Container):
         elif picked.action == "prune":
             self._ask_prune(text)
         else:
-            self.console.show(text, other=picked.action == "compare")
+            self.controller.show(text, other=picked.action == "compare")
         self.draw()
 
     def _ask_name(self, text: Text) -> None:
@@ -651,7 +637,7 @@ class GeneratePane(Container):
     def _ask_prune(self, text: Text) -> None:
         def answered(answer: str | None) -> None:
             if answer == "prune":
-                self.console.prune(text)
+                self.controller.prune(text)
             self.draw()
 
         choices = [("p", "prune", "Prune"), ("c", "cancel", "Cancel")]
@@ -667,7 +653,7 @@ class GeneratePane(Container):
 
     def action_copy(self) -> None:
         """Prompt and text, to the clipboard of the terminal."""
-        text = self.console.text
+        text = self.controller.text
         if text is None:
             self.notify("Nothing was written yet: g writes", severity="warning")
             return
@@ -676,7 +662,7 @@ class GeneratePane(Container):
 
     def action_save(self) -> None:
         """As text, or as JSON."""
-        text = self.console.text
+        text = self.controller.text
         if text is None:
             self.notify("Nothing was written yet: g writes", severity="warning")
             return

@@ -57,7 +57,7 @@ def out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def on_tab(body: Callable[[LabApp, "Pilot[int]"], Awaitable[None]]) -> object:
     async def go(app: LabApp, pilot: "Pilot[int]") -> None:
-        await until(pilot, lambda: bool(app.attention.browser.kept))
+        await until(pilot, lambda: bool(app.attention.controller.kept))
         await pilot.press("3")
         await body(app, pilot)
 
@@ -65,7 +65,7 @@ def on_tab(body: Callable[[LabApp, "Pilot[int]"], Awaitable[None]]) -> object:
 
 
 def settled(app: LabApp) -> bool:
-    browser = app.attention.browser
+    browser = app.attention.controller
     return browser.shown is not None and not browser.busy and browser._picking is None
 
 
@@ -79,14 +79,14 @@ async def typed(app: LabApp, pilot: "Pilot[int]", text: str) -> None:
     await pilot.press("t")
     app.attention.query_one(PromptArea).put(text)
     await pilot.press("enter")
-    await until(pilot, lambda: app.attention.browser.text == text and settled(app))
+    await until(pilot, lambda: app.attention.controller.text == text and settled(app))
     await pilot.pause()
 
 
 @pytest.mark.parametrize("size", [(80, 24), (120, 36)])
 def test_something_is_shown_with_no_key_and_is_the_models(out: Path, size: tuple[int, int]) -> None:
     async def body(app: LabApp, pilot: "Pilot[int]") -> None:
-        browser = app.attention.browser
+        browser = app.attention.controller
         await until(pilot, lambda: settled(app) and browser.source == "corpus")
         await until(pilot, lambda: "L0 H0" in screen(app))
         assert "corpus: " in screen(app)
@@ -110,7 +110,7 @@ def test_something_is_shown_with_no_key_and_is_the_models(out: Path, size: tuple
 
 def test_the_ladder_the_other_model_the_timeline(out: Path) -> None:
     async def body(app: LabApp, pilot: "Pilot[int]") -> None:
-        browser = app.attention.browser
+        browser = app.attention.controller
         await typed(app, pilot, TEXT)
         levels = []
         for key in ("enter", "enter", "escape", "plus", "enter", "escape", "escape", "escape"):
@@ -166,7 +166,7 @@ def test_what_cannot_be_looked_at_is_said_and_nothing_is_lost(out: Path) -> None
         await until(pilot, lambda: "An empty text" in screen(app))
         await pilot.press("escape", "g")
         await until(pilot, lambda: "has written nothing yet" in screen(app))
-        assert app.attention.browser.text == "a"
+        assert app.attention.controller.text == "a"
 
     drive(out, on_tab(body))  # type: ignore[arg-type]
 
@@ -180,7 +180,7 @@ def test_unknown_characters_are_dropped_or_replaced(out: Path, key: str, text: s
         await pilot.press("enter")
         await until(pilot, lambda: isinstance(app.screen, Ask))
         await pilot.press(key)
-        await until(pilot, lambda: app.attention.browser.text == text and settled(app))
+        await until(pilot, lambda: app.attention.controller.text == text and settled(app))
         assert app.focused is app.attention
 
     drive(out, on_tab(body))  # type: ignore[arg-type]
@@ -190,7 +190,7 @@ def test_the_list_of_checkpoints_begins_at_the_one_that_is_shown(out: Path) -> N
     async def body(app: LabApp, pilot: "Pilot[int]") -> None:
         await until(pilot, lambda: settled(app))
         for before, step in ((0, None), (2, 3)):
-            app.attention.browser.to_step(step)
+            app.attention.controller.to_step(step)
             await pilot.press("h")
             assert app.screen.query_one(OptionList).highlighted == before
             await pilot.press("escape")
@@ -200,7 +200,7 @@ def test_the_list_of_checkpoints_begins_at_the_one_that_is_shown(out: Path) -> N
 
 def test_every_key_of_the_looks(out: Path) -> None:
     async def body(app: LabApp, pilot: "Pilot[int]") -> None:
-        browser = app.attention.browser
+        browser = app.attention.controller
         await typed(app, pilot, TEXT[:9])
         await pilot.press("o", "l", "x", "i", "z")
         choice = browser.choice
@@ -241,15 +241,15 @@ def test_files(out: Path, tmp_path: Path) -> None:
         await until(pilot, lambda: isinstance(app.screen, AskText))
         app.screen.query_one("Input").value = str(tmp_path / "some.txt")  # type: ignore[attr-defined]
         await pilot.press("enter")
-        await until(pilot, lambda: app.attention.browser.text == "a face " and settled(app))
-        assert "left out" in app.attention.browser.words
+        await until(pilot, lambda: app.attention.controller.text == "a face " and settled(app))
+        assert "left out" in app.attention.controller.words
         names = ["map.csv", "all.npz", "heads.csv", "view.svg"]
         for down, name in enumerate(names):
             await save(app, pilot, down, tmp_path / name)
         with open(tmp_path / "map.csv", newline="") as file:
             rows = list(csv.reader(file))
         assert len(rows) == 8
-        shown = app.attention.browser.shown
+        shown = app.attention.controller.shown
         assert shown is not None
         with np.load(tmp_path / "all.npz") as found:
             np.testing.assert_array_equal(found["attention"], shown.attention)

@@ -34,7 +34,9 @@ def out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def on_tab(body: Callable[[LabApp, "Pilot[int]"], Awaitable[None]]) -> object:
     async def go(app: LabApp, pilot: "Pilot[int]") -> None:
-        await until(pilot, lambda: bool(app.generate.console.kept and app.generate.console.known))
+        await until(
+            pilot, lambda: bool(app.generate.controller.kept and app.generate.controller.known)
+        )
         await pilot.press("2")
         app.generate.query_one(PromptArea).put("abc")
         await pilot.pause()
@@ -44,13 +46,13 @@ def on_tab(body: Callable[[LabApp, "Pilot[int]"], Awaitable[None]]) -> object:
 
 
 def idle(app: LabApp) -> bool:
-    return bool(app.generate.console.sides) and not app.generate.console.writing
+    return bool(app.generate.controller.sides) and not app.generate.controller.writing
 
 
 @pytest.mark.parametrize("size", [(80, 24), (120, 36)])
 def test_both_answer_then_branch_and_replay(out: Path, size: tuple[int, int]) -> None:
     async def body(app: LabApp, pilot: "Pilot[int]") -> None:
-        console = app.generate.console
+        console = app.generate.controller
         await pilot.press("g")
         await until(pilot, lambda: idle(app))
         texts = [side.text for side in console.sides]
@@ -77,7 +79,7 @@ def test_both_answer_then_branch_and_replay(out: Path, size: tuple[int, int]) ->
 
 def test_escape_stops_and_more_goes_on(out: Path) -> None:
     async def body(app: LabApp, pilot: "Pilot[int]") -> None:
-        console = app.generate.console
+        console = app.generate.controller
         await pilot.press("X", *"20000", "enter", "m", "g")
         await until(pilot, lambda: bool(console.text and console.text.tokens))
         await pilot.press("escape")
@@ -94,7 +96,7 @@ def test_escape_stops_and_more_goes_on(out: Path) -> None:
 
 def test_settings_are_typed_stepped_and_refused(out: Path) -> None:
     async def body(app: LabApp, pilot: "Pilot[int]") -> None:
-        console = app.generate.console
+        console = app.generate.controller
         await pilot.press("T", "up", "enter")
         assert console.params.temperature == 0.8
         await pilot.press("P")
@@ -125,7 +127,7 @@ def test_unknown_characters_are_dropped_or_replaced(out: Path) -> None:
 
 def test_a_burst_of_single_tokens_is_so_many_tokens(out: Path) -> None:
     async def body(app: LabApp, pilot: "Pilot[int]") -> None:
-        console = app.generate.console
+        console = app.generate.controller
         await pilot.press("X", *"3", "enter", "g")
         await until(pilot, lambda: idle(app) and bool(console.text and console.text.tokens))
         for _ in range(5):
@@ -147,7 +149,7 @@ def test_saving_offers_a_name_and_the_list_of_checkpoints_begins_at_the_chosen(
     monkeypatch.chdir(out)
 
     async def body(app: LabApp, pilot: "Pilot[int]") -> None:
-        console = app.generate.console
+        console = app.generate.controller
         await pilot.press("X", *"3", "enter", "S", *"5", "enter", "g")
         await until(pilot, lambda: idle(app))
         await pilot.press("d", "enter")
@@ -170,7 +172,7 @@ def test_one_model_alone_is_not_said_to_be_two(out: Path) -> None:
         assert [said.message for said in app._notifications] == [
             "Dense answers: there is no checkpoint of another"
         ]
-        assert app.generate.console.models == "both"
+        assert app.generate.controller.models == "both"
 
     drive(out, on_tab(body))  # type: ignore[arg-type]
 

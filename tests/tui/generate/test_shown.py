@@ -56,8 +56,8 @@ def test_looks(
     async def body(app: LabApp, pilot: "Pilot[int]") -> None:
         await pilot.press("2")
         pane = app.generate
-        fill(pane.console)
-        pane.console.look = replace(pane.console.look, **LOOKS[look])  # type: ignore[arg-type]
+        fill(pane.controller)
+        pane.controller.look = replace(pane.controller.look, **LOOKS[look])  # type: ignore[arg-type]
         pane.draw()
         rows = [row for view in pane.query(CellView) for row in view.rows]
         name = f"generate-{look}-{size[0]}x{size[1]}"
