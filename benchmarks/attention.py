@@ -95,7 +95,7 @@ def looked_and_drawn(run: Path, rounds: int) -> tuple[list[float], int]:
         if not isinstance(reply, InspectResult):
             raise SystemExit(f"the engine did not look: {reply}")
         context = reply.context
-        shown = results.seen(reply)
+        shown = results.inspected_text(reply)
         choice = state.fitted(Choice(level="head", query=200, key=100), shown)
         size = (SIZE[0], SIZE[1] - 2)
         choice = layout.settled(choice, shown, shown.statistics, size)

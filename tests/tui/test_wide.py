@@ -100,12 +100,12 @@ def test_attention(text: str, size: tuple[int, int], level: str) -> None:
 @given(texts, st.tuples(st.integers(20, 160), st.integers(3, 50)), st.sampled_from(VIEWS))
 def test_experts(text: str, size: tuple[int, int], view: str) -> None:
     names = tuple(dict.fromkeys(text))
-    census = results.census(surveyed())
+    census = results.routing_survey(surveyed())
     assert census
     vocabulary = (*names, *census.vocabulary)[: len(census.vocabulary)]
     shown = experts_scene(
         view=view,
-        reading=results.reading(looked(step=45, text=text[:40])),
+        reading=results.routed_text(looked(step=45, text=text[:40])),
         census=replace(census, vocabulary=vocabulary),
         look_problem=text,
     )

@@ -28,7 +28,7 @@ from tinygpt_tui.engine.protocol import (
     SurveyRequest,
     SurveyResult,
 )
-from tinygpt_tui.engine.results import Seen
+from tinygpt_tui.engine.results import InspectedText
 from tinygpt_tui.known import known_characters, unknown_characters
 from tinygpt_tui.render.heatmap import Floats, Paint
 
@@ -68,7 +68,7 @@ class AttentionController:
         self.text = ""
         self.source = ""
         self.start: int | None = 0
-        self.shown: Seen | None = None
+        self.shown: InspectedText | None = None
         self.survey: SurveyResult | None = None
         self.pin: Pin | None = None
         self.playing = False
@@ -77,7 +77,7 @@ class AttentionController:
         """A person chose the text."""
         self._at: int | None = None
         """The token that the cursor is to stand on, once the text has been looked at."""
-        self._seen: OrderedDict[InspectKey, Seen] = OrderedDict()
+        self._seen: OrderedDict[InspectKey, InspectedText] = OrderedDict()
         self._pending: tuple[int, InspectKey] | None = None
         self._refused: InspectKey | None = None
         self._picking: int | None = None
@@ -246,7 +246,7 @@ class AttentionController:
             _, wish = self._pending
             self._pending = None
             if isinstance(reply, InspectResult):
-                self._keep(wish, results.seen(reply))
+                self._keep(wish, results.inspected_text(reply))
             elif isinstance(reply, Failed):
                 self._refused, self.words, self.playing = wish, reply.why, False
             self.look()
@@ -258,7 +258,7 @@ class AttentionController:
             return False
         return True
 
-    def _keep(self, wish: InspectKey, shown: Seen) -> None:
+    def _keep(self, wish: InspectKey, shown: InspectedText) -> None:
         self._seen[wish] = shown
         while len(self._seen) > 1 and self._weight() > KEPT_BYTES:
             self._seen.popitem(last=False)
@@ -266,7 +266,7 @@ class AttentionController:
     def _weight(self) -> int:
         return sum(kept.attention.nbytes for kept in self._seen.values())
 
-    def _show(self, shown: Seen) -> None:
+    def _show(self, shown: InspectedText) -> None:
         before, self.shown = self.shown, shown
         if before is not None and self.words and self._at is None:
             self.words = ""
@@ -332,7 +332,7 @@ class AttentionController:
     @property
     def statistics(self) -> dict[str, Floats]:
         """(L, H) each."""
-        return results.with_survey(self.shown, self.survey) if self.shown else {}
+        return results.all_statistics(self.shown, self.survey) if self.shown else {}
 
     def next_statistic(self) -> None:
         """What stands under each thumbnail."""

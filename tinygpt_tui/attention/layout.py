@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from functools import lru_cache
 
 from tinygpt_tui.attention.state import Choice, Pin, order, scrolled
-from tinygpt_tui.engine.results import Seen
+from tinygpt_tui.engine.results import InspectedText
 from tinygpt_tui.render.heatmap import Floats, Pixels, View, pixels, room, whole
 
 PANEL = 25
@@ -131,7 +131,7 @@ def thumbnails(layers: int, heads: int, columns: int, lines: int) -> Thumbnails:
 
 def settled(
     choice: Choice,
-    shown: Seen,
+    shown: InspectedText,
     statistics: dict[str, Floats],
     size: tuple[int, int],
     *,

@@ -11,7 +11,7 @@ from tinygpt.formatting import percent
 from tinygpt_tui.attention.layout import Plan
 from tinygpt_tui.attention.scene import Scene, uniform_baselines
 from tinygpt_tui.attention.state import UNITS, Choice
-from tinygpt_tui.engine.results import Seen
+from tinygpt_tui.engine.results import InspectedText
 from tinygpt_tui.render.cells import Row, Span, fit, row
 from tinygpt_tui.render.heatmap import Floats
 from tinygpt_tui.render.text import mark, quoted
@@ -36,7 +36,7 @@ def number(name: str, value: float) -> str:
     return f"{value:.2f}" if name in UNITS else percent(float(value))
 
 
-def panel(scene: Scene, shown: Seen, columns: int, lines: int) -> list[Row]:
+def panel(scene: Scene, shown: InspectedText, columns: int, lines: int) -> list[Row]:
     """Under the cursor: query, key, weight; the query's strongest keys; what the head does."""
     choice = scene.choice
     matrix = shown.matrix(choice.layer, choice.head, choice.mode)
@@ -53,7 +53,7 @@ def panel(scene: Scene, shown: Seen, columns: int, lines: int) -> list[Row]:
     return [fit(cells, columns) for cells in rows[:lines]]
 
 
-def _under(shown: Seen, choice: Choice, matrix: Floats) -> list[Row]:
+def _under(shown: InspectedText, choice: Choice, matrix: Floats) -> list[Row]:
     names = (("query", choice.query), ("key", choice.key))
     rows = [
         row(
@@ -82,7 +82,7 @@ def strongest(matrix: Floats, query: int, count: int = STRONGEST) -> list[tuple[
     return [(int(key), float(line[key])) for key in keys]
 
 
-def _strongest(shown: Seen, choice: Choice, matrix: Floats, columns: int) -> list[Row]:
+def _strongest(shown: InspectedText, choice: Choice, matrix: Floats, columns: int) -> list[Row]:
     found = strongest(matrix, choice.query)
     most = max(found[0][1], 1e-9)
     bar = "▄"
@@ -102,7 +102,7 @@ def _strongest(shown: Seen, choice: Choice, matrix: Floats, columns: int) -> lis
     return rows
 
 
-def _context(shown: Seen, choice: Choice, columns: int) -> Row:
+def _context(shown: InspectedText, choice: Choice, columns: int) -> Row:
     """The text up to the query and a little further, with query and key marked."""
     end = min(choice.query + max(columns // 4, 2), shown.size)
     begin = max(0, end - columns)
@@ -124,7 +124,7 @@ def _context(shown: Seen, choice: Choice, columns: int) -> Row:
     return row(*spans)
 
 
-def _statistics(scene: Scene, shown: Seen, columns: int) -> list[Row]:
+def _statistics(scene: Scene, shown: InspectedText, columns: int) -> list[Row]:
     choice, by = scene.choice, uniform_baselines(scene, shown)
     rows = [row(Span("this head", "muted"), Span("      by chance", "faint"))]
     for name, values in scene.statistics.items():
@@ -141,7 +141,7 @@ def _statistics(scene: Scene, shown: Seen, columns: int) -> list[Row]:
     return rows
 
 
-def _below(scene: Scene, shown: Seen, planned: Plan) -> list[Row]:
+def _below(scene: Scene, shown: InspectedText, planned: Plan) -> list[Row]:
     """The readout in a line or two, where there is no room beside the map."""
     choice, columns = scene.choice, planned.columns
     if choice.level == "text":
@@ -170,7 +170,7 @@ def _below(scene: Scene, shown: Seen, planned: Plan) -> list[Row]:
     return [*rows, row(" ", *_context(shown, choice, columns - 2))]
 
 
-def _text_readout(scene: Scene, shown: Seen, columns: int) -> Row:
+def _text_readout(scene: Scene, shown: InspectedText, columns: int) -> Row:
     choice = scene.choice
     name = quoted(shown.texts[choice.query])
     words = " is looked at most by " if choice.incoming else " looks most at "
@@ -182,7 +182,7 @@ def _text_readout(scene: Scene, shown: Seen, columns: int) -> Row:
     return fit(row(*parts, *_most(shown, choice, STRONGEST)), columns)
 
 
-def _most(shown: Seen, choice: Choice, count: int) -> list[Span]:
+def _most(shown: InspectedText, choice: Choice, count: int) -> list[Span]:
     """The strongest keys of the chosen character, or the queries that look at it most."""
     matrix = shown.matrix(choice.layer, choice.head, choice.mode)
     found = strongest(matrix, choice.query, count)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from tinygpt_tui.attention.state import Choice, Pin
-from tinygpt_tui.engine.results import Seen, uniform_baseline
+from tinygpt_tui.engine.results import InspectedText, uniform_baseline
 from tinygpt_tui.render.heatmap import Floats
 
 
@@ -14,7 +14,7 @@ class Scene:
     """Everything that is shown."""
 
     choice: Choice
-    shown: Seen | None = None
+    shown: InspectedText | None = None
     statistics: dict[str, Floats] = field(default_factory=dict)
     uniform_baselines: dict[str, float] = field(default_factory=dict)
     """Of statistics, beside those that the text's length says."""
@@ -31,6 +31,6 @@ class Scene:
     """A sentence: why there is nothing, or what went wrong."""
 
 
-def uniform_baselines(scene: Scene, shown: Seen) -> dict[str, float]:
+def uniform_baselines(scene: Scene, shown: InspectedText) -> dict[str, float]:
     """What a head that looks everywhere alike would have."""
     return scene.uniform_baselines | uniform_baseline(shown.size)

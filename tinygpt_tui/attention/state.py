@@ -10,7 +10,7 @@ from typing import Literal, TypeAlias
 
 import numpy as np
 
-from tinygpt_tui.engine.results import Mode, Seen
+from tinygpt_tui.engine.results import InspectedText, Mode
 from tinygpt_tui.render.heatmap import Floats, Paint, Pixels, Pooling, Scale, find
 
 Level: TypeAlias = Literal["grid", "head", "window", "text"]
@@ -54,13 +54,13 @@ class Choice:
 class Pin:
     """What is held on the left, to be compared."""
 
-    shown: Seen
+    shown: InspectedText
     layer: int
     head: int
     mode: Mode
 
 
-def fitted(choice: Choice, shown: Seen) -> Choice:
+def fitted(choice: Choice, shown: InspectedText) -> Choice:
     """The same choice where it exists: another checkpoint or text may have less of everything."""
     query = min(max(choice.query, 0), max(shown.size - 1, 0))
     return replace(
@@ -78,7 +78,9 @@ def climb(choice: Choice, by: int) -> Choice:
     return replace(choice, level=LADDER[place])
 
 
-def order(choice: Choice, statistics: dict[str, Floats], shown: Seen) -> list[tuple[int, int]]:
+def order(
+    choice: Choice, statistics: dict[str, Floats], shown: InspectedText
+) -> list[tuple[int, int]]:
     """All heads as the grid shows them: by layer, or the highest of the statistic first."""
     every = [(layer, head) for layer in range(shown.layers) for head in range(shown.heads)]
     values = statistics.get(choice.statistic)
@@ -96,7 +98,7 @@ def walk(choice: Choice, every: list[tuple[int, int]], by: int) -> Choice:
     return replace(choice, layer=layer, head=head, mode="head")
 
 
-def turn(choice: Choice, shown: Seen, *, layers: int = 0, heads: int = 0) -> Choice:
+def turn(choice: Choice, shown: InspectedText, *, layers: int = 0, heads: int = 0) -> Choice:
     """Another layer or head, round and round."""
     return replace(
         choice,
@@ -106,7 +108,7 @@ def turn(choice: Choice, shown: Seen, *, layers: int = 0, heads: int = 0) -> Cho
     )
 
 
-def move(choice: Choice, shown: Seen, *, queries: int = 0, keys: int = 0) -> Choice:
+def move(choice: Choice, shown: InspectedText, *, queries: int = 0, keys: int = 0) -> Choice:
     """The cursor by tokens. It stays where there are numbers: no key lies after its query."""
     query = min(max(choice.query + queries, 0), shown.size - 1)
     return replace(choice, query=query, key=min(max(choice.key + keys, 0), query))
@@ -128,7 +130,7 @@ def move_buckets(
     return replace(choice, query=query, key=min(left + dx, query))
 
 
-def scrolled(choice: Choice, shown: Seen, queries: int, keys: int) -> Choice:
+def scrolled(choice: Choice, shown: InspectedText, queries: int, keys: int) -> Choice:
     """The window moved by half of itself where the cursor has left it: each move costs bytes."""
     begin = (
         _scroll(choice.origin[0], choice.query, queries, shown.size),

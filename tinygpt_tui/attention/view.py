@@ -13,7 +13,7 @@ from tinygpt_tui.attention.layout import Frame, Plan, frame, map_size, plan, thu
 from tinygpt_tui.attention.readout import _below, _most, named, number, panel
 from tinygpt_tui.attention.scene import Scene, uniform_baselines
 from tinygpt_tui.attention.state import UNITS, Choice, order
-from tinygpt_tui.engine.results import Seen
+from tinygpt_tui.engine.results import InspectedText
 from tinygpt_tui.render import heatmap
 from tinygpt_tui.render.cells import Row, Span, beside, fit, row, width
 from tinygpt_tui.render.heatmap import Floats, Paint
@@ -42,7 +42,7 @@ def _nothing(scene: Scene, columns: int, lines: int) -> list[Row]:
     return [(), *rows[: lines - 1], *[()] * space, *timeline]
 
 
-def _something(scene: Scene, shown: Seen, columns: int, lines: int) -> list[Row]:
+def _something(scene: Scene, shown: InspectedText, columns: int, lines: int) -> list[Row]:
     choice = scene.choice
     pinned = scene.pin is not None and choice.level in ("head", "window")
     planned = plan(choice, columns, lines, pinned=pinned)
@@ -62,7 +62,7 @@ def _something(scene: Scene, shown: Seen, columns: int, lines: int) -> list[Row]
     return [*head, *body, *below, *foot]
 
 
-def _level(scene: Scene, shown: Seen, planned: Plan) -> tuple[list[Row], list[Row]]:
+def _level(scene: Scene, shown: InspectedText, planned: Plan) -> tuple[list[Row], list[Row]]:
     """Body and legend."""
     match scene.choice.level:
         case "grid":
@@ -76,7 +76,7 @@ def _level(scene: Scene, shown: Seen, planned: Plan) -> tuple[list[Row], list[Ro
 # -- the lines around -----------------------------------------------------------------------------
 
 
-def title(scene: Scene, shown: Seen, columns: int) -> Row:
+def title(scene: Scene, shown: InspectedText, columns: int) -> Row:
     """Model, head, and what this head does; at the right, whether a look is on its way."""
     choice = scene.choice
     dot = Span(" · ", "faint")
@@ -108,7 +108,7 @@ def head_name(layer: int, head: int, mode: str) -> str:
     return f"layer {layer} head {head}"
 
 
-def text_row(scene: Scene, shown: Seen, columns: int) -> Row:
+def text_row(scene: Scene, shown: InspectedText, columns: int) -> Row:
     """Where the text is from, which part of it is looked at, and as much of it as fits."""
     end = shown.start + shown.size
     what = f" {scene.source}: " if scene.source else " "
@@ -182,7 +182,7 @@ def legend(choice: Choice, most: str, words: Sequence[str], columns: int) -> Row
 # -- all heads ------------------------------------------------------------------------------------
 
 
-def grid(scene: Scene, shown: Seen, planned: Plan) -> tuple[list[Row], list[Row]]:
+def grid(scene: Scene, shown: InspectedText, planned: Plan) -> tuple[list[Row], list[Row]]:
     """Every layer and head as a thumbnail with a statistic under it."""
     choice = scene.choice
     every = order(choice, scene.statistics, shown)
@@ -206,7 +206,7 @@ def grid(scene: Scene, shown: Seen, planned: Plan) -> tuple[list[Row], list[Row]
 
 
 def _thumbnail(
-    scene: Scene, shown: Seen, at: tuple[int, int], columns: int, lines: int
+    scene: Scene, shown: InspectedText, at: tuple[int, int], columns: int, lines: int
 ) -> list[Row]:
     choice = scene.choice
     matrix = shown.attention[at]
@@ -232,7 +232,7 @@ def _thumbnail(
 # -- one map, or two ------------------------------------------------------------------------------
 
 
-def maps(scene: Scene, shown: Seen, planned: Plan) -> tuple[list[Row], list[Row]]:
+def maps(scene: Scene, shown: InspectedText, planned: Plan) -> tuple[list[Row], list[Row]]:
     """The map, with the readout beside it; or two maps beside each other."""
     choice = scene.choice
     matrix = shown.matrix(choice.layer, choice.head, choice.mode)
@@ -269,7 +269,7 @@ def fitted_block(rows: list[Row], columns: int) -> list[Row]:
     return [fit(cells, columns) for cells in rows]
 
 
-def map_title(shown: Seen, what: str, columns: int, sign: str) -> Row:
+def map_title(shown: InspectedText, what: str, columns: int, sign: str) -> Row:
     """Over a map of two: what it is of."""
     name = theme.NAMES.get(shown.variant, shown.variant)
     style = f"{shown.variant}.bold"
@@ -277,7 +277,7 @@ def map_title(shown: Seen, what: str, columns: int, sign: str) -> Row:
     return fit(row(Span(f"{sign}{name}", style), Span(words, "text")), columns)
 
 
-def heatmap_rows(shown: Seen, choice: Choice, framed: Frame, top: float) -> list[Row]:
+def heatmap_rows(shown: InspectedText, choice: Choice, framed: Frame, top: float) -> list[Row]:
     """Labels of keys above, labels of queries at the left, the map."""
     small, paint = framed.pixels, choice.paint
     query = min(choice.query, shown.size - 1)
@@ -290,7 +290,7 @@ def heatmap_rows(shown: Seen, choice: Choice, framed: Frame, top: float) -> list
     return [above, *(row(*label, *cells) for label, cells in zip(left, body, strict=True))]
 
 
-def _key_labels(shown: Seen, choice: Choice, framed: Frame, key: int) -> Row:
+def _key_labels(shown: InspectedText, choice: Choice, framed: Frame, key: int) -> Row:
     small = framed.pixels
     each = small.factor * (2 if choice.paint.glyphs else 1)
     columns = (len(small.columns) - 1) * each
@@ -315,7 +315,9 @@ def _key_labels(shown: Seen, choice: Choice, framed: Frame, key: int) -> Row:
     return row(*spans)
 
 
-def _query_labels(shown: Seen, choice: Choice, framed: Frame, lines: int, query: int) -> list[Row]:
+def _query_labels(
+    shown: InspectedText, choice: Choice, framed: Frame, lines: int, query: int
+) -> list[Row]:
     """One label a line: the characters of its one or two queries, or a position now and then."""
     small, factor = framed.pixels, framed.pixels.factor
     at = heatmap.find(small.rows, query)
@@ -351,14 +353,14 @@ def _query_labels(shown: Seen, choice: Choice, framed: Frame, lines: int, query:
 # -- the text -------------------------------------------------------------------------------------
 
 
-def flow_of(shown: Seen, columns: int) -> Flow:
+def flow_of(shown: InspectedText, columns: int) -> Flow:
     """The text of the window as lines."""
     flow = Flow(max(columns - 2, 2))
     flow.extend(shown.texts)
     return flow
 
 
-def coloured_text(scene: Scene, shown: Seen, planned: Plan) -> tuple[list[Row], list[Row]]:
+def coloured_text(scene: Scene, shown: InspectedText, planned: Plan) -> tuple[list[Row], list[Row]]:
     """The text, coloured by where the chosen character looks, or by who looks at it.
 
     Where there is room, once for every head of the layer.
@@ -402,7 +404,7 @@ def _text_by(matrix: Floats, flow: Flow, choice: Choice, lines: int) -> tuple[li
     return rows, float(weights.max())
 
 
-def _caption(shown: Seen, choice: Choice, *, chosen: bool) -> Row:
+def _caption(shown: InspectedText, choice: Choice, *, chosen: bool) -> Row:
     """Over a head's text: its number, and the strongest."""
     sign = "▸" if chosen else " "
     style = f"{shown.variant}.bold" if chosen else "muted"

@@ -14,6 +14,7 @@ from typing import Generic, TypeAlias, TypeVar
 
 from tinygpt.errors import TinyGPTError
 from tinygpt.run import checkpoint_dir, read_config
+from tinygpt_tui.engine import results
 from tinygpt_tui.engine.protocol import (
     CorpusLine,
     CorpusLineRequest,
@@ -25,7 +26,7 @@ from tinygpt_tui.engine.protocol import (
     SurveyRequest,
     SurveyResult,
 )
-from tinygpt_tui.engine.results import RoutedText, RoutingSurvey, census, reading
+from tinygpt_tui.engine.results import RoutedText, RoutingSurvey
 from tinygpt_tui.experts import lift_table, routed_text
 from tinygpt_tui.experts.lift_table import ORDERS
 from tinygpt_tui.experts.view import VIEWS, Scene
@@ -269,13 +270,13 @@ class ExpertsController:
 
     def _take_look(self, reply: Reply) -> None:
         if isinstance(reply, InspectResult):
-            self._looks.end(reading(reply), "This checkpoint has no experts.")
+            self._looks.end(results.routed_text(reply), "This checkpoint has no experts.")
         elif isinstance(reply, Failed):
             self._looks.end(None, f"The text cannot be looked at: {reply.why}")
 
     def _take_survey(self, reply: Reply) -> None:
         if isinstance(reply, SurveyResult):
-            self._surveys.end(census(reply), "This checkpoint has no experts.")
+            self._surveys.end(results.routing_survey(reply), "This checkpoint has no experts.")
         elif isinstance(reply, Failed):
             self._surveys.end(None, f"There is no survey: {reply.why}")
 

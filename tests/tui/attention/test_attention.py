@@ -394,25 +394,18 @@ def test_a_survey_adds_its_statistics(browser: AttentionController, engine: Engi
     browser.ask_survey()
     browser.ask_survey()  # the first is on its way
     (asked,) = [asked for asked in engine.asked if isinstance(asked, SurveyRequest)]
-    table = np.arange(LAYERS * HEADS, dtype=np.float32) / 7
-    statistics = {"entropy": table.tobytes(), "induction": table.tobytes()}
+    table = np.arange(LAYERS * HEADS, dtype=np.float32).reshape(LAYERS, HEADS) / 7
     browser.take(
         SurveyResult(
             job=asked.job,
             path=asked.path,
-            variant="dense",
             step=700,
-            val_loss=None,
             tokens=999,
             corpus="some",
-            layers=LAYERS,
-            heads=HEADS,
-            experts=0,
-            statistics=statistics,
+            statistics={"entropy": table, "induction": table},
             uniform_baseline={"induction": 0.01},
             vocabulary=(),
-            expert_counts=b"",
-            pairs=b"",
+            expert_counts=None,
             top1_probability=(),
             agreement=(),
             examples={},

@@ -127,7 +127,7 @@ def test_slider_marks_the_checkpoint() -> None:
 
 
 def test_table_is_ordered_by_lift_with_the_rare_last() -> None:
-    found = results.census(surveyed())
+    found = results.routing_survey(surveyed())
     assert found is not None
     names, counts = lift_table.counted(found, Sorting())
     lift = routing.lift(counts)[1]
@@ -145,7 +145,7 @@ def test_table_is_ordered_by_lift_with_the_rare_last() -> None:
 
 
 def test_the_strongest_are_those_read_most_beyond_the_share() -> None:
-    found = results.census(surveyed())
+    found = results.routing_survey(surveyed())
     assert found is not None
     strongest = lift_table.strongest(found, 1, 2)
     counts = found.expert_counts[1]
