@@ -178,7 +178,7 @@ class LabApp(OneKeyAtATime[int]):
 
     def _unknown(self, text: str) -> set[str]:
         """The characters of a text that the open run does not know."""
-        self.generate.controller.learn()
+        self.generate.controller.load_vocabulary()
         return self.generate.controller.unknown(text)
 
     @property

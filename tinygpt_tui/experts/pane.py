@@ -194,7 +194,7 @@ class ExpertsPane(Container):
 
     def action_timeline(self, by: int) -> None:
         """Another checkpoint."""
-        self.controller.timeline(by)
+        self.controller.move_step(by)
         self.draw()
 
     def action_play(self) -> None:
@@ -231,8 +231,8 @@ class ExpertsPane(Container):
 
     def action_corpus(self) -> None:
         """Random lines."""
-        self.controller.pick()
-        self.controller.wish()
+        self.controller.random_lines()
+        self.controller.refresh()
         self.draw()
 
     def action_generated(self) -> None:
@@ -276,7 +276,7 @@ class ExpertsPane(Container):
 
         def take(known: str) -> None:
             if known:
-                self.controller.read(known, source)
+                self.controller.set_text(known, source)
                 self._close_field()
             else:
                 self.controller.say("There is no text: type at least one character, or Esc.")

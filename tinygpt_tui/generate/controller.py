@@ -1,4 +1,4 @@
-"""What the Generate tab holds and does, without its widgets: whom it asks, and what is answered."""
+"""The state of the Generate tab and its requests to the engine, without widgets."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from tinygpt.generation.params import SamplingParams
-from tinygpt.run import VARIANTS, checkpoint_dir
+from tinygpt.run import VARIANTS
 from tinygpt_tui.engine.protocol import (
     Ended,
     Failed,
@@ -19,31 +19,26 @@ from tinygpt_tui.engine.protocol import (
     StopRequest,
     Tokens,
 )
+from tinygpt_tui.engine.session import EngineSession
 from tinygpt_tui.generate.settings import PRESETS, as_dict, chain_words
 from tinygpt_tui.generate.tree import Text, Tree
 from tinygpt_tui.generate.view import COLOURS, Side, ViewOptions
-from tinygpt_tui.known import known_characters, unknown_characters
 from tinygpt_tui.theme import NAMES
 
 SAMPLES = 5
 
 
-class GenerateController:
-    """Texts, settings and a cursor."""
+class GenerateController(EngineSession):
+    """The generated texts, the sampling settings and a cursor."""
 
     def __init__(self, ask: Callable[[Request], None], number: Callable[[], int]) -> None:
-        self._ask, self._number = ask, number
-        self.run: Path | None = None
-        self.known: frozenset[str] = frozenset()
-        """The characters that the run's models know; empty if that is not known."""
-        self.kept: dict[str, list[int]] = {}
-        """The steps of each variant's checkpoints, ascending, as they were last listed."""
+        super().__init__(ask, number)
         self.params: SamplingParams = PRESETS["careful"]
         self.held: SamplingParams | None = None
         """The left side's settings, while two are compared."""
         self.models = "both"
         self.steps: dict[str, int] = {}
-        """Which checkpoint of a variant writes, where it is not the newest."""
+        """The checkpoint to use of a variant, where it is not the newest."""
         self.tree = Tree()
         self.sides: list[Side] = []
         self.active = 0
@@ -57,26 +52,17 @@ class GenerateController:
     # -- which models ---------------------------------------------------------------------------
 
     def open(self, run: Path | None) -> None:
-        """Write with another run's models; the texts stay, and say whose they are."""
-        self.run, self.steps, self.kept, self.known = run, {}, {}, frozenset()
-        self.learn()
+        """Use another run's models; the texts stay, labelled with their run."""
+        super().open(run)
+        self.steps = {}
+        self.load_vocabulary()
         self.look_for_newer()
-
-    def learn(self) -> None:
-        """Read which characters the run knows, once they can be."""
-        if self.run is not None and not self.known:
-            self.known = known_characters(self.run)
-
-    def unknown(self, prompt: str) -> set[str]:
-        """The characters of a prompt that the models do not know."""
-        return unknown_characters(prompt, self.known)
 
     @property
     def variants(self) -> list[str]:
-        """Those that write: asked for, and with a checkpoint."""
-        there = [v for v in VARIANTS if self.kept.get(v)]
-        wanted = [v for v in there if self.models in (v, "both")]
-        return wanted or there
+        """Those that generate: selected, and with a checkpoint."""
+        available = self.available_variants
+        return [v for v in available if self.models in (v, "both")] or available
 
     def newest(self, variant: str) -> int | None:
         """The last step of a variant that has a checkpoint."""
@@ -84,32 +70,30 @@ class GenerateController:
         return steps[-1] if steps else None
 
     def path(self, variant: str) -> str:
-        """The checkpoint that is to write."""
-        assert self.run is not None
-        step = self.steps.get(variant, self.newest(variant))
-        return str(checkpoint_dir(self.run, variant, step or 0))
+        """The checkpoint that generates."""
+        return self.checkpoint(variant, self.steps.get(variant, self.newest(variant)) or 0)
 
-    # -- writing --------------------------------------------------------------------------------
+    # -- generating -----------------------------------------------------------------------------
 
     @property
     def side(self) -> Side | None:
-        """The one that keys are for."""
+        """The active side, which keys act on."""
         return self.sides[min(self.active, len(self.sides) - 1)] if self.sides else None
 
     @property
     def text(self) -> Text | None:
-        """The one that keys are for."""
+        """The active text, which keys act on."""
         if self.listed:
             return self.listed[self.place]
         return self.side.text if self.side else None
 
     @property
     def writing(self) -> bool:
-        """Whether anything is being written."""
+        """Whether a text is being generated."""
         return any(text.writing for text in self.tree.texts.values())
 
     def write(self, prompt: str, seed: int | None = None) -> bool:
-        """Answer a prompt; with a seed, that one. False if there is no model."""
+        """Generate from a prompt, `seed` replacing that of the settings. False: no model."""
         variants = self.variants
         if not variants:
             return False
@@ -146,12 +130,12 @@ class GenerateController:
         return random.getrandbits(31) if given is None else given
 
     def again(self) -> bool:
-        """The same prompt and seed, with the settings of now."""
+        """Generate from the same prompt and seed with the current settings."""
         text = self.text
         return text is not None and self.write(text.prompt, text.params.seed)
 
     def more(self, count: int | None = None) -> None:
-        """Go on behind what is there: on both sides, or with the cursor behind it, on its own."""
+        """Continue the texts of all sides, or the selected text of a list."""
         self.cursor = self.candidate = None
         texts = [self.text] if self.listed else [side.text for side in self.sides]
         for text in texts:
@@ -159,7 +143,7 @@ class GenerateController:
                 self._start(text, count)
 
     def step(self) -> None:
-        """One token; while one is on its way, one more behind it: keys come faster than tokens."""
+        """Generate one token, after a pending one: keys come faster than tokens."""
         texts = [self.text] if self.listed else [side.text for side in self.sides]
         for text in texts:
             if text is not None and text.writing and text.stepping:
@@ -167,7 +151,7 @@ class GenerateController:
         self.more(1)
 
     def several(self, prompt: str) -> bool:
-        """Samples with seeds in a row."""
+        """Samples with consecutive seeds. False if there is no model."""
         variants = self.variants
         if not variants:
             return False
@@ -183,7 +167,7 @@ class GenerateController:
         return True
 
     def replay(self, prompt: str) -> bool:
-        """The same prompt and seed by every checkpoint that is kept."""
+        """Generate with every checkpoint from one prompt and seed. False if there is no model."""
         variants = self.variants
         if not variants or self.run is None:
             return False
@@ -193,7 +177,7 @@ class GenerateController:
         params = replace(self.params, seed=self._seed(seed))
         for variant in variants:
             for number in self.kept[variant]:
-                path = str(checkpoint_dir(self.run, variant, number))
+                path = self.checkpoint(variant, number)
                 self.listed.append(self.tree.add(prompt, params, path))
         self.listed.sort(key=lambda text: Path(text.path).name)
         for text in self.listed:
@@ -213,7 +197,7 @@ class GenerateController:
         self._ask(GenerateRequest(job, path, text.prompt, params, made))
 
     def stop(self) -> bool:
-        """End what is being written; whether anything was."""
+        """Stop all generations; whether there were any."""
         jobs = [text.job for text in self.tree.texts.values() if text.job is not None]
         for text in self.tree.texts.values():
             text.owed = 0
@@ -222,7 +206,7 @@ class GenerateController:
         return bool(jobs)
 
     def take(self, reply: Reply) -> bool:
-        """An answer of the engine; whether it belongs to a text."""
+        """Take a reply of the engine; whether it was for a text of this tab."""
         text = self.tree.of_job(reply.job)
         if text is None:
             return False
@@ -241,7 +225,7 @@ class GenerateController:
         return True
 
     def look_for_newer(self) -> None:
-        """Say under a heading that a newer checkpoint is there, or that another run wrote it."""
+        """Note under a heading that a newer checkpoint exists, or that another run generated it."""
         here = self.run.resolve() if self.run is not None else None
         for side in self.sides:
             opened = side.text.opened if side.text else None
@@ -257,14 +241,14 @@ class GenerateController:
             newer = newest is not None and newest > opened.step
             side.note = f"step {newest:,} is there: a writes this with it" if newer else ""
 
-    # -- looking --------------------------------------------------------------------------------
+    # -- the cursor -----------------------------------------------------------------------------
 
     def _leave(self) -> None:
         self.cursor = self.candidate = None
         self.listed, self.place = [], 0
 
     def back(self) -> bool:
-        """One level out: of the choices, of the text, of the list. False if there is none."""
+        """Leave the candidates, the text or the list. False if there is nothing to leave."""
         if self.candidate is not None:
             self.candidate = None
         elif self.cursor is not None:
@@ -276,7 +260,7 @@ class GenerateController:
         return True
 
     def move(self, by: int) -> None:
-        """The cursor by tokens; the first move sets it on the last one."""
+        """Move the cursor by tokens; the first move puts it on the last one."""
         text = self.text
         if self.listed or text is None or not text.tokens:
             return
@@ -284,7 +268,7 @@ class GenerateController:
         self.cursor = last if self.cursor is None else min(max(self.cursor + by, 0), last)
 
     def move_lines(self, by: int) -> None:
-        """The cursor by lines; in a list, to another entry."""
+        """Move the cursor by lines; in a list, to another entry."""
         if self.listed:
             self.place = min(max(self.place + by, 0), len(self.listed) - 1)
             return
@@ -298,14 +282,14 @@ class GenerateController:
             self.cursor = found
 
     def choose(self, by: int) -> None:
-        """Another place of the distribution."""
+        """Select another candidate of the distribution."""
         text = self.text
         if self.candidate is not None and self.cursor is not None and text is not None:
             last = len(text.tokens[self.cursor].ids) - 1
             self.candidate = min(max(self.candidate + by, 0), last)
 
     def enter(self) -> bool:
-        """Into the list's entry, the choices, or the branch. False if there is nothing to enter."""
+        """Open the list entry or the candidates, or branch. False if there is nothing to enter."""
         text, side = self.text, self.side
         if text is None:
             return False
@@ -326,7 +310,7 @@ class GenerateController:
         return True
 
     def show(self, text: Text, *, other: bool = False) -> None:
-        """Put a text on the active side, or beside it."""
+        """Show a text on the active side, or on the other."""
         self._leave()
         if not text.opened:
             side = Side(f"text {text.id}", text=text)
@@ -341,7 +325,7 @@ class GenerateController:
             self.sides[1 - place if other else place] = side
 
     def prune(self, text: Text) -> None:
-        """Remove a text and what came from it."""
+        """Remove a text and its branches."""
         for gone in self.tree.prune(text):
             if gone.job is not None:
                 self._ask(StopRequest(gone.job))
@@ -349,40 +333,40 @@ class GenerateController:
         self._leave()
 
     def sweep(self) -> None:
-        """Forget what was stopped before its first token, and is nowhere on the screen."""
+        """Remove texts that were stopped before their first token and are not on the screen."""
         shown = [*self.listed, *(side.text for side in self.sides)]
         for text in list(self.tree.texts.values()):
             if text.over == "stopped" and not text.tokens and text not in shown:
                 del self.tree.texts[text.id]
 
     def other(self) -> None:
-        """The other side."""
+        """Switch sides."""
         self.active = (self.active + 1) % max(len(self.sides), 1)
         self.cursor = self.candidate = None
 
     def next_models(self) -> str:
-        """Both, Dense alone, MoE alone."""
+        """Generate with both, with Dense or with MoE; returns which."""
         order = ("both", *VARIANTS)
         self.models = order[(order.index(self.models) + 1) % len(order)]
         return self.models
 
     def next_colour(self) -> None:
-        """Plain, surprisal, probability, entropy, expert."""
+        """Colour tokens by the next of `COLOURS`."""
         place = COLOURS.index(self.look.colour)
         self.look = replace(self.look, colour=COLOURS[(place + 1) % len(COLOURS)])
 
     def next_layer(self) -> None:
-        """Whose experts are shown."""
+        """Colour tokens by the experts of the next layer."""
         layers = max(
             (s.text.opened.layers for s in self.sides if s.text and s.text.opened), default=1
         )
         self.look = replace(self.look, colour="expert", layer=(self.look.layer + 1) % layers)
 
     def toggle_marks(self) -> None:
-        """Spaces and new lines visible."""
+        """Show spaces and newlines as marks, or not."""
         self.look = replace(self.look, marks=not self.look.marks)
 
     def toggle_compare(self) -> bool:
-        """Hold the settings of now on the left; whether two are compared now."""
+        """Pin the current settings on the left, or release them; whether two are compared now."""
         self.held = self.params if self.held is None else None
         return self.held is not None

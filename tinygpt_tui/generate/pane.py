@@ -17,13 +17,12 @@ from textual.timer import Timer
 from textual.widgets import Input, Static
 
 from tinygpt.data.tokenizer import summarize
-from tinygpt.errors import ConfigError, TinyGPTError
+from tinygpt.errors import ConfigError
 from tinygpt.files import atomic
 from tinygpt.generation.params import SamplingParams
-from tinygpt.run import read_config
 from tinygpt_tui.engine.client import Engine
 from tinygpt_tui.engine.messages import EngineReply, ask_for
-from tinygpt_tui.engine.protocol import CorpusLine, CorpusLineRequest, Failed
+from tinygpt_tui.engine.protocol import CorpusLine, Failed
 from tinygpt_tui.generate import presets, view
 from tinygpt_tui.generate.controller import GenerateController
 from tinygpt_tui.generate.screens import tree_entries
@@ -103,7 +102,7 @@ class GeneratePane(Container):
 
     def shown(self) -> None:
         """The tab is on the screen: have the engine ready."""
-        self.controller.learn()
+        self.controller.load_vocabulary()
         if self.controller.variants:
             self.engine.start()
         self.draw()
@@ -128,7 +127,7 @@ class GeneratePane(Container):
         if kept == self.controller.kept:
             return
         self.controller.kept = kept
-        self.controller.learn()
+        self.controller.load_vocabulary()
         self.controller.look_for_newer()
         self.draw()
 
@@ -279,15 +278,7 @@ class GeneratePane(Container):
 
     def on_prompt_area_random_line(self) -> None:
         """A line of what the run was trained on."""
-        data = "auto"
-        if self.controller.run is not None:
-            try:
-                data = str(read_config(self.controller.run).get("data", "auto"))
-            except TinyGPTError:
-                data = "auto"
-        job = self.engine.number()
-        self._lines.add(job)
-        ask_for(self, self.engine)(CorpusLineRequest(job, data))
+        self._lines.add(self.controller.ask_corpus_line())
 
     def on_text_area_changed(self) -> None:
         """Say at once which characters no model knows."""
@@ -311,7 +302,7 @@ class GeneratePane(Container):
 
     def _with_known(self, write: Callable[[str], bool]) -> None:
         """Write the prompt once all its characters are known to the models."""
-        self.controller.learn()
+        self.controller.load_vocabulary()
 
         def take(prompt: str) -> None:
             if prompt != self.prompt:

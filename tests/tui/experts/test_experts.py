@@ -136,9 +136,9 @@ def test_a_checkpoint_that_cannot_be_read_is_a_sentence(out: Path) -> None:
         await pilot.press("comma")
         await until(pilot, lambda: bool(desk.scene.look_problem and desk.scene.survey_problem))
         assert desk.scene.reading is before
-        assert "cannot be looked at" in shown(app)
+        assert "cannot be inspected" in shown(app)
         await pilot.press("full_stop")
-        await until(pilot, lambda: "cannot be looked at" not in shown(app))
+        await until(pilot, lambda: "cannot be inspected" not in shown(app))
 
     drive(out, on_tab(body))
 
