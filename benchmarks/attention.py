@@ -33,11 +33,11 @@ from tinygpt.data.tokenizer import CharTokenizer, save_tokenizer
 from tinygpt.model.gpt import GPT
 from tinygpt.run import RunWriter
 from tinygpt_tui.attention import layout, state, view
-from tinygpt_tui.attention.scene import Scene
-from tinygpt_tui.attention.state import Choice
+from tinygpt_tui.attention.state import AttentionState, Choice
 from tinygpt_tui.engine import results
 from tinygpt_tui.engine.client import Engine
 from tinygpt_tui.engine.protocol import InspectRequest, InspectResult, Reply
+from tinygpt_tui.engine.session import Timeline
 
 LETTERS = "\n !',.:;?ABCDEFGHIJKLMNOPRSTUVWYabcdefghijklmnopqrstuvwxyz"
 SIZE = (120, 36)
@@ -96,13 +96,14 @@ def looked_and_drawn(run: Path, rounds: int) -> tuple[list[float], int]:
             raise SystemExit(f"the engine did not look: {reply}")
         context = reply.context
         shown = results.inspected_text(reply)
-        choice = state.fitted(Choice(level="head", query=200, key=100), shown)
         size = (SIZE[0], SIZE[1] - 2)
-        choice = layout.settled(choice, shown, shown.statistics, size)
-        view.tab(
-            Scene(choice=choice, shown=shown, statistics=shown.statistics, steps=(0, 1)),
-            *size,
+        made = AttentionState(
+            choice=state.fitted(Choice(level="head", query=200, key=100), shown),
+            shown=shown,
+            statistics=shown.statistics,
+            timeline=Timeline((0, 1)),
         )
+        view.tab(replace(made, choice=layout.with_cursor_visible(made, *size)), *size)
         found.append(time.perf_counter() - began)
     engine.close()
     return found[1:], context
@@ -148,7 +149,7 @@ def keys_cost(run: Path, context: int) -> dict[str, list[tuple[float, float, int
         settle(app, len(app.sent))
         time.sleep(2)  # of the look, nothing but what changed is sent: no word to wait for
         app.type(b"\r")
-        app.wait_for(b"it looks most at")
+        app.wait_for(b"top attended keys")
         app.wait_for(b"1 cell" if context > 60 else b"1:1")  # the whole text, not a line of it
         for move in (b"\x1b[A", b"\x1b[D", b"\x1b[B", b"\x1b[D", b"\x1b[A") * 5:
             found["cursor"].append(answer(app, move))

@@ -26,7 +26,8 @@ from tinygpt.run import Item, RunState, current_run, read_config, request
 from tinygpt.run.control import Request
 from tinygpt.run.manage import resume_problem
 from tinygpt_tui import log
-from tinygpt_tui.attention.pane import AttentionPane, Written
+from tinygpt_tui.attention.pane import AttentionPane
+from tinygpt_tui.attention.text_entry import GeneratedText
 from tinygpt_tui.engine.client import Engine
 from tinygpt_tui.experts.pane import ExpertsPane
 from tinygpt_tui.generate.pane import GeneratePane
@@ -155,7 +156,7 @@ class LabApp(OneKeyAtATime[int]):
         """The Attention tab."""
         return self.query_one(AttentionPane)
 
-    def _written(self) -> Written | None:
+    def _written(self) -> GeneratedText | None:
         """What the Generate tab has written, and which of its characters is under the cursor."""
         console = self.generate.controller
         text = console.text
@@ -164,7 +165,7 @@ class LabApp(OneKeyAtATime[int]):
         at = None if console.cursor is None else len(text.prompt)
         for token in text.tokens[: console.cursor or 0]:
             at = (at or 0) + len(token.text)
-        return Written(text.prompt + text.text, at)
+        return GeneratedText(text.prompt + text.text, at)
 
     @property
     def experts(self) -> ExpertsPane:

@@ -1,20 +1,22 @@
-"""Looks that tests of the Attention tab show: heads that do what can be told at a glance."""
+"""What tests of the Attention tab show: heads whose attention is easy to recognise."""
+
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from tinygpt_tui.attention import layout, state
-from tinygpt_tui.attention.scene import Scene
-from tinygpt_tui.attention.state import STATISTICS, Choice, Pin
+from tinygpt_tui.attention.state import STATISTICS, AttentionState, Choice, Pin
 from tinygpt_tui.engine.protocol import InspectResult
 from tinygpt_tui.engine.results import InspectedText
+from tinygpt_tui.engine.session import Timeline
 
 TEXT = "ROMEO:\nBut, soft! what light through yonder window breaks?\nIt is the east.\n" * 3
 LAYERS, HEADS = 3, 2
 
 
 def weights(size: int) -> NDArray[np.float32]:
-    """(L, H, T, T): head h of layer l looks 2l + h tokens back, and at the first."""
+    """(L, H, T, T): head h of layer l attends 2l + h tokens back, and to the first token."""
     found = np.tril(np.full((LAYERS, HEADS, size, size), 0.02))
     for layer, head in np.ndindex(LAYERS, HEADS):
         for query in range(size):
@@ -32,7 +34,7 @@ def statistics() -> dict[str, NDArray[np.float32]]:
     }
 
 
-def seen(
+def inspected(
     size: int = 29, *, variant: str = "dense", start: int = 0, total: int = 0
 ) -> InspectedText:
     return InspectedText(
@@ -49,7 +51,9 @@ def seen(
     )
 
 
-def looked(job: int, path: str, text: str, *, start: int = 0, context: int = 11) -> InspectResult:
+def inspect_result(
+    job: int, path: str, text: str, *, start: int = 0, context: int = 11
+) -> InspectResult:
     """What an engine would answer."""
     texts = tuple(text[start : start + context])
     return InspectResult(
@@ -72,17 +76,16 @@ def looked(job: int, path: str, text: str, *, start: int = 0, context: int = 11)
 STEPS = (0, 8, 64, 700)
 
 
-def scene(
+def attention_state(
     shown: InspectedText, size: tuple[int, int], pin: Pin | None = None, **how: object
-) -> Scene:
+) -> AttentionState:
     choice = Choice(**{"layer": 1, "head": 1, "query": 23, "key": 20, **how})  # type: ignore[arg-type]
-    choice = state.fitted(choice, shown)
-    choice = layout.settled(choice, shown, shown.statistics, size, pin=pin)
-    return Scene(
-        choice=choice,
+    made = AttentionState(
+        choice=state.fitted(choice, shown),
         shown=shown,
         statistics=shown.statistics,
         pin=pin,
-        steps=STEPS,
+        timeline=Timeline(STEPS),
         source="corpus",
     )
+    return replace(made, choice=layout.with_cursor_visible(made, *size))

@@ -7,13 +7,13 @@ from hypothesis import strategies as st
 from msgspec import structs
 
 from tests.helpers.generated import made
-from tests.helpers.looks import scene, seen
+from tests.helpers.looks import attention_state, inspected
 from tests.helpers.routed import looked, surveyed
 from tests.helpers.routed import scene as experts_scene
 from tests.helpers.scenes import history
 from tinygpt.run import RunState
 from tinygpt_tui.attention import view as attention_view
-from tinygpt_tui.attention.state import LADDER
+from tinygpt_tui.attention.state import LEVELS
 from tinygpt_tui.engine import results
 from tinygpt_tui.experts.view import VIEWS
 from tinygpt_tui.experts.view import tab as experts_tab
@@ -89,11 +89,11 @@ def test_generate(prompt: str, said: str, size: tuple[int, int], marks: bool) ->
 
 
 @settings(max_examples=60)
-@given(texts, sizes, st.sampled_from(LADDER))
+@given(texts, sizes, st.sampled_from(LEVELS))
 def test_attention(text: str, size: tuple[int, int], level: str) -> None:
     characters = tuple(text[:40])
-    shown = replace(seen(len(characters)), texts=characters)
-    assert_exact(attention_view.tab(scene(shown, size, level=level), *size), *size)
+    shown = replace(inspected(len(characters)), texts=characters)
+    assert_exact(attention_view.tab(attention_state(shown, size, level=level), *size), *size)
 
 
 @settings(max_examples=60)

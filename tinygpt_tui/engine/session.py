@@ -81,6 +81,11 @@ class Requests(Generic[Key, Answer]):
     def __contains__(self, key: Key) -> bool:
         return key in self._answers
 
+    def clear(self) -> None:
+        """Forget answers and errors; a pending request stays pending."""
+        self._answers.clear()
+        self.errors.clear()
+
     def find(self, key: Key) -> Answer | None:
         """The answer, if it is kept."""
         if key in self._answers:

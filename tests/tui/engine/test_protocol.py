@@ -5,7 +5,7 @@ import io
 import numpy as np
 import pytest
 
-from tests.helpers.looks import looked
+from tests.helpers.looks import inspect_result
 from tests.helpers.routed import surveyed
 from tinygpt_tui.engine.protocol import (
     GenerateRequest,
@@ -19,7 +19,7 @@ from tinygpt_tui.engine.protocol import (
 
 def test_arrays_keep_type_shape_and_every_bit() -> None:
     pipe = io.BytesIO()
-    sent = looked(3, "run/dense/step-00000700", "abc def")
+    sent = inspect_result(3, "run/dense/step-00000700", "abc def")
     sent.attention[0, 0, 0, 0] = np.nan
     send(pipe, sent)
     send(pipe, surveyed(5))

@@ -1,4 +1,4 @@
-"""The Attention tab, driven by keys, with the real engine; and its browser, with a stand-in."""
+"""The Attention tab, driven by keys, with the real engine."""
 
 import csv
 from collections.abc import Awaitable, Callable
@@ -13,21 +13,11 @@ from textual.widgets import OptionList
 import tinygpt
 from tests.helpers.app import drive, until
 from tests.helpers.checkpoints import TOKENIZER, snapshot
-from tests.helpers.looks import HEADS, LAYERS, looked
 from tests.helpers.scenes import make_run
 from tinygpt import checkpoint
 from tinygpt.data.tokenizer import save_tokenizer
 from tinygpt_tui.app import LabApp
 from tinygpt_tui.attention.controller import AttentionController
-from tinygpt_tui.engine.protocol import (
-    CorpusLine,
-    CorpusLineRequest,
-    Failed,
-    InspectRequest,
-    Request,
-    SurveyRequest,
-    SurveyResult,
-)
 from tinygpt_tui.render.cells import plain
 from tinygpt_tui.screens.dialog import Ask, AskText
 from tinygpt_tui.screens.file_name import file_problem
@@ -65,12 +55,12 @@ def on_tab(body: Callable[[LabApp, "Pilot[int]"], Awaitable[None]]) -> object:
 
 
 def settled(app: LabApp) -> bool:
-    browser = app.attention.controller
-    return browser.shown is not None and not browser.busy and browser._picking is None
+    controller = app.attention.controller
+    return controller.shown is not None and not controller.busy and controller._line_job is None
 
 
 def screen(app: LabApp) -> str:
-    return "\n".join(plain(app.query_one("#looked", CellView).rows))
+    return "\n".join(plain(app.query_one("#attention-view", CellView).rows))
 
 
 async def typed(app: LabApp, pilot: "Pilot[int]", text: str) -> None:
@@ -86,19 +76,19 @@ async def typed(app: LabApp, pilot: "Pilot[int]", text: str) -> None:
 @pytest.mark.parametrize("size", [(80, 24), (120, 36)])
 def test_something_is_shown_with_no_key_and_is_the_models(out: Path, size: tuple[int, int]) -> None:
     async def body(app: LabApp, pilot: "Pilot[int]") -> None:
-        browser = app.attention.controller
-        await until(pilot, lambda: settled(app) and browser.source == "corpus")
+        controller = app.attention.controller
+        await until(pilot, lambda: settled(app) and controller.source == "corpus")
         await until(pilot, lambda: "L0 H0" in screen(app))
         assert "corpus: " in screen(app)
         await typed(app, pilot, TEXT[:9])
         found = tinygpt.load(out / "one" / "dense")
         ids = torch.tensor(found.tokenizer.encode(TEXT[:9]))
         expected = tinygpt.inspect_tokens(found.model, ids).attention.numpy()
-        assert browser.shown is not None
-        np.testing.assert_allclose(browser.shown.attention, expected, rtol=1e-5)
+        assert controller.shown is not None
+        np.testing.assert_allclose(controller.shown.attention, expected, rtol=1e-5)
         await pilot.press("right_square_bracket", "right_curly_bracket", "enter")
         await pilot.press("up", "left", "left")
-        choice = browser.choice
+        choice = controller.choice
         assert (choice.level, choice.layer, choice.head) == ("head", 1, 1)
         await until(
             pilot,
@@ -110,24 +100,26 @@ def test_something_is_shown_with_no_key_and_is_the_models(out: Path, size: tuple
 
 def test_the_ladder_the_other_model_the_timeline(out: Path) -> None:
     async def body(app: LabApp, pilot: "Pilot[int]") -> None:
-        browser = app.attention.controller
+        controller = app.attention.controller
         await typed(app, pilot, TEXT)
         levels = []
         for key in ("enter", "enter", "escape", "plus", "enter", "escape", "escape", "escape"):
             await pilot.press(key)
-            levels.append(browser.choice.level)
+            levels.append(controller.choice.level)
         assert levels == ["head", "text", "head", "window", "text", "window", "head", "grid"]
         await pilot.press("comma")
-        await until(pilot, lambda: browser.shown is not None and browser.shown.step == 3)
+        await until(pilot, lambda: controller.shown is not None and controller.shown.step == 3)
         await until(pilot, lambda: "step 3" in screen(app))
         await pilot.press("full_stop", "v")
-        await until(pilot, lambda: browser.shown is not None and browser.shown.variant == "moe")
+        await until(
+            pilot, lambda: controller.shown is not None and controller.shown.variant == "moe"
+        )
         await until(pilot, lambda: "MoE 7" in screen(app))
         await pilot.press("v", "p")
-        assert browser.playing
-        await until(pilot, lambda: not browser.playing)
-        assert browser.shown is not None
-        assert (browser.shown.step, browser.step) == (7, None)
+        assert controller.timeline.playing
+        await until(pilot, lambda: not controller.timeline.playing)
+        assert controller.shown is not None
+        assert (controller.shown.step, controller.timeline.chosen) == (7, None)
         await pilot.press("equals_sign", "v")
         await until(pilot, lambda: "=Dense 7" in screen(app) and "MoE 7" in screen(app))
 
@@ -146,7 +138,7 @@ def test_a_long_text_is_shown_by_parts(out: Path) -> None:
     drive(out, on_tab(body))  # type: ignore[arg-type]
 
 
-def test_what_cannot_be_looked_at_is_said_and_nothing_is_lost(out: Path) -> None:
+def test_a_text_that_cannot_be_inspected_is_kept_and_said(out: Path) -> None:
     async def body(app: LabApp, pilot: "Pilot[int]") -> None:
         await typed(app, pilot, "a")
         await until(pilot, lambda: "1 character " in screen(app))
@@ -163,9 +155,9 @@ def test_what_cannot_be_looked_at_is_said_and_nothing_is_lost(out: Path) -> None
         assert field.text == "aXb"
         field.put("")
         await pilot.press("enter")
-        await until(pilot, lambda: "An empty text" in screen(app))
+        await until(pilot, lambda: "The text is empty" in screen(app))
         await pilot.press("escape", "g")
-        await until(pilot, lambda: "has written nothing yet" in screen(app))
+        await until(pilot, lambda: "has no text yet" in screen(app))
         assert app.attention.controller.text == "a"
 
     drive(out, on_tab(body))  # type: ignore[arg-type]
@@ -190,7 +182,7 @@ def test_the_list_of_checkpoints_begins_at_the_one_that_is_shown(out: Path) -> N
     async def body(app: LabApp, pilot: "Pilot[int]") -> None:
         await until(pilot, lambda: settled(app))
         for before, step in ((0, None), (2, 3)):
-            app.attention.controller.to_step(step)
+            app.attention.controller.show_step(step)
             await pilot.press("h")
             assert app.screen.query_one(OptionList).highlighted == before
             await pilot.press("escape")
@@ -198,12 +190,12 @@ def test_the_list_of_checkpoints_begins_at_the_one_that_is_shown(out: Path) -> N
     drive(out, on_tab(body))  # type: ignore[arg-type]
 
 
-def test_every_key_of_the_looks(out: Path) -> None:
+def test_every_key_that_changes_the_drawing(out: Path) -> None:
     async def body(app: LabApp, pilot: "Pilot[int]") -> None:
-        browser = app.attention.controller
+        controller = app.attention.controller
         await typed(app, pilot, TEXT[:9])
         await pilot.press("o", "l", "x", "i", "z")
-        choice = browser.choice
+        choice = controller.choice
         assert (choice.paint.colours, choice.paint.scale) == ("magma", "linear")
         assert (choice.paint.pooling, choice.statistic, choice.ordered) == (
             "mean",
@@ -211,15 +203,15 @@ def test_every_key_of_the_looks(out: Path) -> None:
             True,
         )
         await pilot.press("z", "right", "down")
-        assert (browser.choice.layer, browser.choice.head) == (1, 1)
+        assert (controller.choice.layer, controller.choice.head) == (1, 1)
         await pilot.press("m")
-        assert (browser.choice.mode, browser.choice.level) == ("mean", "head")
+        assert (controller.choice.mode, controller.choice.level) == ("mean", "head")
         await pilot.press("m")
         await until(pilot, lambda: "(approximation)" in screen(app))
         await pilot.press("m", "w", "home", "right", "right")
-        assert (browser.choice.level, browser.choice.incoming) == ("text", True)
-        assert browser.choice.query == 2
-        await until(pilot, lambda: "is looked at most by" in screen(app))
+        assert (controller.choice.level, controller.choice.incoming) == ("text", True)
+        assert controller.choice.query == 2
+        await until(pilot, lambda: "attended by" in screen(app))
 
     drive(out, on_tab(body))  # type: ignore[arg-type]
 
@@ -242,7 +234,7 @@ def test_files(out: Path, tmp_path: Path) -> None:
         app.screen.query_one("Input").value = str(tmp_path / "some.txt")  # type: ignore[attr-defined]
         await pilot.press("enter")
         await until(pilot, lambda: app.attention.controller.text == "a face " and settled(app))
-        assert "left out" in app.attention.controller.words
+        assert "left out" in app.attention.controller.message
         names = ["map.csv", "all.npz", "heads.csv", "view.svg"]
         for down, name in enumerate(names):
             await save(app, pilot, down, tmp_path / name)
@@ -258,178 +250,3 @@ def test_files(out: Path, tmp_path: Path) -> None:
         assert file_problem(str(tmp_path / "none")) is not None
 
     drive(out, on_tab(body))  # type: ignore[arg-type]
-
-
-# -- the browser alone -----------------------------------------------------------------------------
-
-
-class Engine:
-    """Holds what it was asked."""
-
-    def __init__(self) -> None:
-        self.asked: list[Request] = []
-        self.numbers = 0
-
-    def number(self) -> int:
-        self.numbers += 1
-        return self.numbers
-
-    def looks(self) -> list[InspectRequest]:
-        return [asked for asked in self.asked if isinstance(asked, InspectRequest)]
-
-
-@pytest.fixture
-def engine() -> Engine:
-    return Engine()
-
-
-@pytest.fixture
-def browser(engine: Engine, tmp_path: Path) -> AttentionController:
-    made = AttentionController(engine.asked.append, engine.number)
-    made.open(tmp_path / "run")
-    made.checkpoints({"dense": [0, 8, 64, 700], "moe": [0, 9, 70]})
-    return made
-
-
-def answer(browser: AttentionController, engine: Engine, **how: int) -> None:
-    """The look that was asked for last."""
-    asked = engine.looks()[-1]
-    assert browser.take(looked(asked.job, asked.path, asked.text, start=asked.start or 0, **how))
-
-
-def test_one_look_is_on_its_way_and_the_last_wish_wins(
-    browser: AttentionController, engine: Engine
-) -> None:
-    browser.give("abcdefgh", "typed")
-    for _ in range(3):
-        browser.timeline(-1)
-    assert len(engine.looks()) == 1
-    assert browser.busy
-    answer(browser, engine)
-    assert browser.shown is None
-    assert engine.looks()[-1].path.endswith("step-00000000")
-    answer(browser, engine)
-    assert not browser.busy
-    assert browser.shown is not None
-    assert browser.shown.step == 0
-    browser.to_step(None)
-    assert len(engine.looks()) == 2  # it was kept
-    assert browser.shown.step == 700
-
-
-def test_the_newest_is_followed_until_a_step_is_chosen(
-    browser: AttentionController, engine: Engine
-) -> None:
-    browser.give("abcdefgh", "typed")
-    answer(browser, engine)
-    browser.checkpoints({"dense": [0, 8, 64, 700, 990]})
-    browser.look()
-    assert engine.looks()[-1].path.endswith("00000990")
-    answer(browser, engine)
-    browser.timeline(-1)
-    browser.checkpoints({"dense": [0, 700, 990, 999]})
-    browser.look()
-    assert browser.shown is not None
-    assert browser.shown.step == 700
-    assert not browser.busy
-
-
-def test_a_failure_keeps_the_map_and_is_not_asked_again(
-    browser: AttentionController, engine: Engine
-) -> None:
-    browser.give("abcdefgh", "typed")
-    answer(browser, engine)
-    browser.timeline(-1)
-    assert browser.take(Failed(engine.looks()[-1].job, "there is no checkpoint any more"))
-    assert not browser.busy
-    assert browser.scene().words == "there is no checkpoint any more"
-    assert browser.shown is not None
-    asked = len(engine.looks())
-    browser.look()
-    assert len(engine.looks()) == asked
-    assert not browser.take(Failed(99, "of another tab"))
-
-
-def test_the_cursor_of_generate_is_in_the_window(
-    browser: AttentionController, engine: Engine
-) -> None:
-    text = "abcdefgh" * 5
-    browser.give(text, "Generate", 30)
-    answer(browser, engine)
-    assert browser.shown is None or browser.shown.start <= 30
-    if browser.busy:
-        answer(browser, engine)
-    assert browser.shown is not None
-    assert browser.shown.start + browser.choice.query == 30
-    assert browser.shown.texts[browser.choice.query] == text[30]
-
-
-def test_a_line_of_the_corpus_does_not_replace_a_text_that_was_chosen(
-    browser: AttentionController, engine: Engine
-) -> None:
-    browser.begin("ROMEO:")
-    pick = next(asked for asked in engine.asked if isinstance(asked, CorpusLineRequest))
-    assert browser.text == "ROMEO:"
-    browser.give("typed by hand", "typed")
-    assert browser.take(CorpusLine(pick.job, "a line of the corpus, long enough to be shown"))
-    assert browser.text == "typed by hand"
-
-
-def test_short_lines_of_the_corpus_are_passed_over(
-    browser: AttentionController, engine: Engine
-) -> None:
-    browser.corpus()
-    for _ in range(3):
-        picks = [asked for asked in engine.asked if isinstance(asked, CorpusLineRequest)]
-        browser.take(CorpusLine(picks[-1].job, "short"))
-    assert len([asked for asked in engine.asked if isinstance(asked, CorpusLineRequest)]) == 4
-    browser.take(CorpusLine(engine.numbers, "a line that is long enough to be looked at"))
-    assert browser.text.startswith("a line")
-
-
-def test_a_survey_adds_its_statistics(browser: AttentionController, engine: Engine) -> None:
-    browser.give("abcdefgh", "typed")
-    answer(browser, engine)
-    browser.next_statistic()
-    browser.ask_survey()
-    browser.ask_survey()  # the first is on its way
-    (asked,) = [asked for asked in engine.asked if isinstance(asked, SurveyRequest)]
-    table = np.arange(LAYERS * HEADS, dtype=np.float32).reshape(LAYERS, HEADS) / 7
-    browser.take(
-        SurveyResult(
-            job=asked.job,
-            path=asked.path,
-            step=700,
-            tokens=999,
-            corpus="some",
-            statistics={"entropy": table, "induction": table},
-            uniform_baseline={"induction": 0.01},
-            vocabulary=(),
-            expert_counts=None,
-            top1_probability=(),
-            agreement=(),
-            examples={},
-        )
-    )
-    scene = browser.scene()
-    assert scene.choice.statistic == "induction"
-    assert scene.statistics["induction"][2, 1] == pytest.approx(5 / 7)
-    assert scene.statistics["entropy"][2, 1] == pytest.approx(5 / 11)  # of this text
-    browser.timeline(-1)
-    answer(browser, engine)
-    assert "induction" not in browser.scene().statistics
-    assert browser.scene().choice.statistic in browser.scene().statistics
-
-
-def test_reasons_for_nothing(engine: Engine, tmp_path: Path) -> None:
-    browser = AttentionController(engine.asked.append, engine.number)
-    assert "There is no run" in browser.scene().words
-    browser.open(tmp_path)
-    assert "no checkpoint yet" in browser.scene().words
-    browser.checkpoints({"moe": [3]})
-    assert browser.variant == "moe"
-    assert "no text" in browser.scene().words
-    assert not browser.other_variant()
-    assert not browser.timeline(1)
-    assert not browser.page(1)
-    assert not browser.give("", "file")
