@@ -24,9 +24,9 @@ from tinygpt_tui.engine.protocol import (
 )
 from tinygpt_tui.engine.results import RoutedText, RoutingSurvey
 from tinygpt_tui.engine.session import EngineSession, Requests, Timeline
-from tinygpt_tui.experts import lift_table, routed_text
-from tinygpt_tui.experts.lift_table import ORDERS
-from tinygpt_tui.experts.view import VIEWS, Scene
+from tinygpt_tui.experts import routed_text
+from tinygpt_tui.experts.selection import ViewSelection
+from tinygpt_tui.experts.view import Scene
 from tinygpt_tui.monitor.history import History
 
 PICKED = 3
@@ -39,18 +39,18 @@ Inspections: TypeAlias = Requests[tuple[str, str, int], RoutedText]
 Surveys: TypeAlias = Requests[tuple[str, str], RoutingSurvey]
 
 
-class ExpertsController(EngineSession):
+class ExpertsController(ViewSelection, EngineSession):
     """A run's MoE checkpoints, a text, and what of them is shown."""
 
     def __init__(
         self, ask: Callable[[Request], None], number: Callable[[], int], *, digits: bool = False
     ) -> None:
-        super().__init__(ask, number)
+        ViewSelection.__init__(self, digits=digits)
+        EngineSession.__init__(self, ask, number)
         self.awake = False
         self.text = ""
         self.start = 0
         """Position of the window's first token in the text."""
-        self.scene = Scene(digits=digits)
         self._timeline = Timeline()
         self._has_records = False
         self._inspections: Inspections = Requests(KEPT)
@@ -60,9 +60,6 @@ class ExpertsController(EngineSession):
         self._sample = ""
         self._target: int | None = None
         """The token that the cursor goes to once the window that shows it has arrived."""
-
-    def _change(self, **changes: object) -> None:
-        self.scene = replace(self.scene, **changes)  # type: ignore[arg-type]
 
     # -- the run --------------------------------------------------------------------------------
 
@@ -89,7 +86,7 @@ class ExpertsController(EngineSession):
             if len(moe.routings) != len(before.routings) or moe.routing is not (
                 before.routings[-1] if before.routings else None
             ):
-                self._change(routings=tuple(moe.routings))
+                self.change(routings=tuple(moe.routings))
             if moe.sample is not None:
                 self._sample = moe.sample.prompt + moe.sample.text
         self._explain_nothing(dict.fromkeys(history.variants, 0))
@@ -106,7 +103,7 @@ class ExpertsController(EngineSession):
                 else "The run has not written its first record yet."
             )
         if words != self.scene.nothing:
-            self._change(nothing=words)
+            self.change(nothing=words)
 
     def checkpoints(self, steps: Sequence[int]) -> bool:
         """Take over the listed checkpoints of the MoE, ascending; whether they changed."""
@@ -139,7 +136,7 @@ class ExpertsController(EngineSession):
     def set_text(self, text: str, source: str) -> None:
         """Show another text from its beginning."""
         self.text, self.start = text, 0
-        self._change(source=source, cursor=0, note="")
+        self.change(source=source, cursor=0, note="")
         self._inspections.errors.clear()
         self.refresh()
 
@@ -159,7 +156,7 @@ class ExpertsController(EngineSession):
         if self.text:
             self._inspect(path)
         self._survey(path, self.checkpoint("moe", steps[-1]))
-        self._change(
+        self.change(
             looking=self._inspections.job is not None or bool(self._lines),
             surveying=self._surveys.job is not None,
         )
@@ -169,7 +166,7 @@ class ExpertsController(EngineSession):
         found = self.request(self._inspections, key, lambda job: InspectRequest(job, *key))
         if found is not None:
             self._show(found)
-        self._change(look_problem=self._inspections.errors.get(key, ""))
+        self.change(look_problem=self._inspections.errors.get(key, ""))
 
     def _survey(self, path: str, final: str) -> None:
         key = (path, final)
@@ -177,8 +174,8 @@ class ExpertsController(EngineSession):
             self._surveys, key, lambda job: SurveyRequest(job, path, self.data, final)
         )
         if found is not None and found is not self.scene.census:
-            self._change(census=found)
-        self._change(survey_problem=self._surveys.errors.get(key, ""))
+            self.change(census=found)
+        self.change(survey_problem=self._surveys.errors.get(key, ""))
 
     def _show(self, found: RoutedText) -> None:
         if found is self.scene.reading:
@@ -186,7 +183,7 @@ class ExpertsController(EngineSession):
         last = len(found.texts) - 1
         cursor = self.scene.cursor if self._target is None else self._target - found.start
         self._target = None
-        self._change(
+        self.change(
             reading=found,
             cursor=min(max(cursor, 0), last),
             layer=min(self.scene.layer, found.layers - 1),
@@ -235,7 +232,7 @@ class ExpertsController(EngineSession):
             self._lines = {}
             if self._sample and not self.text:
                 self.set_text(self._sample, "its newest sample")
-            self._change(note=f"The corpus cannot be read: {reply.why}")
+            self.change(note=f"The corpus cannot be read: {reply.why}")
 
     # -- the cursor -----------------------------------------------------------------------------
 
@@ -246,12 +243,12 @@ class ExpertsController(EngineSession):
             return
         size, wanted = len(found.texts), cursor + by
         if 0 <= wanted < size or size == found.total:
-            self._change(cursor=min(max(wanted, 0), size - 1))
+            self.change(cursor=min(max(wanted, 0), size - 1))
             return
         place = min(max(found.start + wanted, 0), found.total - 1)
         start = min(max(place - size // 2, 0), found.total - size)
         if start == found.start:
-            self._change(cursor=place - start)
+            self.change(cursor=place - start)
             return
         self.start, self._target = start, place
         self.refresh()
@@ -266,67 +263,11 @@ class ExpertsController(EngineSession):
         token = flow.token_at(line + by, at)
         self.move(by * (columns - 2) if token is None else token - self.scene.cursor)
 
-    @property
-    def layers(self) -> int:
-        """L; 1 before anything is known."""
-        shown = self.scene
-        if shown.reading:
-            return shown.reading.layers
-        if shown.census:
-            return shown.census.layers
-        return len(shown.routings[-1].load) if shown.routings else 1
-
-    def move_layer(self, by: int) -> None:
-        """Move to another layer."""
-        self._change(layer=min(max(self.scene.layer + by, 0), self.layers - 1))
-
-    def next_view(self, *, joined: bool) -> None:
-        """Load, text, table; `joined`: load and text are one view."""
-        place = VIEWS.index(self.scene.view)
-        wanted = VIEWS[(place + 1) % len(VIEWS)]
-        if joined:
-            wanted = "load" if self.scene.view == "table" else "table"
-        self._change(view=wanted)
-
-    def toggle_digits(self) -> None:
-        """Show the expert's number under each character, or not."""
-        self._change(digits=not self.scene.digits)
-
-    # -- the table ------------------------------------------------------------------------------
-
-    def scroll(self, by: int, room: int) -> None:
-        """Scroll the table by rows, of which `room` are visible."""
-        found = self.scene.census
-        if found is None:
-            return
-        total = lift_table.rows_of(
-            found, min(self.scene.layer, found.layers - 1), self.scene.sorting
-        )
-        top = min(max(self.scene.sorting.top + by, 0), max(total - room, 0))
-        self._sort(top=top)
-
-    def _sort(self, **changes: object) -> None:
-        self._change(sorting=replace(self.scene.sorting, **changes))  # type: ignore[arg-type]
-
-    def toggle_classes(self) -> None:
-        """Characters, or classes of characters."""
-        self._sort(classes=not self.scene.sorting.classes, top=0)
-
-    def next_order(self) -> None:
-        """Order by lift, count or name."""
-        place = ORDERS.index(self.scene.sorting.order)
-        self._sort(order=ORDERS[(place + 1) % len(ORDERS)], top=0)
-
-    def next_expert(self) -> None:
-        """Select the next expert of the table."""
-        experts = self.scene.census.experts if self.scene.census else 1
-        self._sort(expert=(self.scene.sorting.expert + 1) % experts, top=0)
-
     # -- the timeline ---------------------------------------------------------------------------
 
     def _show_timeline(self, timeline: Timeline, **changes: object) -> None:
         self._timeline = timeline
-        self._change(
+        self.change(
             steps=timeline.steps,
             at=timeline.step,
             following=timeline.following,
@@ -359,8 +300,3 @@ class ExpertsController(EngineSession):
         if self.scene.following:
             self._show_timeline(replace(self._timeline, playing=False))
         return True
-
-    def say(self, note: str) -> None:
-        """Show a sentence below everything until the next key."""
-        if note != self.scene.note:
-            self._change(note=note)

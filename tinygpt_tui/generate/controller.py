@@ -20,34 +20,27 @@ from tinygpt_tui.engine.protocol import (
     Tokens,
 )
 from tinygpt_tui.engine.session import EngineSession
+from tinygpt_tui.generate.selection import TextSelection
 from tinygpt_tui.generate.settings import PRESETS, as_dict, chain_words
-from tinygpt_tui.generate.tree import Text, Tree
-from tinygpt_tui.generate.view import COLOURS, Side, ViewOptions
-from tinygpt_tui.theme import NAMES
+from tinygpt_tui.generate.tree import Text
 
 SAMPLES = 5
 
 
-class GenerateController(EngineSession):
+class GenerateController(TextSelection, EngineSession):
     """The generated texts, the sampling settings and a cursor."""
 
     def __init__(self, ask: Callable[[Request], None], number: Callable[[], int]) -> None:
-        super().__init__(ask, number)
+        TextSelection.__init__(self)
+        EngineSession.__init__(self, ask, number)
         self.params: SamplingParams = PRESETS["careful"]
         self.held: SamplingParams | None = None
         """The left side's settings, while two are compared."""
         self.models = "both"
         self.steps: dict[str, int] = {}
         """The checkpoint to use of a variant, where it is not the newest."""
-        self.tree = Tree()
-        self.sides: list[Side] = []
-        self.active = 0
-        self.look = ViewOptions()
-        self.cursor: int | None = None
-        self.candidate: int | None = None
-        self.listed: list[Text] = []
-        self.place = 0
         self.timeline = False
+        """Whether the listed texts are those of the checkpoint timeline."""
 
     # -- which models ---------------------------------------------------------------------------
 
@@ -76,18 +69,6 @@ class GenerateController(EngineSession):
     # -- generating -----------------------------------------------------------------------------
 
     @property
-    def side(self) -> Side | None:
-        """The active side, which keys act on."""
-        return self.sides[min(self.active, len(self.sides) - 1)] if self.sides else None
-
-    @property
-    def text(self) -> Text | None:
-        """The active text, which keys act on."""
-        if self.listed:
-            return self.listed[self.place]
-        return self.side.text if self.side else None
-
-    @property
     def writing(self) -> bool:
         """Whether a text is being generated."""
         return any(text.writing for text in self.tree.texts.values())
@@ -98,7 +79,7 @@ class GenerateController(EngineSession):
         if not variants:
             return False
         self.stop()
-        self._leave()
+        self.reset_cursor()
         seed = self._seed(seed)
         if self.held is not None:
             variant = variants[0]
@@ -108,13 +89,10 @@ class GenerateController(EngineSession):
         self.sides = []
         for variant, params in plans:
             text = self.tree.add(prompt, replace(params, seed=seed), self.path(variant))
-            self.sides.append(self._side(variant, text))
+            self.sides.append(self.side_of(variant, text))
             self._start(text)
         self._number_sides()
         return True
-
-    def _side(self, variant: str, text: Text) -> Side:
-        return Side(NAMES.get(variant, variant), f"{variant}.bold", text)
 
     def _number_sides(self) -> None:
         if self.held is not None:
@@ -156,7 +134,7 @@ class GenerateController(EngineSession):
         if not variants:
             return False
         self.stop()
-        self._leave()
+        self.reset_cursor()
         first = self._seed(None)
         for index in range(SAMPLES):
             params = replace(self.params, seed=first + index)
@@ -173,7 +151,7 @@ class GenerateController(EngineSession):
             return False
         seed = self.text.params.seed if self.text else None
         self.stop()
-        self._leave()
+        self.reset_cursor()
         params = replace(self.params, seed=self._seed(seed))
         for variant in variants:
             for number in self.kept[variant]:
@@ -243,51 +221,6 @@ class GenerateController(EngineSession):
 
     # -- the cursor -----------------------------------------------------------------------------
 
-    def _leave(self) -> None:
-        self.cursor = self.candidate = None
-        self.listed, self.place = [], 0
-
-    def back(self) -> bool:
-        """Leave the candidates, the text or the list. False if there is nothing to leave."""
-        if self.candidate is not None:
-            self.candidate = None
-        elif self.cursor is not None:
-            self.cursor = None
-        elif self.listed:
-            self.listed = []
-        else:
-            return False
-        return True
-
-    def move(self, by: int) -> None:
-        """Move the cursor by tokens; the first move puts it on the last one."""
-        text = self.text
-        if self.listed or text is None or not text.tokens:
-            return
-        last = len(text.tokens) - 1
-        self.cursor = last if self.cursor is None else min(max(self.cursor + by, 0), last)
-
-    def move_lines(self, by: int) -> None:
-        """Move the cursor by lines; in a list, to another entry."""
-        if self.listed:
-            self.place = min(max(self.place + by, 0), len(self.listed) - 1)
-            return
-        flow = self.side.flow if self.side else None
-        if self.cursor is None or flow is None:
-            self.move(0)
-            return
-        line, at = flow.place(self.cursor)
-        found = flow.token_at(line + by, at)
-        if found is not None:
-            self.cursor = found
-
-    def choose(self, by: int) -> None:
-        """Select another candidate of the distribution."""
-        text = self.text
-        if self.candidate is not None and self.cursor is not None and text is not None:
-            last = len(text.tokens[self.cursor].ids) - 1
-            self.candidate = min(max(self.candidate + by, 0), last)
-
     def enter(self) -> bool:
         """Open the list entry or the candidates, or branch. False if there is nothing to enter."""
         text, side = self.text, self.side
@@ -309,62 +242,19 @@ class GenerateController(EngineSession):
             self.cursor = self.candidate = None
         return True
 
-    def show(self, text: Text, *, other: bool = False) -> None:
-        """Show a text on the active side, or on the other."""
-        self._leave()
-        if not text.opened:
-            side = Side(f"text {text.id}", text=text)
-        else:
-            side = self._side(text.opened.variant, text)
-        if not self.sides:
-            self.sides, self.active = [side], 0
-        elif other and len(self.sides) == 1:
-            self.sides.append(side)
-        else:
-            place = min(self.active, len(self.sides) - 1)
-            self.sides[1 - place if other else place] = side
-
     def prune(self, text: Text) -> None:
         """Remove a text and its branches."""
         for gone in self.tree.prune(text):
             if gone.job is not None:
                 self._ask(StopRequest(gone.job))
             self.sides = [side for side in self.sides if side.text is not gone]
-        self._leave()
-
-    def sweep(self) -> None:
-        """Remove texts that were stopped before their first token and are not on the screen."""
-        shown = [*self.listed, *(side.text for side in self.sides)]
-        for text in list(self.tree.texts.values()):
-            if text.over == "stopped" and not text.tokens and text not in shown:
-                del self.tree.texts[text.id]
-
-    def other(self) -> None:
-        """Switch sides."""
-        self.active = (self.active + 1) % max(len(self.sides), 1)
-        self.cursor = self.candidate = None
+        self.reset_cursor()
 
     def next_models(self) -> str:
         """Generate with both, with Dense or with MoE; returns which."""
         order = ("both", *VARIANTS)
         self.models = order[(order.index(self.models) + 1) % len(order)]
         return self.models
-
-    def next_colour(self) -> None:
-        """Colour tokens by the next of `COLOURS`."""
-        place = COLOURS.index(self.look.colour)
-        self.look = replace(self.look, colour=COLOURS[(place + 1) % len(COLOURS)])
-
-    def next_layer(self) -> None:
-        """Colour tokens by the experts of the next layer."""
-        layers = max(
-            (s.text.opened.layers for s in self.sides if s.text and s.text.opened), default=1
-        )
-        self.look = replace(self.look, colour="expert", layer=(self.look.layer + 1) % layers)
-
-    def toggle_marks(self) -> None:
-        """Show spaces and newlines as marks, or not."""
-        self.look = replace(self.look, marks=not self.look.marks)
 
     def toggle_compare(self) -> bool:
         """Pin the current settings on the left, or release them; whether two are compared now."""
