@@ -97,10 +97,7 @@ def _key_labels(shown: InspectedText, choice: Choice, framed: Frame, key: int) -
             cells[place * each + each // 2] = mark(shown.texts[position])
     spans = [Span(cell, "muted") for cell in cells]
     if at is not None:
-        spans[at * each + each // 2] = Span(
-            mark(shown.texts[key]),
-            "cursor+reverse",
-        )
+        spans[at * each + each // 2] = Span(mark(shown.texts[key]), "cursor+reverse")
     return row(*spans)
 
 
@@ -126,11 +123,6 @@ def _query_labels(
                 assert place is not None
                 position = query if place == at else int(small.rows[place])
                 style = "cursor+reverse" if place == at else "muted"
-                spans.append(
-                    Span(
-                        mark(shown.texts[position]),
-                        style,
-                    )
-                )
+                spans.append(Span(mark(shown.texts[position]), style))
         labels.append(fit(row(*fit(row(*spans), framed.margin - 1, "right"), " "), framed.margin))
     return labels

@@ -83,7 +83,6 @@ def top_keys(matrix: Floats, query: int, count: int = TOP_KEYS) -> list[tuple[in
 def _top_keys(shown: InspectedText, choice: Choice, matrix: Floats, columns: int) -> list[Row]:
     found = top_keys(matrix, choice.query)
     most = max(found[0][1], 1e-9)
-    bar = "▄"
     space = max(columns - 20, 0)
     rows = [row(Span("top attended keys", "muted"))]
     for key, weight in found:
@@ -94,7 +93,7 @@ def _top_keys(shown: InspectedText, choice: Choice, matrix: Floats, columns: int
                 Span(f"{shown.start + key + 1:>5} ", "muted"),
                 Span(f"{name:<4}", style),
                 Span(f" {weight:.4f} ", style),
-                Span(bar * max(round(space * weight / most), 1 if space else 0), "bar"),
+                Span("▄" * max(round(space * weight / most), 1 if space else 0), "bar"),
             )
         )
     return rows
@@ -113,12 +112,7 @@ def _context(shown: InspectedText, choice: Choice, columns: int) -> Row:
             style = "cursor+underline"
         elif place > choice.query:
             style = "faint"
-        spans.append(
-            Span(
-                mark(shown.texts[place]),
-                style,
-            )
-        )
+        spans.append(Span(mark(shown.texts[place]), style))
     return row(*spans)
 
 

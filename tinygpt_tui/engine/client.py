@@ -67,8 +67,11 @@ class Engine:
             return
         self._outgoing = queue.SimpleQueue()
         pipes = (self._process, self._outgoing)
-        for target, args in ((self._receive, (*pipes, errors)), (_send_all, pipes)):
-            threading.Thread(target=target, args=args, daemon=True).start()
+        for name, target, args in (
+            ("engine in", self._receive, (*pipes, errors)),
+            ("engine out", _send_all, pipes),
+        ):
+            threading.Thread(target=target, args=args, name=name, daemon=True).start()
 
     def ask(self, request: Request, on_reply: OnReply) -> None:
         """Send a request; `on_reply` is called from a thread with every reply to its job."""

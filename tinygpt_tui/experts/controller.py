@@ -6,7 +6,7 @@ checkpoint that is reached, not for those that were passed.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TypeAlias
@@ -75,7 +75,7 @@ class ExpertsController(ViewSelection, EngineSession):
             sorting=old.sorting,
             source=old.source,
         )
-        self._explain_nothing({})
+        self._explain_nothing(())
 
     def news(self, history: History) -> bool:
         """Take over what the records say; whether anything that is shown changed."""
@@ -89,16 +89,16 @@ class ExpertsController(ViewSelection, EngineSession):
                 self.change(routings=tuple(moe.routings))
             if moe.sample is not None:
                 self._sample = moe.sample.prompt + moe.sample.text
-        self._explain_nothing(dict.fromkeys(history.variants, 0))
+        self._explain_nothing(history.variants)
         return self.scene is not before
 
-    def _explain_nothing(self, variants: dict[str, int]) -> None:
+    def _explain_nothing(self, variants: Collection[str]) -> None:
         words = ""
         if self.run is None:
-            words = "There is no run: n starts one, with a MoE unless it is told otherwise."
+            words = "There is no run: n starts one, by default with a MoE."
         elif "moe" not in variants and not self.scene.steps:
             words = (
-                "This run trains Dense alone. It has no router, so there is nothing to route."
+                "This run trains Dense alone: it has no router, so there is nothing to route."
                 if self._has_records
                 else "The run has not written its first record yet."
             )
