@@ -56,7 +56,7 @@ MAX_ACTIVE_JOBS = 4
 MAX_CHECKPOINTS = 4
 """Checkpoints that stay loaded, besides those in use."""
 _NICENESS = 5
-"""Between the interface and the training."""
+"""Between the interface (0) and training (10)."""
 
 
 class GenerateJob:

@@ -74,7 +74,9 @@ async def typed(app: LabApp, pilot: "Pilot[int]", text: str) -> None:
 
 
 @pytest.mark.parametrize("size", [(80, 24), (120, 36)])
-def test_something_is_shown_with_no_key_and_is_the_models(out: Path, size: tuple[int, int]) -> None:
+def test_a_text_is_shown_at_once_with_the_weights_of_the_model(
+    out: Path, size: tuple[int, int]
+) -> None:
     async def body(app: LabApp, pilot: "Pilot[int]") -> None:
         controller = app.attention.controller
         await until(pilot, lambda: settled(app) and controller.source == "corpus")
@@ -98,7 +100,7 @@ def test_something_is_shown_with_no_key_and_is_the_models(out: Path, size: tuple
     drive(out, on_tab(body), size)  # type: ignore[arg-type]
 
 
-def test_the_ladder_the_other_model_the_timeline(out: Path) -> None:
+def test_levels_the_other_model_and_the_timeline(out: Path) -> None:
     async def body(app: LabApp, pilot: "Pilot[int]") -> None:
         controller = app.attention.controller
         await typed(app, pilot, TEXT)

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from tests.helpers import snapshots
 from tests.helpers.looks import STEPS, attention_state, inspected
 from tinygpt_tui import theme
-from tinygpt_tui.attention import view
+from tinygpt_tui.attention import maps, view
 from tinygpt_tui.attention.state import LEVELS, AttentionState, Choice, Pin
 from tinygpt_tui.engine.session import Timeline
 from tinygpt_tui.render.cells import plain, width
@@ -98,3 +98,8 @@ def test_the_picture_has_a_rectangle_for_each_half_and_no_gap() -> None:
     assert made.count("<rect") > 100
     assert "▀" not in made
     assert 'width="640" height="352"' in made
+
+
+def test_rollout_is_named_an_approximation() -> None:
+    assert maps.head_name(1, 0, "rollout") == "rollout to layer 1 (approximation)"
+    assert maps.head_name(1, 0, "mean") == "layer 1 mean of heads"

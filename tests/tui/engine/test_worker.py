@@ -68,7 +68,7 @@ def test_both_models_at_once_generate_what_the_library_generates(
             }
 
 
-def test_a_job_is_stopped_at_any_token_and_gone_on_with(probe: EngineProbe, run: Path) -> None:
+def test_a_job_is_stopped_at_any_token_and_continued(probe: EngineProbe, run: Path) -> None:
     said = {"seed": 5, "max_new_tokens": 100_000}
     job, waiting = probe.engine.number(), [probe.engine.number() for _ in range(5)]
     for number in (job, *waiting):
