@@ -32,11 +32,11 @@ from tinygpt.data.tokenizer import CharTokenizer, save_tokenizer
 from tinygpt.model.gpt import GPT
 from tinygpt.run import RunWriter
 from tinygpt_tui.attention import layout, state, view
-from tinygpt_tui.attention.scene import Scene
-from tinygpt_tui.attention.state import Choice
+from tinygpt_tui.attention.state import AttentionState, Choice
 from tinygpt_tui.engine import results
 from tinygpt_tui.engine.client import Engine
 from tinygpt_tui.engine.protocol import InspectRequest, InspectResult, Reply
+from tinygpt_tui.engine.session import Timeline
 
 LETTERS = "\n !',.:;?ABCDEFGHIJKLMNOPRSTUVWYabcdefghijklmnopqrstuvwxyz"
 SIZE = (120, 36)
@@ -94,14 +94,15 @@ def inspect_and_draw(run: Path, rounds: int) -> tuple[list[float], int]:
         if not isinstance(reply, InspectResult):
             raise SystemExit(f"the engine did not inspect: {reply}")
         context = reply.context
-        shown = results.seen(reply)
-        choice = state.fitted(Choice(level="head", query=200, key=100), shown)
+        shown = results.inspected_text(reply)
         size = (SIZE[0], SIZE[1] - 2)
-        choice = layout.settled(choice, shown, shown.statistics, size)
-        view.tab(
-            Scene(choice=choice, shown=shown, statistics=shown.statistics, steps=(0, 1)),
-            *size,
+        made = AttentionState(
+            choice=state.fitted(Choice(level="head", query=200, key=100), shown),
+            shown=shown,
+            statistics=shown.statistics,
+            timeline=Timeline((0, 1)),
         )
+        view.tab(replace(made, choice=layout.with_cursor_visible(made, *size)), *size)
         found.append(time.perf_counter() - began)
     engine.close()
     return found[1:], context

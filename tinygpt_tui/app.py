@@ -19,7 +19,8 @@ from textual.widgets import ContentSwitcher
 from tinygpt.errors import TinyGPTError
 from tinygpt.run import RunState
 from tinygpt_tui import log
-from tinygpt_tui.attention.pane import AttentionPane, Written
+from tinygpt_tui.attention.pane import AttentionPane
+from tinygpt_tui.attention.text_entry import GeneratedText
 from tinygpt_tui.engine.client import Engine
 from tinygpt_tui.error_reports import ErrorReportingApp
 from tinygpt_tui.experts.pane import ExpertsPane
@@ -126,7 +127,7 @@ class LabApp(ErrorReportingApp[int]):
         """The name of the visible tab."""
         return str(self.query_one(ContentSwitcher).current)
 
-    def _written(self) -> Written | None:
+    def _written(self) -> GeneratedText | None:
         """The text in the Generate tab, and the position of its cursor in characters."""
         console = self.generate.controller
         text = console.text
@@ -135,7 +136,7 @@ class LabApp(ErrorReportingApp[int]):
         at = None if console.cursor is None else len(text.prompt)
         for token in text.tokens[: console.cursor or 0]:
             at = (at or 0) + len(token.text)
-        return Written(text.prompt + text.text, at)
+        return GeneratedText(text.prompt + text.text, at)
 
     def _generated(self) -> str:
         """The text in the Generate tab; empty before there is one."""
@@ -144,7 +145,7 @@ class LabApp(ErrorReportingApp[int]):
 
     def _unknown(self, text: str) -> set[str]:
         """The characters of a text that the open run's tokenizer cannot encode."""
-        self.generate.controller.learn()
+        self.generate.controller.load_vocabulary()
         return self.generate.controller.unknown(text)
 
     def action_tab(self, name: str) -> None:

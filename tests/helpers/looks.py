@@ -1,21 +1,23 @@
-"""Looks that tests of the Attention tab show: heads that do what can be told at a glance."""
+"""What tests of the Attention tab show: heads whose attention is easy to recognise."""
+
+from dataclasses import replace
 
 import numpy as np
+from numpy.typing import NDArray
 
 from tinygpt_tui.attention import layout, state
-from tinygpt_tui.attention.scene import Scene
-from tinygpt_tui.attention.state import STATISTICS, Choice, Pin
+from tinygpt_tui.attention.state import STATISTICS, AttentionState, Choice, Pin
 from tinygpt_tui.engine.protocol import InspectResult
-from tinygpt_tui.engine.results import Seen
-from tinygpt_tui.render.heatmap import Floats
+from tinygpt_tui.engine.results import InspectedText
+from tinygpt_tui.engine.session import Timeline
 
 TEXT = "ROMEO:\nBut, soft! what light through yonder window breaks?\nIt is the east.\n" * 3
 LAYERS, HEADS = 3, 2
 
 
-def weights(size: int) -> Floats:
-    """(L, H, T, T): head h of layer l looks 2l + h tokens back, and at the first."""
-    found: Floats = np.tril(np.full((LAYERS, HEADS, size, size), 0.02))
+def weights(size: int) -> NDArray[np.float32]:
+    """(L, H, T, T): head h of layer l attends 2l + h tokens back, and to the first token."""
+    found = np.tril(np.full((LAYERS, HEADS, size, size), 0.02))
     for layer, head in np.ndindex(LAYERS, HEADS):
         for query in range(size):
             found[layer, head, query, max(0, query - 2 * layer - head)] += 1
@@ -24,14 +26,18 @@ def weights(size: int) -> Floats:
     return found.astype(np.float32)
 
 
-def statistics() -> dict[str, Floats]:
+def statistics() -> dict[str, NDArray[np.float32]]:
     """(L, H) each, all different."""
     first = np.arange(LAYERS * HEADS, dtype=np.float32).reshape(LAYERS, HEADS)
-    return {name: (first + place) / 11 for place, name in enumerate(STATISTICS)}
+    return {
+        name: (first + np.float32(place)) / np.float32(11) for place, name in enumerate(STATISTICS)
+    }
 
 
-def seen(size: int = 29, *, variant: str = "dense", start: int = 0, total: int = 0) -> Seen:
-    return Seen(
+def inspected(
+    size: int = 29, *, variant: str = "dense", start: int = 0, total: int = 0
+) -> InspectedText:
+    return InspectedText(
         path=f"run/{variant}/step-00000700",
         variant=variant,
         step=700,
@@ -41,11 +47,13 @@ def seen(size: int = 29, *, variant: str = "dense", start: int = 0, total: int =
         start=start,
         texts=tuple(TEXT[start : start + size]),
         attention=weights(size),
-        statistics=statistics(),
+        statistics=dict(statistics()),
     )
 
 
-def looked(job: int, path: str, text: str, *, start: int = 0, context: int = 11) -> InspectResult:
+def inspect_result(
+    job: int, path: str, text: str, *, start: int = 0, context: int = 11
+) -> InspectResult:
     """What an engine would answer."""
     texts = tuple(text[start : start + context])
     return InspectResult(
@@ -55,32 +63,29 @@ def looked(job: int, path: str, text: str, *, start: int = 0, context: int = 11)
         step=int(path[-8:]),
         val_loss=1.5,
         context=context,
-        layers=LAYERS,
-        heads=HEADS,
-        experts=0,
         total=len(text),
         start=start,
         texts=texts,
-        attention=weights(len(texts)).tobytes(),
-        router=b"",
-        choice=b"",
-        surprisal=b"",
-        statistics={name: table.tobytes() for name, table in statistics().items()},
+        attention=weights(len(texts)),
+        router=None,
+        choice=None,
+        statistics=statistics(),
     )
 
 
 STEPS = (0, 8, 64, 700)
 
 
-def scene(shown: Seen, size: tuple[int, int], pin: Pin | None = None, **how: object) -> Scene:
+def attention_state(
+    shown: InspectedText, size: tuple[int, int], pin: Pin | None = None, **how: object
+) -> AttentionState:
     choice = Choice(**{"layer": 1, "head": 1, "query": 23, "key": 20, **how})  # type: ignore[arg-type]
-    choice = state.fitted(choice, shown)
-    choice = layout.settled(choice, shown, shown.statistics, size, pin=pin)
-    return Scene(
-        choice=choice,
+    made = AttentionState(
+        choice=state.fitted(choice, shown),
         shown=shown,
         statistics=shown.statistics,
         pin=pin,
-        steps=STEPS,
+        timeline=Timeline(STEPS),
         source="corpus",
     )
+    return replace(made, choice=layout.with_cursor_visible(made, *size))

@@ -58,16 +58,12 @@ def looked(
         step=step,
         val_loss=1.5,
         context=31,
-        layers=LAYERS,
-        heads=2,
-        experts=experts,
         total=len(text) + 11,
         start=0,
         texts=tuple(text),
-        attention=b"",
-        router=router.tobytes(),
-        choice=router.argmax(-1).astype(np.int32).tobytes(),
-        surprisal=b"",
+        attention=np.zeros((LAYERS, 2, len(text), len(text)), np.float32),
+        router=router,
+        choice=router.argmax(-1).astype(np.int32),
         statistics={},
     )
 
@@ -78,8 +74,8 @@ def surveyed(job: int = 1, *, step: int = 45) -> SurveyResult:
     expert_counts[:, :, VOCABULARY.index("3")] //= 30
     expert_counts[:, :, VOCABULARY.index("B")] = 0
     expert_counts[2, 3] = 0
-    examples: dict[str, tuple[Example, ...]] = {
-        f"{layer} {expert} {token}": (Example("cab a", VOCABULARY[token], "d\nbe"),) * 2
+    examples: dict[tuple[int, int, int], tuple[Example, ...]] = {
+        (layer, expert, token): (Example("cab a", VOCABULARY[token], "d\nbe"),) * 2
         for layer in range(LAYERS)
         for expert in range(EXPERTS)
         for token in (5, 8)
@@ -87,19 +83,13 @@ def surveyed(job: int = 1, *, step: int = 45) -> SurveyResult:
     return SurveyResult(
         job=job,
         path=f"run/moe/step-{step:08}",
-        variant="moe",
         step=step,
-        val_loss=1.5,
         tokens=int(expert_counts[0].sum()),
         corpus="tinyshakespeare",
-        layers=LAYERS,
-        heads=2,
-        experts=EXPERTS,
         statistics={},
         uniform_baseline={},
         vocabulary=VOCABULARY,
-        expert_counts=expert_counts.tobytes(),
-        pairs=b"",
+        expert_counts=expert_counts,
         top1_probability=(0.4, 0.5, 0.8),
         agreement=(0.31, 0.77, 0.94),
         examples=examples,
@@ -114,8 +104,8 @@ def experts_state(**changes: object) -> ExpertsState:
         steps=STEPS,
         at=45,
         following=False,
-        reading=results.reading(looked(step=45)),
-        census=results.census(surveyed()),
+        reading=results.routed_text(looked(step=45)),
+        census=results.routing_survey(surveyed()),
         source="typed",
     )
     return replace(known, **changes)  # type: ignore[arg-type]

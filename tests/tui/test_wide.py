@@ -7,12 +7,12 @@ from hypothesis import strategies as st
 from msgspec import structs
 
 from tests.helpers.generated import made
-from tests.helpers.looks import scene, seen
+from tests.helpers.looks import attention_state, inspected
 from tests.helpers.routed import experts_state, looked, surveyed
 from tests.helpers.scenes import history
 from tinygpt.run import RunState
 from tinygpt_tui.attention import view as attention_view
-from tinygpt_tui.attention.state import LADDER
+from tinygpt_tui.attention.state import LEVELS
 from tinygpt_tui.engine import results
 from tinygpt_tui.experts.state import VIEWS
 from tinygpt_tui.experts.view import tab as experts_tab
@@ -90,23 +90,23 @@ def test_generate(prompt: str, said: str, size: tuple[int, int], marks: bool) ->
 
 
 @settings(max_examples=60)
-@given(texts, sizes, st.sampled_from(LADDER))
+@given(texts, sizes, st.sampled_from(LEVELS))
 def test_attention(text: str, size: tuple[int, int], level: str) -> None:
     characters = tuple(text[:40])
-    shown = replace(seen(len(characters)), texts=characters)
-    assert_exact(attention_view.tab(scene(shown, size, level=level), *size), *size)
+    shown = replace(inspected(len(characters)), texts=characters)
+    assert_exact(attention_view.tab(attention_state(shown, size, level=level), *size), *size)
 
 
 @settings(max_examples=60)
 @given(texts, st.tuples(st.integers(20, 160), st.integers(3, 50)), st.sampled_from(VIEWS))
 def test_experts(text: str, size: tuple[int, int], view: str) -> None:
     names = tuple(dict.fromkeys(text))
-    census = results.census(surveyed())
+    census = results.routing_survey(surveyed())
     assert census
     vocabulary = (*names, *census.vocabulary)[: len(census.vocabulary)]
     shown = experts_state(
         view=view,
-        reading=results.reading(looked(step=45, text=text[:40])),
+        reading=results.routed_text(looked(step=45, text=text[:40])),
         census=replace(census, vocabulary=vocabulary),
         look_problem=text,
     )

@@ -1,1 +1,1 @@
-"""The Attention tab: where each head looks, from all heads at once down to a character."""
+"""The Attention tab: attention weights from all heads at once down to a single token."""

@@ -1,4 +1,4 @@
-"""What the Attention tab says in words about the cell under the cursor."""
+"""The readout of the Attention tab: the weight under the cursor, the top keys, the head."""
 
 from __future__ import annotations
 
@@ -9,26 +9,25 @@ import numpy as np
 
 from tinygpt.formatting import percent
 from tinygpt_tui.attention.layout import Plan
-from tinygpt_tui.attention.scene import Scene, uniform_baselines
-from tinygpt_tui.attention.state import UNITS, Choice
-from tinygpt_tui.engine.results import Seen
+from tinygpt_tui.attention.state import UNITS, AttentionState, Choice
+from tinygpt_tui.engine.results import InspectedText
 from tinygpt_tui.render.cells import Row, Span, fit, row
 from tinygpt_tui.render.heatmap import Floats
 from tinygpt_tui.render.text import mark, quoted
 
-STRONGEST = 5
-"""Keys of a query that are named."""
+TOP_KEYS = 5
+"""Keys of a query that are listed."""
 
 
-def named(scene: Scene, statistic: str) -> Row:
-    """A statistic of the chosen head, with its name."""
-    at = scene.choice.layer, scene.choice.head
-    value = number(statistic, scene.statistics[statistic][at])
+def named(state: AttentionState, statistic: str) -> Row:
+    """A statistic of the selected head, with its name."""
+    at = state.choice.layer, state.choice.head
+    value = number(statistic, state.statistics[statistic][at])
     return row(Span(f"{_SHORT.get(statistic, statistic)} ", "muted"), Span(value, "text"))
 
 
 def number(name: str, value: float) -> str:
-    """A statistic: nats and tokens as they are, shares in percent."""
+    """A statistic: nats and tokens as numbers, shares in percent."""
     if math.isnan(value):
         return "-"
     if name == "distance":
@@ -36,24 +35,23 @@ def number(name: str, value: float) -> str:
     return f"{value:.2f}" if name in UNITS else percent(float(value))
 
 
-def panel(scene: Scene, shown: Seen, columns: int, lines: int) -> list[Row]:
-    """Under the cursor: query, key, weight; the query's strongest keys; what the head does."""
-    choice = scene.choice
-    matrix = shown.matrix(choice.layer, choice.head, choice.mode)
-    rows = _under(shown, choice, matrix)
-    strongest = _strongest(shown, choice, matrix, columns)
-    if lines >= len(rows) + len(strongest) + 1:
+def panel(state: AttentionState, shown: InspectedText, columns: int, lines: int) -> list[Row]:
+    """Query, key and weight under the cursor; the query's top keys; the head's statistics."""
+    choice = state.choice
+    rows = _under_cursor(shown, choice, state.matrix)
+    keys = _top_keys(shown, choice, state.matrix, columns)
+    if lines >= len(rows) + len(keys) + 1:
         rows += [()]
-    rows += strongest
+    rows += keys
     context = _context(shown, choice, columns)
     if lines >= len(rows) + 2:
         rows += [(), context]
     if choice.mode == "head" and lines >= len(rows) + 4:
-        rows += [(), *_statistics(scene, shown, columns)]
+        rows += [(), *_statistics(state, columns)]
     return [fit(cells, columns) for cells in rows[:lines]]
 
 
-def _under(shown: Seen, choice: Choice, matrix: Floats) -> list[Row]:
+def _under_cursor(shown: InspectedText, choice: Choice, matrix: Floats) -> list[Row]:
     names = (("query", choice.query), ("key", choice.key))
     rows = [
         row(
@@ -69,25 +67,24 @@ def _under(shown: Seen, choice: Choice, matrix: Floats) -> list[Row]:
         row(
             Span("weight", "muted"),
             Span(f" {weight:.4f}", "strong"),
-            Span(f" no. {rank} of {choice.query + 1}", "muted"),
+            Span(f" rank {rank}/{choice.query + 1}", "muted"),
         )
     )
     return rows
 
 
-def strongest(matrix: Floats, query: int, count: int = STRONGEST) -> list[tuple[int, float]]:
-    """The keys that a query looks at most, with their weights."""
+def top_keys(matrix: Floats, query: int, count: int = TOP_KEYS) -> list[tuple[int, float]]:
+    """The keys with the largest weights of a query, and the weights."""
     line = matrix[query, : query + 1]
     keys = np.argsort(-line, kind="stable")[:count]
     return [(int(key), float(line[key])) for key in keys]
 
 
-def _strongest(shown: Seen, choice: Choice, matrix: Floats, columns: int) -> list[Row]:
-    found = strongest(matrix, choice.query)
+def _top_keys(shown: InspectedText, choice: Choice, matrix: Floats, columns: int) -> list[Row]:
+    found = top_keys(matrix, choice.query)
     most = max(found[0][1], 1e-9)
-    bar = "▄"
     space = max(columns - 20, 0)
-    rows = [row(Span("it looks most at", "muted"))]
+    rows = [row(Span("top attended keys", "muted"))]
     for key, weight in found:
         style = "cursor" if key == choice.key else "text"
         name = quoted(shown.texts[key])
@@ -96,14 +93,14 @@ def _strongest(shown: Seen, choice: Choice, matrix: Floats, columns: int) -> lis
                 Span(f"{shown.start + key + 1:>5} ", "muted"),
                 Span(f"{name:<4}", style),
                 Span(f" {weight:.4f} ", style),
-                Span(bar * max(round(space * weight / most), 1 if space else 0), "bar"),
+                Span("▄" * max(round(space * weight / most), 1 if space else 0), "bar"),
             )
         )
     return rows
 
 
-def _context(shown: Seen, choice: Choice, columns: int) -> Row:
-    """The text up to the query and a little further, with query and key marked."""
+def _context(shown: InspectedText, choice: Choice, columns: int) -> Row:
+    """The text around the query, with query and key marked."""
     end = min(choice.query + max(columns // 4, 2), shown.size)
     begin = max(0, end - columns)
     spans = []
@@ -115,77 +112,70 @@ def _context(shown: Seen, choice: Choice, columns: int) -> Row:
             style = "cursor+underline"
         elif place > choice.query:
             style = "faint"
-        spans.append(
-            Span(
-                mark(shown.texts[place]),
-                style,
-            )
-        )
+        spans.append(Span(mark(shown.texts[place]), style))
     return row(*spans)
 
 
-def _statistics(scene: Scene, shown: Seen, columns: int) -> list[Row]:
-    choice, by = scene.choice, uniform_baselines(scene, shown)
-    rows = [row(Span("this head", "muted"), Span("      by chance", "faint"))]
-    for name, values in scene.statistics.items():
+def _statistics(state: AttentionState, columns: int) -> list[Row]:
+    choice, baseline = state.choice, state.uniform_baseline
+    rows = [row(Span("this head", "muted"), Span("        uniform", "faint"))]
+    for name, values in state.statistics.items():
         value = number(name, values[choice.layer, choice.head])
-        chance_ = number(name, by[name]) if name in by else ""
+        uniform = number(name, baseline[name]) if name in baseline else ""
         rows.append(
             row(
                 Span(f"{name:<10}", "muted"),
                 Span(f"{value:>6}", "text"),
-                Span(f"{chance_:>8}", "faint"),
+                Span(f"{uniform:>8}", "faint"),
                 Span(f" {UNITS.get(name, '')}" if columns >= 34 else "", "faint"),
             )
         )
     return rows
 
 
-def _below(scene: Scene, shown: Seen, planned: Plan) -> list[Row]:
-    """The readout in a line or two, where there is no room beside the map."""
-    choice, columns = scene.choice, planned.columns
+def below(state: AttentionState, shown: InspectedText, planned: Plan) -> list[Row]:
+    """The readout in up to three lines, where there is no room beside the map."""
+    choice, columns = state.choice, planned.columns
     if choice.level == "text":
-        return [_text_readout(scene, shown, columns)]
-    matrix = shown.matrix(choice.layer, choice.head, choice.mode)
+        return [_text_readout(state, shown, columns)]
     parts: list[Span | str] = [" "]
     for name, at in (("query", choice.query), ("key", choice.key)):
         named = quoted(shown.texts[at])
         parts += [Span(f"{name} {shown.start + at + 1} ", "muted"), Span(f"{named}  ", "cursor")]
-    weight = float(matrix[choice.query, choice.key])
-    if scene.pin is not None:
-        pin = scene.pin
-        held = pin.shown.matrix(pin.layer, pin.head, pin.mode)
-        inside = max(choice.query, choice.key) < pin.shown.size
-        there = f"{float(held[choice.query, choice.key]):.4f}" if inside else "-"
+    weight = float(state.matrix[choice.query, choice.key])
+    if state.pin is not None:
+        inside = max(choice.query, choice.key) < state.pin.shown.size
+        there = f"{float(state.pin.matrix[choice.query, choice.key]):.4f}" if inside else "-"
         parts += [Span(f"= {there}  ", "strong"), Span("here ", "muted")]
     parts += [Span(f"{weight:.4f}", "strong")]
     rows = [
         row(*parts),
         row(
             " ",
-            Span("strongest ", "muted"),
-            *_most(shown, replace(choice, incoming=False), STRONGEST),
+            Span("top keys ", "muted"),
+            *top_tokens(shown, replace(choice, incoming=False), TOP_KEYS),
         ),
     ]
     return [*rows, row(" ", *_context(shown, choice, columns - 2))]
 
 
-def _text_readout(scene: Scene, shown: Seen, columns: int) -> Row:
-    choice = scene.choice
+def _text_readout(state: AttentionState, shown: InspectedText, columns: int) -> Row:
+    choice = state.choice
     name = quoted(shown.texts[choice.query])
-    words = " is looked at most by " if choice.incoming else " looks most at "
+    words = " is attended by " if choice.incoming else " attends to "
     parts = [
         Span(f" {shown.start + choice.query + 1} ", "muted"),
         Span(name, "cursor"),
         Span(words, "muted"),
     ]
-    return fit(row(*parts, *_most(shown, choice, STRONGEST)), columns)
+    return fit(row(*parts, *top_tokens(shown, choice, TOP_KEYS)), columns)
 
 
-def _most(shown: Seen, choice: Choice, count: int) -> list[Span]:
-    """The strongest keys of the chosen character, or the queries that look at it most."""
+def top_tokens(shown: InspectedText, choice: Choice, count: int) -> list[Span]:
+    """The keys with the largest weights of the selected token, or the queries with the largest
+    weights on it."""
     matrix = shown.matrix(choice.layer, choice.head, choice.mode)
-    found = strongest(matrix, choice.query, count)
+    found = top_keys(matrix, choice.query, count)
     if choice.incoming:
         column = matrix[choice.query :, choice.query]
         queries = np.argsort(-column, kind="stable")[:count]

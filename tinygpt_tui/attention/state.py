@@ -1,48 +1,52 @@
-"""What the Attention tab looks at, and how its choices follow each other: no widget, no engine.
+"""What the Attention tab shows, and how its choices follow each other: no widget, no engine.
 
-Letters: L layers, H heads, T tokens of the window, Q queries, K keys.
+Letters: L layers, H heads, T tokens of the window.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from typing import Literal, TypeAlias
+from typing import Literal, TypeAlias, TypeVar
 
 import numpy as np
 
-from tinygpt_tui.engine.results import Mode, Seen
+from tinygpt.analysis.attention_maps import uniform_baseline
+from tinygpt_tui.engine.results import InspectedText, Mode
+from tinygpt_tui.engine.session import Timeline
 from tinygpt_tui.render.heatmap import Floats, Paint, Pixels, Pooling, Scale, find
 
+Name = TypeVar("Name", bound=str)
 Level: TypeAlias = Literal["grid", "head", "window", "text"]
-LADDER: tuple[Level, ...] = ("grid", "head", "window", "text")
+LEVELS: tuple[Level, ...] = ("grid", "head", "window", "text")
+"""From all heads to a single token: Enter goes on, Esc back."""
 SCALES: tuple[Scale, ...] = ("sqrt", "linear", "row")
 POOLINGS: tuple[Pooling, ...] = ("max", "mean")
 COLOURS = ("viridis", "magma", "cividis")
-FACTORS = (1, 2, 4)
-"""Pixels a side of a number in the window."""
+PIXEL_SIZES = (1, 2, 4)
+"""Pixels per side of a weight in the window."""
 STATISTICS = ("entropy", "distance", "previous", "self", "first")
 UNITS = {"entropy": "nats", "distance": "tokens"}
-"""Of a statistic; the others are shares of weight."""
+"""Of a statistic; the others are shares of attention."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Choice:
-    """What is looked at, and how."""
+    """What is selected, and how it is drawn."""
 
     level: Level = "grid"
     layer: int = 0
     head: int = 0
     mode: Mode = "head"
     query: int = 0
-    """The cursor's token, counted in the window; of the text, the chosen character."""
+    """The cursor's query, as a position in the window; in the text, the selected token."""
     key: int = 0
     incoming: bool = False
-    """The text is coloured by who looks at the character, not by where it looks."""
+    """The text is coloured by the attention to the selected token, not by the attention from it."""
     statistic: str = "entropy"
     ordered: bool = False
     """The grid is sorted by the statistic."""
     factor: int = 0
-    """Pixels a side of a number in the window; 0: chosen by the size of the map."""
+    """Pixels per side of a weight in the window; 0: by the size of the map."""
     origin: tuple[int, int] = (0, 0)
     """The first query and key that the window shows."""
     top: int = 0
@@ -52,16 +56,68 @@ class Choice:
 
 @dataclass(frozen=True)
 class Pin:
-    """What is held on the left, to be compared."""
+    """The map that stays on the left for comparison."""
 
-    shown: Seen
+    shown: InspectedText
     layer: int
     head: int
     mode: Mode
 
+    @property
+    def matrix(self) -> Floats:
+        """(T, T) weights."""
+        return self.shown.matrix(self.layer, self.head, self.mode)
 
-def fitted(choice: Choice, shown: Seen) -> Choice:
-    """The same choice where it exists: another checkpoint or text may have less of everything."""
+
+@dataclass(frozen=True, kw_only=True)
+class AttentionState:
+    """Everything that the tab shows at one moment."""
+
+    choice: Choice
+    shown: InspectedText | None = None
+    statistics: dict[str, Floats] = field(default_factory=dict)
+    """(L, H) each, by name."""
+    survey_baseline: dict[str, float] = field(default_factory=dict)
+    """Uniform baselines of the statistics that only a survey has."""
+    pin: Pin | None = None
+    timeline: Timeline = field(default_factory=Timeline)
+    busy: bool = False
+    source: str = ""
+    """Where the text is from."""
+    message: str = ""
+    """Why there is nothing, or what went wrong."""
+
+    @property
+    def matrix(self) -> Floats:
+        """(T, T) weights of the selected head."""
+        assert self.shown is not None
+        return self.shown.matrix(self.choice.layer, self.choice.head, self.choice.mode)
+
+    @property
+    def statistic(self) -> str:
+        """The selected statistic, or the first if this checkpoint has no survey with it."""
+        if self.choice.statistic in self.statistics or not self.statistics:
+            return self.choice.statistic
+        return next(iter(self.statistics))
+
+    @property
+    def uniform_baseline(self) -> dict[str, float]:
+        """The statistics of uniform attention."""
+        assert self.shown is not None
+        return self.survey_baseline | uniform_baseline(self.shown.size)
+
+    def head_order(self) -> list[tuple[int, int]]:
+        """All (layer, head) of the grid: by layer, or by the statistic, largest first."""
+        assert self.shown is not None
+        every = [(layer, head) for layer, head in np.ndindex(self.shown.layers, self.shown.heads)]
+        values = self.statistics.get(self.statistic)
+        if self.choice.ordered and values is not None:
+            every.sort(key=lambda at: -float(np.nan_to_num(values[at], nan=-1.0)))
+        return every
+
+
+def fitted(choice: Choice, shown: InspectedText) -> Choice:
+    """The choice limited to what another checkpoint or text has."""
     query = min(max(choice.query, 0), max(shown.size - 1, 0))
     return replace(
         choice,
@@ -72,23 +128,20 @@ def fitted(choice: Choice, shown: Seen) -> Choice:
     )
 
 
-def climb(choice: Choice, by: int) -> Choice:
-    """Further in or out."""
-    place = min(max(LADDER.index(choice.level) + by, 0), len(LADDER) - 1)
-    return replace(choice, level=LADDER[place])
+def to_top_key(choice: Choice, shown: InspectedText) -> Choice:
+    """The cursor on the key with the largest weight of its query."""
+    matrix = shown.matrix(choice.layer, choice.head, choice.mode)
+    return replace(choice, key=int(matrix[choice.query, : choice.query + 1].argmax()))
 
 
-def order(choice: Choice, statistics: dict[str, Floats], shown: Seen) -> list[tuple[int, int]]:
-    """All heads as the grid shows them: by layer, or the highest of the statistic first."""
-    every = [(layer, head) for layer in range(shown.layers) for head in range(shown.heads)]
-    values = statistics.get(choice.statistic)
-    if choice.ordered and values is not None:
-        every.sort(key=lambda at: -float(np.nan_to_num(values[at], nan=-1.0)))
-    return every
+def change_level(choice: Choice, by: int) -> Choice:
+    """Further in or out, by levels."""
+    place = min(max(LEVELS.index(choice.level) + by, 0), len(LEVELS) - 1)
+    return replace(choice, level=LEVELS[place])
 
 
-def walk(choice: Choice, every: list[tuple[int, int]], by: int) -> Choice:
-    """Another head, `by` places on in the order of the grid."""
+def move_in_grid(choice: Choice, every: list[tuple[int, int]], by: int) -> Choice:
+    """The head `by` places on in the order of the grid, if there is one."""
     place = every.index((choice.layer, choice.head)) + by
     if not 0 <= place < len(every):
         return choice
@@ -96,8 +149,8 @@ def walk(choice: Choice, every: list[tuple[int, int]], by: int) -> Choice:
     return replace(choice, layer=layer, head=head, mode="head")
 
 
-def turn(choice: Choice, shown: Seen, *, layers: int = 0, heads: int = 0) -> Choice:
-    """Another layer or head, round and round."""
+def cycle(choice: Choice, shown: InspectedText, *, layers: int = 0, heads: int = 0) -> Choice:
+    """Another layer or head, wrapping around."""
     return replace(
         choice,
         layer=(choice.layer + layers) % shown.layers,
@@ -106,16 +159,16 @@ def turn(choice: Choice, shown: Seen, *, layers: int = 0, heads: int = 0) -> Cho
     )
 
 
-def move(choice: Choice, shown: Seen, *, queries: int = 0, keys: int = 0) -> Choice:
-    """The cursor by tokens. It stays where there are numbers: no key lies after its query."""
+def move(choice: Choice, shown: InspectedText, *, queries: int = 0, keys: int = 0) -> Choice:
+    """The cursor by tokens, within the causal mask: no key lies after its query."""
     query = min(max(choice.query + queries, 0), shown.size - 1)
     return replace(choice, query=query, key=min(max(choice.key + keys, 0), query))
 
 
-def move_buckets(
+def move_pooled(
     choice: Choice, matrix: Floats, shown: Pixels, *, down: int = 0, right: int = 0
 ) -> Choice:
-    """The cursor by buckets of a pooled map, to the largest weight of the bucket it comes to."""
+    """The cursor by pixels of a pooled map, to the largest weight that the pixel pools."""
     y, x = find(shown.rows, choice.query), find(shown.columns, choice.key)
     y = min(max((y or 0) + down, 0), len(shown.rows) - 2)
     x = min(max((x or 0) + right, 0), len(shown.columns) - 2)
@@ -128,8 +181,8 @@ def move_buckets(
     return replace(choice, query=query, key=min(left + dx, query))
 
 
-def scrolled(choice: Choice, shown: Seen, queries: int, keys: int) -> Choice:
-    """The window moved by half of itself where the cursor has left it: each move costs bytes."""
+def scrolled(choice: Choice, shown: InspectedText, queries: int, keys: int) -> Choice:
+    """The window moved by half of itself if the cursor has left it: each move costs bytes."""
     begin = (
         _scroll(choice.origin[0], choice.query, queries, shown.size),
         _scroll(choice.origin[1], choice.key, keys, shown.size),
@@ -143,6 +196,6 @@ def _scroll(begin: int, place: int, room: int, total: int) -> int:
     return max(0, min(begin, total - room))
 
 
-def after(value: str, values: tuple[str, ...], by: int = 1) -> str:
-    """The next of some names, round and round."""
-    return values[(values.index(value) + by) % len(values)] if value in values else values[0]
+def after(value: Name, values: tuple[Name, ...]) -> Name:
+    """The next of some names, wrapping around."""
+    return values[(values.index(value) + 1) % len(values)] if value in values else values[0]

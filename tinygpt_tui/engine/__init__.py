@@ -1,4 +1,5 @@
-"""Everything that takes torch, in a process of its own: the interface asks, and is answered.
+"""Everything that needs torch, in a process of its own: the interface asks, the engine answers.
 
-`protocol` is what goes over the pipe, `worker` the process, `client` the end that the app holds.
+`protocol` defines the messages, `worker` is the process, `client` the app's end of the pipe,
+`session` what each tab keeps of its questions and answers.
 """

@@ -1,4 +1,4 @@
-"""The interface's end of the engine: starts the process when it is first needed, and hears it."""
+"""The interface's end of the engine: starts the process on the first request and talks to it."""
 
 from __future__ import annotations
 
@@ -19,39 +19,39 @@ from tinygpt_tui.engine import protocol
 from tinygpt_tui.engine.protocol import Failed, Opened, Reply, Request, StopRequest, Tokens
 from tinygpt_tui.launch.trainer_process import environment
 
-Tell: TypeAlias = Callable[[Reply], None]
+OnReply: TypeAlias = Callable[[Reply], None]
 
 
 class Engine:
-    """One process at a time, which all tabs ask.
+    """The engine process that all tabs share, one at a time.
 
-    A process that dies fails the jobs that were open, with its last words; the next request starts
-    another.
+    If it dies, its open jobs fail with the last line of its stderr; the next request starts a new
+    process.
     """
 
     def __init__(self) -> None:
         self._process: subprocess.Popen[bytes] | None = None
-        self._asked: queue.SimpleQueue[Request | None] = queue.SimpleQueue()
-        self._open: dict[int, Tell] = {}
+        self._outgoing: queue.SimpleQueue[Request | None] = queue.SimpleQueue()
+        self._jobs: dict[int, OnReply] = {}
         self._lock = threading.Lock()
-        self._numbers = 0
+        self._last_number = 0
         self._closed = False
 
     def number(self) -> int:
-        """A job's number that was not given before."""
-        self._numbers += 1
-        return self._numbers
+        """A job number that was not used before."""
+        self._last_number += 1
+        return self._last_number
 
     @property
     def pid(self) -> int | None:
-        """Of the process, while there is one."""
+        """Process id; None while no process runs."""
         return self._process.pid if self._process else None
 
     def start(self) -> None:
-        """Have the process ready: torch takes a second or two."""
+        """Start the process ahead of the first request: importing torch takes a second or two."""
         if self._process is not None or self._closed:
             return
-        errors = tempfile.TemporaryFile()  # noqa: SIM115 - the thread that listens closes it
+        errors = tempfile.TemporaryFile()  # noqa: SIM115 - the reading thread closes it
         try:
             self._process = subprocess.Popen(
                 [sys.executable, "-P", "-m", "tinygpt_tui.engine.worker"],
@@ -59,47 +59,48 @@ class Engine:
                 stdout=subprocess.PIPE,
                 stderr=errors,
                 env=environment(),
-                start_new_session=True,  # ctrl+c is the interface's own
+                start_new_session=True,  # ctrl+c is for the interface alone
             )
         except OSError as error:
             errors.close()
             self._fail_all(f"the engine cannot be started: {error.strerror}")
             return
-        self._asked = queue.SimpleQueue()
-        words = (self._process, self._asked, errors)
-        threading.Thread(target=self._listen, args=words, name="engine in", daemon=True).start()
-        threading.Thread(
-            target=_talk, args=(self._process, self._asked), name="engine out", daemon=True
-        ).start()
+        self._outgoing = queue.SimpleQueue()
+        pipes = (self._process, self._outgoing)
+        for name, target, args in (
+            ("engine in", self._receive, (*pipes, errors)),
+            ("engine out", _send_all, pipes),
+        ):
+            threading.Thread(target=target, args=args, name=name, daemon=True).start()
 
-    def ask(self, request: Request, tell: Tell) -> None:
-        """Send a request; `tell` is called from a thread with every answer to its job."""
+    def ask(self, request: Request, on_reply: OnReply) -> None:
+        """Send a request; `on_reply` is called from a thread with every reply to its job."""
         if not isinstance(request, StopRequest):
             with self._lock:
-                self._open[request.job] = tell
+                self._jobs[request.job] = on_reply
         self.start()
-        self._asked.put(request)
+        self._outgoing.put(request)
 
     def close(self) -> None:
         """End the process."""
         self._closed = True
         process, self._process = self._process, None
-        self._asked.put(None)
+        self._outgoing.put(None)
         if process is not None:
             process.kill()
             process.wait()
 
-    def _listen(
+    def _receive(
         self,
         process: subprocess.Popen[bytes],
-        asked: queue.SimpleQueue[Request | None],
+        outgoing: queue.SimpleQueue[Request | None],
         errors: IO[bytes],
     ) -> None:
         assert process.stdout is not None
         with process.stdout as pipe, suppress(OSError, ValueError, msgspec.MsgspecError):
             while (reply := protocol.next_reply(pipe)) is not None:
-                self._answer(reply)
-        asked.put(None)
+                self._deliver(reply)
+        outgoing.put(None)
         status = process.wait()
         with errors:
             if not self._closed:
@@ -110,23 +111,25 @@ class Engine:
                 self._process = None
                 self._fail_all(f"the engine ended: {why}")
 
-    def _answer(self, reply: Reply) -> None:
+    def _deliver(self, reply: Reply) -> None:
         with self._lock:
             last = not isinstance(reply, Opened | Tokens)
-            tell = self._open.pop(reply.job, None) if last else self._open.get(reply.job)
-        if tell is not None:
-            tell(reply)
+            on_reply = self._jobs.pop(reply.job, None) if last else self._jobs.get(reply.job)
+        if on_reply is not None:
+            on_reply(reply)
 
     def _fail_all(self, why: str) -> None:
         with self._lock:
-            jobs, self._open = self._open, {}
-        for job, tell in sorted(jobs.items()):
-            tell(Failed(job, why))
+            jobs, self._jobs = self._jobs, {}
+        for job, on_reply in sorted(jobs.items()):
+            on_reply(Failed(job, why))
 
 
-def _talk(process: subprocess.Popen[bytes], asked: queue.SimpleQueue[Request | None]) -> None:
-    """Requests go out from a thread of their own: a full pipe holds up nobody."""
+def _send_all(
+    process: subprocess.Popen[bytes], outgoing: queue.SimpleQueue[Request | None]
+) -> None:
+    """Send requests from a thread of its own, so that a full pipe blocks nobody."""
     assert process.stdin is not None
     with suppress(OSError, ValueError), process.stdin as pipe:
-        while (request := asked.get()) is not None:
+        while (request := outgoing.get()) is not None:
             protocol.send(pipe, request)

@@ -1,4 +1,4 @@
-"""What the worker says of a text and of a corpus."""
+"""The worker's inspections and surveys."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import DTypeLike
+from numpy.typing import NDArray
 from torch import Tensor
 
 from tinygpt.analysis import heads
-from tinygpt.analysis.inspection import inspect_tokens, surprisal, window_start
+from tinygpt.analysis.inspection import inspect_tokens, window_start
 from tinygpt.analysis.survey import Surveyor
 from tinygpt.checkpoint import Checkpoint
 from tinygpt.data.corpus import Corpus, split
@@ -24,93 +24,87 @@ from tinygpt_tui.engine.protocol import (
     SurveyResult,
 )
 
-AROUND = 12
-"""Characters of an example on each side."""
+EXAMPLE_CONTEXT = 12
+"""Characters of an example before and after its token."""
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
-    """The corpus that a survey waited for, or why there is none."""
+class CorpusFound:
+    """The corpus that a survey needs, or why it cannot be had."""
 
-    asked: SurveyRequest
+    request: SurveyRequest
     corpus: Corpus | TinyGPTError
 
 
-def look(asked: InspectRequest, checkpoint: Checkpoint) -> InspectResult:
-    """Look inside one pass.
+def inspect(request: InspectRequest, checkpoint: Checkpoint) -> InspectResult:
+    """Run one forward pass over a window of the text.
 
     Raises:
-        TinyGPTError: the text is empty, or has a character that the model does not know.
+        TinyGPTError: the text is empty or has a character outside the model's vocabulary.
     """
-    config = checkpoint.model.config
-    ids = checkpoint.tokenizer.encode(asked.text)
-    start = window_start(len(ids), config.context, asked.start)
-    window = ids[start : start + config.context]
+    context = checkpoint.model.config.context
+    ids = checkpoint.tokenizer.encode(request.text)
+    start = window_start(len(ids), context, request.start)
+    window = ids[start : start + context]
     found = inspect_tokens(checkpoint.model, window)
+    choice = found.expert
     return InspectResult(
-        job=asked.job,
+        job=request.job,
         path=str(checkpoint.path),
         variant=checkpoint.variant,
         step=checkpoint.step,
         val_loss=checkpoint.val_loss,
-        context=config.context,
-        layers=config.layers,
-        heads=config.heads,
-        experts=config.moe.experts if config.moe else 0,
+        context=context,
         total=len(ids),
         start=start,
         texts=tuple(checkpoint.tokenizer.decode([token]) for token in window),
-        attention=raw(found.attention),
-        router=raw(found.router),
-        choice=raw(found.expert, np.int32),
-        surprisal=raw(surprisal(found.logits, window)),
-        statistics=all_raw(heads.statistics(found.attention)),
+        attention=found.attention.numpy(),
+        router=None if found.router is None else found.router.numpy(),
+        choice=None if choice is None else choice.numpy().astype(np.int32),
+        statistics=_arrays(heads.statistics(found.attention)),
     )
 
 
 class SurveyJob:
-    """A survey on its way.
+    """A survey in progress.
 
     Raises:
-        TinyGPTError: the corpus has a character that the model does not know, or `final` another
+        TinyGPTError: the corpus has a character outside the model's vocabulary, or `final` another
             shape.
     """
 
     def __init__(
-        self, asked: SurveyRequest, checkpoint: Checkpoint, corpus: Corpus, final: Checkpoint | None
+        self,
+        request: SurveyRequest,
+        checkpoint: Checkpoint,
+        corpus: Corpus,
+        final: Checkpoint | None,
     ) -> None:
-        self.job = asked.job
+        self.job = request.job
         self._checkpoint, self._corpus = checkpoint, corpus
         self._ids = validation_ids(corpus, checkpoint.tokenizer)
         other = final.model if final else None
         self._surveyor = Surveyor(checkpoint.model, self._ids, final=other)
 
     def step(self) -> bool:
-        """Look at one more window; whether there was one."""
+        """Process one more window; False if none was left."""
         return self._surveyor.step()
 
-    def told(self) -> SurveyResult:
-        """What was found."""
+    def result(self) -> SurveyResult:
+        """Everything measured so far."""
         found, checkpoint = self._surveyor.findings(), self._checkpoint
-        config, routing = checkpoint.model.config, found.routing
-        vocabulary = tuple(checkpoint.tokenizer.decode([i]) for i in range(config.vocab_size))
+        routing, size = found.routing, checkpoint.model.config.vocab_size
         agreement = None if routing is None else routing.agreement
         return SurveyResult(
             job=self.job,
             path=str(checkpoint.path),
-            variant=checkpoint.variant,
             step=checkpoint.step,
-            val_loss=checkpoint.val_loss,
             tokens=found.tokens,
             corpus=self._corpus.name,
-            layers=config.layers,
-            heads=config.heads,
-            experts=config.moe.experts if config.moe else 0,
-            statistics=all_raw(found.statistics),
+            statistics=_arrays(found.statistics),
             uniform_baseline=found.uniform_baseline,
-            vocabulary=vocabulary,
-            expert_counts=b"" if routing is None else routing.expert_counts.tobytes(),
-            pairs=b"" if routing is None else routing.pairs.tobytes(),
+            vocabulary=tuple(checkpoint.tokenizer.decode([i]) for i in range(size)),
+            expert_counts=None if routing is None else routing.expert_counts,
             top1_probability=() if routing is None else tuple(routing.top1_probability.tolist()),
             agreement=() if agreement is None else tuple(agreement.tolist()),
             examples={} if routing is None else self._examples(routing.examples),
@@ -118,26 +112,25 @@ class SurveyJob:
 
     def _examples(
         self, places: Mapping[tuple[int, int, int], tuple[int, ...]]
-    ) -> dict[str, tuple[Example, ...]]:
+    ) -> dict[tuple[int, int, int], tuple[Example, ...]]:
         return {
-            " ".join(map(str, key)): tuple(self._example(place) for place in found)
-            for key, found in places.items()
+            key: tuple(self._example(place) for place in found) for key, found in places.items()
         }
 
     def _example(self, place: int) -> Example:
         decode, ids = self._checkpoint.tokenizer.decode, self._ids
         return Example(
-            decode(ids[max(0, place - AROUND) : place]),
+            decode(ids[max(0, place - EXAMPLE_CONTEXT) : place]),
             decode(ids[place : place + 1]),
-            decode(ids[place + 1 : place + 1 + AROUND]),
+            decode(ids[place + 1 : place + 1 + EXAMPLE_CONTEXT]),
         )
 
 
 def validation_ids(corpus: Corpus, tokenizer: Tokenizer) -> list[int]:
-    """The validation split as the model reads it.
+    """The token ids of the validation split.
 
     Raises:
-        TokenizerError: it is another text than the model's.
+        TokenizerError: the corpus is not the one that the model was trained on.
     """
     try:
         return tokenizer.encode(split(corpus.text)[1])
@@ -145,11 +138,6 @@ def validation_ids(corpus: Corpus, tokenizer: Tokenizer) -> list[int]:
         raise TokenizerError(f"{corpus.name} is not what was trained on: {error}") from error
 
 
-def raw(values: Tensor | None, kind: DTypeLike = np.float32) -> bytes:
-    """The numbers as they are sent; none where there are none."""
-    return b"" if values is None else np.ascontiguousarray(values.numpy(), kind).tobytes()
-
-
-def all_raw(values: Mapping[str, Tensor]) -> dict[str, bytes]:
-    """`raw` of each."""
-    return {name: raw(value) for name, value in values.items()}
+def _arrays(tensors: Mapping[str, Tensor]) -> dict[str, NDArray[np.float32]]:
+    # An entropy of -0.0 would be shown with its sign.
+    return {name: tensor.float().numpy() + np.float32(0) for name, tensor in tensors.items()}

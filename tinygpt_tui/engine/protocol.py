@@ -1,7 +1,7 @@
-"""What passes between the interface and the process that holds the models.
+"""The messages between the interface and the process that holds the models.
 
-Each message is four bytes of length, then msgpack. Requests carry the number of a job, and so does
-every answer to them.
+Each message is four bytes of length (big-endian), then msgpack; an array is sent as dtype, shape
+and bytes. A request carries a job number, and so does every reply to it.
 """
 
 from __future__ import annotations
@@ -9,22 +9,24 @@ from __future__ import annotations
 from typing import IO, Any, Literal, TypeAlias
 
 import msgspec
+import numpy as np
+from numpy.typing import NDArray
 
-SHOWN = 128
-"""Tokens of a distribution that are sent, the likeliest: all of a character vocabulary."""
+MAX_CANDIDATES = 128
+"""Most probable tokens of a distribution that are sent: all of a character vocabulary."""
 
-Over: TypeAlias = Literal["length", "stop", "stopped"]
+EndReason: TypeAlias = Literal["length", "stop", "stopped"]
 
 
 class GenerateRequest(msgspec.Struct, tag=True, frozen=True):
-    """Continue a prompt, behind the tokens that were made."""
+    """Continue a prompt and the tokens generated from it so far."""
 
     job: int
     path: str
-    """A step or variant directory; of a variant, the newest checkpoint."""
+    """A step directory, or a variant directory: its newest checkpoint."""
     prompt: str
     params: dict[str, Any]
-    made: tuple[int, ...] = ()
+    generated: tuple[int, ...] = ()
 
 
 class StopRequest(msgspec.Struct, tag=True, frozen=True):
@@ -34,7 +36,7 @@ class StopRequest(msgspec.Struct, tag=True, frozen=True):
 
 
 class CorpusLineRequest(msgspec.Struct, tag=True, frozen=True):
-    """A random line of the run's corpus that the checkpoint knows, as a prompt."""
+    """A random line of the corpus; answered by `CorpusLine` or `Failed`."""
 
     job: int
     data: str
@@ -42,18 +44,18 @@ class CorpusLineRequest(msgspec.Struct, tag=True, frozen=True):
 
 
 class InspectRequest(msgspec.Struct, tag=True, frozen=True):
-    """Look inside one pass over a text; answered by `InspectResult` or `Failed`."""
+    """Attention and routing of one forward pass; answered by `InspectResult` or `Failed`."""
 
     job: int
     path: str
-    """A step or variant directory; of a variant, the newest checkpoint."""
+    """A step directory, or a variant directory: its newest checkpoint."""
     text: str
     start: int | None = None
-    """The first token of the window, where the text is longer than the context; None: the last."""
+    """First token of the window, if the text is longer than the context; None: the last window."""
 
 
 class SurveyRequest(msgspec.Struct, tag=True, frozen=True):
-    """What heads and experts do over a sample of the validation split.
+    """Statistics of heads and experts over a sample of the validation split.
 
     Answered by `SurveyResult` or `Failed`.
     """
@@ -63,7 +65,7 @@ class SurveyRequest(msgspec.Struct, tag=True, frozen=True):
     data: str
     """As ``--data`` takes it."""
     final: str = ""
-    """The checkpoint that the routing is compared with; empty for none."""
+    """The checkpoint to compare the routing with; empty for none."""
 
 
 Request: TypeAlias = (
@@ -72,7 +74,7 @@ Request: TypeAlias = (
 
 
 class Opened(msgspec.Struct, tag=True, frozen=True):
-    """The checkpoint that answers."""
+    """The checkpoint that a `GenerateRequest` uses."""
 
     job: int
     path: str
@@ -85,7 +87,7 @@ class Opened(msgspec.Struct, tag=True, frozen=True):
 
 
 class Token(msgspec.Struct, array_like=True, frozen=True):
-    """A token that was made, and what it was chosen from, the likeliest first."""
+    """A generated token and its candidates, the most probable first."""
 
     id: int
     text: str
@@ -95,13 +97,15 @@ class Token(msgspec.Struct, array_like=True, frozen=True):
     entropy: float
     """nats"""
     experts: tuple[int, ...]
-    """Layer by layer, the expert that read the token before it; empty for Dense."""
+    """Per layer, the expert that the preceding token was routed to; empty for Dense."""
     ids: tuple[int, ...]
     texts: tuple[str, ...]
     raw: tuple[float, ...]
+    """Probabilities before the filters."""
     filtered: tuple[float, ...]
+    """Probabilities after them."""
     removed: tuple[str, ...]
-    """The filter that took each away; empty for those that stayed."""
+    """The filter that removed each candidate; empty for those that remain."""
 
 
 class Tokens(msgspec.Struct, tag=True, frozen=True):
@@ -112,12 +116,12 @@ class Tokens(msgspec.Struct, tag=True, frozen=True):
 
 
 class Ended(msgspec.Struct, tag=True, frozen=True):
-    """A job is over."""
+    """A job is finished."""
 
     job: int
-    why: Over
+    why: EndReason
     seconds: float
-    """Of making the tokens."""
+    """Spent generating the tokens."""
 
 
 class Failed(msgspec.Struct, tag=True, frozen=True):
@@ -134,8 +138,8 @@ class CorpusLine(msgspec.Struct, tag=True, frozen=True):
     text: str
 
 
-class InspectResult(msgspec.Struct, tag=True, frozen=True):
-    """The answer to `InspectRequest`. Arrays are the bytes of C-ordered numbers, fp32 or int32.
+class InspectResult(msgspec.Struct, tag=True, frozen=True, eq=False):
+    """The answer to `InspectRequest`.
 
     Letters: L layers, H heads, T tokens of the window, E experts.
     """
@@ -146,92 +150,89 @@ class InspectResult(msgspec.Struct, tag=True, frozen=True):
     step: int
     val_loss: float | None
     context: int
-    layers: int
-    heads: int
-    experts: int
-    """0 for Dense."""
     total: int
     """Tokens of the whole text; the window may be shorter."""
     start: int
-    """Where the window begins in it."""
+    """Position of the window's first token in the text."""
     texts: tuple[str, ...]
     """The T tokens of the window."""
-    attention: bytes
-    """(L, H, T, T) fp32: row q, column k; rows sum to 1, what lies after q is 0."""
-    router: bytes
-    """(L, T, E) fp32 probabilities; empty for Dense."""
-    choice: bytes
-    """(L, T) int32, the likeliest selected expert; empty for Dense."""
-    surprisal: bytes
-    """(T,) fp32 nats of each token given those before; that of the first is nan."""
-    statistics: dict[str, bytes]
-    """(L, H) fp32 each, by name: see `tinygpt.analysis.heads`."""
+    attention: NDArray[np.float32]
+    """(L, H, T, T): row q, column k; rows sum to 1 and are 0 after q."""
+    router: NDArray[np.float32] | None
+    """(L, T, E) probabilities; None for Dense."""
+    choice: NDArray[np.int32] | None
+    """(L, T) the most probable of the selected experts; None for Dense."""
+    statistics: dict[str, NDArray[np.float32]]
+    """(L, H) each, by name: see `tinygpt.analysis.heads`."""
 
 
 class Example(msgspec.Struct, array_like=True, frozen=True):
-    """A place where an expert read a token."""
+    """A token that was routed to an expert, with the text around it."""
 
     before: str
     token: str
     after: str
 
 
-class SurveyResult(msgspec.Struct, tag=True, frozen=True):
-    """The answer to `SurveyRequest`. Arrays as in `InspectResult`; V vocabulary, N tokens."""
+class SurveyResult(msgspec.Struct, tag=True, frozen=True, eq=False):
+    """The answer to `SurveyRequest`. Letters: as in `InspectResult`; V vocabulary."""
 
     job: int
     path: str
-    variant: str
     step: int
-    val_loss: float | None
     tokens: int
-    """N, that were read."""
+    """In the sample."""
     corpus: str
     """Its name."""
-    layers: int
-    heads: int
-    experts: int
-    statistics: dict[str, bytes]
-    """(L, H) fp32 each, by name: those of a text, `duplicate` and `induction`."""
+    statistics: dict[str, NDArray[np.float32]]
+    """(L, H) each, by name: those of `InspectResult`, `duplicate` and `induction`."""
     uniform_baseline: dict[str, float]
-    """What a head that looks everywhere alike would have, for the statistics that have it."""
+    """The statistics of uniform attention, where they are defined."""
     vocabulary: tuple[str, ...]
     """The V tokens."""
-    expert_counts: bytes
-    """(L, E, V) int64: how often each expert read each token; empty for Dense."""
-    pairs: bytes
-    """(L - 1, E, E) int64: tokens that expert a of a layer and b of the next read."""
+    expert_counts: NDArray[np.int64] | None
+    """(L, E, V): how often each token was routed to each expert; None for Dense."""
     top1_probability: tuple[float, ...]
     """(L,) mean probability of the selected expert."""
     agreement: tuple[float, ...]
-    """(L,) share of tokens whose expert is that of the `final` checkpoint; empty without."""
-    examples: dict[str, tuple[Example, ...]]
-    """By "layer expert token id": up to eight places, for the tokens each expert reads most
-    beyond their share."""
+    """(L,) share of tokens routed as in the `final` checkpoint; empty without one."""
+    examples: dict[tuple[int, int, int], tuple[Example, ...]]
+    """By layer, expert and token id: up to eight places, for the tokens that are most
+    over-represented in each expert."""
 
 
 Reply: TypeAlias = Opened | Tokens | Ended | Failed | CorpusLine | InspectResult | SurveyResult
 
+
+def _encode_array(array: NDArray[Any]) -> tuple[str, tuple[int, ...], bytes]:
+    return array.dtype.str, array.shape, array.tobytes()
+
+
+def _decode_array(_: type, encoded: tuple[str, tuple[int, ...], bytes]) -> NDArray[Any]:
+    dtype, shape, data = encoded
+    return np.frombuffer(data, dtype).reshape(shape)
+
+
 _requests = msgspec.msgpack.Decoder(Request)
-_replies = msgspec.msgpack.Decoder(Reply)
-_encoder = msgspec.msgpack.Encoder()
+_replies = msgspec.msgpack.Decoder(Reply, dec_hook=_decode_array)
+_encoder = msgspec.msgpack.Encoder(enc_hook=_encode_array)
 
 
 def send(pipe: IO[bytes], message: Request | Reply) -> None:
-    """Write one message, whole."""
+    """Write one message and flush."""
     data = _encoder.encode(message)
     pipe.write(len(data).to_bytes(4, "big") + data)
     pipe.flush()
 
 
 def next_request(pipe: IO[bytes]) -> Request | None:
-    """None at the end of the pipe."""
+    """The next request; None at the end of the pipe."""
     data = _frame(pipe)
     return None if data is None else _requests.decode(data)
 
 
 def next_reply(pipe: IO[bytes]) -> Reply | None:
-    """None at the end of the pipe."""
+    """The next reply, its arrays read-only; None at the end of the pipe."""
     data = _frame(pipe)
     return None if data is None else _replies.decode(data)
 

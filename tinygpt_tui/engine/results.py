@@ -1,17 +1,83 @@
-"""What the engine answered, as arrays. Letters: L layers, T tokens, E experts, V vocabulary."""
+"""Replies of the engine as the tabs show them: the one place where they are decoded.
+
+Letters: L layers, H heads, T tokens, E experts, V vocabulary.
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property
 from typing import Literal, TypeAlias
 
 import numpy as np
 
-from tinygpt.analysis import attention_maps, routing
+from tinygpt.analysis import routing
 from tinygpt.analysis.routing import Ints
 from tinygpt_tui.engine.protocol import Example, InspectResult, SurveyResult
 from tinygpt_tui.render.heatmap import Floats
+
+Mode: TypeAlias = Literal["head", "mean", "rollout"]
+MODES: tuple[Mode, ...] = ("head", "mean", "rollout")
+
+
+@dataclass(frozen=True, eq=False)
+class InspectedText:
+    """The attention of one checkpoint over one window of a text."""
+
+    path: str
+    variant: str
+    step: int
+    val_loss: float | None
+    context: int
+    total: int
+    """Tokens of the whole text."""
+    start: int
+    """Position of the window's first token in it."""
+    texts: tuple[str, ...]
+    """The T tokens of the window."""
+    attention: Floats
+    """(L, H, T, T)"""
+    statistics: dict[str, Floats]
+    """(L, H) each, by name."""
+
+    @property
+    def layers(self) -> int:
+        """L."""
+        return int(self.attention.shape[0])
+
+    @property
+    def heads(self) -> int:
+        """H."""
+        return int(self.attention.shape[1])
+
+    @property
+    def size(self) -> int:
+        """T."""
+        return len(self.texts)
+
+    @cached_property
+    def means(self) -> Floats:
+        """(L, T, T): the mean over each layer's heads."""
+        found: Floats = self.attention.mean(axis=1)
+        return found
+
+    @cached_property
+    def rollout(self) -> Floats:
+        """(L, T, T): `tinygpt.analysis.heads.rollout` without torch."""
+        mixed = (self.means + np.eye(self.size, dtype=np.float32)) / 2
+        layers = [mixed[0]]
+        for layer in mixed[1:]:
+            layers.append(layer @ layers[-1])
+        return np.stack(layers)
+
+    def matrix(self, layer: int, head: int, mode: Mode) -> Floats:
+        """(T, T): row q holds the attention of query q."""
+        layer, head = min(layer, self.layers - 1), min(head, self.heads - 1)
+        if mode == "head":
+            found: Floats = self.attention[layer, head]
+        else:
+            found = (self.means if mode == "mean" else self.rollout)[layer]
+        return found
 
 
 @dataclass(frozen=True, eq=False)
@@ -23,7 +89,7 @@ class RoutedText:
     total: int
     """Tokens of the whole text."""
     start: int
-    """Of them, the first of the window."""
+    """Position of the window's first token in it."""
     texts: tuple[str, ...]
     """The T tokens of the window."""
     router: Floats
@@ -44,11 +110,11 @@ class RoutedText:
 
 @dataclass(frozen=True, eq=False)
 class RoutingSurvey:
-    """Who read what in a sample of the validation split, by one checkpoint."""
+    """The routing of one checkpoint over a sample of the validation split."""
 
     step: int
     tokens: int
-    """N, that were read."""
+    """In the sample."""
     corpus: str
     vocabulary: tuple[str, ...]
     expert_counts: Ints
@@ -56,9 +122,9 @@ class RoutingSurvey:
     top1_probability: tuple[float, ...]
     """(L,) mean probability of the selected expert"""
     agreement: tuple[float, ...]
-    """(L,) share of tokens routed as the final checkpoint does; empty without one"""
+    """(L,) share of tokens routed as in the final checkpoint; empty without one"""
     examples: dict[tuple[int, int, int], tuple[Example, ...]]
-    """By layer, expert and token: where it was read."""
+    """By layer, expert and token id."""
 
     @property
     def layers(self) -> int:
@@ -76,111 +142,9 @@ class RoutingSurvey:
         return list(members), routing.class_counts(self.expert_counts, members)
 
 
-def reading(reply: InspectResult) -> RoutedText | None:
-    """None for Dense: nothing was routed."""
-    if not reply.experts:
-        return None
-    shape = (reply.layers, len(reply.texts), reply.experts)
-    return RoutedText(
-        step=reply.step,
-        val_loss=reply.val_loss,
-        total=reply.total,
-        start=reply.start,
-        texts=reply.texts,
-        router=np.frombuffer(reply.router, np.float32).reshape(shape).astype(np.float64),
-        choice=np.frombuffer(reply.choice, np.int32).reshape(shape[:2]).astype(np.int64),
-    )
-
-
-def census(reply: SurveyResult) -> RoutingSurvey | None:
-    """None for Dense."""
-    if not reply.experts:
-        return None
-    shape = (reply.layers, reply.experts, len(reply.vocabulary))
-    return RoutingSurvey(
-        step=reply.step,
-        tokens=reply.tokens,
-        corpus=reply.corpus,
-        vocabulary=reply.vocabulary,
-        expert_counts=np.frombuffer(reply.expert_counts, np.int64).reshape(shape),
-        top1_probability=reply.top1_probability,
-        agreement=reply.agreement,
-        examples={_place(key): found for key, found in reply.examples.items()},
-    )
-
-
-def _place(key: str) -> tuple[int, int, int]:
-    layer, expert, token = map(int, key.split())
-    return layer, expert, token
-
-
-Mode: TypeAlias = Literal["head", "mean", "rollout"]
-
-
-MODES: tuple[Mode, ...] = ("head", "mean", "rollout")
-
-
-@dataclass(frozen=True)
-class Seen:
-    """One pass over one text: what the engine answered, as arrays."""
-
-    path: str
-    variant: str
-    step: int
-    val_loss: float | None
-    context: int
-    total: int
-    """Tokens of the whole text."""
-    start: int
-    """Where the window begins in it."""
-    texts: tuple[str, ...]
-    """The T tokens."""
-    attention: Floats
-    """(L, H, T, T)"""
-    statistics: dict[str, Floats] = field(default_factory=dict)
-    """(L, H) each."""
-
-    @property
-    def layers(self) -> int:
-        """How many: L."""
-        return int(self.attention.shape[0])
-
-    @property
-    def heads(self) -> int:
-        """How many: H."""
-        return int(self.attention.shape[1])
-
-    @property
-    def size(self) -> int:
-        """How many tokens: T."""
-        return len(self.texts)
-
-    @cached_property
-    def means(self) -> Floats:
-        """(L, T, T): the mean of each layer's heads."""
-        found: Floats = self.attention.mean(axis=1)
-        return found
-
-    @cached_property
-    def rollout(self) -> Floats:
-        """(L, T, T)."""
-        return attention_maps.rollout(self.attention)
-
-    def matrix(self, layer: int, head: int, mode: Mode) -> Floats:
-        """(T, T): row q holds where query q looks."""
-        layer, head = min(layer, self.layers - 1), min(head, self.heads - 1)
-        if mode == "head":
-            found: Floats = self.attention[layer, head]
-        else:
-            found = (self.means if mode == "mean" else self.rollout)[layer]
-        return found
-
-
-def seen(reply: InspectResult) -> Seen:
-    """The answer of the engine, read."""
-    layers, heads, size = reply.layers, reply.heads, len(reply.texts)
-    shape = (layers, heads, size, size)
-    return Seen(
+def inspected_text(reply: InspectResult) -> InspectedText:
+    """The attention of a reply."""
+    return InspectedText(
         path=reply.path,
         variant=reply.variant,
         step=reply.step,
@@ -189,22 +153,44 @@ def seen(reply: InspectResult) -> Seen:
         total=reply.total,
         start=reply.start,
         texts=reply.texts,
-        attention=np.frombuffer(reply.attention, np.float32).reshape(shape),
-        statistics=tables(reply.statistics, layers, heads),
+        attention=reply.attention,
+        statistics=dict(reply.statistics),
     )
 
 
-def tables(found: dict[str, bytes], layers: int, heads: int) -> dict[str, Floats]:
-    """Statistics as (L, H)."""
-    return {
-        # What is sure has an entropy of minus nothing, which reads as a mistake.
-        name: np.frombuffer(data, np.float32).reshape(layers, heads) + np.float32(0)
-        for name, data in found.items()
-    }
+def routed_text(reply: InspectResult) -> RoutedText | None:
+    """The routing of a reply; None for Dense."""
+    if reply.router is None or reply.choice is None:
+        return None
+    return RoutedText(
+        step=reply.step,
+        val_loss=reply.val_loss,
+        total=reply.total,
+        start=reply.start,
+        texts=reply.texts,
+        router=reply.router.astype(np.float64),
+        choice=reply.choice.astype(np.int64),
+    )
 
 
-def with_survey(shown: Seen, survey: SurveyResult | None) -> dict[str, Floats]:
-    """The statistics of this text, and those that a survey of the same checkpoint adds."""
-    if survey is None or survey.path != shown.path:
-        return shown.statistics
-    return tables(survey.statistics, survey.layers, survey.heads) | shown.statistics
+def routing_survey(reply: SurveyResult) -> RoutingSurvey | None:
+    """The routing of a reply; None for Dense."""
+    if reply.expert_counts is None:
+        return None
+    return RoutingSurvey(
+        step=reply.step,
+        tokens=reply.tokens,
+        corpus=reply.corpus,
+        vocabulary=reply.vocabulary,
+        expert_counts=reply.expert_counts,
+        top1_probability=reply.top1_probability,
+        agreement=reply.agreement,
+        examples=reply.examples,
+    )
+
+
+def all_statistics(text: InspectedText, survey: SurveyResult | None) -> dict[str, Floats]:
+    """The statistics of a text, and those that only a survey of the same checkpoint has."""
+    if survey is None or survey.path != text.path:
+        return text.statistics
+    return {**survey.statistics, **text.statistics}

@@ -1,8 +1,8 @@
-"""The process that holds the models: reads requests on stdin, answers on stdout.
+"""The process that holds the models: reads requests from stdin, writes replies to stdout.
 
     python -m tinygpt_tui.engine.worker
 
-It ends when its stdin does, so that it never outlives the interface.
+It exits when its stdin closes, so it never outlives the interface.
 """
 
 from __future__ import annotations
@@ -29,17 +29,17 @@ from tinygpt.generation.decoding import TokenEvent, stream
 from tinygpt.generation.params import SamplingParams
 from tinygpt.run import checkpoint_dir, list_steps, parse_step
 from tinygpt_tui.engine import protocol
-from tinygpt_tui.engine.inspect_jobs import Found, SurveyJob, look
+from tinygpt_tui.engine.inspect_jobs import CorpusFound, SurveyJob, inspect
 from tinygpt_tui.engine.protocol import (
-    SHOWN,
+    MAX_CANDIDATES,
     CorpusLine,
     CorpusLineRequest,
     Ended,
+    EndReason,
     Failed,
     GenerateRequest,
     InspectRequest,
     Opened,
-    Over,
     Reply,
     Request,
     StopRequest,
@@ -48,111 +48,109 @@ from tinygpt_tui.engine.protocol import (
     Tokens,
 )
 
-FLUSH = 0.04
-"""Seconds of tokens that go in one message: as often as a screen is drawn."""
-AT_ONCE = 4
-"""Jobs that take turns; the others wait."""
-KEPT = 4
-"""Checkpoints that stay loaded beside those in use."""
+FLUSH_SECONDS = 0.04
+"""Tokens of this long go in one message: as often as the screen is drawn."""
+MAX_ACTIVE_JOBS = 4
+"""Jobs that generate in turns; further ones wait."""
+MAX_CHECKPOINTS = 4
+"""Checkpoints that stay loaded, besides those in use."""
 _NICENESS = 5
-"""Between the interface and the training."""
+"""Between the interface (0) and training (10)."""
 
 
-class Job:
-    """One continuation on its way."""
+class GenerateJob:
+    """A generation in progress."""
 
     def __init__(self, number: int, checkpoint: Checkpoint, events: Iterator[TokenEvent]) -> None:
         self.number, self.checkpoint, self.events = number, checkpoint, events
         self.stopped = False
-        self.waiting: list[Token] = []
+        self.unsent: list[Token] = []
         self.seconds = 0.0
-        self.last = ""
 
 
 class Worker:
-    """Takes turns among the jobs: a token, a text or a window each.
+    """Runs the jobs in turns, one token, text or window each.
 
-    What its threads found comes back by `back`, to be taken like a request.
+    Its threads pass what they found to `requeue`, to be handled like a request.
     """
 
     def __init__(
-        self, out: IO[bytes], back: Callable[[Found], None], *, device: str = "cpu"
+        self, out: IO[bytes], requeue: Callable[[CorpusFound], None], *, device: str = "cpu"
     ) -> None:
-        self._out, self._back, self._device = out, back, device
-        self._jobs: deque[Job] = deque()
-        self._later: deque[GenerateRequest] = deque()
-        self._looks: deque[InspectRequest] = deque()
-        self._sought: dict[int, SurveyRequest] = {}
+        self._out, self._requeue, self._device = out, requeue, device
+        self._jobs: deque[GenerateJob] = deque()
+        self._waiting: deque[GenerateRequest] = deque()
+        self._inspections: deque[InspectRequest] = deque()
+        self._awaiting_corpus: dict[int, SurveyRequest] = {}
         self._surveys: deque[SurveyJob] = deque()
-        self._loaded: OrderedDict[Path, Checkpoint] = OrderedDict()
+        self._checkpoints: OrderedDict[Path, Checkpoint] = OrderedDict()
         self._flushed = 0.0
-        self._speaking = threading.Lock()
+        self._out_lock = threading.Lock()
 
     @property
     def busy(self) -> bool:
-        """Whether there is something to do."""
-        return bool(self._jobs or self._later or self._looks or self._surveys)
+        """Whether there is work for `run_turn`."""
+        return bool(self._jobs or self._waiting or self._inspections or self._surveys)
 
-    def take(self, request: Request | Found) -> None:
-        """Do, or note, what was asked."""
+    def handle(self, request: Request | CorpusFound) -> None:
+        """Queue a request, or carry it out."""
         match request:
             case GenerateRequest():
-                self._later.append(request)
+                self._waiting.append(request)
             case StopRequest():
                 self._stop(request.job)
             case CorpusLineRequest():  # may wait for a download
-                threading.Thread(target=self._pick, args=(request,), daemon=True).start()
+                threading.Thread(target=self._corpus_line, args=(request,), daemon=True).start()
             case InspectRequest():
-                self._looks.append(request)
+                self._inspections.append(request)
             case SurveyRequest():
-                self._sought[request.job] = request
-                threading.Thread(target=self._seek, args=(request,), daemon=True).start()
-            case Found():
-                self._survey(request)
+                self._awaiting_corpus[request.job] = request
+                threading.Thread(target=self._find_corpus, args=(request,), daemon=True).start()
+            case CorpusFound():
+                self._start_survey(request)
 
-    def turn(self) -> None:
-        """One text, one token of every job at hand, one window."""
-        if self._looks:
-            self._look(self._looks.popleft())
-        while self._later and len(self._jobs) < AT_ONCE:
-            self._begin(self._later.popleft())
+    def run_turn(self) -> None:
+        """One inspection, one token of every active job, one window of a survey."""
+        if self._inspections:
+            self._inspect(self._inspections.popleft())
+        while self._waiting and len(self._jobs) < MAX_ACTIVE_JOBS:
+            self._start(self._waiting.popleft())
         for job in list(self._jobs):
             self._advance(job)
         if self._surveys:
-            self._step(self._surveys[0])
-        if time.monotonic() - self._flushed >= FLUSH:
+            self._advance_survey(self._surveys[0])
+        if time.monotonic() - self._flushed >= FLUSH_SECONDS:
             self._flush()
 
-    def _begin(self, asked: GenerateRequest) -> None:
+    def _start(self, request: GenerateRequest) -> None:
         try:
-            path = _step_directory(Path(asked.path))
-            checkpoint = self._checkpoint(path)
-            config = checkpoint.model.config
-            params = SamplingParams(**{**asked.params, "stop": tuple(asked.params.get("stop", ()))})
+            checkpoint = self._checkpoint(request.path)
+            stop = tuple(request.params.get("stop", ()))
+            params = SamplingParams(**{**request.params, "stop": stop})
             model, tokenizer = checkpoint.model, checkpoint.tokenizer
-            events = stream(model, tokenizer, asked.prompt, params, asked.made)
+            events = stream(model, tokenizer, request.prompt, params, request.generated)
         except (TinyGPTError, TypeError, RuntimeError) as error:
-            self._fail(asked.job, error)
+            self._fail(request.job, error)
             return
-        experts = config.moe.experts if config.moe else 0
-        self._jobs.append(Job(asked.job, checkpoint, events))
-        self._say(
+        config = model.config
+        self._jobs.append(GenerateJob(request.job, checkpoint, events))
+        self._send(
             Opened(
-                asked.job,
-                str(checkpoint.path),
-                checkpoint.variant,
-                checkpoint.step,
-                checkpoint.val_loss,
-                config.layers,
-                experts,
+                job=request.job,
+                path=str(checkpoint.path),
+                variant=checkpoint.variant,
+                step=checkpoint.step,
+                val_loss=checkpoint.val_loss,
+                layers=config.layers,
+                experts=config.moe.experts if config.moe else 0,
             )
         )
 
-    def _advance(self, job: Job) -> None:
+    def _advance(self, job: GenerateJob) -> None:
         began = time.perf_counter()
         try:
             event = None if job.stopped else next(job.events, None)
-        except (TinyGPTError, RuntimeError) as error:  # out of memory, a device that is gone
+        except (TinyGPTError, RuntimeError) as error:  # out of memory, or the device is lost
             self._jobs.remove(job)
             self._fail(job.number, error)
             return
@@ -160,76 +158,77 @@ class Worker:
         if event is None:
             self._end(job)
             return
-        job.waiting.append(told(event, job.checkpoint))
+        job.unsent.append(token_of(event, job.checkpoint))
 
-    def _end(self, job: Job) -> None:
+    def _end(self, job: GenerateJob) -> None:
         self._jobs.remove(job)
         self._flush_job(job)
-        why: Over = "stopped" if job.stopped else "length"
-        self._say(Ended(job.number, why, job.seconds))
+        why: EndReason = "stopped" if job.stopped else "length"
+        self._send(Ended(job.number, why, job.seconds))
 
     def _stop(self, number: int) -> None:
         for job in self._jobs:
             job.stopped = job.stopped or job.number == number
-        lines: tuple[deque[Any], ...] = (self._later, self._looks, self._surveys)
-        waiting = [(line, each) for line in lines for each in line if each.job == number]
-        for line, each in waiting:
+        queues: tuple[deque[Any], ...] = (self._waiting, self._inspections, self._surveys)
+        queued = [(line, each) for line in queues for each in line if each.job == number]
+        for line, each in queued:
             line.remove(each)
-        if waiting or self._sought.pop(number, None) is not None:
-            self._say(Ended(number, "stopped", 0.0))
+        if queued or self._awaiting_corpus.pop(number, None) is not None:
+            self._send(Ended(number, "stopped", 0.0))
 
-    def _look(self, asked: InspectRequest) -> None:
+    def _inspect(self, request: InspectRequest) -> None:
         try:
-            looked = look(asked, self._checkpoint(_step_directory(Path(asked.path))))
+            result = inspect(request, self._checkpoint(request.path))
         except (TinyGPTError, RuntimeError) as error:
-            self._fail(asked.job, error)
+            self._fail(request.job, error)
             return
-        self._say(looked)
+        self._send(result)
 
-    def _seek(self, asked: SurveyRequest) -> None:
+    def _find_corpus(self, request: SurveyRequest) -> None:
         try:
-            self._back(Found(asked, find_corpus(asked.data)))
+            self._requeue(CorpusFound(request, find_corpus(request.data)))
         except TinyGPTError as error:
-            self._back(Found(asked, error))
+            self._requeue(CorpusFound(request, error))
 
-    def _survey(self, found: Found) -> None:
-        asked = self._sought.pop(found.asked.job, None)
-        if asked is None:  # stopped meanwhile
+    def _start_survey(self, found: CorpusFound) -> None:
+        request = self._awaiting_corpus.pop(found.request.job, None)
+        if request is None:  # it was stopped
             return
         try:
             if isinstance(found.corpus, TinyGPTError):
                 raise found.corpus
-            checkpoint = self._checkpoint(_step_directory(Path(asked.path)))
-            final = self._checkpoint(_step_directory(Path(asked.final))) if asked.final else None
-            self._surveys.append(SurveyJob(asked, checkpoint, found.corpus, final))
+            checkpoint = self._checkpoint(request.path)
+            final = self._checkpoint(request.final) if request.final else None
+            self._surveys.append(SurveyJob(request, checkpoint, found.corpus, final))
         except (TinyGPTError, RuntimeError) as error:
-            self._fail(asked.job, error)
+            self._fail(request.job, error)
 
-    def _step(self, survey: SurveyJob) -> None:
+    def _advance_survey(self, survey: SurveyJob) -> None:
         try:
             if survey.step():
                 return
-            told = survey.told()
+            result = survey.result()
         except (TinyGPTError, RuntimeError) as error:
             self._surveys.remove(survey)
             self._fail(survey.job, error)
             return
         self._surveys.remove(survey)
-        self._say(told)
+        self._send(result)
 
-    def _pick(self, asked: CorpusLineRequest) -> None:
+    def _corpus_line(self, request: CorpusLineRequest) -> None:
         try:
-            lines = [line for line in find_corpus(asked.data).text.splitlines() if line.strip()]
+            lines = [line for line in find_corpus(request.data).text.splitlines() if line.strip()]
         except TinyGPTError as error:
-            self._fail(asked.job, error)
+            self._fail(request.job, error)
             return
-        self._say(CorpusLine(asked.job, random.choice(lines)))  # noqa: S311 - no secret
+        self._send(CorpusLine(request.job, random.choice(lines)))  # noqa: S311 - no secret
 
-    def _checkpoint(self, path: Path) -> Checkpoint:
-        found = self._loaded.pop(path, None) or load(path, self._device)
-        self._loaded[path] = found
-        while len(self._loaded) > KEPT:
-            self._loaded.popitem(last=False)
+    def _checkpoint(self, directory: str) -> Checkpoint:
+        path = _step_directory(Path(directory))
+        found = self._checkpoints.pop(path, None) or load(path, self._device)
+        self._checkpoints[path] = found
+        while len(self._checkpoints) > MAX_CHECKPOINTS:
+            self._checkpoints.popitem(last=False)
         return found
 
     def _flush(self) -> None:
@@ -237,41 +236,40 @@ class Worker:
             self._flush_job(job)
         self._flushed = time.monotonic()
 
-    def _flush_job(self, job: Job) -> None:
-        if job.waiting:
-            self._say(Tokens(job.number, tuple(job.waiting)))
-            job.waiting = []
+    def _flush_job(self, job: GenerateJob) -> None:
+        if job.unsent:
+            self._send(Tokens(job.number, tuple(job.unsent)))
+            job.unsent = []
 
     def _fail(self, number: int, error: Exception) -> None:
         why = str(error) if isinstance(error, TinyGPTError) else f"{type(error).__name__}: {error}"
-        self._say(Failed(number, why))
+        self._send(Failed(number, why))
 
-    def _say(self, reply: Reply) -> None:
-        with self._speaking:
+    def _send(self, reply: Reply) -> None:
+        with self._out_lock:
             try:
                 protocol.send(self._out, reply)
-            except (ValueError, OverflowError) as error:  # a number or a character that no JSON has
-                why = f"what was found cannot be sent: {error}"
+            except (ValueError, OverflowError) as error:  # such as an int beyond 64 bits
+                why = f"the result cannot be sent: {error}"
                 protocol.send(self._out, Failed(reply.job, why))
 
 
-def told(event: TokenEvent, checkpoint: Checkpoint) -> Token:
+def token_of(event: TokenEvent, checkpoint: Checkpoint) -> Token:
     """An event as it is sent."""
-    raw, ids = event.raw.topk(min(SHOWN, len(event.raw)))
-    removed, filtered = event.removed, event.filtered[ids]
-    shown = ids.tolist()
+    raw, ids = event.raw.topk(min(MAX_CANDIDATES, len(event.raw)))
+    candidates = ids.tolist()
     return Token(
-        event.id,
-        event.text,
-        event.rank,
-        event.surprisal,
-        event.entropy,
-        event.experts,
-        tuple(shown),
-        tuple(checkpoint.tokenizer.decode([token]) for token in shown),
-        tuple(raw.tolist()),
-        tuple(filtered.tolist()),
-        tuple(removed.get(token, "") for token in shown),
+        id=event.id,
+        text=event.text,
+        rank=event.rank,
+        surprisal=event.surprisal,
+        entropy=event.entropy,
+        experts=event.experts,
+        ids=tuple(candidates),
+        texts=tuple(checkpoint.tokenizer.decode([token]) for token in candidates),
+        raw=tuple(raw.tolist()),
+        filtered=tuple(event.filtered[ids].tolist()),
+        removed=tuple(event.removed.get(token, "") for token in candidates),
     )
 
 
@@ -282,36 +280,38 @@ def _step_directory(path: Path) -> Path:
     return path
 
 
-def _listen(pipe: IO[bytes], asked: queue.SimpleQueue[Request | Found | None]) -> None:
+def _read_requests(
+    pipe: IO[bytes], requests: queue.SimpleQueue[Request | CorpusFound | None]
+) -> None:
     with suppress(OSError, ValueError):
         while (request := protocol.next_request(pipe)) is not None:
-            asked.put(request)
-    asked.put(None)
+            requests.put(request)
+    requests.put(None)
 
 
 def serve(source: IO[bytes], out: IO[bytes], device: str) -> None:
-    """Answer until the source ends."""
-    asked: queue.SimpleQueue[Request | Found | None] = queue.SimpleQueue()
-    threading.Thread(target=_listen, args=(source, asked), daemon=True).start()
-    worker = Worker(out, asked.put, device=device)
+    """Answer requests until the source ends."""
+    requests: queue.SimpleQueue[Request | CorpusFound | None] = queue.SimpleQueue()
+    threading.Thread(target=_read_requests, args=(source, requests), daemon=True).start()
+    worker = Worker(out, requests.put, device=device)
     while True:
         try:
-            request = asked.get(block=not worker.busy)
+            request = requests.get(block=not worker.busy)
         except queue.Empty:
-            worker.turn()
+            worker.run_turn()
             continue
         if request is None:
             return
-        worker.take(request)
+        worker.handle(request)
 
 
 def main() -> None:
-    """Set up the pipes, and answer."""
+    """Set up the pipes and serve."""
     out: Any = os.fdopen(os.dup(1), "wb")
-    os.dup2(2, 1)  # what anything prints goes to stderr
+    os.dup2(2, 1)  # whatever is printed goes to stderr, not into the replies
     with suppress(OSError, AttributeError):
         os.nice(_NICENESS)
-    torch.set_num_threads(1)  # a token's products are small: a second thread waits for the first
+    torch.set_num_threads(1)  # the matmuls of one token are small: a second thread only waits
     with suppress(BrokenPipeError, KeyboardInterrupt):
         serve(sys.stdin.buffer, out, choose_device())
 

@@ -1,4 +1,4 @@
-"""The Experts tab's widget: keys change the desk, which asks the engine; the view draws."""
+"""The Experts tab's widget: keys act on the controller, the view draws."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from textual.widgets import Input, Static
 
 from tinygpt.data.tokenizer import summarize
 from tinygpt_tui.engine.client import Engine
-from tinygpt_tui.engine.protocol import Reply, Request
+from tinygpt_tui.engine.messages import EngineReply, ask_for
 from tinygpt_tui.experts import view
 from tinygpt_tui.experts.controller import ExpertsController
 from tinygpt_tui.keymap import EXPERTS
@@ -28,14 +28,6 @@ from tinygpt_tui.widgets.cell_view import CellView
 
 FRAME = 0.6
 """Seconds that a checkpoint of the timeline is seen, at least."""
-
-
-class Answered(Message):
-    """A reply of the engine."""
-
-    def __init__(self, reply: Reply) -> None:
-        super().__init__()
-        self.reply = reply
 
 
 class TextField(Input):
@@ -79,14 +71,8 @@ class ExpertsPane(Container):
         """`generated` is the text of the Generate tab, `unknown` what of a text no model knows."""
         super().__init__(id=id)
         self._engine, self._generated, self._unknown = engine, generated, unknown
-        self.desk = ExpertsController(self._ask, engine.number, digits=digits)
+        self.controller = ExpertsController(ask_for(self, engine), engine.number, digits=digits)
         self._timer: Timer | None = None
-
-    def _ask(self, request: Request) -> None:
-        self._engine.ask(request, self._hear)
-
-    def _hear(self, reply: Reply) -> None:
-        self.post_message(Answered(reply))
 
     def compose(self) -> ComposeResult:
         """One view, and a field under it while a text is typed."""
@@ -97,31 +83,31 @@ class ExpertsPane(Container):
 
     def on_mount(self) -> None:
         """Without colours, digits say which expert it is."""
-        if self.app.no_color and not self.desk.scene.digits:
-            self.desk.toggle_digits()
+        if self.app.no_color and not self.controller.scene.digits:
+            self.controller.toggle_digits()
 
     # -- what comes from outside ----------------------------------------------------------------
 
     def open(self, run: Path | None) -> None:
         """Look at this run from now on."""
-        self.desk.open(run)
+        self.controller.open(run)
         self.draw()
 
     def news(self, history: History) -> None:
         """The records say more."""
-        if self.desk.news(history):
+        if self.controller.news(history):
             self.draw()
 
     def checkpoints(self, kept: dict[str, list[int]]) -> None:
         """The run's checkpoints, as they were just listed."""
-        if self.desk.checkpoints(kept.get("moe", [])):
+        if self.controller.checkpoints(kept.get("moe", [])):
             self.draw()
 
     def shown(self) -> None:
         """The tab is on the screen."""
-        if self.desk.scene.steps:
+        if self.controller.scene.steps:
             self._engine.start()
-        self.desk.wake(self._generated())
+        self.controller.wake(self._generated())
         self.draw()
 
     def on_show(self) -> None:
@@ -130,15 +116,15 @@ class ExpertsPane(Container):
 
     def on_hide(self) -> None:
         """Ask for nothing that nobody sees."""
-        self.desk.sleep()
+        self.controller.sleep()
 
     def on_resize(self, _: events.Resize) -> None:
         """Lay everything out anew."""
         self.call_after_refresh(self.draw)
 
-    def on_answered(self, message: Answered) -> None:
+    def on_engine_reply(self, message: EngineReply) -> None:
         """Take it in."""
-        if self.desk.take(message.reply):
+        if self.controller.take(message.reply):
             self.draw()
 
     # -- drawing --------------------------------------------------------------------------------
@@ -148,12 +134,12 @@ class ExpertsPane(Container):
         rows = self.query_one("#experts-view", CellView)
         if not self.is_on_screen or not rows.size.width:
             return
-        rows.show(view.tab(self.desk.scene, rows.size.width, rows.size.height))
+        rows.show(view.tab(self.controller.scene, rows.size.width, rows.size.height))
         self._keep_time()
 
     def _keep_time(self) -> None:
         """A clock while the timeline plays, and none while it does not."""
-        playing = self.desk.scene.playing
+        playing = self.controller.scene.playing
         if playing and self._timer is None:
             self._timer = self.set_interval(FRAME, self._tick)
         elif not playing and self._timer is not None:
@@ -161,13 +147,13 @@ class ExpertsPane(Container):
             self._timer = None
 
     def _tick(self) -> None:
-        if self.desk.tick():
+        if self.controller.tick():
             self.draw()
 
     @property
     def _rows(self) -> int:
         """Of the table."""
-        return view.table_rows(self.desk.scene, self.size.width, self.size.height)
+        return view.table_rows(self.controller.scene, self.size.width, self.size.height)
 
     @property
     def _joined(self) -> bool:
@@ -177,76 +163,76 @@ class ExpertsPane(Container):
 
     def action_view(self) -> None:
         """Load, text, table."""
-        self.desk.next_view(joined=self._joined)
+        self.controller.next_view(joined=self._joined)
         self.draw()
 
     def action_layer(self, by: int) -> None:
         """Another layer."""
-        self.desk.move_layer(by)
+        self.controller.move_layer(by)
         self.draw()
 
     def action_down(self, by: int) -> None:
         """Another layer; in the table, other rows."""
-        if self.desk.scene.view == "table":
-            self.desk.scroll(by, self._rows)
+        if self.controller.scene.view == "table":
+            self.controller.scroll(by, self._rows)
         else:
-            self.desk.move_layer(by)
+            self.controller.move_layer(by)
         self.draw()
 
     def action_move(self, by: int) -> None:
         """Along the text."""
-        self.desk.move(by)
+        self.controller.move(by)
         self.draw()
 
     def action_lines(self, by: int) -> None:
         """By a line; in the table, by a page."""
-        if self.desk.scene.view == "table":
-            self.desk.scroll(by * self._rows, self._rows)
+        if self.controller.scene.view == "table":
+            self.controller.scroll(by * self._rows, self._rows)
         else:
-            self.desk.move_lines(by, view.text_columns(self.size.width, self.size.height))
+            self.controller.move_lines(by, view.text_columns(self.size.width, self.size.height))
         self.draw()
 
     def action_timeline(self, by: int) -> None:
         """Another checkpoint."""
-        self.desk.timeline(by)
+        self.controller.move_step(by)
         self.draw()
 
     def action_play(self) -> None:
         """The timeline."""
-        self.desk.play()
+        self.controller.play()
         self.draw()
 
     def action_follow(self) -> None:
         """The newest."""
-        self.desk.follow()
+        self.controller.follow()
         self.draw()
 
     def action_digits(self) -> None:
         """Experts as numbers."""
-        self.desk.toggle_digits()
+        self.controller.toggle_digits()
         self.draw()
 
     def action_classes(self) -> None:
         """Characters or their classes."""
-        self.desk.toggle_classes()
+        self.controller.toggle_classes()
         self.draw()
 
     def action_expert(self) -> None:
         """Whose characters stand first."""
-        self.desk.next_expert()
+        self.controller.next_expert()
         self.draw()
 
     def action_order(self) -> None:
         """Of the table's rows."""
-        self.desk.next_order()
+        self.controller.next_order()
         self.draw()
 
     # -- the text -------------------------------------------------------------------------------
 
     def action_corpus(self) -> None:
         """Random lines."""
-        self.desk.pick()
-        self.desk.wish()
+        self.controller.random_lines()
+        self.controller.refresh()
         self.draw()
 
     def action_generated(self) -> None:
@@ -255,16 +241,18 @@ class ExpertsPane(Container):
         if text:
             self._known(text, "the Generate tab", self.focus)
         else:
-            self.desk.say("Nothing was written on the Generate tab yet: 2 goes there, g writes.")
+            self.controller.say(
+                "Nothing was written on the Generate tab yet: 2 goes there, g writes."
+            )
         self.draw()
 
     def action_write(self) -> None:
         """Open the field."""
-        if self.desk.scene.nothing:
+        if self.controller.scene.nothing:
             return
         self.query_one("#experts-field").display = True
         field = self.query_one(TextField)
-        field.value = self.desk.text.replace("\n", "\\n")
+        field.value = self.controller.text.replace("\n", "\\n")
         field.focus()
 
     def on_input_submitted(self, event: Input.Submitted) -> None:
@@ -275,12 +263,12 @@ class ExpertsPane(Container):
         """Say at once which characters no model knows."""
         unknown = self._unknown(event.value.replace("\\n", "\n"))
         words = f"not in the vocabulary of this run: {summarize(sorted(unknown), 8)}"
-        self.desk.say(words if unknown else "")
+        self.controller.say(words if unknown else "")
         self.draw()
 
     def on_text_field_left(self) -> None:
         """As it was."""
-        self.desk.say("")
+        self.controller.say("")
         self._close_field()
 
     def _known(self, text: str, source: str, back: Callable[[], object]) -> None:
@@ -288,10 +276,10 @@ class ExpertsPane(Container):
 
         def take(known: str) -> None:
             if known:
-                self.desk.read(known, source)
+                self.controller.set_text(known, source)
                 self._close_field()
             else:
-                self.desk.say("There is no text: type at least one character, or Esc.")
+                self.controller.say("There is no text: type at least one character, or Esc.")
             self.draw()
 
         with_known(

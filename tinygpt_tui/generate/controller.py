@@ -1,4 +1,4 @@
-"""What the Generate tab holds and does, without its widgets: whom it asks, and what is answered."""
+"""The state of the Generate tab and its requests to the engine, without widgets."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import asdict, replace
 from pathlib import Path
 
 from tinygpt.generation.params import SamplingParams, describe_filters
-from tinygpt.run import VARIANTS, checkpoint_dir
+from tinygpt.run import VARIANTS
 from tinygpt_tui.engine.protocol import (
     Ended,
     Failed,
@@ -19,64 +19,43 @@ from tinygpt_tui.engine.protocol import (
     StopRequest,
     Tokens,
 )
+from tinygpt_tui.engine.session import EngineSession
 from tinygpt_tui.generate.presets import PRESETS
-from tinygpt_tui.generate.state import COLOURS, Side, ViewOptions
-from tinygpt_tui.generate.tree import Text, Tree
-from tinygpt_tui.known import known_characters, unknown_characters
-from tinygpt_tui.theme import NAMES
+from tinygpt_tui.generate.selection import TextSelection
+from tinygpt_tui.generate.tree import Text
 
 SAMPLES = 5
 
 
-class GenerateController:
-    """Texts, settings and a cursor."""
+class GenerateController(TextSelection, EngineSession):
+    """The generated texts, the sampling settings and a cursor."""
 
     def __init__(self, ask: Callable[[Request], None], number: Callable[[], int]) -> None:
-        self._ask, self._number = ask, number
-        self.run: Path | None = None
-        self.known: frozenset[str] = frozenset()
-        """The characters that the run's models know; empty if that is not known."""
-        self.kept: dict[str, list[int]] = {}
-        """The steps of each variant's checkpoints, ascending, as they were last listed."""
+        TextSelection.__init__(self)
+        EngineSession.__init__(self, ask, number)
         self.params: SamplingParams = PRESETS["conservative"]
         self.held: SamplingParams | None = None
         """The left side's settings, while two are compared."""
         self.models = "both"
         self.steps: dict[str, int] = {}
-        """Which checkpoint of a variant writes, where it is not the newest."""
-        self.tree = Tree()
-        self.sides: list[Side] = []
-        self.active = 0
-        self.look = ViewOptions()
-        self.cursor: int | None = None
-        self.candidate: int | None = None
-        self.listed: list[Text] = []
-        self.place = 0
+        """The checkpoint to use of a variant, where it is not the newest."""
         self.timeline = False
+        """Whether the listed texts are those of the checkpoint timeline."""
 
     # -- which models ---------------------------------------------------------------------------
 
     def open(self, run: Path | None) -> None:
-        """Write with another run's models; the texts stay, and say whose they are."""
-        self.run, self.steps, self.kept, self.known = run, {}, {}, frozenset()
-        self.learn()
+        """Use another run's models; the texts stay, labelled with their run."""
+        super().open(run)
+        self.steps = {}
+        self.load_vocabulary()
         self.look_for_newer()
-
-    def learn(self) -> None:
-        """Read which characters the run knows, once they can be."""
-        if self.run is not None and not self.known:
-            self.known = known_characters(self.run)
-
-    def unknown(self, prompt: str) -> set[str]:
-        """The characters of a prompt that the models do not know."""
-        return unknown_characters(prompt, self.known)
 
     @property
     def variants(self) -> list[str]:
-        """Those that write: asked for, and with a checkpoint."""
-        there = [v for v in VARIANTS if self.kept.get(v)]
-        wanted = [v for v in there if self.models in (v, "both")]
-        return wanted or there
+        """Those that generate: selected, and with a checkpoint."""
+        available = self.available_variants
+        return [v for v in available if self.models in (v, "both")] or available
 
     def newest(self, variant: str) -> int | None:
         """The last step of a variant that has a checkpoint."""
@@ -84,37 +63,23 @@ class GenerateController:
         return steps[-1] if steps else None
 
     def path(self, variant: str) -> str:
-        """The checkpoint that is to write."""
-        assert self.run is not None
-        step = self.steps.get(variant, self.newest(variant))
-        return str(checkpoint_dir(self.run, variant, step or 0))
+        """The checkpoint that generates."""
+        return self.checkpoint(variant, self.steps.get(variant, self.newest(variant)) or 0)
 
-    # -- writing --------------------------------------------------------------------------------
-
-    @property
-    def side(self) -> Side | None:
-        """The one that keys are for."""
-        return self.sides[min(self.active, len(self.sides) - 1)] if self.sides else None
-
-    @property
-    def text(self) -> Text | None:
-        """The one that keys are for."""
-        if self.listed:
-            return self.listed[self.place]
-        return self.side.text if self.side else None
+    # -- generating -----------------------------------------------------------------------------
 
     @property
     def writing(self) -> bool:
-        """Whether anything is being written."""
+        """Whether a text is being generated."""
         return any(text.writing for text in self.tree.texts.values())
 
     def write(self, prompt: str, seed: int | None = None) -> bool:
-        """Answer a prompt; with a seed, that one. False if there is no model."""
+        """Generate from a prompt, `seed` replacing that of the settings. False: no model."""
         variants = self.variants
         if not variants:
             return False
         self.stop()
-        self._leave()
+        self.reset_cursor()
         seed = self._seed(seed)
         if self.held is not None:
             variant = variants[0]
@@ -124,13 +89,10 @@ class GenerateController:
         self.sides = []
         for variant, params in plans:
             text = self.tree.add(prompt, replace(params, seed=seed), self.path(variant))
-            self.sides.append(self._side(variant, text))
+            self.sides.append(self.side_of(variant, text))
             self._start(text)
         self._number_sides()
         return True
-
-    def _side(self, variant: str, text: Text) -> Side:
-        return Side(NAMES.get(variant, variant), f"{variant}.bold", text)
 
     def _number_sides(self) -> None:
         if self.held is not None:
@@ -146,12 +108,12 @@ class GenerateController:
         return random.getrandbits(31) if given is None else given
 
     def again(self) -> bool:
-        """The same prompt and seed, with the settings of now."""
+        """Generate from the same prompt and seed with the current settings."""
         text = self.text
         return text is not None and self.write(text.prompt, text.params.seed)
 
     def more(self, count: int | None = None) -> None:
-        """Go on behind what is there: on both sides, or with the cursor behind it, on its own."""
+        """Continue the texts of all sides, or the selected text of a list."""
         self.cursor = self.candidate = None
         texts = [self.text] if self.listed else [side.text for side in self.sides]
         for text in texts:
@@ -159,7 +121,7 @@ class GenerateController:
                 self._start(text, count)
 
     def step(self) -> None:
-        """One token; while one is on its way, one more behind it: keys come faster than tokens."""
+        """Generate one token, after a pending one: keys come faster than tokens."""
         texts = [self.text] if self.listed else [side.text for side in self.sides]
         for text in texts:
             if text is not None and text.writing and text.stepping:
@@ -167,12 +129,12 @@ class GenerateController:
         self.more(1)
 
     def several(self, prompt: str) -> bool:
-        """Samples with seeds in a row."""
+        """Samples with consecutive seeds. False if there is no model."""
         variants = self.variants
         if not variants:
             return False
         self.stop()
-        self._leave()
+        self.reset_cursor()
         first = self._seed(None)
         for index in range(SAMPLES):
             params = replace(self.params, seed=first + index)
@@ -183,17 +145,17 @@ class GenerateController:
         return True
 
     def replay(self, prompt: str) -> bool:
-        """The same prompt and seed by every checkpoint that is kept."""
+        """Generate with every checkpoint from one prompt and seed. False if there is no model."""
         variants = self.variants
         if not variants or self.run is None:
             return False
         seed = self.text.params.seed if self.text else None
         self.stop()
-        self._leave()
+        self.reset_cursor()
         params = replace(self.params, seed=self._seed(seed))
         for variant in variants:
             for number in self.kept[variant]:
-                path = str(checkpoint_dir(self.run, variant, number))
+                path = self.checkpoint(variant, number)
                 self.listed.append(self.tree.add(prompt, params, path))
         self.listed.sort(key=lambda text: Path(text.path).name)
         for text in self.listed:
@@ -213,7 +175,7 @@ class GenerateController:
         self._ask(GenerateRequest(job, path, text.prompt, params, made))
 
     def stop(self) -> bool:
-        """End what is being written; whether anything was."""
+        """Stop all generations; whether there were any."""
         jobs = [text.job for text in self.tree.texts.values() if text.job is not None]
         for text in self.tree.texts.values():
             text.owed = 0
@@ -222,7 +184,7 @@ class GenerateController:
         return bool(jobs)
 
     def take(self, reply: Reply) -> bool:
-        """An answer of the engine; whether it belongs to a text."""
+        """Take a reply of the engine; whether it was for a text of this tab."""
         text = self.tree.of_job(reply.job)
         if text is None:
             return False
@@ -241,7 +203,7 @@ class GenerateController:
         return True
 
     def look_for_newer(self) -> None:
-        """Say under a heading that a newer checkpoint is there, or that another run wrote it."""
+        """Note under a heading that a newer checkpoint exists, or that another run generated it."""
         here = self.run.resolve() if self.run is not None else None
         for side in self.sides:
             opened = side.text.opened if side.text else None
@@ -249,63 +211,18 @@ class GenerateController:
                 continue
             run = Path(opened.path).resolve().parent.parent
             if run != here:
-                side.note = f"written by the run {run.name}"
+                side.note = f"generated by run {run.name}"
                 continue
             if opened.variant in self.steps:
                 continue
             newest = self.newest(opened.variant)
             newer = newest is not None and newest > opened.step
-            side.note = f"step {newest:,} is there: a writes this with it" if newer else ""
+            side.note = f"step {newest:,} is available: a regenerates with it" if newer else ""
 
-    # -- looking --------------------------------------------------------------------------------
-
-    def _leave(self) -> None:
-        self.cursor = self.candidate = None
-        self.listed, self.place = [], 0
-
-    def back(self) -> bool:
-        """One level out: of the choices, of the text, of the list. False if there is none."""
-        if self.candidate is not None:
-            self.candidate = None
-        elif self.cursor is not None:
-            self.cursor = None
-        elif self.listed:
-            self.listed = []
-        else:
-            return False
-        return True
-
-    def move(self, by: int) -> None:
-        """The cursor by tokens; the first move sets it on the last one."""
-        text = self.text
-        if self.listed or text is None or not text.tokens:
-            return
-        last = len(text.tokens) - 1
-        self.cursor = last if self.cursor is None else min(max(self.cursor + by, 0), last)
-
-    def move_lines(self, by: int) -> None:
-        """The cursor by lines; in a list, to another entry."""
-        if self.listed:
-            self.place = min(max(self.place + by, 0), len(self.listed) - 1)
-            return
-        flow = self.side.flow if self.side else None
-        if self.cursor is None or flow is None:
-            self.move(0)
-            return
-        line, at = flow.place(self.cursor)
-        found = flow.token_at(line + by, at)
-        if found is not None:
-            self.cursor = found
-
-    def choose(self, by: int) -> None:
-        """Another place of the distribution."""
-        text = self.text
-        if self.candidate is not None and self.cursor is not None and text is not None:
-            last = len(text.tokens[self.cursor].ids) - 1
-            self.candidate = min(max(self.candidate + by, 0), last)
+    # -- the cursor -----------------------------------------------------------------------------
 
     def enter(self) -> bool:
-        """Into the list's entry, the choices, or the branch. False if there is nothing to enter."""
+        """Open the list entry or the candidates, or branch. False if there is nothing to enter."""
         text, side = self.text, self.side
         if text is None:
             return False
@@ -325,64 +242,21 @@ class GenerateController:
             self.cursor = self.candidate = None
         return True
 
-    def show(self, text: Text, *, other: bool = False) -> None:
-        """Put a text on the active side, or beside it."""
-        self._leave()
-        if not text.opened:
-            side = Side(f"text {text.id}", text=text)
-        else:
-            side = self._side(text.opened.variant, text)
-        if not self.sides:
-            self.sides, self.active = [side], 0
-        elif other and len(self.sides) == 1:
-            self.sides.append(side)
-        else:
-            place = min(self.active, len(self.sides) - 1)
-            self.sides[1 - place if other else place] = side
-
     def prune(self, text: Text) -> None:
-        """Remove a text and what came from it."""
+        """Remove a text and its branches."""
         for gone in self.tree.prune(text):
             if gone.job is not None:
                 self._ask(StopRequest(gone.job))
             self.sides = [side for side in self.sides if side.text is not gone]
-        self._leave()
-
-    def sweep(self) -> None:
-        """Forget what was stopped before its first token, and is nowhere on the screen."""
-        shown = [*self.listed, *(side.text for side in self.sides)]
-        for text in list(self.tree.texts.values()):
-            if text.over == "stopped" and not text.tokens and text not in shown:
-                del self.tree.texts[text.id]
-
-    def other(self) -> None:
-        """The other side."""
-        self.active = (self.active + 1) % max(len(self.sides), 1)
-        self.cursor = self.candidate = None
+        self.reset_cursor()
 
     def next_models(self) -> str:
-        """Both, Dense alone, MoE alone."""
+        """Generate with both, with Dense or with MoE; returns which."""
         order = ("both", *VARIANTS)
         self.models = order[(order.index(self.models) + 1) % len(order)]
         return self.models
 
-    def next_colour(self) -> None:
-        """Plain, surprisal, probability, entropy, expert."""
-        place = COLOURS.index(self.look.colour)
-        self.look = replace(self.look, colour=COLOURS[(place + 1) % len(COLOURS)])
-
-    def next_layer(self) -> None:
-        """Whose experts are shown."""
-        layers = max(
-            (s.text.opened.layers for s in self.sides if s.text and s.text.opened), default=1
-        )
-        self.look = replace(self.look, colour="expert", layer=(self.look.layer + 1) % layers)
-
-    def toggle_marks(self) -> None:
-        """Spaces and new lines visible."""
-        self.look = replace(self.look, marks=not self.look.marks)
-
     def toggle_compare(self) -> bool:
-        """Hold the settings of now on the left; whether two are compared now."""
+        """Pin the current settings on the left, or release them; whether two are compared now."""
         self.held = self.params if self.held is None else None
         return self.held is not None

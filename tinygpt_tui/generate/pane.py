@@ -94,7 +94,7 @@ class GeneratePane(Container):
 
     def shown(self) -> None:
         """The tab is on the screen: start the engine."""
-        self.controller.learn()
+        self.controller.load_vocabulary()
         if self.controller.variants:
             self.engine.start()
         self.draw()
@@ -117,7 +117,7 @@ class GeneratePane(Container):
         if kept == self.controller.kept:
             return
         self.controller.kept = kept
-        self.controller.learn()
+        self.controller.load_vocabulary()
         self.controller.look_for_newer()
         self.draw()
 
@@ -202,7 +202,7 @@ class GeneratePane(Container):
 
     def _with_known(self, generate: Callable[[str], bool]) -> None:
         """Generate from the prompt once the models know all its characters."""
-        self.controller.learn()
+        self.controller.load_vocabulary()
 
         def take(prompt: str) -> None:
             if prompt != self.prompt:

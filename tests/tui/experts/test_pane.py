@@ -50,9 +50,9 @@ def settled(desk: ExpertsController) -> bool:
 
 def on_tab(body: Callable[[LabApp, "Pilot[int]", ExpertsController], Awaitable[None]]) -> Body:
     async def go(app: LabApp, pilot: "Pilot[int]") -> None:
-        await until(pilot, lambda: len(app.experts.desk.scene.steps) == len(STEPS))
+        await until(pilot, lambda: len(app.experts.controller.scene.steps) == len(STEPS))
         await pilot.press("4")
-        await body(app, pilot, app.experts.desk)
+        await body(app, pilot, app.experts.controller)
 
     return go
 
@@ -136,9 +136,9 @@ def test_a_checkpoint_that_cannot_be_read_is_a_sentence(out: Path) -> None:
         await pilot.press("comma")
         await until(pilot, lambda: bool(desk.scene.look_problem and desk.scene.survey_problem))
         assert desk.scene.reading is before
-        assert "cannot be looked at" in shown(app)
+        assert "cannot be inspected" in shown(app)
         await pilot.press("full_stop")
-        await until(pilot, lambda: "cannot be looked at" not in shown(app))
+        await until(pilot, lambda: "cannot be inspected" not in shown(app))
 
     drive(out, on_tab(body))
 
@@ -154,7 +154,7 @@ def test_a_dense_run_has_nothing_to_route(tmp_path: Path) -> None:
         await until(pilot, lambda: "nothing to route" in shown(app))
         assert app.engine.pid is None
         await pilot.press("v", "t", "p", "right", "c")
-        assert shown(app).split() == app.experts.desk.scene.nothing.split()
+        assert shown(app).split() == app.experts.controller.scene.nothing.split()
 
     drive(tmp_path, body)
 
@@ -166,7 +166,7 @@ def test_a_hidden_tab_asks_for_nothing(out: Path) -> None:
         await until(pilot, lambda: not desk.awake)
         assert not desk.scene.playing
         asked: list[object] = []
-        app.experts.desk._ask = asked.append
+        app.experts.controller._ask = asked.append
         app.experts.checkpoints({"moe": [3, 7, 11, 13]})
         assert asked == []
         await pilot.press("4")

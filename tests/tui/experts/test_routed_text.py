@@ -14,7 +14,7 @@ from tinygpt_tui.theme import expert_style
 
 @pytest.fixture
 def routed() -> RoutedText:
-    found = results.reading(looked(text="a b\nc"))
+    found = results.routed_text(looked(text="a b\nc"))
     assert found is not None
     return found
 

@@ -159,7 +159,7 @@ def test_a_burst_through_the_timeline_asks_for_its_end_alone() -> None:
     office.answer()
     before = office.desk.scene.reading
     for _ in range(3):
-        office.desk.timeline(-1)
+        office.desk.move_step(-1)
     assert office.count(InspectRequest) == 2
     assert office.desk.scene.reading is before, "the old picture stays"
     office.answer()
@@ -195,7 +195,7 @@ def test_the_newest_is_followed_unless_another_was_chosen() -> None:
     office.desk.wake("abc")
     office.desk.checkpoints((0, 100, 130))
     assert office.desk.scene.at == 130
-    office.desk.timeline(-1)
+    office.desk.move_step(-1)
     office.desk.checkpoints((0, 90, 160))
     assert office.desk.scene.at == 90, "pruned: the nearest"
 
@@ -221,14 +221,14 @@ def test_a_failed_look_keeps_what_was_there_and_is_tried_again_when_the_tab_is_s
     office = Office()
     office.desk.wake("abc")
     office.answer()
-    office.desk.timeline(-1)
+    office.desk.move_step(-1)
     asked = office.last(InspectRequest)
     assert isinstance(asked, InspectRequest)
     office.desk.take(Failed(asked.job, "the file is gone"))
     assert "the file is gone" in office.desk.scene.look_problem
     assert office.desk.scene.reading is not None
     before = office.count(InspectRequest)
-    office.desk.wish()
+    office.desk.refresh()
     assert office.count(InspectRequest) == before
     office.desk.wake("")
     assert office.count(InspectRequest) == before + 1
@@ -237,7 +237,7 @@ def test_a_failed_look_keeps_what_was_there_and_is_tried_again_when_the_tab_is_s
 def test_a_survey_is_compared_with_the_newest_checkpoint() -> None:
     office = Office()
     office.desk.wake("abc")
-    office.desk.timeline(-2)
+    office.desk.move_step(-2)
     first = office.last(SurveyRequest)
     assert isinstance(first, SurveyRequest)
     assert first.final == first.path == "run/moe/step-00000100"

@@ -1,0 +1,254 @@
+"""The Attention tab, driven by keys, with the real engine."""
+
+import csv
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from textual.pilot import Pilot
+from textual.widgets import OptionList
+
+import tinygpt
+from tests.helpers.app import drive, until
+from tests.helpers.checkpoints import TOKENIZER, snapshot
+from tests.helpers.scenes import make_run
+from tinygpt import checkpoint
+from tinygpt.data.tokenizer import save_tokenizer
+from tinygpt_tui.app import LabApp
+from tinygpt_tui.attention.controller import AttentionController
+from tinygpt_tui.render.cells import plain
+from tinygpt_tui.screens.dialog import Ask, AskText
+from tinygpt_tui.screens.file_name import file_problem
+from tinygpt_tui.screens.pick import PickDialog
+from tinygpt_tui.widgets.cell_view import CellView
+from tinygpt_tui.widgets.prompt_area import PromptArea
+
+TEXT = "abcdefghijk cab"
+"""15 characters; the context of the models is 11."""
+
+
+@pytest.fixture
+def out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder with a run of both variants, untrained."""
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+    (tmp_path / "corpus.txt").write_text("a bad cab had a big face, a hidden cage\n" * 9)
+    out = tmp_path / "runs"
+    make_run(out, "one").close()
+    for variant, step in (("dense", 3), ("dense", 7), ("moe", 7)):
+        checkpoint.save(out / "one", snapshot(variant, step))
+    save_tokenizer(TOKENIZER, out / "one" / "tokenizer.json")
+    monkeypatch.setattr(
+        AttentionController, "data", property(lambda _: str(tmp_path / "corpus.txt"))
+    )
+    return out
+
+
+def on_tab(body: Callable[[LabApp, "Pilot[int]"], Awaitable[None]]) -> object:
+    async def go(app: LabApp, pilot: "Pilot[int]") -> None:
+        await until(pilot, lambda: bool(app.attention.controller.kept))
+        await pilot.press("3")
+        await body(app, pilot)
+
+    return go
+
+
+def settled(app: LabApp) -> bool:
+    controller = app.attention.controller
+    return controller.shown is not None and not controller.busy and controller._line_job is None
+
+
+def screen(app: LabApp) -> str:
+    return "\n".join(plain(app.query_one("#attention-view", CellView).rows))
+
+
+async def typed(app: LabApp, pilot: "Pilot[int]", text: str) -> None:
+    """Look at this text."""
+    await until(pilot, lambda: settled(app))
+    await pilot.press("t")
+    app.attention.query_one(PromptArea).put(text)
+    await pilot.press("enter")
+    await until(pilot, lambda: app.attention.controller.text == text and settled(app))
+    await pilot.pause()
+
+
+@pytest.mark.parametrize("size", [(80, 24), (120, 36)])
+def test_a_text_is_shown_at_once_with_the_weights_of_the_model(
+    out: Path, size: tuple[int, int]
+) -> None:
+    async def body(app: LabApp, pilot: "Pilot[int]") -> None:
+        controller = app.attention.controller
+        await until(pilot, lambda: settled(app) and controller.source == "corpus")
+        await until(pilot, lambda: "L0 H0" in screen(app))
+        assert "corpus: " in screen(app)
+        await typed(app, pilot, TEXT[:9])
+        found = tinygpt.load(out / "one" / "dense")
+        ids = torch.tensor(found.tokenizer.encode(TEXT[:9]))
+        expected = tinygpt.inspect_tokens(found.model, ids).attention.numpy()
+        assert controller.shown is not None
+        np.testing.assert_allclose(controller.shown.attention, expected, rtol=1e-5)
+        await pilot.press("right_square_bracket", "right_curly_bracket", "enter")
+        await pilot.press("up", "left", "left")
+        choice = controller.choice
+        assert (choice.level, choice.layer, choice.head) == ("head", 1, 1)
+        await until(
+            pilot,
+            lambda: f"{expected[1, 1, choice.query, choice.key]:.4f}" in screen(app),
+        )
+
+    drive(out, on_tab(body), size)  # type: ignore[arg-type]
+
+
+def test_levels_the_other_model_and_the_timeline(out: Path) -> None:
+    async def body(app: LabApp, pilot: "Pilot[int]") -> None:
+        controller = app.attention.controller
+        await typed(app, pilot, TEXT)
+        levels = []
+        for key in ("enter", "enter", "escape", "plus", "enter", "escape", "escape", "escape"):
+            await pilot.press(key)
+            levels.append(controller.choice.level)
+        assert levels == ["head", "text", "head", "window", "text", "window", "head", "grid"]
+        await pilot.press("comma")
+        await until(pilot, lambda: controller.shown is not None and controller.shown.step == 3)
+        await until(pilot, lambda: "step 3" in screen(app))
+        await pilot.press("full_stop", "v")
+        await until(
+            pilot, lambda: controller.shown is not None and controller.shown.variant == "moe"
+        )
+        await until(pilot, lambda: "MoE 7" in screen(app))
+        await pilot.press("v", "p")
+        assert controller.timeline.playing
+        await until(pilot, lambda: not controller.timeline.playing)
+        assert controller.shown is not None
+        assert (controller.shown.step, controller.timeline.chosen) == (7, None)
+        await pilot.press("equals_sign", "v")
+        await until(pilot, lambda: "=Dense 7" in screen(app) and "MoE 7" in screen(app))
+
+    drive(out, on_tab(body))  # type: ignore[arg-type]
+
+
+def test_a_long_text_is_shown_by_parts(out: Path) -> None:
+    async def body(app: LabApp, pilot: "Pilot[int]") -> None:
+        await typed(app, pilot, TEXT)
+        await until(pilot, lambda: "characters 1-11 of 15" in screen(app))
+        await pilot.press("pagedown")
+        await until(pilot, lambda: "characters 5-15 of 15" in screen(app))
+        await pilot.press("pageup")
+        await until(pilot, lambda: "characters 1-11 of 15" in screen(app))
+
+    drive(out, on_tab(body))  # type: ignore[arg-type]
+
+
+def test_a_text_that_cannot_be_inspected_is_kept_and_said(out: Path) -> None:
+    async def body(app: LabApp, pilot: "Pilot[int]") -> None:
+        await typed(app, pilot, "a")
+        await until(pilot, lambda: "1 character " in screen(app))
+        assert "entropy 0.00" in screen(app)
+        await pilot.press("enter", "left", "down", "enter", "enter", "escape")
+        field = app.attention.query_one(PromptArea)
+        await pilot.press("t")
+        field.put("aXb")
+        await until(pilot, lambda: "not in the vocabulary: 'X'" in screen(app))
+        await pilot.press("enter")
+        await until(pilot, lambda: isinstance(app.screen, Ask))
+        await pilot.press("c")
+        await until(pilot, lambda: app.focused is field)
+        assert field.text == "aXb"
+        field.put("")
+        await pilot.press("enter")
+        await until(pilot, lambda: "The text is empty" in screen(app))
+        await pilot.press("escape", "g")
+        await until(pilot, lambda: "has no text yet" in screen(app))
+        assert app.attention.controller.text == "a"
+
+    drive(out, on_tab(body))  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(("key", "text"), [("d", "ab"), ("r", "a b")])
+def test_unknown_characters_are_dropped_or_replaced(out: Path, key: str, text: str) -> None:
+    async def body(app: LabApp, pilot: "Pilot[int]") -> None:
+        await until(pilot, lambda: settled(app))
+        await pilot.press("t")
+        app.attention.query_one(PromptArea).put("aXb")
+        await pilot.press("enter")
+        await until(pilot, lambda: isinstance(app.screen, Ask))
+        await pilot.press(key)
+        await until(pilot, lambda: app.attention.controller.text == text and settled(app))
+        assert app.focused is app.attention
+
+    drive(out, on_tab(body))  # type: ignore[arg-type]
+
+
+def test_the_list_of_checkpoints_begins_at_the_one_that_is_shown(out: Path) -> None:
+    async def body(app: LabApp, pilot: "Pilot[int]") -> None:
+        await until(pilot, lambda: settled(app))
+        for before, step in ((0, None), (2, 3)):
+            app.attention.controller.show_step(step)
+            await pilot.press("h")
+            assert app.screen.query_one(OptionList).highlighted == before
+            await pilot.press("escape")
+
+    drive(out, on_tab(body))  # type: ignore[arg-type]
+
+
+def test_every_key_that_changes_the_drawing(out: Path) -> None:
+    async def body(app: LabApp, pilot: "Pilot[int]") -> None:
+        controller = app.attention.controller
+        await typed(app, pilot, TEXT[:9])
+        await pilot.press("o", "l", "x", "i", "z")
+        choice = controller.choice
+        assert (choice.paint.colours, choice.paint.scale) == ("magma", "linear")
+        assert (choice.paint.pooling, choice.statistic, choice.ordered) == (
+            "mean",
+            "distance",
+            True,
+        )
+        await pilot.press("z", "right", "down")
+        assert (controller.choice.layer, controller.choice.head) == (1, 1)
+        await pilot.press("m")
+        assert (controller.choice.mode, controller.choice.level) == ("mean", "head")
+        await pilot.press("m")
+        await until(pilot, lambda: "(approximation)" in screen(app))
+        await pilot.press("m", "w", "home", "right", "right")
+        assert (controller.choice.level, controller.choice.incoming) == ("text", True)
+        assert controller.choice.query == 2
+        await until(pilot, lambda: "attended by" in screen(app))
+
+    drive(out, on_tab(body))  # type: ignore[arg-type]
+
+
+def test_files(out: Path, tmp_path: Path) -> None:
+    async def save(app: LabApp, pilot: "Pilot[int]", down: int, path: Path) -> None:
+        await pilot.press("d")
+        await until(pilot, lambda: isinstance(app.screen, PickDialog))
+        await pilot.press(*["down"] * down, "enter")
+        await until(pilot, lambda: isinstance(app.screen, AskText))
+        app.screen.query_one("Input").value = str(path)  # type: ignore[attr-defined]
+        await pilot.press("enter")
+        await until(pilot, path.exists)
+
+    async def body(app: LabApp, pilot: "Pilot[int]") -> None:
+        (tmp_path / "some.txt").write_text("a face Ü")
+        await until(pilot, lambda: settled(app))
+        await pilot.press("f")
+        await until(pilot, lambda: isinstance(app.screen, AskText))
+        app.screen.query_one("Input").value = str(tmp_path / "some.txt")  # type: ignore[attr-defined]
+        await pilot.press("enter")
+        await until(pilot, lambda: app.attention.controller.text == "a face " and settled(app))
+        assert "left out" in app.attention.controller.message
+        names = ["map.csv", "all.npz", "heads.csv", "view.svg"]
+        for down, name in enumerate(names):
+            await save(app, pilot, down, tmp_path / name)
+        with open(tmp_path / "map.csv", newline="") as file:
+            rows = list(csv.reader(file))
+        assert len(rows) == 8
+        shown = app.attention.controller.shown
+        assert shown is not None
+        with np.load(tmp_path / "all.npz") as found:
+            np.testing.assert_array_equal(found["attention"], shown.attention)
+        assert (tmp_path / "heads.csv").read_text().count("\n") == 7
+        assert (tmp_path / "view.svg").read_text().startswith("<svg")
+        assert file_problem(str(tmp_path / "none")) is not None
+
+    drive(out, on_tab(body))  # type: ignore[arg-type]

@@ -1,0 +1,23 @@
+"""The readout of the Attention tab."""
+
+from tests.helpers.looks import attention_state, inspected, weights
+from tinygpt_tui.attention import readout, view
+from tinygpt_tui.render.cells import plain
+
+
+def test_the_weight_under_the_cursor_is_exact() -> None:
+    shown = inspected(29)
+    rows = "\n".join(plain(view.tab(attention_state(shown, (120, 34), level="head"), 120, 34)))
+    weight = weights(29)[1, 1, 23, 20]
+    assert f"weight {weight:.4f} rank 1/24" in rows
+    assert "query l    at 24" in rows
+    assert "1:1, drawn 2" in rows
+    assert "layer 1 head 1" in rows
+
+
+def test_top_keys_are_in_order_and_not_after_the_query() -> None:
+    matrix = weights(29)[2, 1]
+    found = readout.top_keys(matrix, 11)
+    expected = sorted(range(12), key=lambda key: -matrix[11, key])[:5]
+    assert [key for key, _ in found] == expected
+    assert len(readout.top_keys(matrix, 1)) == 2

@@ -1,0 +1,98 @@
+"""Where the Attention tab's text comes from: the field to type one, the Generate tab, a file."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from tinygpt.data.tokenizer import summarize
+from tinygpt_tui.attention.controller import AttentionController
+from tinygpt_tui.screens.unknown_characters import with_known
+from tinygpt_tui.widgets.prompt_area import PromptArea
+
+HINT = "Enter: inspect, Esc: cancel, ctrl+r: random line of the corpus"
+MAX_CHARACTERS = 200_000
+"""Read from a file."""
+
+
+@dataclass(frozen=True)
+class GeneratedText:
+    """What the Generate tab shows."""
+
+    text: str
+    """The prompt and its continuation."""
+    at: int | None
+    """The character under the cursor."""
+
+
+class TextEntry(PromptArea):
+    """The field that a text is typed into; hidden until it is opened."""
+
+    DEFAULT_CSS = "TextEntry { display: none; height: 3; }"
+
+    def __init__(
+        self, controller: AttentionController, draw: Callable[[], None], leave: Callable[[], None]
+    ) -> None:
+        """`draw` shows what changed in the controller, `leave` gives the focus back."""
+        super().__init__("", controller.unknown, id="text-entry")
+        self._controller, self._draw, self._leave = controller, draw, leave
+
+    def open(self) -> None:
+        """Show the field with the current text."""
+        self.display = True
+        self.put(self._controller.text)
+        self.focus()
+        self._controller.message = HINT
+
+    def _close(self) -> None:
+        self.display = False
+        self._leave()
+
+    def on_text_area_changed(self) -> None:
+        if self.display:
+            unknown = self._controller.unknown(self.text)
+            words = f"not in the vocabulary: {summarize(sorted(unknown), 8)}"
+            self._controller.message = words if unknown else HINT
+            self._draw()
+
+    def on_prompt_area_left(self) -> None:
+        self._controller.message = ""
+        self._close()
+
+    def on_prompt_area_submitted(self) -> None:
+        with_known(self.app, self.text, self._controller.unknown, self._inspect, self.focus)
+
+    def _inspect(self, text: str) -> None:
+        if text:
+            self._controller.set_text(text, "typed")
+            self._close()
+        else:
+            self.focus()
+            self._controller.message = "The text is empty: type at least one character"
+            self._draw()
+
+    def on_prompt_area_random_line(self) -> None:
+        self._controller.message = ""
+        self._close()
+        self._controller.random_line()
+        self._draw()
+
+
+def inspect_generated(controller: AttentionController, generated: GeneratedText | None) -> None:
+    """Show what the Generate tab has generated."""
+    if generated is None or not generated.text:
+        controller.message = "The Generate tab has no text yet: 2, then g"
+    else:
+        controller.set_text(generated.text, "Generate", generated.at)
+
+
+def inspect_file(controller: AttentionController, path: Path) -> None:
+    """Show the text of a file."""
+    try:
+        with open(path, encoding="utf-8", errors="replace") as file:
+            text = file.read(MAX_CHARACTERS)
+    except OSError as error:
+        controller.message = f"cannot read {path}: {error.strerror}"
+    else:
+        controller.set_text(text, path.name)
