@@ -1,4 +1,4 @@
-"""A checkpoint to save."""
+"""A snapshot of a tiny model, to save as a checkpoint."""
 
 import torch
 

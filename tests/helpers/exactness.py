@@ -1,4 +1,4 @@
-"""What two runs of one configuration have in common to the last bit, whatever happened to one."""
+"""What has to be identical in two runs of one configuration: records and weights, not times."""
 
 import dataclasses
 import hashlib
@@ -17,18 +17,18 @@ from tinygpt.run import (
 )
 
 CLOCKS = {"time": 0.0, "tokens_per_second": 0.0, "train_seconds": 0.0, "wall_seconds": 0.0}
-"""What differs between any two runs."""
+"""Fields that differ between any two runs."""
 
 
 def records(run: Path) -> list[Record]:
-    """Of a run, without those that a resume took back."""
+    """The records of a run, without those superseded by a resume."""
     return drop_rewound(MetricsReader(run).read())
 
 
 def exact(run: Path) -> list[Record]:
-    """Each model's records in order, without what differs between any two runs: times and paths.
+    """The records that have to be identical, with times set to zero, in order for each model.
 
-    Model by model, since one that was taken back further catches up alone.
+    They are sorted by model, since after a resume one model may have to catch up with the other.
     """
     result: list[Record] = []
     for record in records(run):
@@ -40,7 +40,7 @@ def exact(run: Path) -> list[Record]:
 
 
 def weights(run: Path) -> dict[str, str]:
-    """The sha256 of every file of tensors, and of every description but for its clocks."""
+    """The sha256 of every file in the checkpoints; meta.json without its times."""
     found = {}
     for file in sorted(run.glob("*/step-*/*")):
         data = file.read_bytes()

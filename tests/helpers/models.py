@@ -1,4 +1,4 @@
-"""Tiny models and a tiny corpus, of sizes that are distinct primes."""
+"""Tiny models and a tiny corpus; sizes are distinct, so that a swapped axis fails."""
 
 import torch
 
@@ -13,7 +13,7 @@ TEXT = (
 
 
 def tiny(*, moe: MoEConfig | None = None, seed: int = 0, **changes: int | float) -> GPT:
-    """A model of 3 layers, 2 heads of 6, a context of 11 and 13 tokens, with every weight drawn."""
+    """3 layers, 2 heads of width 6, a context of 11, a vocabulary of 13; all weights are random."""
     shape: dict[str, int | float] = {
         "layers": 3,
         "heads": 2,
@@ -28,6 +28,6 @@ def tiny(*, moe: MoEConfig | None = None, seed: int = 0, **changes: int | float)
         model = GPT(ModelConfig(**shape, moe=moe))  # type: ignore[arg-type]
         with torch.no_grad():
             for parameter in model.parameters():
-                if not parameter.any():  # or a block would be the identity, and prove nothing
+                if not parameter.any():  # zero, which would make the block the identity
                     parameter.normal_(std=0.3)
     return model

@@ -109,8 +109,8 @@ class CharTokenizer:
     def _unknown(self, text: str) -> str:
         position = next(i for i, character in enumerate(text) if character not in self._ids)
         return (
-            f"{describe(text[position])} at position {position} of the text is not in the model's "
-            f"vocabulary: {summarize(self.characters)}"
+            f"the model does not know {describe(text[position])} at position {position} of the "
+            f"text; it knows {summarize(self.characters)}"
         )
 
 

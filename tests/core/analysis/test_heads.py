@@ -66,7 +66,7 @@ def test_one_token_has_no_previous() -> None:
 
 
 def test_copying_heads_are_told_apart() -> None:
-    # Of the sequence a b c d e a b c d e; the first half looks at itself.
+    # Of the sequence a b c d e a b c d e; the first half attends to itself.
     first = [0, 1, 2, 3, 4]
     duplicate = heads.copying(attending_to([*first, 0, 1, 2, 3, 4]))
     induction = heads.copying(attending_to([*first, 1, 2, 3, 4, 5]))

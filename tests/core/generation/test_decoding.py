@@ -265,16 +265,16 @@ def test_many_continuations_equal_those_of_their_seeds(moe: MoEConfig | None) ->
 
 
 @pytest.mark.parametrize("moe", [None, MoEConfig()])
-@pytest.mark.parametrize("behind", [1, 5, 30])
-def test_continuing_after_made_tokens_repeats_the_text(moe: MoEConfig | None, behind: int) -> None:
+@pytest.mark.parametrize("count", [1, 5, 30])
+def test_continuing_after_made_tokens_repeats_the_text(moe: MoEConfig | None, count: int) -> None:
     model = tiny(moe=moe, seed=3)
     params = SamplingParams(seed=5, max_new_tokens=47, top_k=7, no_repeat_ngram=6, stop=("kkk",))
     whole = list(stream(model, TOKENIZER, "abc", params))
-    made = [event.id for event in whole[:behind]]
-    rest = list(stream(model, TOKENIZER, "abc", params, made))[: len(whole) - behind]
-    assert [event.id for event in rest] == [event.id for event in whole[behind:]]
-    assert [event.experts for event in rest] == [event.experts for event in whole[behind:]]
-    assert torch.allclose(rest[0].raw, whole[behind].raw, atol=1e-5)
+    made = [event.id for event in whole[:count]]
+    rest = list(stream(model, TOKENIZER, "abc", params, made))[: len(whole) - count]
+    assert [event.id for event in rest] == [event.id for event in whole[count:]]
+    assert [event.experts for event in rest] == [event.experts for event in whole[count:]]
+    assert torch.allclose(rest[0].raw, whole[count].raw, atol=1e-5)
 
 
 def test_continuing_after_a_swapped_token() -> None:

@@ -36,14 +36,14 @@ def test_requests_are_polled_and_consumed(folder: Path) -> None:
     assert control.poll() == set()
 
 
-def test_poll_looks_at_most_every_fifth_of_a_second(
+def test_poll_lists_the_folder_at_most_five_times_a_second(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    looks: list[Path] = []
+    listed: list[Path] = []
     real = os.scandir
 
     def count(path: Path) -> Any:
-        looks.append(path)
+        listed.append(path)
         return real(path)
 
     monkeypatch.setattr(os, "scandir", count)
@@ -52,7 +52,7 @@ def test_poll_looks_at_most_every_fifth_of_a_second(
     for tick in range(1000):
         now[0] = tick / 1000
         control.poll()
-    assert len(looks) == 5
+    assert len(listed) == 5
 
 
 def test_a_silent_disk_keeps_the_last_answer(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
