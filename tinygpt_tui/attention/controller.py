@@ -207,7 +207,7 @@ class AttentionController(EngineSession):
                 self._inspections.answered(results.inspected_text(reply))
             elif isinstance(reply, Failed):
                 self._inspections.errors.clear()  # of others: they are worth another attempt
-                self._inspections.failed(reply.why)
+                self._inspections.answered(None, reply.why)
                 self.message = reply.why
                 self.stop()
             self.refresh()

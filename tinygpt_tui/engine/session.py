@@ -100,19 +100,19 @@ class Requests(Generic[Key, Answer]):
         """The request `job` for `key` is pending."""
         self.job, self.key = job, key
 
-    def answered(self, answer: Answer) -> None:
-        """Keep the answer to the pending request."""
+    def answered(self, answer: Answer | None, why: str = "") -> None:
+        """Keep the answer to the pending request, or without one, `why` it failed."""
         assert self.key is not None
-        self.job, self._answers[self.key] = None, answer
-        while len(self._answers) > 1 and sum(map(self._weight, self._answers.values())) > (
-            self._limit
-        ):
+        self.job = None
+        if answer is None:
+            self.errors[self.key] = why
+            return
+        self._answers[self.key] = answer
+        while len(self._answers) > 1 and self._total_weight() > self._limit:
             self._answers.popitem(last=False)
 
-    def failed(self, why: str) -> None:
-        """The pending request failed."""
-        assert self.key is not None
-        self.job, self.errors[self.key] = None, why
+    def _total_weight(self) -> int:
+        return sum(map(self._weight, self._answers.values()))
 
 
 class EngineSession:

@@ -203,22 +203,16 @@ class ExpertsController(ViewSelection, EngineSession):
         return True
 
     def _take_inspection(self, reply: Reply) -> None:
-        if isinstance(reply, Failed):
-            self._inspections.failed(f"The text cannot be inspected: {reply.why}")
-        elif isinstance(reply, InspectResult):
-            if (found := results.routed_text(reply)) is None:
-                self._inspections.failed(NO_EXPERTS)
-            else:
-                self._inspections.answered(found)
+        if isinstance(reply, InspectResult):
+            self._inspections.answered(results.routed_text(reply), NO_EXPERTS)
+        elif isinstance(reply, Failed):
+            self._inspections.answered(None, f"The text cannot be inspected: {reply.why}")
 
     def _take_survey(self, reply: Reply) -> None:
-        if isinstance(reply, Failed):
-            self._surveys.failed(f"The survey failed: {reply.why}")
-        elif isinstance(reply, SurveyResult):
-            if (found := results.routing_survey(reply)) is None:
-                self._surveys.failed(NO_EXPERTS)
-            else:
-                self._surveys.answered(found)
+        if isinstance(reply, SurveyResult):
+            self._surveys.answered(results.routing_survey(reply), NO_EXPERTS)
+        elif isinstance(reply, Failed):
+            self._surveys.answered(None, f"The survey failed: {reply.why}")
 
     def _take_line(self, reply: Reply) -> None:
         """The text is all lines together, or without a corpus a sample of the model itself."""

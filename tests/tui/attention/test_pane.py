@@ -252,3 +252,19 @@ def test_files(out: Path, tmp_path: Path) -> None:
         assert file_problem(str(tmp_path / "none")) is not None
 
     drive(out, on_tab(body))  # type: ignore[arg-type]
+
+
+def test_the_field_takes_a_random_line_or_leaves_the_text(out: Path) -> None:
+    async def body(app: LabApp, pilot: "Pilot[int]") -> None:
+        controller, field = app.attention.controller, app.attention.query_one(PromptArea)
+        await typed(app, pilot, "abc")
+        await pilot.press("t", "ctrl+r")
+        await until(pilot, lambda: controller.source == "corpus" and settled(app))
+        assert controller.text == "a bad cab had a big face a hidde cage", "known characters"
+        assert (field.display, app.focused) == (False, app.attention)
+        await pilot.press("t", "a", "escape")
+        assert (field.display, app.focused) == (False, app.attention)
+        assert controller.text.endswith("cage")
+        assert controller.message == ""
+
+    drive(out, on_tab(body))  # type: ignore[arg-type]

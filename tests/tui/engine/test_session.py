@@ -63,7 +63,7 @@ def test_one_request_is_pending_and_answers_are_kept() -> None:
     requests.answered("of a")
     assert session.inspect(requests, "a") == "of a"
     assert session.inspect(requests, "b") is None
-    requests.failed("no")
+    requests.answered(None, "no")
     assert session.inspect(requests, "b") is None
     assert len(session.asked) == 2, "what failed is not asked again"
     session.awake = False
