@@ -20,7 +20,6 @@ PATH = re.compile(r"(?:tests|tinygpt|tinygpt_tui|benchmarks|scripts|docs)/[\w/.-
 LINK = re.compile(r"\]\((?!http)([^)#]+)\)")
 PLANNED = {
     *("tinygpt/training/distributed.py", "benchmarks/study.py"),
-    *("tinygpt/command", "tests/test_house.py"),  # to be deleted here once they are merged
 }
 """Named by docs/architecture.md as places of what comes next."""
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from contextlib import suppress
 from pathlib import Path
 from typing import ClassVar
 
@@ -12,15 +11,13 @@ from textual import events
 from textual.app import ComposeResult
 from textual.binding import BindingType
 from textual.containers import Container
-from textual.message import Message
 from textual.timer import Timer
 
 from tinygpt.data.tokenizer import summarize
-from tinygpt.errors import TinyGPTError
 from tinygpt.generation.params import SamplingParams, describe_filters
-from tinygpt.run import read_config
 from tinygpt_tui.engine.client import Engine
-from tinygpt_tui.engine.protocol import CorpusLine, CorpusLineRequest, Failed, Reply, Request
+from tinygpt_tui.engine.messages import EngineReply, ask_for
+from tinygpt_tui.engine.protocol import CorpusLine, Failed
 from tinygpt_tui.generate import layout, view
 from tinygpt_tui.generate.checkpoint_dialog import choose_checkpoint
 from tinygpt_tui.generate.controller import GenerateController
@@ -43,14 +40,6 @@ FRAME = 0.08
 """Seconds between two frames when only new tokens arrive."""
 
 
-class EngineReply(Message):
-    """A reply of the engine, posted from its thread."""
-
-    def __init__(self, reply: Reply) -> None:
-        super().__init__()
-        self.reply = reply
-
-
 class GeneratePane(Container):
     """From the top: prompt, settings, active filters or the field of a setting, texts."""
 
@@ -66,19 +55,13 @@ class GeneratePane(Container):
     def __init__(self, engine: Engine, *, id: str | None = None) -> None:
         super().__init__(id=id)
         self.engine = engine
-        self.controller = GenerateController(self._ask, engine.number)
+        self.controller = GenerateController(ask_for(self, engine), engine.number)
         self.prompts = Prompts()
         self.presets = all_presets()
         self._line_jobs: set[int] = set()
         self._timer: Timer | None = None
         self._drawn = 0.0
         self._note = ""
-
-    def _ask(self, request: Request) -> None:
-        self.engine.ask(request, self._post_reply)
-
-    def _post_reply(self, reply: Reply) -> None:
-        self.post_message(EngineReply(reply))
 
     def compose(self) -> ComposeResult:
         yield PromptArea(self.prompts.last, self.controller.unknown, id="prompt")
@@ -178,13 +161,7 @@ class GeneratePane(Container):
 
     def on_prompt_area_random_line(self) -> None:
         """Ask the engine for a line of the corpus that the run was trained on."""
-        data = "auto"
-        if self.controller.run is not None:
-            with suppress(TinyGPTError):
-                data = str(read_config(self.controller.run).get("data", "auto"))
-        job = self.engine.number()
-        self._line_jobs.add(job)
-        self._ask(CorpusLineRequest(job, data))
+        self._line_jobs.add(self.controller.ask_corpus_line())
 
     def on_text_area_changed(self) -> None:
         unknown = self.controller.unknown(self.prompt)

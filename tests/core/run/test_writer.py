@@ -178,7 +178,7 @@ def test_two_writers_refuse_until_the_first_is_killed(
     os.waitid(os.P_PID, holder.pid, os.WEXITED | os.WNOWAIT)  # dead, and still a zombie
     state = run.read_state(folder)
     assert state.state == "killed"
-    assert state.reason == f"trainer (pid {holder.pid}) died after step 5"
+    assert state.reason == f"Trainer (pid {holder.pid}) died after step 5"
     holder.wait()
     assert run.read_state(folder).state == "killed"
     with run.RunWriter.open(folder):

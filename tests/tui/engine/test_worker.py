@@ -223,7 +223,7 @@ def test_a_survey_is_of_the_validation_split(probe: EngineProbe, run: Path, tmp_
     [
         ("nowhere", "abc", "does not exist"),
         ("dense", "aXc", "'X'"),
-        ("dense", "", "nothing to look at"),
+        ("dense", "", "nothing to inspect"),
     ],
 )
 def test_an_inspection_that_fails_is_a_sentence(

@@ -86,7 +86,7 @@ def test_runs_keys(
     [
         (("d",), "is being trained"),
         (("R",), "is being trained"),
-        (("e",), "is being trained"),
+        (("e",), "is already being trained"),
         (("down", "e"), "--resume --name done --steps N"),
         (("down", "down", "down", "e"), "cannot be resumed"),
     ],
