@@ -63,7 +63,9 @@ class LabApp(ErrorReportingApp[int]):
         self.out, self.ascii = out, ascii
         self._wanted = run
         self.current_run = OpenRun(self)
-        self.control = RunControl(self, self.current_run)
+        self.control = RunControl(
+            self, out, self.current_run, open_run=self.open_run, show_note=self.show_note
+        )
         # The pane does not exist before compose.
         self.overlays = OverlayMonitor(self, lambda found: self.train.overlay(found))  # noqa: PLW0108
         self.engine = Engine()

@@ -2,28 +2,36 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from tinygpt.errors import TinyGPTError
 from tinygpt.run import new_run_name, request
 from tinygpt.run.control import Request
 from tinygpt.run.manage import resume_problem
+from tinygpt_tui.error_reports import ErrorReportingApp
 from tinygpt_tui.launch import trainer_process
 from tinygpt_tui.monitor.follower import RunUpdate
 from tinygpt_tui.monitor.open_run import OpenRun
 from tinygpt_tui.screens.dialog import Ask
-
-if TYPE_CHECKING:
-    from tinygpt_tui.app import LabApp
 
 
 class RunControl:
     """What the app's keys do to training runs. Requests go through the run's directory, so they
     reach a trainer on another machine, too."""
 
-    def __init__(self, app: LabApp, run: OpenRun) -> None:
-        self._app, self._run = app, run
+    def __init__(
+        self,
+        app: ErrorReportingApp[int],
+        out: Path,
+        run: OpenRun,
+        *,
+        open_run: Callable[[Path, str], None],
+        show_note: Callable[[str | None], None],
+    ) -> None:
+        """`out` is where new runs go; `open_run` shows a run, with a note about it."""
+        self._app, self._out, self._run = app, out, run
+        self._open_run, self._show_note = open_run, show_note
         self._starting: dict[Path, int] = {}
         """Pids of trainers started here that have not reported yet, by run."""
 
@@ -87,17 +95,17 @@ class RunControl:
 
     def start(self, arguments: list[str], name: str) -> None:
         """Train a new run in a process of its own, and open it."""
-        path = self._app.out / name
+        path = self._out / name
         try:
-            self._starting[path] = trainer_process.start_training(arguments, self._app.out, name)
+            self._starting[path] = trainer_process.start_training(arguments, self._out, name)
         except (OSError, TinyGPTError) as error:
             self._app.report_error(f"cannot start training: {error}")
             return
-        self._app.open_run(path, "starting: the first curve appears within seconds")
+        self._open_run(path, "starting: the first curve appears within seconds")
 
     def start_preset(self, preset: str) -> None:
         """Train a new run of a preset, under a name of its own."""
-        name = new_run_name(self._app.out, preset)
+        name = new_run_name(self._out, preset)
         self.start(["--preset", preset, "--name", name], name)
 
     def resume(self) -> None:
@@ -116,7 +124,7 @@ class RunControl:
         except (OSError, TinyGPTError) as error:
             self._app.report_error(f"cannot resume: {error}")
             return
-        self._app.open_run(path, "resuming from the latest checkpoint")
+        self._open_run(path, "resuming from the latest checkpoint")
 
     def rename(self, old: Path, new: Path) -> None:
         """A run has moved: keep watching its start."""
@@ -133,6 +141,6 @@ class RunControl:
         failure = trainer_process.early_failure(pid)
         if failure or (status is not None and status.pid == pid):
             del self._starting[update.run]
-            self._app.show_note(failure)
+            self._show_note(failure)
         if failure:
             self._app.report_error(failure)
