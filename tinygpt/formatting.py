@@ -84,14 +84,3 @@ def percent(fraction: float | None) -> str:
         return _infinite(fraction)
     value = 100 * fraction
     return f"{value:.1f}%" if 0 < abs(value) < 9.95 else f"{value:.0f}%"
-
-
-def signed(value: float | None, digits: int = 3) -> str:
-    """A difference with its sign, unless it rounds to zero: +0.024, 0.000."""
-    if not _known(value):
-        return _unknown()
-    minus = "−"  # noqa: RUF001 - as wide as the plus
-    size = f"{abs(value):.{digits}f}" if math.isfinite(value) else _infinite(abs(value))
-    if math.isfinite(value) and float(size) == 0:
-        return size
-    return (minus if value < 0 else "+") + size

@@ -24,15 +24,10 @@ def test_numbers() -> None:
     assert [formatting.percent(x) for x in (0, 0.032, 0.42, 1, NAN)] == [
         *("0%", "3.2%", "42%", "100%", "–")
     ]
-    assert [formatting.signed(x) for x in (0.0241, -0.1131, -0.0001)] == [
-        "+0.024",
-        "−0.113",
-        "0.000",
-    ]
     assert [formatting.rate(12345, "tok"), formatting.rate(None)] == ["12.3k tok/s", "–/s"]
 
 
-@pytest.mark.parametrize("name", ["loss", "count", "rate", "duration", "percent", "signed"])
+@pytest.mark.parametrize("name", ["loss", "count", "rate", "duration", "percent"])
 @pytest.mark.parametrize("value", [None, NAN, INF, -INF, -1.5, 0.0, 1e300])
 def test_any_number_is_said(name: str, value: float | None) -> None:
     assert getattr(formatting, name)(value)
