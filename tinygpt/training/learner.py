@@ -28,7 +28,7 @@ _CURRENT = "model."
 
 @dataclass(slots=True)
 class Progress:
-    """Where a variant is: what a resume continues from and the closing table shows."""
+    """How far a variant has come: what a resume continues from and the final table shows."""
 
     step: int = 0
     tokens: int = 0
@@ -41,7 +41,7 @@ class Progress:
     val_loss: float | None = None
     train_loss: float | None = None
     probe_bias: float | None = None
-    """How far the loss over the whole validation split was above that over the probe then."""
+    """Loss over the whole validation split minus that over the probe, at that evaluation."""
     best_val_loss: float | None = None
     best_step: int | None = None
     seconds_to_target: float | None = None
@@ -113,7 +113,7 @@ class Learner:
         return all(bool(parameter.isfinite().all()) for parameter in self.model.parameters())
 
     def train(self, batches: list[Tensor], fraction: float) -> StepResult:
-        """One optimizer step on micro-batches (B, T + 1); `fraction`: of the run that is done."""
+        """One optimizer step on micro-batches (B, T + 1), after `fraction` (0 to 1) of the run."""
         optim, moe = self.config.optim, self.model.config.moe
         step = self.progress.step
         rate = schedule(fraction, (step + 1) / max(1, optim.warmup), optim)
