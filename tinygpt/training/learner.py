@@ -234,13 +234,13 @@ class Learner:
     def _load_optimizer_state(self, flat: dict[str, Tensor]) -> None:
         for optimizer in self.optimizers:
             name = type(optimizer).__name__.lower()
-            whole = optimizer.state_dict()
+            state_dict = optimizer.state_dict()
             state: dict[int, dict[str, Tensor]] = {}
-            whole["state"] = state
+            state_dict["state"] = state
             for path in [path for path in flat if path.startswith(name + ".")]:
                 _, index, key = path.split(".")
                 state.setdefault(int(index), {})[key] = flat.pop(path)
-            optimizer.load_state_dict(whole)
+            optimizer.load_state_dict(state_dict)
         if flat:
             raise ValueError(f"unknown optimizer state {min(flat)}")
 
@@ -251,8 +251,8 @@ def _progress(snapshot: Snapshot) -> Progress:
     for name, value in asdict(progress).items():
         if name == "expert_load" or value is None:
             continue
-        whole = name in ("step", "tokens", "evaluated_step", "best_step")
-        if type(value) is not int if whole else type(value) not in (int, float):
+        is_count = name in ("step", "tokens", "evaluated_step", "best_step")
+        if type(value) is not int if is_count else type(value) not in (int, float):
             raise TypeError(f"its progress has no valid {name!r}")
     if progress.step != snapshot.step or progress.tokens != snapshot.tokens:
         raise ValueError("its progress is of another step")

@@ -48,7 +48,7 @@ class Session:
     validation: list[Tensor]
     """Windows of the whole validation split."""
     probe: list[Tensor]
-    """About `PROBE_WINDOWS` of the whole windows in `validation`."""
+    """At most `PROBE_WINDOWS` of the full windows in `validation`."""
     train_sample: list[Tensor]
     """Fixed windows of the training split, evaluated to compare with the validation loss."""
     device: str

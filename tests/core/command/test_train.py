@@ -1,4 +1,4 @@
-"""The whole command in a process of its own: results, mistakes, exit statuses."""
+"""The whole command in its own process: results, mistakes, exit statuses."""
 
 import json
 from pathlib import Path
