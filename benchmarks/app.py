@@ -24,7 +24,7 @@ APP = [sys.executable, "-m", "tinygpt_tui"]
 
 def key_latencies(terminal: Terminal, count: int) -> list[float]:
     """Milliseconds from each of `count` keys to the first byte of the response."""
-    found = []
+    latencies = []
     for index in range(count):
         time.sleep(0.23)
         quiet = time.perf_counter()
@@ -39,8 +39,8 @@ def key_latencies(terminal: Terminal, count: int) -> list[float]:
         while len(terminal.sent) == before and time.perf_counter() < deadline:
             time.sleep(0.0002)
         if len(terminal.sent) > before:
-            found.append((terminal.sent[before][0] - typed) * 1000)
-    return found
+            latencies.append((terminal.sent[before][0] - typed) * 1000)
+    return latencies
 
 
 def main() -> None:

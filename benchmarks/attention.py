@@ -81,11 +81,11 @@ def texts(count: int, length: int) -> list[str]:
 
 
 def inspect_and_draw(run: Path, rounds: int) -> tuple[list[float], int]:
-    """Seconds from each request to the rows of the largest map; and the context length."""
+    """Seconds from each request to the rows of the largest map, and the context length."""
     engine = Engine()
     replies: queue.SimpleQueue[Reply] = queue.SimpleQueue()
     path = str(next(child for child in (run / "dense", run / "moe") if child.is_dir()))
-    found: list[float] = []
+    times: list[float] = []
     context = 256
     for text in texts(rounds + 1, 4096):
         began = time.perf_counter()
@@ -103,9 +103,9 @@ def inspect_and_draw(run: Path, rounds: int) -> tuple[list[float], int]:
             timeline=Timeline((0, 1)),
         )
         view.tab(replace(made, choice=layout.with_cursor_visible(made, *size)), *size)
-        found.append(time.perf_counter() - began)
+        times.append(time.perf_counter() - began)
     engine.close()
-    return found[1:], context
+    return times[1:], context
 
 
 def response(terminal: Terminal, key: bytes) -> tuple[float, float, int]:
@@ -133,7 +133,7 @@ def settle(terminal: Terminal, after: int = 0) -> None:
 def key_costs(run: Path, context: int) -> dict[str, list[tuple[float, float, int]]]:
     """Responses to cursor moves, and to changes of head and layer."""
     command = [sys.executable, "-m", "tinygpt_tui", str(run), "--out", str(run.parent)]
-    found: dict[str, list[tuple[float, float, int]]] = {"cursor": [], "head": [], "layer": []}
+    costs: dict[str, list[tuple[float, float, int]]] = {"cursor": [], "head": [], "layer": []}
     with Terminal(command, SIZE, run.parent) as app:
         app.wait_for(b"Experts")
         time.sleep(2)
@@ -151,12 +151,12 @@ def key_costs(run: Path, context: int) -> dict[str, list[tuple[float, float, int
         app.wait_for(b"top attended keys")
         app.wait_for(b"1 cell" if context > 60 else b"1:1")  # the whole text, not a line of it
         for move in (b"\x1b[A", b"\x1b[D", b"\x1b[B", b"\x1b[D", b"\x1b[A") * 5:
-            found["cursor"].append(response(app, move))
+            costs["cursor"].append(response(app, move))
         for _ in range(8):
-            found["head"].append(response(app, b"]"))
+            costs["head"].append(response(app, b"]"))
         for _ in range(5):
-            found["layer"].append(response(app, b"}"))
-    return found
+            costs["layer"].append(response(app, b"}"))
+    return costs
 
 
 def main() -> None:
@@ -166,18 +166,18 @@ def main() -> None:
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         run = options.run.resolve() if options.run else make_run(Path(folder))
-        looks, context = inspect_and_draw(run, options.rounds)
+        times, context = inspect_and_draw(run, options.rounds)
         costs = key_costs(run, context)
     result: dict[str, object] = {
         "benchmark": "attention",
         "context": context,
-        "inspected_and_drawn_s": round(statistics.median(looks), 3),
+        "inspected_and_drawn_s": round(statistics.median(times), 3),
     }
-    for name, found in costs.items():
-        result[f"{name}_ms_median"] = round(statistics.median(last for _, last, _ in found), 1)
-        result[f"{name}_ms_most"] = round(max(last for _, last, _ in found), 1)
-        result[f"{name}_bytes_median"] = round(statistics.median(size for *_, size in found))
-        result[f"{name}_bytes_most"] = max(size for *_, size in found)
+    for name, responses in costs.items():
+        result[f"{name}_ms_median"] = round(statistics.median(ms for _, ms, _ in responses), 1)
+        result[f"{name}_ms_most"] = round(max(ms for _, ms, _ in responses), 1)
+        result[f"{name}_bytes_median"] = round(statistics.median(size for *_, size in responses))
+        result[f"{name}_bytes_most"] = max(size for *_, size in responses)
     for key in list(result)[1:]:
         print(f"{key:20} {result[key]}")
     print(json.dumps({**result, **machine.describe()}))

@@ -1,4 +1,4 @@
-"""Time per generated token beside nanoGPT's sample.py, at the same shape and context.
+"""Time per generated token, compared with nanoGPT's sample.py at the same shape and context.
 
     python benchmarks/decoding.py path/to/nanoGPT
 
@@ -97,7 +97,7 @@ def measure(nanogpt: Path, preset: str, repeats: int) -> dict[str, dict[str, flo
     """Milliseconds per token and seconds for the short text; medians, with the extremes."""
     config = build({"preset": preset, "device": "cpu"})
     context = config.gpt.context
-    found: dict[str, list[tuple[float, float]]] = {}
+    times: dict[str, list[tuple[float, float]]] = {}
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         sample, copy = theirs(nanogpt, config, folder)
@@ -108,7 +108,7 @@ def measure(nanogpt: Path, preset: str, repeats: int) -> dict[str, dict[str, flo
             for title, (command, cwd, more) in commands.items():
                 short = took(command(context), cwd)
                 long = took(command(context + more), cwd)
-                found.setdefault(title, []).append(((long - short) / more * 1000, short))
+                times.setdefault(title, []).append(((long - short) / more * 1000, short))
     return {
         title: {
             "ms_token": statistics.median(ms for ms, _ in pairs),
@@ -116,7 +116,7 @@ def measure(nanogpt: Path, preset: str, repeats: int) -> dict[str, dict[str, flo
             "ms_token_max": max(ms for ms, _ in pairs),
             "short_text_s": statistics.median(short for _, short in pairs),
         }
-        for title, pairs in found.items()
+        for title, pairs in times.items()
     }
 
 

@@ -1,4 +1,4 @@
-"""Cost of the experts: MoE over Dense, and our MoE layer beside common implementations.
+"""Cost of the experts: MoE over Dense, and our MoE layer against common implementations.
 
     python benchmarks/experts.py
 
@@ -60,13 +60,13 @@ def seconds(run: Callable[[], object]) -> float:
 
 def alternate(runs: dict[str, Callable[[], object]], repeats: int) -> dict[str, list[float]]:
     """Seconds of each run, round-robin; the first round is dropped."""
-    found: dict[str, list[float]] = {name: [] for name in runs}
+    times: dict[str, list[float]] = {name: [] for name in runs}
     for round_ in range(repeats + 1):
         for name, run in runs.items():
             took = seconds(run)
             if round_:
-                found[name].append(took)
-    return found
+                times[name].append(took)
+    return times
 
 
 def step_of(config: RunConfig, variant: str) -> Callable[[], object]:
@@ -173,9 +173,9 @@ def main() -> None:
             for _ in range(size.warm):
                 run()
         for runs in (steps, passes):
-            found = alternate(runs, repeats)
-            first = statistics.median(found[next(iter(runs))])
-            for name, times in found.items():
+            measured = alternate(runs, repeats)
+            first = statistics.median(measured[next(iter(runs))])
+            for name, times in measured.items():
                 ms = statistics.median(times) * 1000
                 print(
                     f"{title + ' ' + name:40} {ms:9.2f} {min(times) * 1000:9.2f} "

@@ -3,9 +3,9 @@
     python benchmarks/generate.py --data tinyshakespeare.txt
 
 Starts a training of `nano` on all cores, opens the app on it in a pseudo-terminal of 120x36 with
-256 colours, has both models generate, and presses keys each of which brings a word to the screen
-that was not there: measures the milliseconds from the key to its word. Prints median, 95th
-percentile and maximum for each kind of key and, last, one JSON line.
+256 colours, has both models generate, and presses keys that each bring a new word to the screen:
+measures the milliseconds from the key to its word. Prints median, 95th percentile and maximum for
+each kind of key and, last, one JSON line.
 """
 
 from __future__ import annotations
@@ -43,15 +43,15 @@ KINDS = {b"T": "field", b"1": "tab", b"2": "tab"}
 
 def latencies(terminal: Terminal, rounds: int) -> dict[str, list[float]]:
     """Milliseconds from key to word, sorted, by kind of key."""
-    found: dict[str, list[float]] = {}
+    by_kind: dict[str, list[float]] = {}
     for _ in range(rounds):
         for key, word in ANSWERS:
             time.sleep(0.3)  # a person's pace; not a wait for anything
             typed = terminal.type(key)
             if word:
                 took = (terminal.wait_for(word, since=typed) - typed) * 1000
-                found.setdefault(KINDS.get(key, "key"), []).append(took)
-    return {kind: sorted(times) for kind, times in found.items()}
+                by_kind.setdefault(KINDS.get(key, "key"), []).append(took)
+    return {kind: sorted(times) for kind, times in by_kind.items()}
 
 
 def main() -> None:
@@ -80,10 +80,10 @@ def main() -> None:
                 before = time.perf_counter() - app.began
                 time.sleep(5)
                 sent = len(app.text(before))
-                found = latencies(app, options.rounds)
+                by_kind = latencies(app, options.rounds)
     result: dict[str, object] = {"benchmark": "generate", "bytes_per_second": round(sent / 5)}
     print(f"{'bytes/s':20} {result['bytes_per_second']}")
-    for kind, times in {**found, "all": sorted(chain(*found.values()))}.items():
+    for kind, times in {**by_kind, "all": sorted(chain(*by_kind.values()))}.items():
         numbers = statistics.median(times), times[int(len(times) * 0.95)], times[-1]
         result |= {f"{kind}_ms": [round(n, 1) for n in numbers], f"{kind}_count": len(times)}
         print(f"{kind:20} " + "  ".join(f"{n:6.1f}" for n in numbers) + f"  of {len(times)}")

@@ -1,4 +1,4 @@
-"""Training and decoding speed on one GPU, beside nanoGPT's GPU configuration.
+"""Training and decoding speed on one GPU, compared with nanoGPT's GPU configuration.
 
     python benchmarks/gpu.py path/to/nanoGPT path/to/tinyshakespeare.txt
 
@@ -48,8 +48,8 @@ def theirs(copy: Path) -> dict[str, float]:
     with subprocess.Popen(command, cwd=copy, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout
         for line in process.stdout:
-            if found := re.search(r"val loss ([\d.]+)", line):
-                best = min(best, float(found[1]))
+            if match := re.search(r"val loss ([\d.]+)", line):
+                best = min(best, float(match[1]))
                 if math.isnan(reached) and best <= TARGET:
                     reached = time.perf_counter() - began
     if process.returncode:
@@ -120,16 +120,16 @@ def decoding(config: RunConfig, variant: str, tokens: int) -> dict[str, float]:
     def captured() -> None:
         decoder.step(7, other)
 
-    found = {}
-    for read in (eager, captured):
+    times = {}
+    for next_token in (eager, captured):
         with torch.inference_mode():
             for _ in range(config.gpt.context + WARM):
-                read()
+                next_token()
             began = time.perf_counter()
             for _ in range(tokens):
-                read()
-        found[f"token_{read.__name__}_ms"] = (time.perf_counter() - began) / tokens * 1000
-    return found
+                next_token()
+        times[f"token_{next_token.__name__}_ms"] = (time.perf_counter() - began) / tokens * 1000
+    return times
 
 
 def ten_steps(learner: Learner, batches: Batches) -> None:
@@ -163,14 +163,14 @@ def main() -> None:
     config = build({"preset": "baby", "device": "cuda"})
     print(f"{'step':8} {'ms':>9} {'MFU':>7} {'waits':>6}")
     for variant in ("dense", "moe"):
-        found = steady(config, variant, options.repeats)
-        print(f"{variant:8} {found['ms']:9.2f} {found['mfu']:7.3f} {found['waits']:6.0f}")
-        result |= {f"{variant}_{name}": round(value, 4) for name, value in found.items()}
+        step = steady(config, variant, options.repeats)
+        print(f"{variant:8} {step['ms']:9.2f} {step['mfu']:7.3f} {step['waits']:6.0f}")
+        result |= {f"{variant}_{name}": round(value, 4) for name, value in step.items()}
     print(f"\n{'per token':9} {'eager, ms':>10} {'graph, ms':>10}")
     for variant in ("dense", "moe"):
-        found = decoding(config, variant, 500)
-        print(f"{variant:9} {found['token_eager_ms']:10.3f} {found['token_captured_ms']:10.3f}")
-        result |= {f"{variant}_{name}": round(value, 4) for name, value in found.items()}
+        times = decoding(config, variant, 500)
+        print(f"{variant:9} {times['token_eager_ms']:10.3f} {times['token_captured_ms']:10.3f}")
+        result |= {f"{variant}_{name}": round(value, 4) for name, value in times.items()}
     if options.nanogpt and options.data:
         data = options.data.resolve()
         print(f"\n{'':10} {'to 1.4697, s':>13} {'whole, s':>9} {'best':>7}")

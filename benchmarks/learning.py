@@ -1,4 +1,4 @@
-"""How fast Dense learns on a CPU, beside nanoGPT's README command.
+"""How fast Dense learns on a CPU, compared with nanoGPT's README command.
 
     python benchmarks/learning.py path/to/nanoGPT path/to/tinyshakespeare.txt
 

@@ -1,4 +1,4 @@
-"""Where the time of an optimizer step goes, beside the lower bound of its matmuls.
+"""Where the time of an optimizer step goes, and the lower bound of its matmuls.
 
     python benchmarks/step.py
 
@@ -105,12 +105,12 @@ def measure(variant: str, steps: int, precision: str) -> dict[str, float]:
     whole = min(run() for _ in range(3))
     with profile(activities=[ProfilerActivity.CPU]) as seen:
         profiled = run()
-    found: dict[str, float] = defaultdict(float)
+    ms: dict[str, float] = defaultdict(float)
     for event in seen.key_averages():
-        found[group_of(event.key)] += event.self_cpu_time_total / 1000 / steps
-    named = sum(ms for group, ms in found.items() if group != OTHER)
+        ms[group_of(event.key)] += event.self_cpu_time_total / 1000 / steps
+    named = sum(spent for group, spent in ms.items() if group != OTHER)
     scale = whole / profiled  # spreads the profiler's own cost over all groups
-    result = {group: found[group] * scale for group in GROUPS}
+    result = {group: ms[group] * scale for group in GROUPS}
     result[OTHER] = (profiled - named) * scale
     return {**result, "total": whole, "lower bound of the matmuls": lower_bound(learner) * 1000}
 
@@ -121,15 +121,15 @@ def main() -> None:
     parser.add_argument("--precision", default="auto", choices=("auto", "bf16", "fp32"))
     options = parser.parse_args()
     keep_freed_memory()  # as the trainer does
-    found = {
+    measured = {
         variant: measure(variant, options.steps, options.precision) for variant in ("dense", "moe")
     }
     print(f"{'ms per step':44} {'Dense':>8} {'MoE':>8}")
-    for group in found["dense"]:
-        print(f"{group:44} {found['dense'][group]:8.1f} {found['moe'][group]:8.1f}")
+    for group, ms in measured["dense"].items():
+        print(f"{group:44} {ms:8.1f} {measured['moe'][group]:8.1f}")
     result = {
         variant: {group: round(ms, 2) for group, ms in groups.items()}
-        for variant, groups in found.items()
+        for variant, groups in measured.items()
     }
     print(json.dumps({"benchmark": "step", **result, **machine.describe()}))
 

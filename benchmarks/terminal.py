@@ -1,4 +1,4 @@
-"""A command in a pseudo-terminal: type keys into it, and see what it sends and when."""
+"""A command in a pseudo-terminal: type keys into it, and record what it sends and when."""
 
 from __future__ import annotations
 
@@ -70,15 +70,15 @@ class Terminal:
     def wait_for(self, text: bytes, since: float = 0.0, limit: float = 60.0) -> float:
         """Seconds since the start at which `text` had been sent completely."""
         deadline = time.perf_counter() + limit
-        found, place = b"", sum(when < since for when, _ in self.sent)
+        received, place = b"", sum(when < since for when, _ in self.sent)
         while time.perf_counter() < deadline:
             with self._changed:
                 if len(self.sent) == place:
                     self._changed.wait(timeout=1.0)
             while place < len(self.sent):
                 when, data = self.sent[place]
-                found, place = found + data, place + 1
-                if text in found:
+                received, place = received + data, place + 1
+                if text in received:
                     return when
         raise TimeoutError(f"{text!r} was not sent; the last output was {self.text()[-300:]!r}")
 

@@ -84,7 +84,7 @@ async def draw(run: Path, names: Sequence[str]) -> None:
 
 
 def train(data: str) -> Path:
-    """A small finished run, trained unless it is there."""
+    """A small finished run, trained unless it exists."""
     out = ROOT / "build" / "pictures"
     run = out / "nano"
     if not run.is_dir():
@@ -101,7 +101,7 @@ def main() -> None:
     options = parser.parse_args()
     PICTURES.mkdir(exist_ok=True)
     run = options.run.resolve() if options.run else train(options.data)
-    with tempfile.TemporaryDirectory() as state:  # no prompt history of whoever draws
+    with tempfile.TemporaryDirectory() as state:  # keeps the user's prompt history out
         os.environ["XDG_STATE_HOME"] = state
         asyncio.run(draw(run, options.only or list(TABS)))
 

@@ -23,7 +23,7 @@ TINY = (
 
 
 def call(*command: str | Path, cwd: Path) -> str:
-    """Run a command that has to succeed; returns its stdout."""
+    """Run a command that must succeed; returns its stdout."""
     # Without the variables that would show the checkout, or make pip install elsewhere.
     environment = {
         key: value

@@ -1,8 +1,9 @@
-"""Checkpoints: save, restore, load. Each is a folder that appears as a whole; none contains code.
+"""Checkpoints: save, restore, load. Each is a folder that appears complete or not at all.
 
 ``<run>/<variant>/step-00000500/`` holds ``model.safetensors`` (the weights),
 ``training.safetensors`` (the optimizer state, only in the newest few) and ``meta.json``, which
-has the size and sha256 of both files, and all else that a resume needs.
+has the size and sha256 of both files, and everything else that a resume needs. None of them can
+contain code.
 """
 
 from __future__ import annotations
@@ -41,7 +42,7 @@ META = "meta.json"
 WEIGHTS = "model.safetensors"
 TRAINING = "training.safetensors"
 LARGEST_META = 1 << 20
-"""Bytes that ``meta.json`` may have."""
+"""Bytes of the largest ``meta.json`` that is read."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +77,7 @@ def save(run: StrPath, snapshot: Snapshot) -> Path:
     """Write a checkpoint atomically, flushed to disk; returns its folder.
 
     Raises:
-        CheckpointError: the disk refused; nothing is left behind.
+        CheckpointError: it could not be written; no part of it is left.
     """
     target = checkpoint_dir(run, snapshot.variant, snapshot.step)
     try:
@@ -124,8 +125,8 @@ def restore(path: StrPath) -> Snapshot:
 def load(path: StrPath, device: str = "cpu") -> Checkpoint:
     """Load a model from a run, variant or step directory.
 
-    Of a variant, the newest checkpoint is loaded; of a run, that of the variant with the lower
-    validation loss.
+    For a variant, that is its newest checkpoint; for a run, the newest of the variant with the
+    lower validation loss.
 
     Raises:
         CheckpointError: there is none, or it is damaged or of a newer version.
@@ -135,11 +136,11 @@ def load(path: StrPath, device: str = "cpu") -> Checkpoint:
     config = _model_config(meta["model"], folder)
     weights = _tensors(folder, WEIGHTS, meta)
     # Compared before the model is created: a forged size could ask for any amount of memory.
-    found, expected = sum(t.numel() for t in weights.values()), config.stored_numbers()
-    if found != expected:
+    stored, expected = sum(t.numel() for t in weights.values()), config.stored_numbers()
+    if stored != expected:
         raise CheckpointError(
             f"{folder / WEIGHTS} does not fit the model in {META}: "
-            f"it has {found:,} numbers, but the model has {expected:,}"
+            f"it has {stored:,} numbers, but the model has {expected:,}"
         )
     model = GPT(config)
     try:
@@ -180,19 +181,19 @@ def _choose(path: Path) -> Path:
         return path
     if steps := list_steps(path.parent, path.name):
         return checkpoint_dir(path.parent, path.name, steps[-1])
-    found = [
+    newest = [
         checkpoint_dir(path, variant, steps[-1])
         for variant in VARIANTS
         if (steps := list_steps(path, variant))
     ]
-    if not found:
+    if not newest:
         what = "has no checkpoint yet" if path.is_dir() else "does not exist"
-        raise CheckpointError(f"{path} {what}: name a run, a variant or a step directory of one")
-    return min(found, key=_last_loss) if len(found) > 1 else found[0]
+        raise CheckpointError(f"{path} {what}: name a run, one of its variants, or a checkpoint")
+    return min(newest, key=_last_loss) if len(newest) > 1 else newest[0]
 
 
 def _last_loss(folder: Path) -> float:
-    """Validation loss of the last evaluation up to then; infinite before the first."""
+    """Validation loss of the last evaluation before this checkpoint; infinite without one."""
     loss = _meta(folder)["progress"].get("val_loss")
     return loss if isinstance(loss, float) else math.inf
 

@@ -33,7 +33,7 @@ class _Checked:
 
 @dataclass(frozen=True, kw_only=True)
 class MoEConfig(_Checked):
-    """The feed-forward block as experts behind a router (Switch Transformer, arXiv:2101.03961)."""
+    """Mixture-of-experts feed-forward blocks (Switch Transformer, arXiv:2101.03961)."""
 
     experts: int = setting(4, "experts per layer", low=1, high=1024)
     top_k: int = setting(1, "experts that each token is routed to", low=1)
@@ -54,7 +54,7 @@ class MoEConfig(_Checked):
 
 @dataclass(frozen=True, kw_only=True)
 class ModelConfig(_Checked):
-    """The shape of a decoder Transformer. With ``moe`` set, its feed-forward blocks are experts."""
+    """The shape of a decoder Transformer. With ``moe``, each feed-forward block is experts."""
 
     vocab_size: int = 65
     layers: int = setting(4, "Transformer blocks", low=1, high=1000)
@@ -87,8 +87,8 @@ class ModelConfig(_Checked):
             )
         if self.moe and self.active_hidden % self.moe.top_k:
             raise ConfigError(
-                f"gpt.hidden {self.active_hidden} does not divide among moe.top_k {self.moe.top_k} "
-                "experts: choose a multiple"
+                f"gpt.hidden {self.active_hidden} cannot be divided evenly among "
+                f"moe.top_k {self.moe.top_k} experts: choose a multiple of {self.moe.top_k}"
             )
 
     @property
@@ -158,7 +158,7 @@ class TrainConfig(_Checked):
     eval_every: int = setting(250, "optimizer steps between evaluations", low=1)
     log_every: int = setting(1, "optimizer steps between train records", low=1)
     checkpoint_every: int = setting(
-        250, "optimizer steps between checkpoints, beside the snapshots (0: snapshots only)", low=0
+        250, "optimizer steps between checkpoints, besides the snapshots (0: snapshots only)", low=0
     )
     snapshots: int = setting(20, "log-spaced checkpoints kept per variant", low=0)
     eval_train_windows: int = setting(
@@ -263,7 +263,11 @@ PRESETS: dict[str, dict[str, Scalar]] = {
 
 
 def preset_for(device: str) -> str:
-    """What ``--preset auto`` means on a device: nano on a CPU, baby on an NVIDIA GPU."""
+    """What ``--preset auto`` means on a device: baby on an NVIDIA GPU, else nano.
+
+    `tinygpt.device.choose_device` decides the device. This is not there, because the app needs it
+    without importing torch: see `tinygpt_tui.launch.cost.default_preset`.
+    """
     return "baby" if device == "cuda" else "nano"
 
 

@@ -1,4 +1,7 @@
-"""Where to compute, with how many threads, and in what precision.
+"""Where to compute, with how many threads, and in what precision: decided here for everyone.
+
+Training, the engine of the app, ``--generate`` and ``--inspect`` all call `choose_device`. The app
+itself does not import torch and has to guess its answer, in `tinygpt_tui.launch.cost`.
 
 In bf16 training, weights, gradients, optimizer state, norms, the residual stream and the loss stay
 fp32; matmuls, which are most of a step, read bf16 (8 bits of mantissa) and accumulate in fp32
@@ -16,8 +19,10 @@ from tinygpt.errors import ConfigError
 
 
 def choose_device(name: str = "auto", threads: int = 0) -> str:
-    """The device to compute on: the one named, or the fastest ("auto"). Sets the CPU threads,
-    unless they are 0.
+    """The device to compute on: the one named, or for "auto" the first of cuda, mps and cpu that is
+    available. Sets torch's number of CPU threads, unless `threads` is 0.
+
+    `tinygpt.config.preset_for` says which preset suits the device.
 
     Raises:
         ConfigError: the named device is not available.

@@ -1,9 +1,9 @@
 """Optimizers and schedule: Muon for the matrices inside the blocks, AdamW for everything else.
 
-Muon (Keller Jordan, kellerjordan.github.io/posts/muon) replaces the momentum of a matrix by the
+Muon (Keller Jordan, kellerjordan.github.io/posts/muon) replaces the momentum of a matrix with the
 nearest orthogonal matrix, so that all directions are updated at the same speed. Most of its cost is
-in that, a Newton-Schulz iteration; here it runs on all matrices of one shape as a batch, and on the
-Gram matrix of each, the smaller square, instead of the matrix (`orthogonalize`).
+that orthogonalization, a Newton-Schulz iteration. Here it runs on all matrices of one shape as a
+batch, and on the Gram matrix of each, which is square in the shorter side (`orthogonalize`).
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ ROUNDS = (
     (2.6613, -1.9772, 0.4526),
 )
 """Coefficients (a, b, c) of the quintics ax + bx^3 + cx^5 applied to the singular values, one per
-round. Each is the best for the range that the round before leaves (Polar Express,
+round. Each is optimal for the range that the previous round leaves (Polar Express,
 arXiv:2505.16932): singular values of 0.01 to 1 end within 0.73 to 1.27. Jordan's five rounds of one
 quintic end within 0.7 to 1.2."""
 
@@ -32,8 +32,8 @@ def schedule(fraction: float, warmup: float, config: OptimConfig) -> float:
     """Learning rate as a share of its peak: linear warm-up, constant, linear decay.
 
     Args:
-        fraction: share of the run that is done, 0 to 1, by steps or by time.
-        warmup: share of the warm-up that is done; 1 or more after it.
+        fraction: share of the run completed, 0 to 1, by steps or by time.
+        warmup: share of the warm-up completed; 1 or more after it.
         config: `decay` is the share of the run with linear decay, `final` the share at its end.
     """
     left = (1 - fraction) / config.decay if config.decay else 1.0
@@ -44,8 +44,8 @@ def schedule(fraction: float, warmup: float, config: OptimConfig) -> float:
 def split_parameters(model: nn.Module) -> tuple[list[nn.Parameter], list[nn.Parameter]]:
     """(matrices inside the blocks, all else: embeddings, head, gates of the routers, norms).
 
-    A gate is a matrix too, but its rows are the vectors of E classes; like the head, it is better
-    trained by AdamW.
+    A gate is a matrix too, but it is a classifier with one row per expert; like the head, it trains
+    better with AdamW.
     """
     matrices: list[nn.Parameter] = []
     others: list[nn.Parameter] = []

@@ -11,14 +11,14 @@ from tinygpt.files import atomic
 from tinygpt.run.layout import StrPath, checkpoint_dir, list_steps
 
 RESUMABLE = 3
-"""Newest checkpoints of a variant that keep their training state: one to resume, two spare."""
+"""How many of a variant's newest checkpoints keep their training state: one and two spares."""
 
 
 def prune(run: StrPath, variant: str, snapshots: int, best: int | None) -> list[int]:
     """Delete all but the newest, the best and log-spaced snapshots; returns the deleted steps.
 
-    Older checkpoints lose their training state. What the disk refuses to delete is tried again at
-    the next call.
+    Older checkpoints lose their training state. What cannot be deleted is tried again at the next
+    call.
     """
     steps = list_steps(run, variant)
     dropped = thin_out(steps, snapshots, [] if best is None else [best])
@@ -35,8 +35,9 @@ def prune(run: StrPath, variant: str, snapshots: int, best: int | None) -> list[
 def thin_out(steps: Iterable[int], snapshots: int, always: Iterable[int] = ()) -> list[int]:
     """Which steps to drop so that `snapshots` stay, evenly spaced in the logarithm of the step.
 
-    The first and the newest are kept, and those in `always`, which do not count. Calling this after
-    every checkpoint gives nearly the spacing that is possible when the last step is known.
+    The first and the newest step stay, and so do those in `always`, which do not count towards
+    `snapshots`. Calling this after every checkpoint gives nearly the spacing that would be possible
+    if the last step were known in advance.
     """
     kept, fixed = sorted(set(steps)), set(always)
     dropped = []

@@ -1,4 +1,4 @@
-"""Checkpoints: whole or not at all, read back exactly."""
+"""Checkpoints: complete or absent, read back exactly."""
 
 import json
 from dataclasses import replace

@@ -1,4 +1,4 @@
-"""Disks that are full, read-only, slow or gone: the run reports it and loses nothing."""
+"""Disks that are full, read-only or slow, and deleted folders: reported, and nothing is lost."""
 
 import os
 import shutil
@@ -158,7 +158,7 @@ def check_whole(run: Path) -> None:
 
 
 def test_a_disk_that_becomes_read_only(fork_server: ForkServer, tmp_path: Path) -> None:
-    """From some call on, every call of its kind fails."""
+    """From one call on, every call of its kind fails."""
     words = [*BEGIN, "--steps", "41", "--out", "runs"]
     assert fork_server.train(*words)[0] == 0
     (tmp_path / "runs").rename(tmp_path / "reference")

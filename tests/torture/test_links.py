@@ -1,4 +1,4 @@
-"""Terminals that stall, stop and come back while training goes on."""
+"""Terminals that stall, stop and come back while training continues."""
 
 import fcntl
 import os
@@ -25,7 +25,7 @@ from tinygpt.run import read_state
 
 @pytest.fixture
 def run(tmp_path: Path) -> Iterator[Path]:
-    """A tiny training run that goes on."""
+    """A tiny run that is still training."""
     (tmp_path / "corpus.txt").write_text(TEXT)
     with endless_training(tmp_path, "tiny") as path:
         until(lambda: read_state(path).state == "live")
@@ -185,7 +185,7 @@ def test_a_terminal_that_vanishes_without_a_signal(
 def test_a_connection_that_says_nothing_any_more(
     run: Path, tmp_path: Path, opened: Callable[..., Screen]
 ) -> None:
-    """As behind a port that is blocked: the client neither reads nor answers, and is not closed."""
+    """As with a blocked port: the client neither reads nor answers, and is not closed."""
     find("sshd")
     with ssh_server(tmp_path / "sshd") as server:
         screen = opened(tmp_path, *server.client(*APP))

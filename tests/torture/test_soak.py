@@ -1,4 +1,4 @@
-"""Hours of use in fast motion: memory grows only with the records."""
+"""Hours of use, sped up: memory grows only with the records."""
 
 import json
 import subprocess

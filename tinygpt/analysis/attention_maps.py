@@ -1,6 +1,6 @@
-"""What follows from attention alone, in NumPy: rollout, and the baselines of head statistics.
+"""Computed from attention alone: rollout, and the uniform baselines of head statistics.
 
-The interface computes these without torch.
+In NumPy, so that the interface needs no torch for them.
 
 Letters: L layers, H heads, T tokens (the rows of attention are queries, its columns keys).
 """
@@ -18,10 +18,10 @@ Floats = NDArray[np.floating[Any]]
 def rollout(attention: Floats) -> Floats:
     """Attention rollout (arXiv:2005.00928) of (L, H, T, T): (L, T, T), rows sum to 1.
 
-    Row q of layer l is the share of each token in position q after that layer: per layer the mean
-    over heads, averaged with the identity for the residual stream; layers are multiplied. This is
-    an approximation: it weights all heads equally, whatever their values, and ignores the
-    feed-forward layers.
+    Row q of layer l is the share of each token in position q after that layer. Each layer's
+    attention is averaged over its heads, and then with the identity, which stands for the residual
+    stream; the layers are multiplied. This is an approximation: it weights all heads equally,
+    whatever their values, and ignores the feed-forward layers.
     """
     mixed = (attention.mean(axis=1) + np.eye(attention.shape[-1], dtype=attention.dtype)) / 2
     layers = [mixed[0]]
@@ -33,7 +33,7 @@ def rollout(attention: Floats) -> Floats:
 def uniform_baseline(tokens: int) -> dict[str, float]:
     """`heads.statistics` over `tokens` tokens for a head that attends uniformly to all it may see.
 
-    For one token, those that leave out the first query are nan.
+    For a single token, the statistics that leave out the first query are nan.
     """
     visible = np.arange(1, tokens + 1)  # keys that each query may attend to
     one_key = float((1 / visible[1:]).mean()) if tokens > 1 else float("nan")

@@ -1,6 +1,6 @@
-"""Exports attention, head statistics and routing as CSV and NPZ; each file appears whole or not.
+"""Exports attention, head statistics and routing as CSV and NPZ; files are written atomically.
 
-In NumPy alone, so that the interface and the command line write the same files.
+In NumPy, so that the interface and the command line write the same files, both without torch.
 
 Letters: L layers, H heads, T tokens, E experts, K experts per token. Layers, heads, positions and
 experts count from 0.

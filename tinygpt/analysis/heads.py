@@ -1,8 +1,8 @@
 """Statistics of attention heads.
 
 Each statistic is a mean over queries. `attention_maps.uniform_baseline` has its value for a head
-that attends equally to all keys it may see: a head of random weights is near that baseline, so only
-the difference means something.
+that attends equally to all keys it may see: a head with random weights is near that baseline, so
+only the difference from it is meaningful.
 
 Letters: L layers, H heads, T tokens (the rows of attention are queries, its columns keys).
 """
@@ -28,8 +28,8 @@ def statistics(attention: Tensor) -> dict[str, Tensor]:
     - ``entropy``: nats; 0 if each query attends to a single key.
     - ``distance``: tokens; how far back a query attends, as a weighted mean.
     - ``previous``, ``self``: weight on the token before the query, and on the query itself.
-    - ``first``: weight on the first token, where heads put the weight they do not need (attention
-      sinks, arXiv:2309.17453).
+    - ``first``: weight on the first token, where heads put attention that they have no use for
+      (attention sinks, arXiv:2309.17453).
 
     ``previous`` and ``first`` leave out the first query, which can only attend to itself; with a
     single token they are nan.
@@ -72,7 +72,7 @@ def copying(attention: Tensor) -> dict[str, Tensor]:
 
 
 def random_tokens(vocabulary: int, length: int, seed: int = 0) -> Tensor:
-    """(length,) tokens; none recurs before all others were used, so that copies are unambiguous."""
+    """(length,) tokens; none repeats before all others were used, so copies are unambiguous."""
     generator = torch.Generator().manual_seed(seed)
     rounds = math.ceil(length / vocabulary)
     permutations = [torch.randperm(vocabulary, generator=generator) for _ in range(rounds)]

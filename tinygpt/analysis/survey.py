@@ -1,6 +1,6 @@
 """Statistics of heads and experts over a corpus, from a sample of evenly spaced windows.
 
-It runs one window per step, so that the caller can do something else in between.
+A `Surveyor` inspects one window per step, so that its caller can do other work in between.
 
 Letters: L layers, H heads, T tokens of a window, N tokens of all windows, E experts, K experts per
 token, V vocabulary.
@@ -36,7 +36,7 @@ TOP_TOKENS = 12
 EXAMPLES = 8
 """Example positions kept per token."""
 MIN_COUNT = 5
-"""Fewer tokens than this say nothing about an expert."""
+"""Tokens that an expert gets less often than this are not among its top tokens."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,11 +75,11 @@ class Surveyor:
     Args:
         model: the model to inspect.
         ids: (N,) tokens of the corpus.
-        windows: how many; by default enough for `SAMPLE_TOKENS`, as far as the ids suffice.
+        windows: how many; by default enough for `SAMPLE_TOKENS`. Fewer if the corpus is short.
         final: the run's last checkpoint, to measure how far the routing agrees with it.
 
     Raises:
-        TinyGPTError: no ids, or `final` has other layers, experts, context or vocabulary.
+        TinyGPTError: no ids, or `final` differs in layers, experts, context or vocabulary.
     """
 
     def __init__(
@@ -130,12 +130,12 @@ class Surveyor:
 
     def _inspect_window(self, start: int) -> None:
         ids = self._ids[start : start + self._window]
-        found = inspect_tokens(self._model, ids)
-        self._heads.append(heads.statistics(found.attention))
+        window = inspect_tokens(self._model, ids)
+        self._heads.append(heads.statistics(window.attention))
         self._positions.append(np.arange(start, start + len(ids)))
-        if found.choice is not None and found.top1_probability is not None:
-            self._choices.append(found.choice.numpy())
-            self._top1_probabilities.append(found.top1_probability.double().numpy())
+        if window.choice is not None and window.top1_probability is not None:
+            self._choices.append(window.choice.numpy())
+            self._top1_probabilities.append(window.top1_probability.double().numpy())
         if self._final:
             self._final_choices.append(_first_choices(self._final, ids))
 
@@ -174,7 +174,7 @@ def survey_tokens(
     windows: int | None = None,
     final: GPT | None = None,
 ) -> Findings:
-    """Run all steps of a `Surveyor`; see there."""
+    """The findings of a complete `Surveyor`, which has the same arguments."""
     surveyor = Surveyor(model, ids, windows=windows, final=final)
     while surveyor.step():
         pass
@@ -206,8 +206,8 @@ def example_positions(
     for layer, expert in np.ndindex(*expert_counts.shape[:2]):
         routed = (choice[layer] == expert).any(-1)
         for token in top_lift_tokens(expert_counts[layer, expert], lift[layer, expert]):
-            found = positions[routed & (ids == token)]
-            examples[layer, expert, token] = tuple(_evenly_spaced(found, EXAMPLES).tolist())
+            occurrences = positions[routed & (ids == token)]
+            examples[layer, expert, token] = tuple(_evenly_spaced(occurrences, EXAMPLES).tolist())
     return examples
 
 

@@ -96,7 +96,7 @@ Display: TypeAlias = Lines | Bars
 
 
 class DownloadBar:
-    """pooch's interface of a progress bar; drawn by rich once the size is known."""
+    """A progress bar with pooch's interface, drawn by rich once the size is known."""
 
     def __init__(self) -> None:
         self._total = 0

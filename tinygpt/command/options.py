@@ -80,7 +80,7 @@ def training_parser(prog: str, description: str) -> Parser:
 
 
 def _default(name: str, default: object) -> str:
-    """The default as the help shows it; a preset may set another."""
+    """The default as the help shows it, which a preset may override; empty if there is none."""
     if name == "preset":
         return " (default: auto, which is nano without a GPU and baby with one)"
     if default is None or default == "":

@@ -1,4 +1,4 @@
-"""Progress of a training, folded from its records into the newest numbers and lines of text."""
+"""Folds the records of a training into its newest numbers and lines of progress."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from tinygpt.training.learner import Progress
 
 QUIET_SECONDS = 30.0
-"""The longest time without a line per variant, between two evaluations."""
+"""Seconds without an evaluation after which a variant prints a line of progress."""
 
 
 @dataclass(slots=True)
@@ -48,7 +48,7 @@ class ProgressTracker:
         self._last_line = dict.fromkeys(progress, self._began)
 
     def add(self, record: Record) -> str | None:
-        """Take in a record; returns a line of text if one is due."""
+        """Add a record; returns a line of progress if one is due."""
         if isinstance(record, TrainRecord):
             latest = self.latest[record.model]
             latest.step, latest.loss = record.step, record.loss

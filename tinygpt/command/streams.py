@@ -1,4 +1,4 @@
-"""Where the command writes: stdout and stderr, which may be closed any time, and train.log."""
+"""Where the command writes: stdout and stderr, which may be closed at any time, and train.log."""
 
 from __future__ import annotations
 
@@ -23,17 +23,17 @@ class BrokenPipeSafeStream:
 
     def write(self, text: str) -> int:
         """Write the text, or drop it."""
-        with self._forgiven():
+        with self._errors_dropped():
             self._stream.write(text)
         return len(text)
 
     def flush(self) -> None:
-        """Flush the stream, or give it up."""
-        with self._forgiven():
+        """Flush the stream, or drop what it has buffered."""
+        with self._errors_dropped():
             self._stream.flush()
 
     @contextmanager
-    def _forgiven(self) -> Iterator[None]:
+    def _errors_dropped(self) -> Iterator[None]:
         try:
             yield
         except OSError as error:
@@ -43,7 +43,7 @@ class BrokenPipeSafeStream:
                 self._redirect_to_null()
 
     def _redirect_to_null(self) -> None:
-        """Or the text that is still buffered would fail again when Python exits."""
+        """Otherwise the text that is still buffered would fail again when Python exits."""
         with suppress(OSError, ValueError):
             null = os.open(os.devnull, os.O_WRONLY)
             os.dup2(null, self._stream.fileno())
@@ -54,7 +54,7 @@ class BrokenPipeSafeStream:
 
 
 def safe(stream: TextIO) -> TextIO:
-    """The stream, which from now on survives a closed pipe."""
+    """The stream, wrapped so that writing to a closed pipe does not raise."""
     return cast("TextIO", BrokenPipeSafeStream(stream))
 
 

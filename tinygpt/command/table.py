@@ -1,4 +1,4 @@
-"""The results of a training: the closing table, and the object of ``--json``."""
+"""The results of a training: the final table, and the object of ``--json``."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ ROWS: tuple[tuple[str, str, Callable[[Any], str]], ...] = (
 
 
 def print_table(models: Mapping[str, Mapping[str, Any]], file: TextIO) -> None:
-    """Print the results, a column per variant."""
+    """Print the results, one column per variant."""
     heading, *rows = comparison(models)
     table = Table(box=None, pad_edge=False, padding=(0, 2))
     table.add_column(heading[0])
@@ -40,7 +40,7 @@ def print_table(models: Mapping[str, Mapping[str, Any]], file: TextIO) -> None:
 
 
 def comparison(models: Mapping[str, Mapping[str, Any]]) -> list[list[str]]:
-    """The table as rows of text, first the headings; with both variants, their difference too."""
+    """The table as rows of text, headings first; with both variants, also their difference."""
     both = len(models) > 1
     rows = [["", *models, *(["moe - dense"] if both else [])]]
     for title, key, form in ROWS:

@@ -1,7 +1,7 @@
 """Train as the parsed options say: prepare or resume a session, run it, return the exit status.
 
-torch, rich and all that imports them are imported where they are needed: a mistake in the settings
-is reported before torch is loaded, which takes a second and a half.
+torch, rich and whatever imports them are imported only where they are needed: a mistake in the
+settings is reported before torch is loaded, which takes a second and a half.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from tinygpt.training import Outcome, Session
 
 DONE, FAILED = 0, 1
-"""Exit statuses, beside `USAGE` and 128 + the number of a signal."""
+"""Exit statuses, besides `USAGE` and 128 + the number of a signal."""
 
 
 def command(options: argparse.Namespace) -> int:
@@ -54,7 +54,7 @@ def prepare(options: argparse.Namespace) -> Session:
     """A new or resumed session.
 
     Raises:
-        TinyGPTError: settings, corpus or run cannot be used as they are.
+        TinyGPTError: settings, corpus or run cannot be used.
     """
     requested = settings(options)
     if hasattr(options, "resume"):
@@ -76,7 +76,7 @@ def _new_config(requested: dict[str, object]) -> configuration.RunConfig:
     """The configuration of a new run; the preset "auto" depends on the device."""
     if requested.get("preset", "auto") != "auto":
         return configuration.build(requested)
-    config = configuration.build({**requested, "preset": "nano"})  # before torch: finds mistakes
+    config = configuration.build({**requested, "preset": "nano"})  # finds mistakes before torch
     from tinygpt.device import choose_device  # noqa: PLC0415
 
     preset = configuration.preset_for(choose_device(config.device))

@@ -71,7 +71,7 @@ def find_corpus(
             ``shakespeare-standin``, or a path (``./auto`` for a file of that name).
         progress: pooch's progress object (``total``, ``update``, ``reset``, ``close``), called
             from another thread; a bool shows no progress, as the core does not print.
-        timeout: seconds without data, DNS included, after which a download is given up.
+        timeout: seconds without data, DNS included, after which a download is abandoned.
         cache: folder for the download; by default $TINYGPT_CACHE, else the user's cache folder.
         url: of tinyshakespeare.
 

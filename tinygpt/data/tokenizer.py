@@ -81,11 +81,11 @@ class CharTokenizer:
         for start in range(0, len(text), _CHUNK):
             chunk = text[start : start + _CHUNK]
             points = np.frombuffer(chunk.encode("utf-32-le", "surrogatepass"), np.uint32)
-            found = table[np.minimum(points, largest)]
-            found[points > largest] = -1
-            if (found < 0).any():
+            chunk_ids = table[np.minimum(points, largest)]
+            chunk_ids[points > largest] = -1
+            if (chunk_ids < 0).any():
                 raise TokenizerError(self._unknown(text))
-            ids[start : start + _CHUNK] = found
+            ids[start : start + _CHUNK] = chunk_ids
         return ids
 
     def decode(self, ids: Iterable[int]) -> str:
@@ -94,7 +94,7 @@ class CharTokenizer:
         try:
             return "".join([characters[check_id(i, len(characters))] for i in ids])
         except TypeError as error:
-            raise TokenizerError(f"ids have to be integers: {error}") from error
+            raise TokenizerError(f"ids must be integers: {error}") from error
 
     def to_json(self) -> str:
         """`{"kind": "char", "characters": [...]}` in ASCII."""
@@ -115,7 +115,7 @@ class CharTokenizer:
 
 
 def check_id(index: int, size: int) -> int:
-    """Returns the id if it is in 0 to `size` - 1, else raises TokenizerError: negative ones too."""
+    """Returns the id. Raises TokenizerError unless it is 0 to `size` - 1: negative ones too."""
     if not 0 <= index < size:
         raise TokenizerError(f"id {index} is outside the vocabulary of 0 to {size - 1}")
     return index
@@ -181,5 +181,5 @@ def _from_data(data: Any) -> CharTokenizer:
     if not isinstance(characters, list):
         raise TokenizerError("it has no list of characters")
     if any(isinstance(c, str) and "\ud800" <= c <= "\udfff" for c in characters):
-        raise TokenizerError("it has a lone surrogate, which no text can hold")
+        raise TokenizerError("it has a lone surrogate, which is not a character")
     return CharTokenizer(characters)

@@ -21,7 +21,7 @@ _NO_FOLDER_SYNC = (errno.EINVAL, errno.ENOTSUP)
 
 
 def write_bytes(path: str | os.PathLike[str], data: bytes, *, durable: bool = True) -> None:
-    """Replace the file `path` by one that holds `data`.
+    """Replace the content of the file `path` with `data`.
 
     With `durable`, file and folder are synced, so that even a power cut leaves the old file or the
     new one. Without, the replacement is still atomic for readers, but a power cut may lose it: for
@@ -36,7 +36,7 @@ def write_bytes(path: str | os.PathLike[str], data: bytes, *, durable: bool = Tr
             file.write(data)
             file.flush()
             if durable:
-                force(file.fileno())
+                sync_to_disk(file.fileno())
         os.replace(temporary, target)
     except BaseException:
         temporary.unlink(missing_ok=True)
@@ -46,12 +46,12 @@ def write_bytes(path: str | os.PathLike[str], data: bytes, *, durable: bool = Tr
 
 
 def write_text(path: str | os.PathLike[str], text: str, *, durable: bool = True) -> None:
-    """Replace the file `path` by `text` in UTF-8, without newline conversion; see `write_bytes`."""
+    """Like `write_bytes`, with `text` in UTF-8, without newline conversion."""
     write_bytes(path, text.encode("utf-8"), durable=durable)
 
 
 def write_json(path: str | os.PathLike[str], obj: object, *, durable: bool = True) -> None:
-    """Replace the file `path` by `obj` as indented strict JSON (ASCII); see `write_bytes`.
+    """Like `write_bytes`, with `obj` as indented strict JSON (ASCII).
 
     Raises ValueError for NaN and infinities, TypeError for what JSON cannot represent; `path` is
     then untouched.
@@ -65,7 +65,7 @@ def directory(target: str | os.PathLike[str]) -> Iterator[Path]:
     """Yield an empty temporary folder that becomes `target` when the block ends without exception.
 
     All files and folders in it, and the parent, are synced to disk. The parent of `target` is
-    created, but not its grandparent: a run that somebody deleted does not come back with a single
+    created, but not its grandparent, so that a deleted run does not reappear with a single
     checkpoint in it. An existing `target` is replaced; between the two renames neither exists for
     an instant. After an exception, KeyboardInterrupt included, the temporary folder is removed and
     `target` is as it was.
@@ -94,7 +94,7 @@ def make_folders(folder: str | os.PathLike[str]) -> None:
 
 
 def remove_directory(folder: str | os.PathLike[str]) -> None:
-    """Delete a folder such that readers find it complete or not at all.
+    """Delete a folder so that readers find it complete or not at all.
 
     What cannot be deleted stays as a leftover, see `remove_leftovers`.
     """
@@ -120,8 +120,8 @@ def remove_leftovers(folder: str | os.PathLike[str]) -> list[Path]:
     return leftovers
 
 
-def force(descriptor: int) -> None:
-    """Sync a file or folder to disk. On macOS, fsync alone stops at the cache of the drive."""
+def sync_to_disk(descriptor: int) -> None:
+    """fsync an open file or folder. On macOS, fsync alone stops at the cache of the drive."""
     if hasattr(fcntl, "F_FULLFSYNC"):
         with suppress(OSError):  # not supported by every file system
             fcntl.fcntl(descriptor, fcntl.F_FULLFSYNC)
@@ -176,6 +176,6 @@ def _sync_folder(folder: Path) -> None:
 def _sync(path: Path) -> None:
     descriptor = os.open(path, os.O_RDONLY)
     try:
-        force(descriptor)
+        sync_to_disk(descriptor)
     finally:
         os.close(descriptor)

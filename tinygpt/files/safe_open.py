@@ -11,7 +11,7 @@ import stat
 from typing import BinaryIO
 
 LARGEST = 64 << 20
-"""Bytes of a file that is read as a whole; the tokenizer of a large vocabulary has about 10 MB."""
+"""Bytes of the largest file that is read as a whole: a large vocabulary takes about 10 MB."""
 
 
 def open_regular(path: str | os.PathLike[str]) -> BinaryIO:
@@ -36,7 +36,7 @@ def read_text(path: str | os.PathLike[str], largest: int = LARGEST) -> str:
     """The UTF-8 text of a regular file of at most `largest` bytes.
 
     Raises:
-        OSError: it is missing, not a regular file, too large, or the disk refuses.
+        OSError: it is missing, not a regular file, too large, or cannot be read.
         ValueError: it is not UTF-8.
     """
     with open_regular(path) as file:

@@ -78,11 +78,11 @@ def stream(
     """Continue `prompt`, one token at a time.
 
     With `made`, continue after these tokens as if they had just been sampled: with the same seed
-    the text goes on exactly as it did, or would have if one of them was swapped by hand.
+    the text continues exactly as before, or as it would have if one of them was swapped by hand.
 
     The model sees the last tokens of the prompt that fit in its context (an empty prompt becomes a
-    newline, or the first token of the vocabulary), and then what `Cache` keeps. The text can go on
-    past the context at the same speed.
+    newline, or the first token of the vocabulary), and then what `Cache` keeps. The text can
+    continue past the context at the same speed.
 
     Raises:
         TokenizerError: the prompt has a character outside the vocabulary; raised before the first
@@ -120,8 +120,8 @@ def stream_many(
     ids = tokenizer.encode(prompt) or [_first_token(tokenizer)]
     texts = [_Continuation(tokenizer, ids, made, params, index) for index in range(count)]
     context = model.config.context
-    # Tokens made before go through the cache as they did then, so that past the context the same
-    # keys and values are in its window.
+    # Tokens made earlier go through the cache again, after the prompt, so that past the context its
+    # window has the same keys and values as when they were sampled.
     chunks = [ids[-context:], *(list(made[i : i + context]) for i in range(0, len(made), context))]
     return _decode(model, texts, chunks, params.max_new_tokens)
 
@@ -173,7 +173,7 @@ class _Continuation:
         else:
             self._generator.manual_seed((params.seed + index) % 2**63)
         if made and not params.deterministic:
-            # One draw per token made before: the generator is then where sampling them left it.
+            # One draw per token made earlier: the generator is then where sampling them left it.
             uniform = torch.ones(tokenizer.vocab_size)
             for _ in made:
                 uniform.multinomial(1, generator=self._generator)

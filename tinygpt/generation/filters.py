@@ -34,7 +34,8 @@ def filter_logits(
     """The logits (V,) after all filters; removed tokens are -inf.
 
     `context_ids` are the tokens so far, which the penalties need. At least one token always stays:
-    a filter that would remove all that are left is skipped. Logits of +inf have all probability.
+    a filter that would remove all remaining tokens is skipped. Logits of +inf share all
+    probability.
     """
     return filtered_logits(logits, filter_steps(logits, params, context_ids))
 
@@ -47,7 +48,7 @@ def filtered_logits(logits: Tensor, steps: Sequence[Step]) -> Tensor:
 def filter_steps(
     logits: Tensor, params: SamplingParams, context_ids: Sequence[int] = ()
 ) -> list[Step]:
-    """`filter_logits` filter by filter, without those that the parameters leave off."""
+    """The active filters of `filter_logits` in order, each with the logits after it."""
     logits, steps = resolve_infinities(logits), []
     for name, apply in chain(params):
         filtered = apply(logits, context_ids)

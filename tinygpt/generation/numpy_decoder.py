@@ -1,14 +1,14 @@
-"""Decodes one token at a time on the CPU in NumPy, at the least cost per token.
+"""Decodes one token at a time on the CPU in NumPy, with as little overhead as possible.
 
 The results are those of `GPT.run` up to rounding. There, for one token of a small model, most of
-the time is overhead around the matmuls. Here little else is left, and NumPy does them: a call costs
-a third of torch's, and a matrix-vector product, which is bound by reading the matrix from memory,
-is faster in its BLAS on the processors measured (docs/benchmarks.md).
+the time is overhead around the matmuls. Here little but the matmuls is left, and NumPy does them: a
+call costs a third of torch's, and a matrix-vector product, which is bound by reading the matrix
+from memory, is faster in its BLAS on the processors measured (docs/log.md).
 
 Norms are folded into the matrices that follow them. A layer norm subtracts the mean and multiplies
 by a gain; both are linear, so they are applied to the matrix once. It also divides by one number,
 the standard deviation, which can wait until after the product. The mean of the residual stream
-itself never has to be subtracted: everything added to the stream has a mean of zero.
+itself never needs to be subtracted: everything added to the stream has a mean of zero.
 
 Letters: V vocabulary, D width, H heads, K head width, S keys, F hidden, E experts.
 """
@@ -55,7 +55,7 @@ class Layer:
 class NumpyDecoder:
     """Feeds one token at a time through a model, for a batch of one.
 
-    Copies the weights when it is made, and does not see later changes. Never applies dropout.
+    Copies the weights when it is created, and does not see later changes. Never applies dropout.
     """
 
     def __init__(self, model: GPT) -> None:
@@ -103,7 +103,7 @@ class NumpyDecoder:
         keys, values = cache.extend_by_one(
             qk[heads:], qkv[2 * heads * width :].reshape(heads, width)
         )
-        # No maximum has to be subtracted before exp: as queries and keys are normalised, no score
+        # No maximum needs to be subtracted before exp: as queries and keys are normalised, no score
         # exceeds sqrt(K).
         weights = np.exp(keys @ (qk[:heads, :, None] * width**-0.5))  # (H, S, 1)
         y = weights.transpose(0, 2, 1) @ values  # (H, 1, K)

@@ -55,7 +55,7 @@ class SamplingParams:
     def __post_init__(self) -> None:
         stop = (self.stop,) if isinstance(self.stop, str) else tuple(self.stop)
         if not all(isinstance(text, str) and text for text in stop):
-            raise ConfigError("--stop has to be text of at least one character")
+            raise ConfigError("--stop must be text of at least one character")
         object.__setattr__(self, "stop", stop)
         for field in fields(self):
             if field.name != "stop":
@@ -64,7 +64,7 @@ class SamplingParams:
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Self:
-        """The reverse of `dataclasses.asdict`, also by way of JSON.
+        """The inverse of `dataclasses.asdict`, also after a round trip through JSON.
 
         Raises:
             ConfigError: a name is unknown or a value is invalid.
@@ -86,7 +86,7 @@ TRUNCATIONS = ("top_k", "top_p", "min_p", "typical_p")
 
 
 def active_filters(params: SamplingParams) -> list[str]:
-    """The fields whose filters apply, in the order of Hugging Face's logits processors."""
+    """The names of the filters that are on, in the order of Hugging Face's logits processors."""
     if params.deterministic:
         order: tuple[str, ...] = (*PENALTIES, "greedy")
     elif params.temperature_last:
@@ -110,7 +110,7 @@ _LABELS = {
 
 
 def label(name: str) -> str:
-    """A field of `SamplingParams` as it is called on screen: ``top_k`` is "top-k"."""
+    """What a field of `SamplingParams` is called on screen: ``top_k`` is "top-k"."""
     return _LABELS.get(name, name.replace("_", "-"))
 
 

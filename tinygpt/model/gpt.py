@@ -243,7 +243,7 @@ class Attention(nn.Module):
     ) -> tuple[Tensor, Tensor | None]:
         """(B, T, D) -> (B, T, D), and the attention weights (B, H, T, S) if `explicit`."""
         # Queries and keys share one projection, norm and rotation. Values have their own
-        # projection, so that no part has to be copied out of a joint result.
+        # projection, so that no part needs to be copied out of a joint result.
         qk = F.linear(x, self.query_key.flatten(0, 1)).float()
         qk = qk.unflatten(-1, (2, self.heads, self.head_width))
         qk = apply_rope(F.layer_norm(qk, qk.shape[-1:]), rope)
@@ -309,7 +309,7 @@ INITIAL_ROPE_POSITIONS = 4096
 
 
 class Rotary(nn.Module):
-    """The RoPE table: one row per position. It grows when a text goes on past its end."""
+    """The RoPE table: one row per position. It grows when a text continues past its end."""
 
     table: Tensor
 

@@ -1,8 +1,8 @@
 """The run directory: the files through which training and interface communicate.
 
-The trainer holds a `RunWriter` and a `Control`; the interface reads with `MetricsReader` and
-`read_state`, and asks with `request`. One process writes the files and any number read them, on
-the same machine or over a shared disk.
+The trainer has a `RunWriter` and a `Control`; the interface reads with `MetricsReader` and
+`read_state`, and sends a `request`. One process writes the files and any number read them, on the
+same machine or over a shared disk.
 """
 
 from tinygpt.run.columns import (

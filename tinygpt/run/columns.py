@@ -1,8 +1,8 @@
 """Bulk decoding of train records: a run of a million steps as arrays, in a second or two.
 
-One Python object per record is fine for the rare kinds, but forty times too slow for the train
-records, most of a file. So consecutive train records are decoded together (msgspec reads only the
-fields named here) into arrays.
+One Python object per record is fine for the rare kinds, but too slow for the train records, which
+are most of a file. So consecutive train records are decoded together into arrays; msgspec reads
+only the fields named here.
 """
 
 from __future__ import annotations
@@ -66,7 +66,7 @@ _DECODER = msgspec.json.Decoder(_Row)
 
 
 class UndecodableError(Exception):
-    """The lines cannot be decoded in bulk and have to be parsed one by one."""
+    """The lines cannot be decoded in bulk and must be parsed one by one."""
 
 
 def decode(data: bytes) -> tuple[list[Item], int]:

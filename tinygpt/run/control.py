@@ -25,7 +25,7 @@ def request(path: StrPath, name: Request) -> None:
     Idempotent. Raises RunError for an unknown request, or if control/ cannot be written.
     """
     if name not in get_args(Request):
-        raise RunError(f"cannot ask a run to {name!r}: one of {', '.join(get_args(Request))}")
+        raise RunError(f"no request {name!r}: choose one of {', '.join(get_args(Request))}")
     folder = Path(path, CONTROL)
     try:
         if name == "resume":
@@ -40,7 +40,7 @@ def request(path: StrPath, name: Request) -> None:
 
 
 class Control:
-    """The trainer's side; it lists the folder at most once in `every` seconds of `clock`."""
+    """The trainer's side: lists the folder at most once every `every` seconds of `clock`."""
 
     def __init__(
         self, path: StrPath, clock: Callable[[], float] = time.monotonic, every: float = 0.2
@@ -54,7 +54,7 @@ class Control:
     def poll(self) -> set[str]:
         """The pending requests, of "pause", "stop" and "checkpoint". Cheap enough for every step.
 
-        If the folder cannot be listed for a moment, the last answer stands.
+        While the folder cannot be listed, returns the previous answer.
         """
         now = self._clock()
         if self._polled is None or now - self._polled >= self._every:
@@ -63,14 +63,14 @@ class Control:
         return set(self._pending)
 
     def acknowledge(self, name: str) -> None:
-        """Consume a "stop" or "checkpoint" request, before acting on it. A pause stays until it is
-        withdrawn."""
+        """Consume a "stop" or "checkpoint" request, before acting on it. A pause stays until it
+        is withdrawn."""
         if name == "pause":
             return
         self._remove(name)
 
     def clear(self) -> None:
-        """Delete all requests, also a pause: they were meant for a process that has ended."""
+        """Delete all requests, even a pause: they were meant for a process that has ended."""
         for name in _FILES:
             self._remove(name)
 

@@ -24,10 +24,10 @@ CONTROL = "control"
 VARIANTS = ("dense", "moe")
 
 LONGEST_NAME = 60
-"""Characters in a run's name: in any script under the 255 bytes that a file name may have."""
+"""Characters of the longest run name: in any script under the 255 bytes of a file name."""
 
 LARGEST_TOML = 1 << 20
-"""Bytes of a run.toml that are read: a thousand times the usual size."""
+"""Bytes of the largest run.toml that is read: a thousand times the usual size."""
 
 _STEP = re.compile(r"step-(\d{8,})", re.ASCII)
 

@@ -1,12 +1,13 @@
 """Records to lines of metrics.jsonl and back.
 
-JSON has no NaN and no infinities, but a diverged loss has to be recorded: they are written as the
+JSON has no NaN and no infinities, but a diverged loss must be recorded: they are written as the
 strings "NaN", "Infinity" and "-Infinity", as in protobuf's JSON mapping, and read back as floats in
 fields that hold numbers. Text fields (`prompt`, `text`, `reason`, ...) are never converted.
 
-Parsing is written by hand because runs may come from strangers, and msgspec draws its lines
-elsewhere: it rejects lone surrogates (which a sample may hold), a bare NaN and 1e400, and accepts
-integers beyond 64 bits. Train records in bulk are decoded by `columns`.
+The parser is our own, not msgspec's tagged structs, because runs may come from strangers. msgspec
+rejects lone surrogates (which a sample may hold), a bare NaN and 1e400, accepts integers beyond 64
+bits, cannot tell a record of an unknown kind from a damaged one, and writes different bytes. It
+does decode train records in bulk, in `columns`.
 """
 
 from __future__ import annotations
@@ -97,7 +98,7 @@ _MISSING: Any = object()  # not a JSON type, so every conversion rejects it
 _decode = json.JSONDecoder().raw_decode
 
 LARGEST = 1 << 63
-"""Integers have to be below this: larger ones are damage, and overflow in NumPy."""
+"""Integers must be below this: larger ones are damage, and overflow in NumPy."""
 YEAR_9999 = 253_370_764_800.0
 
 
@@ -232,8 +233,8 @@ _Plan: TypeAlias = tuple[Callable[..., Record], list[tuple[str, Callable[[Any], 
 
 
 def _plan(cls: type[Record]) -> _Plan:
-    # Only a default of None stands in for a missing field. That of schema_version is for writing: a
-    # line without one does not say how to read it.
+    # A missing field gets its default only if that is None. The default of schema_version is for
+    # writing: a line without one does not say how to read it.
     def default(field: dataclasses.Field[Any]) -> Any:
         return None if field.default is None else _MISSING
 

@@ -25,8 +25,8 @@ class RunInfo:
 def list_runs(out: StrPath, now: float | None = None) -> list[RunInfo]:
     """The runs in the folder `out`, newest first. Unreadable runs have the reason in their state.
 
-    Skips folders without any file of a run, and names that start with ".". A missing `out` has no
-    runs. Raises RunError if `out` cannot be listed.
+    Skips folders that hold none of a run's files, and names that start with ".". A missing `out`
+    has no runs. Raises RunError if `out` cannot be listed.
     """
     folder = Path(out)
     try:

@@ -11,8 +11,7 @@ from pathlib import Path
 
 from tinygpt.errors import RunError
 from tinygpt.files.safe_open import open_to_write
-from tinygpt.run import LOCK, RunState, read_state
-from tinygpt.run import validate_run_name as valid_name
+from tinygpt.run import LOCK, RunState, read_state, validate_run_name
 
 
 def resume_problem(path: Path, state: RunState) -> str | None:
@@ -30,7 +29,7 @@ def resume_problem(path: Path, state: RunState) -> str | None:
 def rename_problem(path: Path, name: str) -> str | None:
     """Why the run `path` cannot be called `name`; None if it can."""
     try:
-        valid_name(name)
+        validate_run_name(name)
     except RunError as error:
         return str(error)
     if os.path.lexists(path.with_name(name)):
@@ -42,7 +41,7 @@ def rename_run(path: Path, name: str) -> Path:
     """Rename the run `path`; returns its new path.
 
     Raises:
-        RunError: the name is invalid or taken, the run is being trained, or the disk refuses.
+        RunError: the name is invalid or taken, the run is being trained, or renaming fails.
     """
     if problem := rename_problem(path, name):
         raise RunError(problem)
@@ -55,10 +54,11 @@ def rename_run(path: Path, name: str) -> Path:
 def delete_run(path: Path) -> None:
     """Delete the run `path` with its checkpoints; if it is a link, only the link.
 
-    It is hidden before its files are deleted, so that an interrupted deletion leaves no half run.
+    It gets a hidden name before its files are deleted, so that an interrupted deletion leaves no
+    half run in the list.
 
     Raises:
-        RunError: the run is being trained, or the disk refuses.
+        RunError: the run is being trained, or deleting fails.
     """
     with _locked(path, "deleted"):
         if path.is_symlink():

@@ -21,7 +21,7 @@ LONGEST_LINE = 1 << 20
 skipped without holding it in memory."""
 
 _MARK = 64  # bytes compared at each end of the part that was read
-_TAIL = 1 << 16  # bytes at the end of the file in which the last record is looked for
+_TAIL = 1 << 16  # bytes at the end of the file that are searched for the last record
 _SLOW_LINES = 10_000  # records per call if bulk decoding fails
 
 
@@ -78,7 +78,7 @@ class MetricsReader:
             raise RunError(f"cannot read {self.path}: {error.strerror}") from error
 
     def read_all(self) -> Iterator[Item]:
-        """All new items, by `read_bulk`."""
+        """All new items, read by `read_bulk`."""
         while items := self.read_bulk():
             yield from items
 

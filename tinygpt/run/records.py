@@ -65,7 +65,7 @@ class TrainRecord:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EvalRecord:
-    """One evaluation with windows of `context` tokens; `wall_seconds` includes everything."""
+    """One evaluation with windows of `context` tokens; `wall_seconds` leaves out only pauses."""
 
     kind: ClassVar[str] = "eval"
     time: Time
@@ -137,7 +137,7 @@ class ResumeRecord:
     """Training was resumed; `models` maps each variant to the step it resumed from.
 
     It supersedes earlier records: see `drop_rewound`. `ends` holds the new limits of the run:
-    steps, minutes and target_loss, as far as given.
+    steps, minutes and target_loss, those that are set.
     """
 
     kind: ClassVar[str] = "resume"

@@ -3,7 +3,7 @@
 The handshake: the trainer rewrites status.json with its pid, host, start time and a heartbeat. A
 viewer on the same host asks the system whether that process still runs; the start time tells it
 from a later process with the same pid. A viewer on another host has only the heartbeat, and calls
-a run stalled once it is overdue. The lock (see `writer`) is for trainers alone, not for viewers.
+a run stalled once it is overdue. The lock (see `writer`) is only for trainers, not for viewers.
 """
 
 import errno
@@ -29,7 +29,7 @@ State: TypeAlias = Literal[
 ]
 
 LARGEST_STATUS = 1 << 16
-"""Bytes of a status.json that are read; viewers parse it twice a second."""
+"""Bytes of the largest status.json that is read; viewers parse it twice a second."""
 HEARTBEAT_OVERDUE = 30.0
 """Seconds without a heartbeat after which a run counts as stalled."""
 
@@ -174,7 +174,7 @@ def _state(path: StrPath, status: Status, age: float) -> tuple[State, str]:
 
 
 def _state_without_process(path: StrPath, status: Status) -> tuple[State, str]:
-    """The process no longer exists: killed, unless it wrote its `end` and only not the status."""
+    """The process no longer exists: killed, unless it wrote its `end` but not its last status."""
     end = last_end(path)
     if end is not None and end.time >= status.process_started - _SAME_START:
         return end.state, end.error or end.reason

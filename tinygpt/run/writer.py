@@ -56,7 +56,7 @@ class RunWriter:
 
     Holds the run's lock until `close` or the end of the process. Forked child processes inherit the
     lock: use spawn, or fork first. In distributed training only rank 0 has a writer. Every method
-    raises RunError, which names the file, if the disk refuses.
+    raises RunError, which names the file, if it cannot write.
     """
 
     def __init__(self, path: Path, lock: int, clock: Callable[[], float]) -> None:
@@ -87,7 +87,7 @@ class RunWriter:
         """
         run = Path(path)
         toml = tomli_w.dumps(config)
-        with _naming(run):
+        with _os_errors_as_run_errors(run):
             atomic.make_folders(run)
             lock = _lock(run, clock())
             try:
@@ -113,7 +113,7 @@ class RunWriter:
         """
         run = Path(path)
         read_config(run)
-        with _naming(run):
+        with _os_errors_as_run_errors(run):
             lock = _lock(run, clock())
             try:
                 _check_schema(run)
@@ -149,16 +149,16 @@ class RunWriter:
     def append(self, record: Record) -> None:
         """Append one whole line to metrics.jsonl; a `checkpoint` and an `end` are also synced.
 
-        If the disk refuses, a partly written line is removed before RunError is raised.
+        If that fails, a partly written line is removed before RunError is raised.
         """
         line = (to_json(record) + "\n").encode("ascii")
-        with _naming(self.path / METRICS):
+        with _os_errors_as_run_errors(self.path / METRICS):
             if os.fstat(self._metrics).st_size != self._size:  # a partial line could not be removed
                 os.ftruncate(self._metrics, self._size)
             try:
                 _write_all(self._metrics, line)
                 if isinstance(record, CheckpointRecord | EndRecord):
-                    atomic.force(self._metrics)
+                    atomic.sync_to_disk(self._metrics)
             except BaseException:
                 with suppress(OSError):
                     os.ftruncate(self._metrics, self._size)
@@ -183,7 +183,7 @@ class RunWriter:
             return
         lock, self._lock = self._lock, -1
         with suppress(OSError):
-            atomic.force(self._metrics)
+            atomic.sync_to_disk(self._metrics)
         os.close(self._metrics)
         os.close(lock)
 
@@ -206,12 +206,12 @@ class RunWriter:
             heartbeat=self._written,
             error=error,
         )
-        with _naming(self.path / STATUS):
+        with _os_errors_as_run_errors(self.path / STATUS):
             write_status(self.path, status, durable=durable)
 
 
 @contextmanager
-def _naming(path: Path) -> Iterator[None]:
+def _os_errors_as_run_errors(path: Path) -> Iterator[None]:
     """Turn an OSError into a RunError that names the file."""
     try:
         yield

@@ -1,7 +1,7 @@
 """Training: both variants in lockstep, evaluated, recorded, checkpointed, and resumed exactly.
 
 `session` prepares a new run and `resume` an old one; `loop` takes the steps, `recording` writes
-what they give, `disk_wait` retries on a full disk; a `Learner` is one variant and its optimizers.
+their results, `disk_wait` retries on a full disk; a `Learner` is one variant and its optimizers.
 Nothing here prints: a caller that shows progress receives each record after it was written. With
 several processes, each would train on its share of `Session.batches`, `Learner.train` would average
 the gradients, and only the first would have a `Recorder`.

@@ -24,7 +24,7 @@ class DiskWait:
         clock: stopped while waiting.
         step: the step to report in the status.
         stop_requested: whether to give up.
-        sleep: waits for some seconds.
+        sleep: waits for a number of seconds.
     """
 
     def __init__(
@@ -60,7 +60,7 @@ class DiskWait:
         return result
 
     def _wait(self, error: TinyGPTError) -> tuple[StatusState, str | None]:
-        """Pause until the next attempt; returns the status meanwhile."""
+        """Pause until the next attempt; returns the status during the pause."""
         with self._clock.stopped():
             with suppress(TinyGPTError):
                 reason = f"{error}; training continues once there is space"

@@ -27,8 +27,9 @@ class Evaluation:
 
 
 def windows(tokens: Tensor, context: int) -> list[Tensor]:
-    """A text (N,) cut into windows that share one token, so that each token but the first is
-    predicted once: all whole ones (W, context + 1), then the rest (1, R + 1) if there is one."""
+    """A text (N,) cut into windows that overlap by one token, so that each token but the first is
+    predicted once: all full ones (W, context + 1), then the remainder (1, R + 1) if there is one.
+    """
     whole = (len(tokens) - 1) // context
     parts = [tokens.unfold(0, context + 1, context)] if whole else []
     rest = tokens[whole * context :]
@@ -36,7 +37,7 @@ def windows(tokens: Tensor, context: int) -> list[Tensor]:
 
 
 def spread(tokens: Tensor, context: int, count: int) -> list[Tensor]:
-    """At most `count` whole windows of a text, evenly spaced."""
+    """At most `count` full windows of a text (W, context + 1), evenly spaced."""
     whole = windows(tokens, context)[0]
     return [whole[:: max(1, len(whole) // count)][:count]]
 

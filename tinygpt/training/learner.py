@@ -28,7 +28,7 @@ _CURRENT = "model."
 
 @dataclass(slots=True)
 class Progress:
-    """Where a variant is: what a resume continues from and the closing table shows."""
+    """How far a variant has come: what a resume continues from and the final table shows."""
 
     step: int = 0
     tokens: int = 0
@@ -41,7 +41,7 @@ class Progress:
     val_loss: float | None = None
     train_loss: float | None = None
     probe_bias: float | None = None
-    """How far the loss over the whole validation split was above that over the probe then."""
+    """Loss over the whole validation split minus that over the probe, at that evaluation."""
     best_val_loss: float | None = None
     best_step: int | None = None
     seconds_to_target: float | None = None
@@ -113,7 +113,7 @@ class Learner:
         return all(bool(parameter.isfinite().all()) for parameter in self.model.parameters())
 
     def train(self, batches: list[Tensor], fraction: float) -> StepResult:
-        """One optimizer step on micro-batches (B, T + 1); `fraction`: of the run that is done."""
+        """One optimizer step on micro-batches (B, T + 1), after `fraction` (0 to 1) of the run."""
         optim, moe = self.config.optim, self.model.config.moe
         step = self.progress.step
         rate = schedule(fraction, (step + 1) / max(1, optim.warmup), optim)
@@ -234,13 +234,13 @@ class Learner:
     def _load_optimizer_state(self, flat: dict[str, Tensor]) -> None:
         for optimizer in self.optimizers:
             name = type(optimizer).__name__.lower()
-            whole = optimizer.state_dict()
+            state_dict = optimizer.state_dict()
             state: dict[int, dict[str, Tensor]] = {}
-            whole["state"] = state
+            state_dict["state"] = state
             for path in [path for path in flat if path.startswith(name + ".")]:
                 _, index, key = path.split(".")
                 state.setdefault(int(index), {})[key] = flat.pop(path)
-            optimizer.load_state_dict(whole)
+            optimizer.load_state_dict(state_dict)
         if flat:
             raise ValueError(f"unknown optimizer state {min(flat)}")
 
@@ -251,8 +251,8 @@ def _progress(snapshot: Snapshot) -> Progress:
     for name, value in asdict(progress).items():
         if name == "expert_load" or value is None:
             continue
-        whole = name in ("step", "tokens", "evaluated_step", "best_step")
-        if type(value) is not int if whole else type(value) not in (int, float):
+        is_count = name in ("step", "tokens", "evaluated_step", "best_step")
+        if type(value) is not int if is_count else type(value) not in (int, float):
             raise TypeError(f"its progress has no valid {name!r}")
     if progress.step != snapshot.step or progress.tokens != snapshot.tokens:
         raise ValueError("its progress is of another step")

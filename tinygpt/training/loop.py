@@ -39,7 +39,7 @@ class Loop:
     Args:
         session: what to train, and where to write.
         observe: called with each record after it was written.
-        interrupted: asked between two steps; a text (the signal's name) ends the session.
+        interrupted: called between steps; a text (the signal's name) ends the session.
         sleep: waits while paused.
     """
 
@@ -106,7 +106,7 @@ class Loop:
         return None
 
     def _after_step(self, learner: Learner, result: StepResult) -> None:
-        """Log, evaluate and save one variant, as far as due."""
+        """Log, evaluate and save one variant, whichever of them is due."""
         train, step = self.config.train, learner.progress.step
         last = learner.finished or self._time_over
         evaluated = last or step % train.eval_every == 0 or self._may_be_on_target(learner, result)
@@ -115,15 +115,15 @@ class Loop:
         if evaluated or snapshot or periodic or step % train.log_every == 0:
             self._recorder.log_step(learner, result)
         improved = evaluated and not learner.failure and self._recorder.evaluate(learner)
-        # Asked again: the evaluation may have found the target reached, or the loss not finite.
+        # Asked again: by this evaluation it may have reached the target, or failed.
         due = snapshot or periodic or improved or last or learner.finished
         if due and not learner.failure:
             self._recorder.save(learner)
 
     def _may_be_on_target(self, learner: Learner, result: StepResult) -> bool:
-        """Whether to evaluate before the next evaluation is due, as the target may be reached.
+        """Whether to evaluate ahead of schedule, because the target loss may be reached.
 
-        A part of the validation split decides, as a whole evaluation would cost too much.
+        Decided on part of the validation split, as a whole evaluation would cost too much.
         """
         target, due = self.config.target_loss, learner.progress.step % PROBE_EVERY == 0
         if target is None or not due or result.loss.item() > target + PROBE_MARGIN:
@@ -164,7 +164,7 @@ class Loop:
         return [] if self._time_over else [v for v in self.learners if not v.finished]
 
     def _fraction(self, step: int) -> float:
-        """Share of the run that is done: by steps or by time, whichever is further."""
+        """Share of the run completed, 0 to 1: by steps or by time, whichever is larger."""
         return min(1.0, max(self._time_fraction(), step / (self.config.steps or math.inf)))
 
     def _time_fraction(self) -> float:

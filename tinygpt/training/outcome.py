@@ -26,7 +26,7 @@ class Outcome:
 
 
 def summary(learner: Learner) -> dict[str, Any]:
-    """Results of one variant, as the closing table and ``--json`` show them."""
+    """Results of one variant, as the final table and ``--json`` show them."""
     progress = learner.progress
     total, active = learner.model.parameter_counts()
     numbers: dict[str, Any] = {

@@ -32,11 +32,11 @@ from tinygpt.training.session import Session
 
 
 class Recorder:
-    """Evaluates and saves the variants of a session, and writes down what was found.
+    """Evaluates and saves the variants of a session, and records the results.
 
     Args:
         session: what is trained, and the run directory to write to.
-        disk: does the writing.
+        disk: writes, and waits while the disk is full.
         clock: of the run.
         observe: called with each record after it was written.
     """
@@ -89,26 +89,26 @@ class Recorder:
                 break
 
     def evaluate(self, learner: Learner) -> bool:
-        """Evaluate, write the results and a sample; whether it is the best loss so far."""
-        found = learner.evaluate(self.session.validation)
+        """Evaluate, write the results and a sample; returns whether the loss is the best so far."""
+        validation = learner.evaluate(self.session.validation)
         on_train = learner.evaluate(self.session.train_sample)
         progress = learner.progress
-        if not math.isfinite(found.loss):
-            self._fail(learner, f"the validation loss is {found.loss}")
+        if not math.isfinite(validation.loss):
+            self._fail(learner, f"the validation loss is {validation.loss}")
             return False
-        progress.val_loss, progress.train_loss = found.loss, on_train.loss
+        progress.val_loss, progress.train_loss = validation.loss, on_train.loss
         progress.evaluated_step = progress.step
         if self.config.target_loss is not None:
-            progress.probe_bias = found.loss - learner.evaluate(self.session.probe).loss
-        improved = progress.best_val_loss is None or found.loss < progress.best_val_loss
+            progress.probe_bias = validation.loss - learner.evaluate(self.session.probe).loss
+        improved = progress.best_val_loss is None or validation.loss < progress.best_val_loss
         if improved:
-            progress.best_val_loss, progress.best_step = found.loss, progress.step
+            progress.best_val_loss, progress.best_step = validation.loss, progress.step
         if learner.on_target and progress.seconds_to_target is None:
             progress.seconds_to_target = progress.train_seconds
         progress.wall_seconds = self._clock.seconds
-        self._write_evaluation(learner, found)
-        if found.routing:
-            self._write_routing(learner, found.routing)
+        self._write_evaluation(learner, validation)
+        if validation.routing:
+            self._write_routing(learner, validation.routing)
         if self.config.train.sample_tokens:
             self._write_sample(learner)
         return improved
@@ -171,7 +171,7 @@ class Recorder:
         self._write(record)
         self.disk.write(partial(self.writer.status, outcome.state, step))
 
-    def _write_evaluation(self, learner: Learner, found: Evaluation) -> None:
+    def _write_evaluation(self, learner: Learner, validation: Evaluation) -> None:
         progress = learner.progress
         assert progress.train_loss is not None
         assert progress.best_val_loss is not None
@@ -180,10 +180,10 @@ class Recorder:
             EvalRecord(
                 **self._common(learner),
                 epoch=self._epoch(learner),
-                val_loss=found.loss,
+                val_loss=validation.loss,
                 train_loss=progress.train_loss,
-                perplexity=perplexity(found.loss),
-                bits_per_char=found.loss / math.log(2),
+                perplexity=perplexity(validation.loss),
+                bits_per_char=validation.loss / math.log(2),
                 best_val_loss=progress.best_val_loss,
                 best_step=progress.best_step,
                 train_seconds=progress.train_seconds,
@@ -206,7 +206,7 @@ class Recorder:
         )
 
     def _write_sample(self, learner: Learner) -> None:
-        """A text of the same prompt and seed each time, so that samples can be compared."""
+        """A text from the same prompt and seed each time, so that samples can be compared."""
         train = self.config.train
         params = decoding.SamplingParams(
             seed=self.config.seed, max_new_tokens=train.sample_tokens, temperature=0.8

@@ -1,15 +1,15 @@
-"""Resume a run: each variant exactly as it was at its newest whole checkpoint.
+"""Resume a run: each variant exactly as it was at its newest intact checkpoint.
 
 The order of the steps matters, as another trainer may have the run and a resume may be refused.
-First everything is read and checked, without changing the run; then the writer takes the run's
-lock, and the checkpoints are listed again, in case another trainer wrote some until then; only
-then are the checkpoints deleted that are newer than the resumed ones, and a resume record written.
+First everything is read and checked, without changing the run. Then the writer takes the run's
+lock, and the checkpoints are listed again, in case another trainer has just written some. Only then
+are checkpoints newer than the resumed ones deleted, and a resume record written.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +27,7 @@ from tinygpt.run import (
     MetricsReader,
     ResumeRecord,
     RunWriter,
+    StartRecord,
     checkpoint_dir,
     list_steps,
     read_config,
@@ -45,16 +46,16 @@ from tinygpt.training.session import (
 )
 
 END_SETTINGS = ("steps", "minutes", "target_loss")
-"""Settings that say where a run ends. A resume may replace them, for itself and later resumes."""
+"""Settings that decide when a run ends. A resume may replace them, also for later resumes."""
 
 MAY_CHANGE = frozenset({*END_SETTINGS, "data", "device", "train.threads", "train.compile"})
 """Settings that a resume may change. The corpus may have moved, but its sha256 must be the same."""
 
 
 def resume(path: Path, requested: Mapping[str, object]) -> Session:
-    """Resume a run from the newest whole checkpoint of each variant.
+    """Resume a run from the newest intact checkpoint of each variant.
 
-    `requested`: settings by dotted name. Those in `MAY_CHANGE` may differ from run.toml.
+    `requested` holds settings by dotted name; those in `MAY_CHANGE` may differ from run.toml.
 
     Raises:
         TinyGPTError: there is nothing to resume, another process is training the run, or the
@@ -69,39 +70,45 @@ def resume(path: Path, requested: Mapping[str, object]) -> Session:
     device = choose_device(config.device, config.train.threads)
     before = {variant: list_steps(path, variant) for variant in config.variants}
     learners, notes = _restored(config, path, tokenizer, device)
+    _refuse_finished(config, learners, path)
+    first = _resume_record(config, learners, notes)
+    writer = RunWriter.open(path, step=first.step)
+    with closed_on_failure(writer):
+        if {v: list_steps(path, v) for v in config.variants} != before:
+            raise RunError(f"{path} was trained by another process just now: try again")
+        if writer.empty:
+            writer.append(_missing_start_record(config, path, stored, learners))
+        _remove_later(path, first.models)
+        return assemble(
+            writer,
+            config,
+            first,
+            corpus=corpus,
+            tokenizer=tokenizer,
+            learners=learners,
+            notes=notes,
+        )
+
+
+def _resume_record(
+    config: RunConfig, learners: Sequence[Learner], notes: Sequence[str]
+) -> ResumeRecord:
     models = {v.variant: v.progress.step for v in learners}
-    end = last_end(path)
-    if (
-        end is not None and end.state == "done"
-    ):  # else its end record may be missing: resuming writes it
-        _refuse_finished(config, learners, path)
-    writer = RunWriter.open(path, step=min(models.values()))
-    again = ResumeRecord(
+    return ResumeRecord(
         time=time.time(),
         step=min(models.values()),
         models=models,
         note="; ".join(notes) or None,
         ends={name: end for name in END_SETTINGS if (end := getattr(config, name)) is not None},
     )
-    with closed_on_failure(writer):
-        if {v: list_steps(path, v) for v in models} != before:
-            raise RunError(f"{path} was trained by another process just now: try again")
-        if writer.empty:  # killed before its first record
-            described = {
-                "versions": versions(),
-                **{k: _without_dates(v) for k, v in stored.items()},
-            }
-            writer.append(start_record(config, path.name, described, learners))
-        _remove_later(path, models)
-        return assemble(
-            writer,
-            config,
-            again,
-            corpus=corpus,
-            tokenizer=tokenizer,
-            learners=learners,
-            notes=notes,
-        )
+
+
+def _missing_start_record(
+    config: RunConfig, path: Path, stored: Mapping[str, Any], learners: Sequence[Learner]
+) -> StartRecord:
+    """The start record of a run that was killed before it wrote one."""
+    described = {"versions": versions(), **{k: _without_dates(v) for k, v in stored.items()}}
+    return start_record(config, path.name, described, learners)
 
 
 def _without_dates(value: Any) -> Any:
@@ -153,7 +160,7 @@ def resumed_config(
 def _restored(
     config: RunConfig, path: Path, tokenizer: CharTokenizer, device: str
 ) -> tuple[list[Learner], list[str]]:
-    """Each variant at its newest whole checkpoint, and notes on newer ones that are damaged."""
+    """Each variant at its newest intact checkpoint, and notes on newer ones that are damaged."""
     learners, notes = [], []
     reported = _with_checkpoints(path)
     for variant in config.variants:
@@ -183,15 +190,21 @@ def _restored(
 def _with_checkpoints(path: Path) -> set[str]:
     """The variants that have a checkpoint or had one. A variant that never had one was killed in
     its first seconds, and loses nothing by starting over."""
-    found = {v for v in VARIANTS if list_steps(path, v)}
-    if len(found) == len(VARIANTS):  # saves reading all records a second time
-        return found
+    on_disk = {v for v in VARIANTS if list_steps(path, v)}
+    if len(on_disk) == len(VARIANTS):  # saves reading all records a second time
+        return on_disk
     items = MetricsReader(path).read_all()
-    return found | {item.model for item in items if isinstance(item, CheckpointRecord)}
+    return on_disk | {item.model for item in items if isinstance(item, CheckpointRecord)}
 
 
 def _refuse_finished(config: RunConfig, learners: list[Learner], path: Path) -> None:
-    """Raises RunError if the run has reached its end, and no later one is set."""
+    """Raises RunError if the run has finished, and `config` does not set a later end.
+
+    A run that only lacks its end record is not refused: the resume writes it.
+    """
+    end = last_end(path)
+    if end is None or end.state != "done":
+        return
     step = max(v.progress.step for v in learners)
     spent = max(v.progress.wall_seconds for v in learners) / 60
     if config.minutes and spent >= config.minutes:

@@ -48,9 +48,9 @@ class Session:
     validation: list[Tensor]
     """Windows of the whole validation split."""
     probe: list[Tensor]
-    """About `PROBE_WINDOWS` of the whole windows in `validation`."""
+    """At most `PROBE_WINDOWS` of the full windows in `validation`."""
     train_sample: list[Tensor]
-    """Fixed windows of the training split, evaluated for comparison."""
+    """Fixed windows of the training split, evaluated to compare with the validation loss."""
     device: str
     notes: list[str] = field(default_factory=list)
     """Sentences for the user: which damaged checkpoints a resume skipped."""
@@ -117,12 +117,12 @@ def describe(config: RunConfig, corpus: Corpus, argv: list[str]) -> dict[str, An
 
 
 def _writable(value: Any) -> Any:
-    """Text that UTF-8 can encode: bytes of a file name that are not valid become escapes."""
+    """Text that UTF-8 can encode: invalid bytes of a file name become escapes."""
     return value.encode(errors="backslashreplace").decode() if isinstance(value, str) else value
 
 
 def versions() -> dict[str, str]:
-    """Versions of what the results depend on."""
+    """The versions of tinygpt-tui, torch and Python, which the results depend on."""
     try:
         own = metadata.version("tinygpt-tui")
     except metadata.PackageNotFoundError:  # run from a checkout that is not installed
@@ -173,9 +173,9 @@ def assemble(
 
 
 def _refuse_too_large(config: RunConfig, vocab_size: int, device: str) -> None:
-    """Raises ConfigError if the variants cannot fit the memory.
+    """Raises ConfigError if the variants cannot fit in memory.
 
-    Checked before allocating: a system that overcommits memory kills the process later instead.
+    Checked before allocating: a system that overcommits memory would kill the process later.
     """
     totals = [config.model_config(v, vocab_size).parameters()[0] for v in config.variants]
     if sum(totals) * BYTES_PER_PARAMETER > total_memory(device):
@@ -184,7 +184,7 @@ def _refuse_too_large(config: RunConfig, vocab_size: int, device: str) -> None:
 
 def _too_large(what: str, total: int) -> str:
     return (
-        f"{total:,} parameters ({what}): that does not fit the memory here; "
+        f"{total:,} parameters ({what}) do not fit in the memory of this device: "
         "choose a smaller --gpt.width or --gpt.layers"
     )
 
@@ -193,7 +193,7 @@ def make_learner(variant: str, config: RunConfig, tokenizer: CharTokenizer, devi
     """A variant before its first step.
 
     Raises:
-        ConfigError: it does not fit the memory of the device.
+        ConfigError: it does not fit in the memory of the device.
     """
     _refuse_too_large(config, tokenizer.vocab_size, device)
     try:

@@ -1,10 +1,10 @@
 """A moving average of the weights: the model that is evaluated, saved and used.
 
-At a high learning rate the weights oscillate around the place they move towards; their mean is
-already closer to it. Averaging therefore gives, at any step, what the decay of the learning rate
-gives at the end (Polyak averaging; arXiv:1803.05407), for one pass over the weights every few
-steps. The window is a share of the steps taken: short early, so that the untrained weights are
-soon forgotten, and long later, when the weights move slowly.
+At a high learning rate the weights oscillate around the point they move towards; their mean is
+already closer to it. Averaging therefore gains, at any step, what decaying the learning rate gains
+at the end (Polyak averaging; arXiv:1803.05407), at the cost of one pass over the weights every few
+steps. The window is a share of the steps taken: short early, so that the untrained weights are soon
+forgotten, and long later, when the weights move slowly.
 """
 
 from __future__ import annotations

@@ -14,7 +14,7 @@ from tinygpt.analysis.attention_maps import repeated_baseline, rollout, uniform_
 
 
 def uniform(tokens: int) -> Tensor:
-    """(1, 1, T, T): each query attends equally to itself and all before."""
+    """(1, 1, T, T): each query attends equally to itself and all tokens before it."""
     visible = torch.ones(1, 1, tokens, tokens, dtype=torch.float64).tril()
     return visible / visible.sum(-1, keepdim=True)
 

@@ -1,4 +1,4 @@
-"""Files of what was looked at, read back."""
+"""Exported files, read back."""
 
 import csv
 from pathlib import Path

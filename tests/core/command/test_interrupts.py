@@ -41,7 +41,7 @@ def test_a_signal_saves_and_leaves(
 
 
 def test_killed_and_resumed_equals_uninterrupted(corpus_file: Path, tmp_path: Path) -> None:
-    """kill -9 at whatever moment; three times, at least two of them in the middle."""
+    """kill -9 at three moments, at least two of them during training."""
     shape = ("--data", str(corpus_file), *SHAPE, "--steps", "120")
     assert run_training(tmp_path, *shape, "--name", "whole").returncode == 0
     path = tmp_path / "runs" / "killed"

@@ -1,4 +1,4 @@
-"""The newest numbers and the lines of text that records are folded into."""
+"""Records folded into the newest numbers and lines of progress."""
 
 import pytest
 

@@ -11,7 +11,7 @@ from tinygpt.run import read_state
 
 
 def test_nobody_listens_any_more(corpus_file: Path, tmp_path: Path) -> None:
-    """The terminal or the pipe that showed the progress is gone: training goes on to its end."""
+    """The terminal or pipe that showed the progress is closed: training continues to its end."""
     path = tmp_path / "runs" / "a"
     arguments = ("--data", str(corpus_file), *SHAPE, "--name", "a", "--steps", "60")
     ours, theirs = pty.openpty()

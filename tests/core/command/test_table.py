@@ -1,4 +1,4 @@
-"""The closing table."""
+"""The final table."""
 
 from tinygpt.command.table import comparison
 

@@ -1,4 +1,4 @@
-"""The whole command in a process of its own: results, mistakes, exit statuses."""
+"""The whole command in its own process: results, mistakes, exit statuses."""
 
 import json
 from pathlib import Path
@@ -52,7 +52,7 @@ def test_trainer_is_a_script_too(corpus_file: Path, tmp_path: Path) -> None:
         (("--steps", "three"), "--steps 'three' is not a whole number"),
         (("--steps",), "argument --steps: expected one argument"),
         (("--steps", "1" + "0" * 400), "is not a whole number"),
-        (("--gpt.width", "10000000", "--data", "corpus.txt"), "does not fit the memory"),
+        (("--gpt.width", "10000000", "--data", "corpus.txt"), "do not fit in the memory"),
         (("--preset", "nanoo"), "did you mean 'nano'?"),
         (("--data", "missing.txt"), "--data missing.txt does not exist"),
         (("--device", "cuda", "--data", "corpus.txt"), "--device cuda is not available here"),

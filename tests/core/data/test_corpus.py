@@ -79,7 +79,7 @@ def serve() -> Iterator[Serve]:
 
 @pytest.fixture
 def closed_port() -> str:
-    """Find a loopback port that nobody listens on."""
+    """A loopback port on which nothing listens."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return f"http://127.0.0.1:{probe.getsockname()[1]}/input.txt"
@@ -98,7 +98,7 @@ def text() -> str:
 
 
 class Bar:
-    """A progress object as pooch asks for one."""
+    """A progress object with the interface that pooch expects."""
 
     def __init__(self) -> None:
         self.total = 0

@@ -1,4 +1,4 @@
-"""Characters to ids and back, on disk and off."""
+"""Characters to ids and back, in memory and on disk."""
 
 import json
 import re

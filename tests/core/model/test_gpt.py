@@ -69,7 +69,7 @@ def test_cached_equals_uncached(moe: MoEConfig | None) -> None:
 
 
 def test_past_the_context_the_window_slides() -> None:
-    """One layer sees exactly the last 11 tokens, wherever they lie, at any speed of arrival."""
+    """One layer sees exactly the last 11 tokens, at any position and in pieces of any length."""
     model = tiny(layers=1, conv_size=1).eval()
     text = ids(1, 40)
     one, many = Cache(model.config), Cache(model.config)

@@ -1,4 +1,4 @@
-"""The experts, and each trap that others fell into."""
+"""The experts, and known mistakes of other implementations."""
 
 import math
 

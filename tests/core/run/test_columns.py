@@ -1,4 +1,4 @@
-"""Reading in bulk finds what reading one by one finds, whatever lies in the file."""
+"""Reading in bulk returns what reading one by one returns, whatever is in the file."""
 
 from pathlib import Path
 

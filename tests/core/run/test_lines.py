@@ -1,4 +1,4 @@
-"""Records to lines and back, and what damaged or hostile lines come to."""
+"""Records to lines and back, and how damaged or hostile lines are handled."""
 
 import dataclasses
 import json

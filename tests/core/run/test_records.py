@@ -1,4 +1,4 @@
-"""Which records a resume takes back."""
+"""Which records a resume supersedes."""
 
 from hypothesis import given
 from hypothesis import strategies as st

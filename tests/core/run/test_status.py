@@ -1,4 +1,4 @@
-"""The status of a run, and what is concluded from it."""
+"""The status of a run, and the state that follows from it."""
 
 import dataclasses
 import json

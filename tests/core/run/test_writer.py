@@ -150,7 +150,7 @@ sys.stdin.read()
 
 @pytest.fixture
 def holder(folder: Path) -> Iterator[subprocess.Popen[str]]:
-    """Another process that trains the run, as far as anyone can see."""
+    """Another process that appears to train the run: it holds the lock."""
     with subprocess.Popen(
         [sys.executable, "-c", HOLDER, str(folder)],
         stdin=subprocess.PIPE,

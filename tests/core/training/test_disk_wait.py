@@ -1,4 +1,4 @@
-"""A training on a disk that is full, or gone."""
+"""Training on a disk that is full, or whose folder is deleted."""
 
 import errno
 import os

@@ -10,7 +10,7 @@ from tinygpt.training.learner import CompiledOrEager, Learner
 
 
 def randomized(**changes: object) -> Learner:
-    """A learner whose every weight is drawn: an untrained one would hide faults."""
+    """A learner with random weights everywhere: the zeros of an untrained one would hide bugs."""
     changes = {"train.precision": "fp32", "gpt.dropout": 0.0, **changes}
     learner = Learner("moe", build({**SHAPE, **changes}), 13, "cpu")
     generator = torch.Generator().manual_seed(3)

@@ -30,7 +30,7 @@ def faults(*arguments: str) -> int:
     return int(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
 
 
-@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="it is glibc that is told")
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="only glibc has mallopt")
 def test_large_blocks_are_kept_for_the_next_step() -> None:
     assert faults("keep") < 100
     # Or this test would prove nothing: pages of at most 2 MiB.

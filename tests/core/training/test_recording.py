@@ -37,7 +37,7 @@ def test_a_loss_that_is_not_finite_stops_that_variant_alone(tmp_path: Path) -> N
 
 
 def test_the_best_checkpoint_stays(tmp_path: Path) -> None:
-    """With one snapshot, only the best protects itself, once the loss has become worse."""
+    """With one snapshot, the best checkpoint stays only because it is the best."""
     made = make_session(
         tmp_path, train__snapshots=1, train__checkpoint_every=0, optim__decay=0.0, steps=60
     )

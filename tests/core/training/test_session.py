@@ -1,4 +1,4 @@
-"""A new run; nothing is written for a mistake."""
+"""A new run; a mistake leaves nothing on disk."""
 
 from pathlib import Path
 
