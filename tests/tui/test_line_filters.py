@@ -38,7 +38,7 @@ def test_ascii_lines_keep_their_width(text: str) -> None:
 @pytest.mark.parametrize(
     ("drawn", "expected"),
     [
-        ("Dense · step 205 · val –", "Dense | step 205 | val -"),
+        ("Dense · step 205 · val –", "Dense | step 205 | val -"),  # noqa: RUF001 - as drawn
         ("███┃··· ██▎│···", "###|... ##.|..."),
         ("○ micro  ● nano  ∙", "o micro  * nano  _"),
         ("╭─ ▔▔ ─╮ 🔎", "+- -- -+ > "),
