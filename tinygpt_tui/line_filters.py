@@ -23,10 +23,10 @@ _GLYPHS = (
     # Bars and heights: the fuller the cell, the darker the character.
     ("▁▂▃▄▅▆▇█", "_.-=+*%#"),
     ("▏▎▍▌▋▊▉", "...####"),
-    ("▔▕▐▀░▒▓", '"||".:%'),
-    ("■□●○◌✓✗†‖", "##*.~+x!="),  # states and marks
+    ("▔▕▐▀░▒▓", '-||".:%'),
+    ("■□●○◌✓✗†‖", "##*o~+x!="),  # states and marks
     ("▸▾▴▲▼▶◀→←↑↓", ">v^^v><><^v"),
-    ("·∙…⏎–—−×", "-_.$---x"),  # noqa: RUF001 - as drawn
+    ("·∙…⏎–—−×", "._.$---x"),  # noqa: RUF001 - as drawn
     ("‘’“”", "''\"\""),  # noqa: RUF001 - as drawn
 )
 _HORIZONTAL, _VERTICAL = "─━┄┅┈┉═╌╍╴╶╸╺", "│┃┆┇┊┋║╎╏╵╷╹╻"
@@ -37,6 +37,9 @@ _ASCII |= str.maketrans(_HORIZONTAL, "-" * len(_HORIZONTAL))
 _ASCII |= str.maketrans(_VERTICAL, "|" * len(_VERTICAL))
 for _glyphs, _characters in _GLYPHS:
     _ASCII |= str.maketrans(_glyphs, _characters)
+_ASCII[ord("🔎")] = "> "  # Textual's command palette
+_SEPARATOR = " · "
+"""Between facts; without the spaces, the dot is an empty cell of a bar."""
 
 
 def ascii_text(text: str) -> str:
@@ -45,7 +48,7 @@ def ascii_text(text: str) -> str:
         return text
     return "".join(
         character if character.isascii() else "?" * cell_len(character)
-        for character in text.translate(_ASCII)
+        for character in text.replace(_SEPARATOR, " | ").translate(_ASCII)
     )
 
 

@@ -144,7 +144,7 @@ def test_footer_help_and_palette_come_from_one_table(tmp_path: Path, live: RunWr
         assert not any("Resume a stopped" in title for title in commands)
 
     drive(tmp_path, body)
-    text = help_text()
+    text = help_text(80)
     for key in (*RUN, *CHARTS, *GENERAL):
         assert key.help in text
 

@@ -35,6 +35,20 @@ def test_ascii_lines_keep_their_width(text: str) -> None:
     assert cell_len(after.text) == cell_len(text)
 
 
+@pytest.mark.parametrize(
+    ("drawn", "expected"),
+    [
+        ("Dense · step 205 · val –", "Dense | step 205 | val -"),  # noqa: RUF001 - as drawn
+        ("███┃··· ██▎│···", "###|... ##.|..."),
+        ("○ micro  ● nano  ∙", "o micro  * nano  _"),
+        ("╭─ ▔▔ ─╮ 🔎", "+- -- -+ > "),
+    ],
+)
+def test_ascii_lines_stay_readable(drawn: str, expected: str) -> None:
+    (after,) = AsciiFilter().apply([Segment(drawn)], Color(0, 0, 0))
+    assert after.text == expected
+
+
 def test_clean_lines_are_passed_through() -> None:
     segments = [Segment("a plain line │ ▀▀")]
     assert ControlCharacterFilter().apply(segments, Color(0, 0, 0)) is segments

@@ -307,7 +307,7 @@ class AttentionController(EngineSession):
         if self.shown is not None:
             return ""
         if self.run is None:
-            return "There is no run: n starts one. Its first checkpoint comes at once."
+            return "No run yet: n starts one. Its first checkpoint is written at once."
         if not self.available_variants:
             return "This run has no checkpoint yet: the first is written before its first step."
         return "" if self.text else "There is no text to inspect: t types one."

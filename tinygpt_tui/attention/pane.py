@@ -263,7 +263,7 @@ class AttentionPane(Container):
 
     def action_checkpoint(self) -> None:
         controller = self.controller
-        entries = [("newest", "always the newest")]
+        entries = [("newest", "always the latest")]
         entries += [
             (str(step), f"{NAMES[controller.variant]:<6} step {step:>8,}")
             for step in reversed(controller.timeline.steps)

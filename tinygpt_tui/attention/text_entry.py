@@ -11,7 +11,7 @@ from tinygpt_tui.attention.controller import AttentionController
 from tinygpt_tui.screens.unknown_characters import with_known
 from tinygpt_tui.widgets.prompt_area import PromptArea
 
-HINT = "Enter: inspect, Esc: cancel, ctrl+r: random line of the corpus"
+HINT = "Enter inspect  Esc cancel  ctrl+r random corpus line"
 MAX_CHARACTERS = 200_000
 """Read from a file."""
 

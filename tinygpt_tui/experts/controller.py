@@ -95,7 +95,7 @@ class ExpertsController(ViewSelection, EngineSession):
     def _explain_nothing(self, variants: Collection[str]) -> None:
         words = ""
         if self.run is None:
-            words = "There is no run: n starts one, by default with a MoE."
+            words = "No run yet: n starts one, by default with a MoE."
         elif "moe" not in variants and not self.scene.steps:
             words = (
                 "This run trains Dense alone: it has no router, so there is nothing to route."

@@ -138,7 +138,7 @@ def _facts_of(text: Text) -> list[tuple[int, str]]:
             facts.append((6, f"val {loss(text.opened.val_loss)}"))
     facts += [(5, f"seed {text.params.seed}"), (2, f"{count(len(text.tokens))} tok")]
     if text.writing:
-        facts.append((0, "writing"))
+        facts.append((0, "generating"))
     elif not math.isnan(text.speed):
         facts.append((3, rate(text.speed, "tok")))
     if text.tokens and not text.writing:
@@ -324,7 +324,7 @@ def _entry(text: Text, columns: int, *, active: bool, timeline: bool, run: str) 
         parts.insert(0, printable(whose[0]))
     if text.tokens:
         parts.append(f"mean NLL {text.mean_surprisal:.2f}")
-    parts += ["writing"] if text.writing else []
+    parts += ["generating"] if text.writing else []
     mark = "▸" if active else " "
     dot = " · "
     name = theme.NAMES.get(variant, "waiting")

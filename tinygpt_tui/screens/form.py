@@ -83,7 +83,7 @@ class Choice(Widget, can_focus=True):
     def __init__(self, values: list[str], value: str, *, id: str) -> None:
         super().__init__(id=id)
         self.values = values
-        self._marks = "○ ", "● "
+        self._marks, self._gap = ("○ ", "● "), "  "
         self.set_reactive(Choice.value, value)
 
     def render(self) -> Text:
@@ -91,7 +91,7 @@ class Choice(Widget, can_focus=True):
         text = Text(no_wrap=True)
         for value in self.values:
             chosen = value == self.value
-            text.append(f"{self._marks[chosen]}{value}   ", "bold" if chosen else "dim")
+            text.append(f"{self._marks[chosen]}{value}{self._gap}", "bold" if chosen else "dim")
         return text
 
     def watch_value(self) -> None:
@@ -106,7 +106,7 @@ class Choice(Widget, can_focus=True):
             width = len(self._marks[0]) + len(value)
             if left <= event.x < left + width:
                 self.value = value
-            left += width + 3
+            left += width + len(self._gap)
 
 
 def read_form(

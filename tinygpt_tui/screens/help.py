@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import textwrap
+
 from textual.app import ComposeResult
 from textual.containers import VerticalScroll
 from textual.screen import ModalScreen
@@ -23,15 +25,17 @@ class HelpScreen(ModalScreen[None]):
 
     def compose(self) -> ComposeResult:
         with VerticalScroll(can_focus=True):
-            yield Static(help_text())
+            yield Static(help_text(min(self.app.size.width, 76) - 6))
 
 
-def help_text() -> str:
-    """The table of keys as markup."""
+def help_text(width: int) -> str:
+    """The table of keys as markup, in lines of at most `width` cells."""
     lines = []
     for title, keys in GROUPS.items():
         lines += [f"[b]{title}[/b]"]
         for key in keys:
-            lines.append(f"  [$accent]{key.text.replace('[', chr(92) + '['):<12}[/] {key.help}")
+            first, *more = textwrap.wrap(key.help, max(width - 15, 10))
+            lines.append(f"  [$accent]{key.text.replace('[', chr(92) + '['):<12}[/] {first}")
+            lines += [" " * 15 + line for line in more]
         lines.append("")
     return "\n".join([*lines, "[dim]Esc closes this[/dim]"])

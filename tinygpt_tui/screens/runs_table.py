@@ -16,6 +16,8 @@ from tinygpt_tui.theme import NAMES
 
 WIDE = 96
 """From this many cells on there is room for the corpus and the planned steps."""
+NARROW = 62
+"""Below this many cells there is no room for the age."""
 HEADINGS = {
     "mark": "",
     "state": "state",
@@ -111,14 +113,16 @@ def age(seconds: float) -> str:
 
 
 def _lay_out(width: int, cells: dict[str, Cell]) -> list[Cell]:
-    """Cells padded or cut to their columns, gaps included; a narrow list has no corpus."""
+    """Cells padded or cut to their columns, gaps included; a narrow list has fewer columns."""
     is_wide = width >= WIDE
     sizes = {"mark": 1, "state": 12, "name": 0, "step": 15 if is_wide else 9, "dense": 6, "moe": 6}
-    sizes |= {"corpus": 20, "age": 7} if is_wide else {"age": 7}
+    sizes |= {"corpus": 20} if is_wide else {}
+    sizes |= {"age": 7} if width >= NARROW else {}
+    *_, last = sizes
     sizes["name"] = max(6, width - sum(sizes.values()) - 2 * (len(sizes) - 1) - 1)
     return [
         Cell(
-            _fit(cells[name].text, size, right=name in _RIGHT_ALIGNED) + "  " * (name != "age"),
+            _fit(cells[name].text, size, right=name in _RIGHT_ALIGNED) + "  " * (name != last),
             cells[name].style,
         )
         for name, size in sizes.items()

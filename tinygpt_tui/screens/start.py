@@ -20,12 +20,12 @@ from tinygpt_tui.launch import cost
 # tinygpt/config.py gives the reasons.
 _MADE_FOR = {
     "micro": "any laptop",
-    "nano": "a CPU: the size of nanoGPT's CPU example",
-    "baby": "a GPU: the size of nanoGPT's GPU example",
-    "small": "a large GPU: the shape of GPT-2 124M",
+    "nano": "a CPU: nanoGPT's CPU example",
+    "baby": "a GPU: nanoGPT's GPU example",
+    "small": "a large GPU: GPT-2 124M's shape",
 }
 _HEADINGS = ("preset", "layers/heads/width", "context", "Dense", "MoE (active)")
-_INDENT = 11
+_INDENT = 9
 
 
 class Start(Widget):
@@ -34,7 +34,7 @@ class Start(Widget):
     DEFAULT_CSS = """
     Start {
         align: center middle; height: 1fr; width: 1fr;
-        Static, OptionList { width: 76; height: auto; max-width: 100%; }
+        Static, OptionList { width: 62; height: auto; max-width: 100%; }
         OptionList {
             border: none; padding: 0; background: $background;
             &:focus { border: none; background-tint: $background 0%; }
@@ -89,9 +89,9 @@ class Start(Widget):
     def _top(self) -> Text:
         strong = self._style("strong")
         return Text.assemble(
-            *(("  Train a small GPT from scratch, twice: ", strong),),
+            ("  Train small GPTs from scratch, ", strong),
             *(("Dense", self._style("dense.bold")), (" and ", strong)),
-            *(("MoE", self._style("moe.bold")), (", side by side.\n\n", strong)),
+            *(("MoE", self._style("moe.bold")), (" side by side.\n\n", strong)),
             (_line(*_HEADINGS), self._style("muted")),
         )
 
@@ -121,6 +121,6 @@ class Start(Widget):
 
 
 def _line(*cells: str) -> str:
-    """A line of the table, 66 columns wide."""
+    """A line of the table, 59 columns wide."""
     preset, shape, context, dense, moe = cells
-    return f"  {preset:<9}{shape:<20}{context:>7}{dense:>10}{moe:>18}"
+    return f"  {preset:<7}{shape:<19}{context:>7}{dense:>8}{moe:>16}"

@@ -27,7 +27,7 @@ def with_known(
     if not strange:
         take(text)
         return
-    choices = [("d", "drop", "Remove"), ("c", "cancel", "Back to the text")]
+    choices = [("d", "drop", "Delete them"), ("c", "cancel", "Back to the text")]
     if not unknown(" "):
         choices.insert(1, ("r", "replace", "Replace with spaces"))
 

@@ -180,7 +180,7 @@ def test_a_survey_adds_its_statistics(controller: AttentionController, engine: E
 
 def test_reasons_for_nothing(engine: Engine, tmp_path: Path) -> None:
     controller = AttentionController(engine.asked.append, engine.number)
-    assert "There is no run" in controller.state().message
+    assert "No run yet" in controller.state().message
     controller.open(tmp_path)
     assert "no checkpoint yet" in controller.state().message
     controller.checkpoints({"moe": [3]})

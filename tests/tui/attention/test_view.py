@@ -61,12 +61,10 @@ def test_every_size_is_filled_exactly(
 @pytest.mark.parametrize("lines", [1, 3, 10])
 def test_nothing_to_show_is_a_sentence(lines: int) -> None:
     rows = plain(
-        view.tab(
-            AttentionState(choice=Choice(), message="There is no run: n starts one."), 50, lines
-        )
+        view.tab(AttentionState(choice=Choice(), message="No run yet: n starts one."), 50, lines)
     )
     assert len(rows) == lines
-    assert lines == 1 or "There is no run" in rows[1]
+    assert lines == 1 or "No run yet" in rows[1]
     rows = plain(
         view.tab(AttentionState(choice=Choice(), busy=True, timeline=Timeline(STEPS)), 50, 9)
     )

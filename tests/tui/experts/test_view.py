@@ -256,7 +256,7 @@ def test_a_dense_run_and_no_run_say_so() -> None:
     office.desk.news(history)
     assert "Dense alone" in office.desk.scene.nothing
     office.desk.open(None)
-    assert "There is no run" in office.desk.scene.nothing
+    assert "No run yet" in office.desk.scene.nothing
     history.add([*lockstep(7), routed(5)])
     office.desk.open(Path("run"))
     assert office.desk.news(history)

@@ -18,14 +18,16 @@ def entry(tmp_path: Path) -> RunEntry:
     return RunEntry(run, summary(path))
 
 
-@pytest.mark.parametrize("width", [66, 76, 95, 96, 126])
+@pytest.mark.parametrize("width", [51, 61, 62, 76, 95, 96, 126])
 def test_rows_are_as_wide_as_the_list(entry: RunEntry, width: int) -> None:
     cells = row_cells(entry, width, is_open=False, is_marked=True, now=entry.run.created + 7200)
     assert sum(cell_len(cell.text) for cell in cells) == cell_len(heading(width)) == width - 1
     words = "".join(cell.text for cell in cells).split()
     planned = "500/10,000" if width >= 96 else "500"
     corpus = ["corpus.txt"] if width >= 96 else []
-    assert words == ["+", "✓", "Done", "漢字-one", planned, "1.625", "1.500", *corpus, "2", "h"]
+    started = ["2", "h"] if width >= 62 else []
+    name = "漢字-one" if width > 51 else "漢字-…"
+    assert words == ["+", "✓", "Done", name, planned, "1.625", "1.500", *corpus, *started]
 
 
 def test_details(entry: RunEntry) -> None:

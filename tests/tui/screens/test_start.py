@@ -9,7 +9,7 @@ from tinygpt.config import PRESETS, build
 from tinygpt_tui.launch import cost
 
 
-@pytest.mark.parametrize("size", [(80, 21), (120, 33)])
+@pytest.mark.parametrize("size", [(60, 13), (80, 21), (120, 33)])
 def test_start(size: tuple[int, int], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(cost, "default_preset", lambda: "nano")
 
