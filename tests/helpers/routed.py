@@ -104,8 +104,8 @@ def experts_state(**changes: object) -> ExpertsState:
         steps=STEPS,
         at=45,
         following=False,
-        reading=results.routed_text(looked(step=45)),
-        census=results.routing_survey(surveyed()),
+        routed_text=results.routed_text(looked(step=45)),
+        survey=results.routing_survey(surveyed()),
         source="typed",
     )
     return replace(known, **changes)  # type: ignore[arg-type]

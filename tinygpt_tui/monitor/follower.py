@@ -37,8 +37,8 @@ class RunUpdate:
     """The records start over: the file was replaced."""
     state: RunState | None = None
     machine: Machine | None = None
-    kept: dict[str, list[int]] | None = None
-    """Steps of each variant's checkpoints, ascending; None if they were not listed this time."""
+    checkpoint_steps: dict[str, list[int]] | None = None
+    """Ascending, by variant; None if they were not listed this time."""
     more: bool = False
     """A large file is not read to its end yet."""
     error: str | None = None
@@ -106,7 +106,9 @@ class Follower:
             self._machine_read = self._clock()
             update.machine = read_machine()
         if update.machine or any(isinstance(item, CheckpointRecord) for item in update.items):
-            update.kept = {variant: list_steps(self.run, variant) for variant in VARIANTS}
+            update.checkpoint_steps = {
+                variant: list_steps(self.run, variant) for variant in VARIANTS
+            }
         return update
 
     def _loop(self) -> None:
