@@ -1,4 +1,4 @@
-"""The history of prompts, kept between sessions."""
+"""The history of prompts, saved between sessions."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The list of runs as text: columns as wide as the screen allows, and details of one run."""
+"""The list of runs as text: the columns that fit, and details of one run."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tinygpt_tui.render.run_state import LOOKS
 from tinygpt_tui.theme import NAMES
 
 WIDE = 96
-"""From this many cells on there is room for the corpus and the planned steps."""
+"""Columns from which the corpus and the planned steps are shown."""
 HEADINGS = {
     "mark": "",
     "state": "state",
@@ -53,7 +53,7 @@ def heading(width: int) -> str:
 def row_cells(
     entry: RunEntry, width: int, *, is_open: bool, is_marked: bool, now: float
 ) -> list[Cell]:
-    """One run as cells, padded to their columns."""
+    """One run as cells, padded to the widths of their columns."""
     run, numbers = entry.run, entry.summary
     glyph, word, look = LOOKS[run.state.state]
     status = run.state.status
@@ -76,7 +76,7 @@ def row_cells(
 
 
 def details(entry: RunEntry) -> list[str]:
-    """Three lines about a run: its models; when, where and on what it was trained; its path."""
+    """Three lines about a run: its models; date, duration, device and corpus; its path."""
     numbers, run = entry.summary, entry.run
     settings = numbers.settings
     gpt = settings.get("gpt") if isinstance(settings.get("gpt"), dict) else None
@@ -85,12 +85,12 @@ def details(entry: RunEntry) -> list[str]:
         shape = "/".join(str(gpt.get(key, "?")) for key in ("layers", "heads", "width"))
         models.append(f"{settings.get('preset', '')} {shape}, context {gpt.get('context', '?')}")
     for variant, (total, active) in numbers.parameters.items():
-        of_which = f" ({formatting.count(active)} active)" if active < total else ""
-        models.append(f"{NAMES.get(variant, variant)} {formatting.count(total)}{of_which}")
-    took = None if numbers.wall_seconds is None else formatting.duration(numbers.wall_seconds)
+        active_part = f" ({formatting.count(active)} active)" if active < total else ""
+        models.append(f"{NAMES.get(variant, variant)} {formatting.count(total)}{active_part}")
+    duration = None if numbers.wall_seconds is None else formatting.duration(numbers.wall_seconds)
     facts = [
         f"started {time.strftime('%b %d %H:%M', time.localtime(run.created))}",
-        " on ".join(filter(None, (took, numbers.device))),
+        " on ".join(filter(None, (duration, numbers.device))),
         run.corpus or "",
     ]
     return [
@@ -101,7 +101,7 @@ def details(entry: RunEntry) -> list[str]:
 
 
 def age(seconds: float) -> str:
-    """How long ago, in a few characters: "now", "5 min", "3 h", "12 d"."""
+    """An age in a few characters: "now", "5 min", "3 h", "12 d"."""
     if seconds < 60:
         return "now"
     for unit, name, until in ((60, "min", 3600), (3600, "h", 86400 * 2)):
@@ -111,7 +111,7 @@ def age(seconds: float) -> str:
 
 
 def _lay_out(width: int, cells: dict[str, Cell]) -> list[Cell]:
-    """Cells padded or cut to their columns, gaps included; a narrow list has no corpus."""
+    """Cells padded or cut to their columns, including gaps; a narrow list has no corpus."""
     is_wide = width >= WIDE
     sizes = {"mark": 1, "state": 12, "name": 0, "step": 15 if is_wide else 9, "dense": 6, "moe": 6}
     sizes |= {"corpus": 20, "age": 7} if is_wide else {"age": 7}
