@@ -4,7 +4,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from tests.helpers.records import lockstep, routed, sample, started
-from tests.helpers.routed import LAYERS, STEPS, TEXT, VOCABULARY, looked, surveyed
+from tests.helpers.routed import LAYERS, STEPS, TEXT, VOCABULARY, inspect_reply, survey_reply
 from tinygpt_tui.engine.protocol import (
     CorpusLine,
     CorpusLineRequest,
@@ -38,7 +38,7 @@ class Harness:
         """Answer the last inspection."""
         asked = self.last(InspectRequest)
         assert isinstance(asked, InspectRequest)
-        reply = looked(asked.job, step=int(asked.path[-8:]), text=text)
+        reply = inspect_reply(asked.job, step=int(asked.path[-8:]), text=text)
         self.controller.handle_reply(reply)
 
 
@@ -138,7 +138,7 @@ def test_the_window_follows_the_cursor() -> None:
     asked = harness.last(InspectRequest)
     assert isinstance(asked, InspectRequest)
     assert asked.start == 11
-    found = looked(asked.job)
+    found = inspect_reply(asked.job)
     harness.controller.handle_reply(
         InspectResult(**{**{f: getattr(found, f) for f in found.__struct_fields__}, "start": 11})
     )
@@ -171,7 +171,7 @@ def test_a_survey_is_compared_with_the_latest_checkpoint() -> None:
     first = harness.last(SurveyRequest)
     assert isinstance(first, SurveyRequest)
     assert first.final == first.path == "run/moe/step-00000100"
-    harness.controller.handle_reply(surveyed(first.job, step=100))
+    harness.controller.handle_reply(survey_reply(first.job, step=100))
     second = harness.last(SurveyRequest)
     assert isinstance(second, SurveyRequest)
     assert (second.path[-8:], second.final[-8:]) == ("00000020", "00000100")
@@ -198,7 +198,7 @@ def test_keys_of_the_table() -> None:
     harness = Harness()
     controller = harness.controller
     controller.activate("abc")
-    controller.handle_reply(surveyed(2, step=100))
+    controller.handle_reply(survey_reply(2, step=100))
     assert controller.state.survey is not None
     controller.next_expert()
     controller.scroll(100, 5)
