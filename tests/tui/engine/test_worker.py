@@ -240,7 +240,7 @@ def test_an_inspection_that_fails_is_a_sentence(
     ("models", "text", "said"),
     [
         (("nowhere", ""), TEXT, "does not exist"),
-        (("moe", ""), TEXT[:-1] + "X", "text.txt is not what was trained on: the model does not"),
+        (("moe", ""), TEXT[:-1] + "X", "the model was not trained on text.txt: the model does not"),
         (("moe", "nowhere"), TEXT, "does not exist"),
         (("moe", "dense"), TEXT, "cannot be compared"),
         (("moe", ""), None, "text.txt does not exist"),
