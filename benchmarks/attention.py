@@ -89,7 +89,7 @@ def inspect_and_draw(run: Path, rounds: int) -> tuple[list[float], int]:
     context = 256
     for text in texts(rounds + 1, 4096):
         began = time.perf_counter()
-        engine.ask(InspectRequest(engine.number(), path, text[:context], 0), replies.put)
+        engine.ask(InspectRequest(engine.new_job(), path, text[:context], 0), replies.put)
         reply = replies.get(timeout=120)
         if not isinstance(reply, InspectResult):
             raise SystemExit(f"the engine did not inspect: {reply}")

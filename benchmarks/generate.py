@@ -76,7 +76,7 @@ def main() -> None:
                 app.type(b"2")
                 app.wait_for(b"g generates with")
                 app.type(b"X20000\rg")
-                app.wait_for(b"writing")
+                app.wait_for(b"generating")
                 before = time.perf_counter() - app.began
                 time.sleep(5)
                 sent = len(app.text(before))

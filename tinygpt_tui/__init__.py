@@ -1,1 +1,1 @@
-"""The terminal: tabs to train small GPTs, talk to them, and look inside."""
+"""The terminal interface: train, sample and inspect small GPTs."""

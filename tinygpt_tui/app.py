@@ -48,7 +48,7 @@ TABS = tuple(TITLES)
 
 
 class LabApp(ErrorReportingApp[int]):
-    """The app on the runs in the folder `out`; `run` is the one to open first."""
+    """The app on the runs in the folder `out`; `run` is opened first, by default the latest."""
 
     TITLE = "tinygpt-tui"
     BINDINGS: ClassVar[list[BindingType]] = bindings(RUN, GENERAL)
@@ -61,17 +61,16 @@ class LabApp(ErrorReportingApp[int]):
     def __init__(self, out: Path, run: Path | None = None, *, ascii: bool = False) -> None:
         super().__init__()
         self.out, self.ascii = out, ascii
-        self._wanted = run
+        self._first_run = run
         self.current_run = OpenRun(self)
         self.control = RunControl(
             self, out, self.current_run, open_run=self.open_run, show_note=self.show_note
         )
         # The pane does not exist before compose.
-        self.overlays = OverlayMonitor(self, lambda found: self.train.overlay(found))  # noqa: PLW0108
+        self.overlays = OverlayMonitor(self, lambda runs: self.train.overlay(runs))  # noqa: PLW0108
         self.engine = Engine()
 
     def get_line_filters(self) -> Sequence[LineFilter]:
-        """Textual's, then ours."""
         return [
             *super().get_line_filters(),
             ControlCharacterFilter(),
@@ -84,9 +83,9 @@ class LabApp(ErrorReportingApp[int]):
             yield TrainPane(id="train", ascii=self.ascii)
             yield GeneratePane(self.engine, id="generate")
             glyphs = self.ascii or self.no_color
-            yield AttentionPane(self.engine, self._written, id="attention", glyphs=glyphs)
+            yield AttentionPane(self.engine, self._generated, id="attention", glyphs=glyphs)
             yield ExpertsPane(
-                self.engine, self._generated, self._unknown, id="experts", digits=self.ascii
+                self.engine, self._generated_text, self._unknown, id="experts", digits=self.ascii
             )
         yield CellView(id="footer")
 
@@ -100,7 +99,7 @@ class LabApp(ErrorReportingApp[int]):
         self.engine.close()
 
     def on_resize(self) -> None:
-        self.call_after_refresh(self.draw_shell)
+        self.call_after_refresh(self.draw_header_and_footer)
 
     # -- the tabs
 
@@ -129,24 +128,23 @@ class LabApp(ErrorReportingApp[int]):
         """The name of the visible tab."""
         return str(self.query_one(ContentSwitcher).current)
 
-    def _written(self) -> GeneratedText | None:
-        """The text in the Generate tab, and the position of its cursor in characters."""
-        console = self.generate.controller
-        text = console.text
+    def _generated(self) -> GeneratedText | None:
+        """The text in the Generate tab and the position of its cursor; None without a text."""
+        text, cursor = self.generate.controller.text, self.generate.controller.cursor
         if text is None:
             return None
-        at = None if console.cursor is None else len(text.prompt)
-        for token in text.tokens[: console.cursor or 0]:
-            at = (at or 0) + len(token.text)
+        at = None
+        if cursor is not None:
+            at = len(text.prompt) + sum(len(token.text) for token in text.tokens[:cursor])
         return GeneratedText(text.prompt + text.text, at)
 
-    def _generated(self) -> str:
-        """The text in the Generate tab; empty before there is one."""
-        written = self._written()
-        return written.text if written else ""
+    def _generated_text(self) -> str:
+        """The text in the Generate tab; empty without one."""
+        generated = self._generated()
+        return generated.text if generated else ""
 
     def _unknown(self, text: str) -> set[str]:
-        """The characters of a text that the open run's tokenizer cannot encode."""
+        """The characters of a text that are not in the open run's vocabulary."""
         self.generate.controller.load_vocabulary()
         return self.generate.controller.unknown(text)
 
@@ -154,16 +152,16 @@ class LabApp(ErrorReportingApp[int]):
         self.query_one(ContentSwitcher).current = name
         self.query_one(f"#{name}").focus()
         if name == "generate":
-            self.generate.shown()
+            self.generate.activate()
         if name == "attention":
-            self.attention.shown()
+            self.attention.activate()
         if name == "experts":
-            self.experts.shown()
+            self.experts.activate()
         if name == "train":
             self.train.schedule(soon=True)
             if self.run_path is None:
                 self.train.show_start()
-        self.draw_shell()
+        self.draw_header_and_footer()
 
     def action_next_tab(self, by: int) -> None:
         self.action_tab(TABS[(TABS.index(self.tab) + by) % len(TABS)])
@@ -177,18 +175,18 @@ class LabApp(ErrorReportingApp[int]):
 
     @property
     def history(self) -> History:
-        """What the records of the open run have said."""
+        """The records of the open run so far."""
         return self.current_run.history
 
     @property
     def state(self) -> RunState | None:
-        """The state of the open run when it was last read."""
+        """The latest known state of the open run."""
         return self.current_run.state
 
     @work(thread=True, exclusive=True, group="first", exit_on_error=False)
     def _open_first(self) -> None:
         try:
-            path, notice = choose_run(self.out, self._wanted)
+            path, notice = choose_run(self.out, self._first_run)
         except TinyGPTError as error:
             self.call_from_thread(self.report_error, str(error))
             path, notice = None, None
@@ -199,7 +197,7 @@ class LabApp(ErrorReportingApp[int]):
         importlib.import_module("plotext")
 
     def open_run(self, path: Path | None, note: str | None = None) -> None:
-        """Show another run in every tab; None shows the start screen."""
+        """Show this run in every tab; None shows the start screen."""
         self.current_run.open(path)
         self.generate.open(path)
         self.attention.open(path)
@@ -209,7 +207,7 @@ class LabApp(ErrorReportingApp[int]):
         else:
             self.train.open(history=self.history, minutes=planned_minutes(path))
             self.train.update_state(note=note)
-        self.draw_shell()
+        self.draw_header_and_footer()
 
     def on_run_updated(self, message: RunUpdated) -> None:
         if self.current_run.is_current(message):
@@ -217,26 +215,26 @@ class LabApp(ErrorReportingApp[int]):
 
     def apply_update(self, update: RunUpdate) -> None:
         """Show an update of the open run in every tab."""
-        before = self.current_run.phase, self.history.start
+        header_before = self.current_run.phase, self.history.start
         self.current_run.apply(update)
         if update.items:
             self.train.update_state(history=self.history)
-            self.experts.news(self.history)
+            self.experts.update_history(self.history)
         if update.error != self.train.state.error:
             if update.error:
                 log.note(update.error)
             self.train.update_state(error=update.error)
-        self.train.news(update.state, update.machine)
-        if update.kept is not None:
-            self.generate.checkpoints(update.kept)
-            self.attention.checkpoints(update.kept)
-            self.experts.checkpoints(update.kept)
-        if (self.current_run.phase, self.history.start) != before:
-            self.draw_shell()
+        self.train.update_status(update.state, update.machine)
+        if update.checkpoint_steps is not None:
+            self.generate.update_checkpoints(update.checkpoint_steps)
+            self.attention.update_checkpoints(update.checkpoint_steps)
+            self.experts.update_checkpoints(update.checkpoint_steps)
+        if (self.current_run.phase, self.history.start) != header_before:
+            self.draw_header_and_footer()
         self.control.check_start(update)
 
     def show_note(self, note: str | None) -> None:
-        """A note about the open run in the Train tab; None removes it."""
+        """Show a note about the open run in the Train tab; None removes it."""
         self.train.update_state(note=note, soon=True)
 
     def action_pause(self) -> None:
@@ -255,7 +253,7 @@ class LabApp(ErrorReportingApp[int]):
         self.control.quit()
 
     async def action_quit(self) -> None:
-        """Textual's own key to quit asks the same question."""
+        """Ask the same question on Textual's own key to quit."""
         if not isinstance(self.screen, Ask):
             self.control.quit()
 
@@ -296,9 +294,9 @@ class LabApp(ErrorReportingApp[int]):
     def action_clear_overlays(self) -> None:
         self.overlays.show(())
 
-    # -- around the tabs
+    # -- header, footer and keys
 
-    def draw_shell(self) -> None:
+    def draw_header_and_footer(self) -> None:
         """Draw the header and the footer."""
         width = self.size.width
         name = self.run_path.name if self.run_path else None
@@ -309,17 +307,17 @@ class LabApp(ErrorReportingApp[int]):
 
     def available_keys(self) -> list[Key]:
         """The keys that have an effect now, the most important first."""
-        met = {
+        conditions = {
             "": True,
             "live": self.current_run.live,
             "overlays": bool(self.overlays.paths),
             "resumable": self.state is not None and self.state.resumable,
         }
         keys = keys_of(self.tab, has_run=self.run_path is not None)
-        return [key for key in keys if met[key.needs]]
+        return [key for key in keys if conditions[key.needs]]
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
-        """While a dialog is open, Tab moves between its fields."""
+        """Leave the Tab key to the fields of a dialog while one is open."""
         del parameters
         return action != "next_tab" or len(self.screen_stack) == 1
 
@@ -342,5 +340,5 @@ class LabApp(ErrorReportingApp[int]):
                 yield SystemCommand(f"{key.help} ({key.text})", "", run)
 
     def _display(self, screen: Screen[object], renderable: RenderableType | None) -> None:
-        """Textual's way to the terminal, without the cells that did not change."""
+        """Write an update to the terminal, without the cells that did not change."""
         super()._display(screen, only_changed(renderable))

@@ -1,4 +1,4 @@
-"""The command ``tinygpt-tui``. Heavy imports happen only where they are needed."""
+"""The command ``tinygpt-tui``. Heavy imports are deferred to where they are needed."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tinygpt_tui.commands import generate, inspect
 
 
 def make_parser() -> argparse.ArgumentParser:
-    """The options of training, and those of the interface."""
+    """The parser for all options: training, commands and interface."""
     parser = training_parser("tinygpt-tui", "Train, sample and inspect small GPTs in the terminal.")
     parser.usage = "%(prog)s [RUN] [options]"
     parser.add_argument("run", nargs="?", metavar="RUN", default=None, help="the run to open")
@@ -70,9 +70,9 @@ def open_app(parser: argparse.ArgumentParser, options: argparse.Namespace) -> in
         parser.error(f"there is no run {options.run!r}, neither as a path nor in {options.out}")
     if not (sys.stdin.isatty() and sys.stdout.isatty()):
         parser.error("the interface needs a terminal: use --train-only to train without one")
-    # Without colour only glyphs tell curves apart.
-    poor = os.environ.get("NO_COLOR") or os.environ.get("TERM") in ("linux", "dumb")
-    ascii_only = hasattr(options, "ascii") or bool(poor)
+    # Without colours, only glyphs distinguish curves.
+    monochrome = os.environ.get("NO_COLOR") or os.environ.get("TERM") in ("linux", "dumb")
+    ascii_only = hasattr(options, "ascii") or bool(monochrome)
     # The rate at which Textual checks for repaints: a key's effect shows after 4 ms instead of 17.
     os.environ.setdefault("TEXTUAL_FPS", "240")
     from tinygpt_tui.app import LabApp
@@ -86,7 +86,7 @@ def open_app(parser: argparse.ArgumentParser, options: argparse.Namespace) -> in
 
 
 def find_run(name: str, out: str) -> Path | None:
-    """A run by path or by name in `out`; a variant or step directory stands for its run."""
+    """The directory of a run given by path (or that of a variant or step in it), or by name."""
     from tinygpt.run import is_run
 
     for path in (Path(name), Path(out, name)):

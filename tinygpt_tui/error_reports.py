@@ -1,4 +1,4 @@
-"""What goes wrong in the app becomes a log entry and a notification instead of a crash."""
+"""Errors in the app become log entries and notifications instead of crashes."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ class ErrorReportingApp(OneKeyAtATime[ReturnType]):
             self.report_error(f"{type(error).__name__}: {error} (see {log.path()})")
 
     def _handle_exception(self, error: Exception) -> None:
-        """Log what ends the app: Textual prints it only once."""
-        log.note("the app ended", error)
+        """Log the error that ends the app, since Textual only prints it."""
+        log.note("the app crashed", error)
         super()._handle_exception(error)
 
     def report_error(self, sentence: str) -> None:

@@ -1,4 +1,4 @@
-"""The table of keys, from which bindings, footer, help screen and command palette are made."""
+"""The table of keys: the source of bindings, footer, help screen and command palette."""
 
 from __future__ import annotations
 
@@ -9,17 +9,17 @@ class Key(NamedTuple):
     """One action and the keys that trigger it."""
 
     keys: str
-    """Textual's names, comma-separated."""
+    """As Textual names them, comma-separated."""
     action: str
     label: str
     """For the footer: one word or two."""
     help: str
     """For the help screen and the command palette, without a full stop."""
     shown: str = ""
-    """How the keys are displayed; the first key's name if empty."""
+    """How the keys are displayed; empty for the name of the first."""
     footer: bool = False
     needs: str = ""
-    """The condition for showing it: "live", "resumable", "overlays"; empty for always."""
+    """When the key has an effect: "live", "resumable" or "overlays"; empty for always."""
 
     @property
     def text(self) -> str:
@@ -90,14 +90,14 @@ CHARTS = (
     ),
 )
 GENERATE = (
-    Key("g", "write", "generate", "Generate, with a new seed unless one is set", footer=True),
+    Key("g", "generate", "generate", "Generate, with a new seed unless one is set", footer=True),
     Key("p,i", "prompt", "prompt", "Edit the prompt; Enter generates", "p", footer=True),
     Key(
         "escape", "back", "stop", "Stop generating; otherwise go back one level", "Esc", footer=True
     ),
-    Key("c", "more", "continue", "Continue the text", footer=True),
-    Key("a", "again", "again", "Generate again with the same prompt and seed"),
-    Key("full_stop", "one", "one token", "Generate one more token", "."),
+    Key("c", "continue_text", "continue", "Continue the text", footer=True),
+    Key("a", "regenerate", "again", "Generate again with the same prompt and seed"),
+    Key("full_stop", "one_token", "one token", "Generate one more token", "."),
     Key(
         "left",
         "move(-1)",
@@ -118,15 +118,21 @@ GENERATE = (
         "Enter",
     ),
     Key("m", "models", "models", "Both models / Dense only / MoE only"),
-    Key("x", "other", "switch", "Switch pane"),
+    Key("x", "switch_side", "switch", "Switch pane"),
     Key("o", "presets", "presets", "Presets of settings: load, save, delete", footer=True),
     Key(
         "v", "colour", "colour", "Colour by surprisal, probability, entropy or expert", footer=True
     ),
     Key("l", "layer", "layer", "Layer whose experts colour the text"),
     Key("w", "marks", "spaces", "Show or hide spaces and newlines"),
-    Key("f", "timeline", "timeline", "Same prompt and seed at every checkpoint", footer=True),
-    Key("e", "several", "samples", "Draw five samples, with mean surprisal"),
+    Key(
+        "f",
+        "replay_checkpoints",
+        "timeline",
+        "Same prompt and seed at every checkpoint",
+        footer=True,
+    ),
+    Key("e", "sample_several", "samples", "Draw five samples, with mean surprisal"),
     Key("equals_sign", "compare", "compare", "Pin these settings left, change them right", "="),
     Key("h", "checkpoint", "checkpoint", "Choose the checkpoint to generate with"),
     Key("b", "tree", "branches", "All texts: browse, compare, name, delete", footer=True),
@@ -200,7 +206,7 @@ ATTENTION = (
     Key("o", "colours", "colours", "Colour map: viridis, magma, cividis"),
     Key("l", "scale", "scale", "Scale: sqrt / linear / relative to the row's maximum"),
     Key("x", "pooling", "pooling", "Pooling of cells with several weights: max / mean"),
-    Key("g", "written", "generated", "Inspect the text of the Generate tab, at its cursor"),
+    Key("g", "generated", "generated", "Inspect the text of the Generate tab, at its cursor"),
     Key("c", "corpus", "corpus", "Inspect a random line of the corpus"),
     Key("f", "file", "file", "Inspect the text of a file"),
     Key("pageup", "page(-1)", "page up", "Page up in a long text", "PgUp"),
@@ -225,7 +231,7 @@ EXPERTS = (
     Key("full_stop", "timeline(1)", "timeline", "Next checkpoint", ", .", footer=True),
     Key("p", "play", "play", "Play through all checkpoints; again to stop", footer=True),
     Key("f,0", "follow", "latest", "Follow the latest checkpoint", "f"),
-    Key("t", "write", "text", "Enter another text", footer=True),
+    Key("t", "type", "text", "Enter another text", footer=True),
     Key("g", "generated", "generated", "Use the text of the Generate tab"),
     Key("c", "corpus", "corpus", "Use random lines of the corpus", footer=True),
     Key("w", "digits", "digits", "Show the expert's number under each character"),

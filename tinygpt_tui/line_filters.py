@@ -1,9 +1,8 @@
-"""Filters that every line passes before it is drawn, whichever widget it is from.
+"""Filters applied to every line of every widget before it is drawn.
 
-Views replace unprintable characters in text from files with `printable`. `ControlCharacterFilter`
-is the second line of defence, for a widget that forgets to. `AsciiFilter` implements ``--ascii``:
-views draw any glyphs they like; only curves and heatmaps, whose glyphs encode values by their
-shape, have ASCII forms of their own.
+Views already pass text from files through `printable`; `ControlCharacterFilter` is the second line
+of defence, for a widget that forgets to. `AsciiFilter` implements ``--ascii`` for all views except
+curves and heatmaps, whose glyphs encode values by shape: these draw ASCII themselves.
 """
 
 from __future__ import annotations
@@ -20,7 +19,7 @@ _CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069
 """Control characters, direction marks, and lone surrogates, which cannot be encoded."""
 
 _GLYPHS = (
-    # Bars and heights: the fuller the cell, the darker the character.
+    # Bars and heights: the fuller the cell, the denser the character.
     ("▁▂▃▄▅▆▇█", "_.-=+*%#"),
     ("▏▎▍▌▋▊▉", "...####"),
     ("▔▕▐▀░▒▓", '-||".:%'),
@@ -61,7 +60,7 @@ class ControlCharacterFilter(LineFilter):
         if all(text.isprintable() for text, _, _ in segments):
             return segments
         return [
-            Segment(_CONTROL.sub(_replaced, text), style, control)
+            Segment(_CONTROL.sub(_replacement, text), style, control)
             for text, style, control in segments
         ]
 
@@ -77,6 +76,6 @@ class AsciiFilter(LineFilter):
         return [Segment(ascii_text(text), style, control) for text, style, control in segments]
 
 
-def _replaced(match: re.Match[str]) -> str:
-    """Of the same width: a surrogate takes one column, the others none."""
+def _replacement(match: re.Match[str]) -> str:
+    """A replacement of the same width: one column for a surrogate, none for the others."""
     return "�" if match[0] >= "\ud800" else ""

@@ -1,21 +1,22 @@
-"""The history of prompts, kept between sessions."""
+"""The history of prompts, saved between sessions."""
 
 from __future__ import annotations
 
 from tinygpt_tui.user_files import read_json, write_json
 
 MAX_PROMPTS = 500
-"""The newest prompts, which are kept."""
+"""Older prompts are dropped."""
 DEFAULT_PROMPT = "ROMEO:"
+FILE = "prompts.json"
 
 
-class Prompts:
-    """Prompts, oldest first, and the place that up and down have reached among them."""
+class PromptHistory:
+    """Prompts, oldest first, and the position that up and down have reached."""
 
     def __init__(self) -> None:
-        found = read_json("prompts.json")
-        self.all = [p for p in found if isinstance(p, str) and p] if isinstance(found, list) else []
-        self.place = len(self.all)
+        saved = read_json(FILE)
+        self.all = [p for p in saved if isinstance(p, str) and p] if isinstance(saved, list) else []
+        self.position = len(self.all)
 
     @property
     def last(self) -> str:
@@ -23,16 +24,16 @@ class Prompts:
         return self.all[-1] if self.all else DEFAULT_PROMPT
 
     def add(self, prompt: str) -> None:
-        """Add a prompt, or move it to the end; from there the history is walked again."""
+        """Add a prompt at the end, without its earlier copy, and reset the position to the end."""
         if prompt:
             self.all = [*(p for p in self.all if p != prompt), prompt][-MAX_PROMPTS:]
-            write_json("prompts.json", self.all)
-        self.place = len(self.all)
+            write_json(FILE, self.all)
+        self.position = len(self.all)
 
-    def move(self, by: int, now: str) -> str:
-        """The prompt `by` places later; `now` if there is none."""
-        place = self.place + by
-        if not 0 <= place < len(self.all):
-            return now
-        self.place = place
-        return self.all[place]
+    def move(self, by: int, current: str) -> str:
+        """The prompt `by` places later; `current` if there is none."""
+        position = self.position + by
+        if not 0 <= position < len(self.all):
+            return current
+        self.position = position
+        return self.all[position]

@@ -17,8 +17,10 @@ from tinygpt_tui.screens.dialog import Ask
 
 
 class RunControl:
-    """What the app's keys do to training runs. Requests go through the run's directory, so they
-    reach a trainer on another machine, too."""
+    """Starts and controls training runs.
+
+    Requests go through the run's directory, so they also reach a trainer on another machine.
+    """
 
     def __init__(
         self,
@@ -38,9 +40,11 @@ class RunControl:
     # -- the open run
 
     def request(self, what: Request) -> None:
-        """Ask the open run for something; warns if it is not being trained."""
+        """Send a request to the open run's trainer; warns if it is not being trained."""
         if self._run.path is None or not self._run.live:
-            self._app.notify("No training is running here: n starts one", severity="warning")
+            self._app.notify(
+                "This run is not being trained: n starts a new one", severity="warning"
+            )
             return
         try:
             request(self._run.path, what)
@@ -60,7 +64,7 @@ class RunControl:
             self._app.notify("A checkpoint will be written after this step")
 
     def stop(self) -> None:
-        """Stop the run, once that is confirmed."""
+        """Stop the run, after asking."""
         if not self._run.live:
             self.request("stop")
             return
@@ -73,7 +77,7 @@ class RunControl:
             self.request("stop")
 
     def quit(self) -> None:
-        """Exit the app; if the run is active, ask first whether it goes on."""
+        """Exit the app; if the run is active, ask first whether to leave it running."""
         if not self._run.live:
             self._app.exit(0)
             return
@@ -94,7 +98,7 @@ class RunControl:
     # -- processes
 
     def start(self, arguments: list[str], name: str) -> None:
-        """Train a new run in a process of its own, and open it."""
+        """Train a new run in a separate process, and open it."""
         path = self._out / name
         try:
             self._starting[path] = trainer_process.start_training(arguments, self._out, name)
@@ -104,7 +108,7 @@ class RunControl:
         self._open_run(path, "starting: the first curve appears within seconds")
 
     def start_preset(self, preset: str) -> None:
-        """Train a new run of a preset, under a name of its own."""
+        """Train a new run of a preset, under an unused name."""
         name = new_run_name(self._out, preset)
         self.start(["--preset", preset, "--name", name], name)
 
@@ -118,7 +122,7 @@ class RunControl:
             self.resume_run(self._run.path)
 
     def resume_run(self, path: Path) -> None:
-        """Resume a run in a process of its own, and open it."""
+        """Resume a run in a separate process, and open it."""
         try:
             self._starting[path] = trainer_process.resume_training(path)
         except (OSError, TinyGPTError) as error:
@@ -127,12 +131,12 @@ class RunControl:
         self._open_run(path, "resuming from the latest checkpoint")
 
     def rename(self, old: Path, new: Path) -> None:
-        """A run has moved: keep watching its start."""
+        """Update the directory of a run that was renamed while its trainer starts."""
         if old in self._starting:
             self._starting[new] = self._starting.pop(old)
 
     def check_start(self, update: RunUpdate) -> None:
-        """Until a trainer started here has reported, note that it starts; say why if it died."""
+        """Remove the note about a trainer started here once it reports; show why if it died."""
         trainer_process.poll_children()
         pid = self._starting.get(update.run)
         if pid is None:

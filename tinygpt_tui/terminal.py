@@ -1,4 +1,4 @@
-"""The terminal that the app runs in: SIGTERM, a terminal that vanishes, and the return by fg."""
+"""SIGTERM, a terminal that vanishes, and returning to the foreground with fg."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ CHECK_PERIOD = 2.0
 
 
 def handle_terminal(app: App[Any], close: Callable[[], None]) -> None:
-    """Exit cleanly on SIGTERM, and once the terminal has vanished; redraw everything after Ctrl-Z
+    """Exit cleanly on SIGTERM and when the terminal has vanished; redraw everything after Ctrl-Z
     and fg.
 
     `close` is called before the process ends without a terminal.
     """
     # Its default action would leave the terminal in raw mode. SIGHUP needs no handler: there is no
     # terminal left to restore.
-    with suppress(RuntimeError, ValueError):  # only the main thread may; tests use others
+    with suppress(RuntimeError, ValueError):  # only allowed in the main thread; tests use others
         loop = asyncio.get_running_loop()
         loop.add_signal_handler(signal.SIGTERM, app.exit, None, 128 + signal.SIGTERM)
     if os.isatty(0):
@@ -37,7 +37,7 @@ def handle_terminal(app: App[Any], close: Callable[[], None]) -> None:
 
 def _exit_without_terminal(close: Callable[[], None]) -> None:
     """End the process if the terminal is gone but no SIGHUP came (after setsid, under nohup):
-    Textual would keep reading end-of-file, which takes a whole core."""
+    Textual would read end-of-file in a loop, which takes a whole core."""
     poll = select.poll()
     poll.register(0, 0)
     if any(event & (select.POLLHUP | select.POLLERR) for _, event in poll.poll(0)):
@@ -47,7 +47,7 @@ def _exit_without_terminal(close: Callable[[], None]) -> None:
 
 
 def _redraw(app: App[Any]) -> None:
-    """Draw every widget: after fg the terminal is empty, and updates would only send changes."""
+    """Draw every widget: after fg the terminal is blank, and an update only sends changes."""
     app.screen.refresh(layout=True)
     for widget in app.screen.query("*"):
         widget.refresh()

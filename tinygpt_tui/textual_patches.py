@@ -1,9 +1,9 @@
 """Patches of Textual: keys of a burst are handled one at a time, and less is sent per update.
 
-Keys that arrive together, typed ahead or over a slow link, must act as if they had come apart.
-Textual passes each key at once to whatever has the focus. A key that moves the focus, opens a field
-or a dialog does so by messages, so the next keys of a burst would still reach the old place: `T`
-then `0.8` would leave the tab instead of setting a temperature.
+Keys that arrive together, typed ahead or over a slow link, must act as if they had arrived one by
+one. Textual passes each key immediately to the focused widget. A key that moves the focus or opens
+a field or dialog does so by messages, so the next keys of a burst would still reach the old widget:
+`T` then `0.8` would switch tabs instead of setting a temperature.
 """
 
 from __future__ import annotations
@@ -20,14 +20,14 @@ from textual.app import App, ReturnType
 from textual.dom import DOMNode
 
 ROUNDS = 3
-"""How many generations of messages a key waits for: the handling of the previous key, the messages
-that it sent, and the change of focus that these caused."""
+"""How many rounds of messages a key waits for: the handling of the previous key, the messages that
+it sent, and the change of focus that these caused."""
 TIMEOUT = 0.5
 """Seconds after which the next key is handled in any case."""
 
 
 class OneKeyAtATime(App[ReturnType]):
-    """An app that handles a key when the previous one has had its effect."""
+    """An app that handles a key only when the previous one has taken effect."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -36,7 +36,7 @@ class OneKeyAtATime(App[ReturnType]):
         self._settling = False
 
     async def on_event(self, event: events.Event) -> None:
-        """Keys wait for the previous one; all other events are handled at once."""
+        """Make keys wait for the previous one; other events are handled immediately."""
         if not isinstance(event, events.Key) or event.is_forwarded:
             await super().on_event(event)
         elif self._settling:
@@ -53,7 +53,7 @@ class OneKeyAtATime(App[ReturnType]):
         self._wait(self._keys, ROUNDS)
 
     def _wait(self, key: int, rounds: int) -> None:
-        """Let all nodes from the focus up to the app empty their queues, `rounds` times."""
+        """Wait, `rounds` times, until all nodes from the focus up have emptied their queues."""
         if rounds:
             focus: DOMNode = self.focused or self.screen
             self._pass_on(focus.ancestors_with_self, partial(self._wait, key, rounds - 1))
@@ -61,7 +61,7 @@ class OneKeyAtATime(App[ReturnType]):
             self.call_later(self._settled, key)
 
     def _pass_on(self, nodes: Sequence[DOMNode], then: partial[None]) -> None:
-        """Call `then` when each of the nodes, one after the other, has emptied its queue."""
+        """Call `then` after all nodes have emptied their queues, one after the other."""
         for place, node in enumerate(nodes):
             if node.call_later(self._pass_on, nodes[place + 1 :], then):
                 return
@@ -79,8 +79,8 @@ class OneKeyAtATime(App[ReturnType]):
 class OnlyChanged(ChopsUpdate):
     """An update that sends only the changed parts of lines.
 
-    Textual's own starts each part at the left edge of the widget: a cell that changed in the middle
-    of a heatmap costs half of its row.
+    Textual starts each part at the left edge of the widget, so one changed cell in the middle of a
+    heatmap would cost half a row.
     """
 
     def render_segments(self, console: Console) -> str:

@@ -1,4 +1,4 @@
-"""Small JSON files in the user's state folder, kept between sessions: prompts and presets."""
+"""Small JSON files in the user's state folder that persist between sessions: prompts, presets."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def read_json(name: str) -> Any:
 
 
 def write_json(name: str, value: object) -> None:
-    """Write a file; silently skipped if the disk refuses, since nothing depends on it."""
+    """Write a file; a failure is ignored, since nothing depends on it."""
     with suppress(OSError, RuntimeError):
         _file(name).parent.mkdir(parents=True, exist_ok=True)
         atomic.write_json(_file(name), value)

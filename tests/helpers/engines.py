@@ -1,4 +1,4 @@
-"""A real engine and everything that it replied."""
+"""A real engine whose replies are collected."""
 
 import queue
 

@@ -1,4 +1,4 @@
-"""What has to be identical in two runs of one configuration: records and weights, not times."""
+"""What must be identical in two runs of the same configuration: records and weights, not times."""
 
 import dataclasses
 import hashlib

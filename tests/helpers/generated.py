@@ -32,7 +32,7 @@ def token(text: str, *, experts: tuple[int, ...] = (), p: float = 0.4) -> Token:
 
 
 def made(text: str, prompt: str = "ab", **how: object) -> Text:
-    """A text as an engine would have made it."""
+    """A text as if the engine had generated it."""
     found = Tree().add(prompt, SamplingParams(seed=3), "run/dense/step-00000007")
     found.tokens = [token(c, **how) for c in text]  # type: ignore[arg-type]
     found.opened = Opened(1, "run/dense/step-00000007", "dense", 7, 1.5, 2, 0)

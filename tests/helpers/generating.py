@@ -12,7 +12,7 @@ def on_tab(body: Body) -> Body:
 
     async def go(app: LabApp, pilot: "Pilot[int]") -> None:
         controller = app.generate.controller
-        await until(pilot, lambda: bool(controller.kept and controller.known))
+        await until(pilot, lambda: bool(controller.checkpoint_steps and controller.vocabulary))
         await pilot.press("2")
         app.generate.query_one(PromptArea).put("abc")
         await pilot.pause()
@@ -23,4 +23,4 @@ def on_tab(body: Body) -> Body:
 
 def idle(app: LabApp) -> bool:
     """Whether texts are shown and none is being generated."""
-    return bool(app.generate.controller.sides) and not app.generate.controller.writing
+    return bool(app.generate.controller.sides) and not app.generate.controller.generating

@@ -1,4 +1,4 @@
-"""Trainings that are killed and taken up again, and what has to hold afterwards."""
+"""Training runs that are killed and resumed, and what must hold afterwards."""
 
 from pathlib import Path
 
@@ -36,8 +36,8 @@ AGAIN = ["--resume", "--name", "run", "--data", "corpus.txt"]
 
 
 def check(run: Path, *, also: tuple[str, ...] = ()) -> None:
-    """What is promised of a directory whose trainer was killed just now, or ended in one of the
-    states `also`."""
+    """Assert what is promised of a run directory whose trainer was just killed, or ended in one of
+    the states `also`."""
     if not is_run(run):
         return
     (listed,) = list_runs(run.parent)
@@ -61,12 +61,12 @@ def check(run: Path, *, also: tuple[str, ...] = ()) -> None:
 
 
 def take_up(run: Path) -> list[str]:
-    """The words that go on with a run, or begin it where there is none yet."""
+    """The options that resume a run, or start it if it does not exist yet."""
     return AGAIN if (run / "run.toml").exists() else BEGIN
 
 
 def finished(run: Path, reference: Path) -> None:
-    """Whether it ended as the one that nobody disturbed."""
+    """Whether it ended like the undisturbed run."""
     assert read_state(run).state == "done"
     assert exact(run) == exact(reference)
     last = max(list_steps(reference, "dense"))

@@ -1,4 +1,4 @@
-"""What tests of the Attention tab show: heads whose attention is easy to recognise."""
+"""Inspected texts for tests of the Attention tab: heads whose attention is easy to recognise."""
 
 from dataclasses import replace
 
@@ -54,7 +54,7 @@ def inspected(
 def inspect_result(
     job: int, path: str, text: str, *, start: int = 0, context: int = 11
 ) -> InspectResult:
-    """What an engine would answer."""
+    """An engine's reply to an inspection."""
     texts = tuple(text[start : start + context])
     return InspectResult(
         job=job,

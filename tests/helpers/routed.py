@@ -1,4 +1,4 @@
-"""Answers of the model process about experts, and the state of the Experts tab."""
+"""Replies of the engine about experts, and the state of the Experts tab."""
 
 import math
 from dataclasses import replace
@@ -20,7 +20,7 @@ STEPS = (0, 7, 20, 45, 100)
 
 
 def records() -> tuple[RoutingRecord, ...]:
-    """Evaluations of three layers: the load comes to rest; one expert of the last layer is dead."""
+    """Evaluations of three layers whose load settles; one expert of the last layer is dead."""
     found = []
     for step in range(10, 101, 10):
         tilt = [
@@ -44,10 +44,10 @@ def records() -> tuple[RoutingRecord, ...]:
     return tuple(found)
 
 
-def looked(
+def inspect_reply(
     job: int = 1, *, step: int = 100, experts: int = EXPERTS, text: str = TEXT
 ) -> InspectResult:
-    """What an engine would say of the text, each row of probabilities its own."""
+    """An engine's reply about the text; every row of probabilities is different."""
     grid = np.mgrid[0:LAYERS, 0 : len(text), 0:experts]
     scores = np.exp(np.sin(3.0 * grid[0] + 1.7 * grid[1] * (grid[2] + 1) + step) * 2)
     router = (scores / scores.sum(-1, keepdims=True)).astype(np.float32)
@@ -68,7 +68,7 @@ def looked(
     )
 
 
-def surveyed(job: int = 1, *, step: int = 45) -> SurveyResult:
+def survey_reply(job: int = 1, *, step: int = 45) -> SurveyResult:
     grid = np.mgrid[0:LAYERS, 0:EXPERTS, 0 : len(VOCABULARY)]
     expert_counts = (40 * (1 + np.sin(grid[0] + 2.3 * grid[1] * (grid[2] + 1)))).astype(np.int64)
     expert_counts[:, :, VOCABULARY.index("3")] //= 30
@@ -97,15 +97,15 @@ def surveyed(job: int = 1, *, step: int = 45) -> SurveyResult:
 
 
 def experts_state(**changes: object) -> ExpertsState:
-    known = ExpertsState(
+    state = ExpertsState(
         layer=1,
         cursor=4,
         routings=records(),
         steps=STEPS,
         at=45,
         following=False,
-        reading=results.routed_text(looked(step=45)),
-        census=results.routing_survey(surveyed()),
+        routed_text=results.routed_text(inspect_reply(step=45)),
+        survey=results.routing_survey(survey_reply()),
         source="typed",
     )
-    return replace(known, **changes)  # type: ignore[arg-type]
+    return replace(state, **changes)  # type: ignore[arg-type]

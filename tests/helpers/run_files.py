@@ -1,4 +1,4 @@
-"""What lies in a run directory: a record of every kind, as lines of metrics.jsonl, and a status."""
+"""The files of a run directory: one record of every kind in metrics.jsonl, and a status."""
 
 import dataclasses
 import math
@@ -85,13 +85,13 @@ def lines(*records: Record) -> bytes:
 
 
 def metrics_of(path: Path) -> Path:
-    """The metrics.jsonl of a run directory, which is made."""
+    """Create a run directory with this metrics.jsonl; returns the path of the file."""
     path.mkdir(exist_ok=True)
     return path / METRICS
 
 
 def status(**changes: Any) -> Status:
-    """The status of a process that is no more."""
+    """The status of a process that has ended."""
     own = Status(
         state="running", pid=7, host=this_host(), process_started=1.0, step=5, heartbeat=NOW
     )

@@ -1,4 +1,4 @@
-"""One screen or widget, driven by keys in an app that holds nothing else."""
+"""Drives one screen or widget with keys, in an app that contains nothing else."""
 
 import asyncio
 import time
@@ -17,7 +17,7 @@ UNSET = object()
 
 
 class Host(App[None]):
-    """Shows one screen, or one widget, and keeps what came of it."""
+    """Shows one screen or the start screen, and stores its result."""
 
     def __init__(self, screen: Screen[Any] | None = None) -> None:
         super().__init__()
@@ -62,7 +62,7 @@ def press(*keys: str) -> Script:
 async def until(pilot: Pilot[None], condition: Callable[[], object]) -> None:
     deadline = time.monotonic() + 20
     while not condition():
-        assert time.monotonic() < deadline, "it never came"
+        assert time.monotonic() < deadline, "the condition never held"
         await pilot.pause(0.01)
 
 

@@ -1,4 +1,4 @@
-"""System calls of a trainer: listed, and interfered with, by strace."""
+"""Lists the system calls of a trainer with strace, and injects failures into them."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ CHANGING: tuple[str, ...] = (
     "unlinkat",
 )
 CHANGING += ("ftruncate", "rmdir")
-"""What the writers of a run directory call."""
+"""The system calls with which a run directory is written."""
 
 _LINE = re.compile(r"(\w+)\((.*)")
 _MADE = re.compile(r"O_CREAT|O_WRONLY|O_RDWR")
@@ -37,17 +37,17 @@ class Call:
 
     name: str
     nth: int
-    """Of those of this name, from 1: what strace counts by."""
+    """Its number among the calls of this name, from 1, as strace counts."""
     text: str
     """Its arguments and its result."""
 
     def changes(self, folder: str) -> bool:
-        """Whether it changes something in a folder, by the name that the trainer has for it."""
+        """Whether it changes something in a folder, by the path that the trainer uses."""
         return folder in self.text and (self.name != "openat" or bool(_MADE.search(self.text)))
 
 
 def trace(fork_server: ForkServer, argv: list[str], *options: str) -> tuple[int, list[Call]]:
-    """The exit status of a trainer under strace, and what it called."""
+    """Run a trainer under strace; returns its exit status and its system calls."""
     strace = find("strace")
     log = fork_server.folder / "trace"
     pid = fork_server.stopped(*argv)
@@ -69,7 +69,7 @@ def trace(fork_server: ForkServer, argv: list[str], *options: str) -> tuple[int,
 
 
 def calls(log: Path) -> list[Call]:
-    """What a trace holds."""
+    """The system calls of a trace."""
     found: list[Call] = []
     counted: dict[str, int] = {}
     for line in log.read_text(errors="replace").splitlines():

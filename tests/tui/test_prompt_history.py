@@ -4,16 +4,16 @@ from pathlib import Path
 
 import pytest
 
-from tinygpt_tui.prompt_history import DEFAULT_PROMPT, Prompts
+from tinygpt_tui.prompt_history import DEFAULT_PROMPT, PromptHistory
 
 
 def test_prompts_are_kept_in_order_of_use(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
-    prompts = Prompts()
+    prompts = PromptHistory()
     assert prompts.last == DEFAULT_PROMPT
     for prompt in ("one", "two\nlines", "one"):
         prompts.add(prompt)
-    again = Prompts()
+    again = PromptHistory()
     assert again.all == ["two\nlines", "one"]
     assert [again.move(-1, "now") for _ in range(3)] == ["one", "two\nlines", "now"]
     assert again.move(1, "now") == "one"
@@ -26,4 +26,4 @@ def test_a_broken_history_is_empty(
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
     (tmp_path / "tinygpt-tui").mkdir()
     (tmp_path / "tinygpt-tui" / "prompts.json").write_text(found)
-    assert Prompts().all == []
+    assert PromptHistory().all == []

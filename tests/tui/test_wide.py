@@ -8,7 +8,7 @@ from msgspec import structs
 
 from tests.helpers.generated import made
 from tests.helpers.looks import attention_state, inspected
-from tests.helpers.routed import experts_state, looked, surveyed
+from tests.helpers.routed import experts_state, inspect_reply, survey_reply
 from tests.helpers.scenes import history
 from tinygpt.run import RunState
 from tinygpt_tui.attention import view as attention_view
@@ -101,13 +101,13 @@ def test_attention(text: str, size: tuple[int, int], level: str) -> None:
 @given(texts, st.tuples(st.integers(20, 160), st.integers(3, 50)), st.sampled_from(VIEWS))
 def test_experts(text: str, size: tuple[int, int], view: str) -> None:
     names = tuple(dict.fromkeys(text))
-    census = results.routing_survey(surveyed())
-    assert census
-    vocabulary = (*names, *census.vocabulary)[: len(census.vocabulary)]
+    survey = results.routing_survey(survey_reply())
+    assert survey
+    vocabulary = (*names, *survey.vocabulary)[: len(survey.vocabulary)]
     shown = experts_state(
         view=view,
-        reading=results.routed_text(looked(step=45, text=text[:40])),
-        census=replace(census, vocabulary=vocabulary),
-        look_problem=text,
+        routed_text=results.routed_text(inspect_reply(step=45, text=text[:40])),
+        survey=replace(survey, vocabulary=vocabulary),
+        inspect_problem=text,
     )
     assert_exact(experts_tab(shown, *size), *size)

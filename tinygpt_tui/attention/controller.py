@@ -26,17 +26,18 @@ from tinygpt_tui.engine.results import InspectedText
 from tinygpt_tui.engine.session import EngineSession, Requests, Timeline
 from tinygpt_tui.render.heatmap import Floats, Paint
 
-KEPT_BYTES = 256 * 2**20
-"""Of attention weights that are kept: a timeline of nano takes 5 MB, one of baby 190."""
+CACHE_BYTES = 256 * 2**20
+"""Attention weights that are cached: a timeline of nano takes 5 MB, one of baby 190 MB."""
 SHORT_LINE, LINE_RETRIES = 24, 5
-"""Characters below which another line of the corpus is tried, and how often."""
+"""Corpus lines with fewer characters are replaced by another one, at most this many times."""
 LAST_TOKEN = -1
-"""As a position in the text: its last token, wherever that is."""
+"""Stands for the position of the text's last token, before it is known."""
 SURVEY_STATISTIC = "induction"
+"""Selected when a survey arrives."""
 
 
 class InspectKey(NamedTuple):
-    """What identifies an inspection."""
+    """Identifies an inspection: the fields of its request."""
 
     path: str
     text: str
@@ -44,12 +45,15 @@ class InspectKey(NamedTuple):
 
 
 class AttentionController(EngineSession):
-    """A text, a checkpoint, and what of their attention is shown."""
+    """Requests the attention of a checkpoint over a text, and holds what the tab shows of it.
+
+    `EngineSession` sends the requests; the changes that need no engine are functions in `state`.
+    """
 
     def __init__(
-        self, ask: Callable[[Request], None], number: Callable[[], int], *, glyphs: bool = False
+        self, ask: Callable[[Request], None], new_job: Callable[[], int], *, glyphs: bool = False
     ) -> None:
-        super().__init__(ask, number)
+        super().__init__(ask, new_job)
         self.choice = Choice(paint=Paint(glyphs=glyphs))
         self.variant = VARIANTS[0]
         self.timeline = Timeline()
@@ -57,17 +61,17 @@ class AttentionController(EngineSession):
         self.text = ""
         self.source = ""
         self.start: int | None = 0
-        """Position of the window's first token in the text; None: as late as possible."""
+        """Position of the window's first token in the text; None for the last window."""
         self.shown: InspectedText | None = None
         self.survey: SurveyResult | None = None
         self.pin: Pin | None = None
         self.message = ""
         self._text_chosen = False
-        """Whether the user chose the text."""
+        """Whether the text is the user's choice rather than a default."""
         self._target: int | None = None
-        """The token of the text that the cursor goes to once the text is inspected."""
+        """The token to move the cursor to when the window that contains it arrives."""
         self._inspections: Requests[InspectKey, InspectedText] = Requests(
-            KEPT_BYTES, lambda text: text.attention.nbytes
+            CACHE_BYTES, lambda text: text.attention.nbytes
         )
         self._line_job: int | None = None
         self._line_retries = 0
@@ -82,40 +86,40 @@ class AttentionController(EngineSession):
         self.shown = self.survey = self.pin = None
         self._inspections.clear()
 
-    def checkpoints(self, kept: dict[str, list[int]]) -> None:
-        """Take over the run's checkpoints as they are listed now."""
-        self.kept = kept
+    def update_checkpoints(self, checkpoint_steps: dict[str, list[int]]) -> None:
+        """Use the run's checkpoints as they are listed now: ascending steps per variant."""
+        self.checkpoint_steps = checkpoint_steps
         available = self.available_variants
         if available and self.variant not in available:
             self.variant = available[0]
-        steps = kept.get(self.variant, [])
+        steps = checkpoint_steps.get(self.variant, [])
         if self.timeline.chosen not in steps:
             self.timeline = replace(self.timeline, chosen=None)
         self.timeline = self.timeline.listed(steps)
 
-    def other_variant(self) -> bool:
-        """Switch between Dense and MoE, to the nearest step. False: there is no other."""
+    def switch_variant(self) -> bool:
+        """Switch between Dense and MoE, to the nearest step. Returns False if there is only one."""
         available = self.available_variants
         if len(available) < 2:
             return False
-        self.variant = state.after(self.variant, tuple(available))
-        self.timeline = self.timeline.listed(self.kept[self.variant])
+        self.variant = state.next_name(self.variant, tuple(available))
+        self.timeline = self.timeline.listed(self.checkpoint_steps[self.variant])
         self.refresh()
         return True
 
     def show_step(self, step: int | None) -> None:
-        """Show another checkpoint; None follows the newest."""
+        """Show another checkpoint; None follows the latest."""
         self.timeline = replace(self.timeline, chosen=step)
         self.refresh()
 
     def move_step(self, by: int) -> bool:
-        """Show an earlier or later checkpoint. False at the end of the timeline."""
+        """Show an earlier or later checkpoint. Returns False at the end of the timeline."""
         before, self.timeline = self.timeline, self.timeline.moved(by)
         self.refresh()
         return self.timeline != before
 
     def play(self) -> None:
-        """Play from here, at the newest checkpoint from the first; or stop."""
+        """Play from here (from the first checkpoint if at the latest), or stop."""
         self.timeline = self.timeline.toggle_play()
         self.refresh()
 
@@ -126,22 +130,25 @@ class AttentionController(EngineSession):
     # -- which text -----------------------------------------------------------------------------
 
     def set_default_text(self, text: str) -> None:
-        """Until the user chooses a text, show this one, and soon a line of the corpus."""
+        """Until the user chooses a text, show this one, then a random line of the corpus."""
         if self._text_chosen or self.text or self.run is None or not self.available_variants:
             return
         self._use(self.without_unknown(text), "last prompt")
-        self._ask_line()
+        self._request_line()
 
     def random_line(self) -> None:
-        """Ask for a random line of the corpus, as the user's choice."""
+        """Request a random line of the corpus as the user's text."""
         self._text_chosen, self.source = True, "corpus"
-        self._ask_line()
+        self._request_line()
 
-    def _ask_line(self) -> None:
+    def _request_line(self) -> None:
         self._line_retries, self._line_job = 0, self.ask_corpus_line()
 
     def set_text(self, text: str, source: str, at: int | None = None) -> bool:
-        """Show the user's text with the cursor on character `at`. False: it is empty, no change."""
+        """Show the user's text with the cursor on character `at`; unknown characters are left out.
+
+        Returns False, without a change, if no character is left.
+        """
         known = self.without_unknown(text)
         if not known:
             self.message = "No character of that text is in the models' vocabulary"
@@ -160,7 +167,7 @@ class AttentionController(EngineSession):
         self.refresh()
 
     def page(self, by: int) -> bool:
-        """Show another part of a long text. False if there is none."""
+        """Show another part of a long text. Returns False if there is none."""
         shown = self.shown
         if shown is None or shown.size in (shown.total, 0):
             return False
@@ -175,8 +182,8 @@ class AttentionController(EngineSession):
     # -- the engine -----------------------------------------------------------------------------
 
     @property
-    def wanted(self) -> InspectKey | None:
-        """The inspection to show; None without a model or a text."""
+    def selected(self) -> InspectKey | None:
+        """The inspection to show; None without a checkpoint or a text."""
         step = self.timeline.step
         if self.run is None or step is None or not self.text:
             return None
@@ -184,37 +191,34 @@ class AttentionController(EngineSession):
 
     @property
     def busy(self) -> bool:
-        """Whether the wanted inspection is still to come."""
-        key = self.wanted
-        return (
-            key is not None
-            and key not in self._inspections.errors
-            and (key not in self._inspections)
-        )
+        """Whether the selected inspection has not arrived yet."""
+        key = self.selected
+        known = self._inspections
+        return key is not None and key not in known and key not in known.errors
 
     def refresh(self) -> None:
-        """Show the wanted inspection, or ask for it."""
-        key = self.wanted
+        """Show the selected inspection, or request it."""
+        key = self.selected
         if key is not None:
-            found = self.request(self._inspections, key, lambda job: InspectRequest(job, *key))
-            if found is not None:
-                self._show(found)
+            shown = self.request(self._inspections, key, lambda job: InspectRequest(job, *key))
+            if shown is not None:
+                self._show(shown)
 
-    def take(self, reply: Reply) -> bool:
-        """Take a reply of the engine; whether it was for this tab."""
+    def handle_reply(self, reply: Reply) -> bool:
+        """Apply a reply of the engine; returns whether it was for this tab."""
         if reply.job == self._inspections.job:
             if isinstance(reply, InspectResult):
                 self._inspections.answered(results.inspected_text(reply))
             elif isinstance(reply, Failed):
-                self._inspections.errors.clear()  # of others: they are worth another attempt
+                self._inspections.errors.clear()  # other failed requests may be retried
                 self._inspections.answered(None, reply.why)
                 self.message = reply.why
                 self.stop()
             self.refresh()
         elif reply.job == self._line_job:
-            self._take_line(reply)
+            self._handle_line(reply)
         elif reply.job == self._survey_job:
-            self._take_survey(reply)
+            self._handle_survey(reply)
         else:
             return False
         return True
@@ -236,7 +240,7 @@ class AttentionController(EngineSession):
         self.choice = fitted(replace(self.choice, query=at - shown.start, origin=(0, 0)), shown)
         self.choice = state.to_top_key(self.choice, shown)
 
-    def _take_line(self, reply: Reply) -> None:
+    def _handle_line(self, reply: Reply) -> None:
         self._line_job = None
         if isinstance(reply, CorpusLine):
             if len(reply.text) < SHORT_LINE and self._line_retries < LINE_RETRIES:
@@ -249,16 +253,16 @@ class AttentionController(EngineSession):
         elif isinstance(reply, Failed) and self._text_chosen:
             self.message = reply.why
 
-    def ask_survey(self) -> None:
-        """Measure the heads over the validation split, unless that was done."""
-        key = self.wanted
+    def request_survey(self) -> None:
+        """Request statistics over the validation split, unless they are known or pending."""
+        key = self.selected
         if key is None or self._survey_job is not None:
             return
         if self.survey is None or self.survey.path != key.path:
-            self._survey_job = self._number()
+            self._survey_job = self._new_job()
             self._ask(SurveyRequest(self._survey_job, key.path, self.data))
 
-    def _take_survey(self, reply: Reply) -> None:
+    def _handle_survey(self, reply: Reply) -> None:
         self._survey_job = None
         if isinstance(reply, SurveyResult):
             self.survey = reply
@@ -276,10 +280,10 @@ class AttentionController(EngineSession):
     def next_statistic(self) -> None:
         """Show the next statistic under each thumbnail."""
         names = tuple(self.statistics) or STATISTICS
-        self.choice = replace(self.choice, statistic=state.after(self.choice.statistic, names))
+        self.choice = replace(self.choice, statistic=state.next_name(self.choice.statistic, names))
 
     def toggle_pin(self) -> bool:
-        """Pin the current map on the left, or release it; whether one is pinned now."""
+        """Pin the current map on the left, or release it; returns whether one is pinned now."""
         if self.pin is not None or self.shown is None:
             self.pin = None
             return False
@@ -290,7 +294,7 @@ class AttentionController(EngineSession):
         return True
 
     def state(self) -> AttentionState:
-        """Everything that is shown."""
+        """Everything that the tab shows."""
         return AttentionState(
             choice=self.choice,
             shown=self.shown,
@@ -300,14 +304,14 @@ class AttentionController(EngineSession):
             timeline=self.timeline,
             busy=self.busy,
             source=self.source,
-            message=self.message or self._why_nothing(),
+            message=self.message or self._empty_reason(),
         )
 
-    def _why_nothing(self) -> str:
+    def _empty_reason(self) -> str:
         if self.shown is not None:
             return ""
         if self.run is None:
             return "No run yet: n starts one. Its first checkpoint is written at once."
         if not self.available_variants:
-            return "This run has no checkpoint yet: the first is written before its first step."
+            return "No checkpoint yet: the first is written before training starts."
         return "" if self.text else "There is no text to inspect: t types one."

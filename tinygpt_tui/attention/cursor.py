@@ -1,4 +1,4 @@
-"""Moves of the cursor that depend on the size of the screen."""
+"""Cursor moves that depend on the size of the screen."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from tinygpt_tui.engine.results import InspectedText
 
 
 def moved(shown: AttentionState, room: tuple[int, int], across: int, down: int) -> Choice:
-    """The cursor, or another head, by `across` and `down`; `room` is columns and lines."""
+    """Move the cursor, or select another head; `room` is (columns, lines) of the tab."""
     choice, text = shown.choice, shown.shown
     if text is None or not text.size:
         return choice
@@ -33,13 +33,13 @@ def _move_character(
     if down:
         flow = layout.wrapped_text(text.texts, columns)
         line, column = flow.place(query)
-        found = flow.token_at(min(max(line + down, 0), flow.height - 1), column)
-        query = query if found is None else found
+        token = flow.token_at(min(max(line + down, 0), flow.height - 1), column)
+        query = query if token is None else token
     return state.to_top_key(state.move(replace(choice, query=query), text), text)
 
 
 def frame(shown: AttentionState, choice: Choice, room: tuple[int, int]) -> layout.Frame:
-    """The map of the selected head as it is on the screen."""
+    """The map of the selected head as it is drawn."""
     assert shown.shown is not None
     pinned = shown.pin is not None
     planned = layout.plan(choice, *room, pinned=pinned)
@@ -49,7 +49,7 @@ def frame(shown: AttentionState, choice: Choice, room: tuple[int, int]) -> layou
 
 
 def window_is_redundant(shown: AttentionState, room: tuple[int, int]) -> bool:
-    """Whether the whole map is already as large as the window and has the same labels."""
+    """Whether the whole map already shows every weight as large as a window would."""
     if shown.shown is None or shown.choice.factor:
         return False
     framed = frame(shown, replace(shown.choice, level="head"), room)

@@ -1,4 +1,4 @@
-"""The layout of the Attention tab for a size, which drawing and cursor moves share."""
+"""The layout of the Attention tab for a given size, shared by drawing and cursor moves."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from tinygpt_tui.attention.state import AttentionState, Choice, scrolled
 from tinygpt_tui.render.heatmap import Floats, Pixels, View, pixels, room, whole
 from tinygpt_tui.render.wrap import Flow
 
-PANEL = 25
+MIN_PANEL = 25
 """Least columns of the readout beside a map."""
-WIDEST_PANEL = 46
+MAX_PANEL = 46
 TALL = 14
-"""Lines from which the timeline and the text have a line each."""
-LEAST_THUMBNAIL = 3
+"""Lines from which there is a line for the timeline and one for the text."""
+MIN_THUMBNAIL = 3
 """Least lines of a thumbnail."""
 
 
@@ -26,12 +26,13 @@ class Plan:
     columns: int
     lines: int
     head: int
-    """Lines above the body: the title, the text."""
+    """Lines above the body, for the title and the text."""
     foot: int
-    """Lines below it: the legend, the timeline."""
+    """Lines below it, for the legend and the timeline."""
     panel: int
-    """Columns of the readout on the right; 0 if it is below the map, in `below` lines."""
+    """Columns of the readout beside the map; 0 if it is below."""
     below: int
+    """Lines of the readout below the map; 0 if it is beside it."""
 
     @property
     def body(self) -> int:
@@ -40,33 +41,34 @@ class Plan:
 
 
 def plan(choice: Choice, columns: int, lines: int, *, pinned: bool = False) -> Plan:
-    """The parts of a level; `pinned`: two maps are shown."""
+    """Divide the tab; `pinned`: two maps are shown."""
     tall = lines >= TALL
     head = foot = 2 if tall else 1
     if choice.level in ("grid", "text"):
         return Plan(columns, lines, head, foot, 0, 1 if choice.level == "text" and tall else 0)
     square = 2 * (lines - head - foot)  # columns of a map as high as the body
-    panel = 0 if pinned else min(columns - min(square, columns), WIDEST_PANEL)
-    if panel < PANEL and not pinned and columns >= 2 * PANEL and lines < 30:
-        panel = PANEL
-    if panel >= PANEL:
+    panel = 0 if pinned else min(columns - min(square, columns), MAX_PANEL)
+    if panel < MIN_PANEL and not pinned and columns >= 2 * MIN_PANEL and lines < 30:
+        panel = MIN_PANEL
+    if panel >= MIN_PANEL:
         return Plan(columns, lines, head, foot, panel, 0)
     return Plan(columns, lines, head, foot, 0, min(2 if pinned else 3, lines // 5))
 
 
 @dataclass(frozen=True)
 class Frame:
-    """A map at the size of its part of the screen."""
+    """A map pooled or enlarged to fit its part of the screen."""
 
     pixels: Pixels
     margin: int
     """Columns of the labels on the left."""
     pooled: bool
-    """Several tokens share a pixel, so labels are positions, not characters."""
+    """Whether several tokens share a pixel, so that labels are positions instead of characters."""
 
 
 def frame(choice: Choice, matrix: Floats, columns: int, lines: int, *, total: int) -> Frame:
-    """The map of a head or of a window in `columns` and `lines`, labels included."""
+    """Fit a (T, T) map, or a window of it, into `columns` and `lines` including labels; `total` is
+    the largest position that is labelled."""
     glyphs, size = choice.paint.glyphs, matrix.shape[0]
     down, across = room(max(columns - 3, 2), max(lines - 1, 1), glyphs=glyphs)
     if choice.level == "window":
@@ -92,13 +94,13 @@ def _span(begin: int, count: int, size: int) -> tuple[int, int]:
 
 
 def factor_of(choice: Choice, size: int, down: int, across: int) -> int:
-    """Pixels per side of a weight in the window: by default larger than in the whole map."""
+    """Pixels per side of a weight in the window; by default more than in the whole map."""
     least = 1 if choice.paint.glyphs else 2 if size <= min(down, across) else 1
     return max(1, min(choice.factor or least, down, across))
 
 
 def map_size(planned: Plan, *, pinned: bool = False) -> tuple[int, int]:
-    """Columns and lines of one map, labels included."""
+    """Columns and lines of one map, including labels."""
     if pinned:
         return (planned.columns - 2) // 2, max(planned.body - 1, 1)
     return planned.columns - (planned.panel + 1 if planned.panel else 0), max(planned.body, 1)
@@ -111,34 +113,34 @@ class Thumbnails:
     across: int
     """Heads per line."""
     columns: int
-    """Of a thumbnail, including the gap after it."""
+    """Width of a thumbnail, including the gap after it."""
     lines: int
-    """Of a thumbnail, without its caption."""
+    """Height of a thumbnail, without its caption."""
     shown: int
-    """Lines of heads on the screen."""
+    """Visible lines of heads."""
     total: int
-    """Lines of heads."""
+    """All lines of heads."""
 
 
 @lru_cache(maxsize=64)
 def thumbnails(layers: int, heads: int, columns: int, lines: int) -> Thumbnails:
-    """One line of heads per layer, as long as they are wide enough for their captions."""
+    """Arrange the heads in one line per layer, or in more if their captions would not fit."""
     across = max(1, min(heads, columns // 9))
     total = -(-layers * heads // across)
-    high = max(lines // total - 1, min(LEAST_THUMBNAIL, lines - 1), 1)
+    high = max(lines // total - 1, min(MIN_THUMBNAIL, lines - 1), 1)
     shown = max(1, min(total, lines // (high + 1)))
     return Thumbnails(across, min(columns // across, 6 * high + 4), high, shown, total)
 
 
 def wrapped_text(texts: Sequence[str], columns: int) -> Flow:
-    """The tokens of a window as lines of text."""
+    """Lay out the tokens of a window as lines of text."""
     flow = Flow(max(columns - 2, 2))
     flow.extend(texts)
     return flow
 
 
 def with_cursor_visible(state: AttentionState, columns: int, lines: int) -> Choice:
-    """The choice, scrolled if the cursor would be off the screen."""
+    """The choice, scrolled if the cursor would be outside the screen."""
     choice, shown, pinned = state.choice, state.shown, state.pin is not None
     if shown is None or not shown.size:
         return choice

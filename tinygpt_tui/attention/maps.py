@@ -15,7 +15,7 @@ from tinygpt_tui.render.text import mark
 
 
 def head_name(layer: int, head: int, mode: str) -> str:
-    """What a map shows."""
+    """The name of what a map shows."""
     if mode == "mean":
         return f"layer {layer} mean of heads"
     if mode == "rollout":
@@ -24,7 +24,7 @@ def head_name(layer: int, head: int, mode: str) -> str:
 
 
 def maps(state: AttentionState, shown: InspectedText, planned: Plan) -> tuple[list[Row], list[Row]]:
-    """The map with the readout beside it, or with the pinned map; and the legend."""
+    """The map beside the readout or beside the pinned map, and the legend."""
     choice = state.choice
     matrix, pin = state.matrix, state.pin
     wide, high = map_size(planned, pinned=pin is not None)
@@ -36,7 +36,7 @@ def maps(state: AttentionState, shown: InspectedText, planned: Plan) -> tuple[li
         blocks = [fitted_block(heatmap_rows(shown, choice, framed, top), wide)]
         if planned.panel:
             blocks.append(panel(state, shown, planned.panel, planned.body))
-        return beside(blocks), [legend(choice, weight_of(top, matrix), words, planned.columns)]
+        return beside(blocks), [legend(choice, peak_text(top, matrix), words, planned.columns)]
     top = max(heatmap.peak(matrix), heatmap.peak(pin.matrix))
     other = frame(choice, pin.matrix, wide, high, total=pin.shown.start + pin.shown.size)
     left = [map_title(pin.shown, head_name(pin.layer, pin.head, pin.mode), wide, "=")]
@@ -44,17 +44,17 @@ def maps(state: AttentionState, shown: InspectedText, planned: Plan) -> tuple[li
     right = [map_title(shown, head_name(choice.layer, choice.head, choice.mode), wide, " ")]
     right += heatmap_rows(shown, choice, framed, top)
     rows = beside([fitted_block(left, wide), fitted_block(right, wide)], gap=2)
-    return rows, [legend(choice, weight_of(top, matrix, pin.matrix), words, planned.columns)]
+    return rows, [legend(choice, peak_text(top, matrix, pin.matrix), words, planned.columns)]
 
 
-def weight_of(top: float, *matrices: Floats) -> str:
-    """The weight of the brightest colour; "+" if some weights are larger."""
+def peak_text(top: float, *matrices: Floats) -> str:
+    """The weight of the brightest colour, with "+" if some weights are larger."""
     more = any(float(matrix.max()) > top for matrix in matrices)
     return f"{top:.2f}" + ("+" if more else "")
 
 
 def fitted_block(rows: list[Row], columns: int) -> list[Row]:
-    """Rows of one width."""
+    """The rows cut or padded to one width."""
     return [fit(cells, columns) for cells in rows]
 
 
@@ -104,7 +104,7 @@ def _key_labels(shown: InspectedText, choice: Choice, framed: Frame, key: int) -
 def _query_labels(
     shown: InspectedText, choice: Choice, framed: Frame, lines: int, query: int
 ) -> list[Row]:
-    """A label per line: the characters of its one or two queries; if pooled, some positions."""
+    """One label per line: the characters of its one or two queries; if pooled, some positions."""
     small, factor = framed.pixels, framed.pixels.factor
     at = heatmap.find(small.rows, query)
     per = 1 if choice.paint.glyphs else 2  # pixels in a line

@@ -1,4 +1,4 @@
-"""The Attention tab's widget: keys change the choice or ask the engine; the view draws."""
+"""The Attention tab's widget: keys act on the controller, the view draws."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from tinygpt_tui.engine.client import Engine
 from tinygpt_tui.engine.messages import EngineReply, ask_for
 from tinygpt_tui.engine.results import MODES
 from tinygpt_tui.keymap import ATTENTION
-from tinygpt_tui.prompt_history import Prompts
+from tinygpt_tui.prompt_history import PromptHistory
 from tinygpt_tui.render.svg import svg
 from tinygpt_tui.screens.dialog import AskText
 from tinygpt_tui.screens.file_name import file_problem
@@ -39,13 +39,14 @@ from tinygpt_tui.widgets.bindings import bindings
 from tinygpt_tui.widgets.cell_view import CellView
 
 FRAME = 0.03
-"""Least seconds between two frames that only replies of the engine ask for."""
-PLAY = 0.5
+"""Least seconds between two frames for replies of the engine."""
+PLAY_INTERVAL = 0.5
 """Least seconds that each checkpoint is shown while the timeline plays."""
+LATEST = "latest"
 
 
 class AttentionPane(Container):
-    """All heads, one head, a window of it, the text: Enter goes further in, Esc back."""
+    """All heads, one head, a window of its map, and the text: Enter zooms in, Esc out."""
 
     BINDINGS: ClassVar[list[BindingType]] = bindings(ATTENTION)
     DEFAULT_CSS = """
@@ -62,10 +63,10 @@ class AttentionPane(Container):
         glyphs: bool = False,
         id: str | None = None,
     ) -> None:
-        """`generated` gives the text of the Generate tab. `glyphs`: draw without colours."""
+        """`generated` returns the text of the Generate tab. `glyphs`: draw without colours."""
         super().__init__(id=id)
         self.engine, self._generated = engine, generated
-        self.controller = AttentionController(ask_for(self, engine), engine.number, glyphs=glyphs)
+        self.controller = AttentionController(ask_for(self, engine), engine.new_job, glyphs=glyphs)
         self._next_frame: Timer | None = None
         self._clock: Timer | None = None
         self._drawn = 0.0
@@ -79,15 +80,16 @@ class AttentionPane(Container):
         self.controller.open(run)
         self.draw()
 
-    def checkpoints(self, kept: dict[str, list[int]]) -> None:
-        """Take over the run's checkpoints as they are listed now."""
-        if kept != self.controller.kept:
-            self.controller.checkpoints(kept)
+    def update_checkpoints(self, checkpoint_steps: dict[str, list[int]]) -> None:
+        """Use the run's checkpoints as they are listed now: ascending steps per variant."""
+        if checkpoint_steps != self.controller.checkpoint_steps:
+            self.controller.update_checkpoints(checkpoint_steps)
             if self.is_on_screen:
-                self.shown()
+                self.activate()
 
-    def shown(self) -> None:
-        """The tab is on the screen: show something, even if no text was chosen yet."""
+    def activate(self) -> None:
+        """Called when the user switches to this tab: inspect a text, by default the one generated,
+        the last prompt or a line of the corpus."""
         controller = self.controller
         controller.load_vocabulary()
         if controller.available_variants:
@@ -95,7 +97,7 @@ class AttentionPane(Container):
             generated = None if controller.text else self._generated()
             if generated is not None and len(generated.text) > 1:
                 controller.set_text(generated.text, "Generate", generated.at)
-            controller.set_default_text(Prompts().last)
+            controller.set_default_text(PromptHistory().last)
             controller.refresh()
         self.draw()
 
@@ -114,12 +116,12 @@ class AttentionPane(Container):
 
     @property
     def room(self) -> tuple[int, int]:
-        """Columns and lines of what is drawn."""
+        """Columns and lines of the drawing area."""
         size = self.query_one("#attention-view", CellView).size
         return size.width, size.height
 
     def choose(self, choice: Choice) -> None:
-        """Take over a choice and show it."""
+        """Change what is selected or how it is drawn."""
         self.controller.choice = choice
         self.draw()
 
@@ -133,7 +135,7 @@ class AttentionPane(Container):
             self._next_frame = self.set_timer(wait, self.draw)
 
     def draw(self) -> None:
-        """Draw everything now; what did not change is not sent."""
+        """Draw everything now; rows that did not change cost nothing."""
         if self._next_frame is not None:
             self._next_frame.stop()
             self._next_frame = None
@@ -146,32 +148,30 @@ class AttentionPane(Container):
         self.query_one("#attention-view", CellView).show(rows)
 
     def on_engine_reply(self, message: EngineReply) -> None:
-        if self.controller.take(message.reply):
+        if self.controller.handle_reply(message.reply):
             self.draw_later()
 
     # -- levels and the cursor ------------------------------------------------------------------
 
     def action_enter(self) -> None:
-        past = self.choice.level == "head" and self._window_is_redundant()
-        self.choose(state.change_level(self.choice, 2 if past else 1))
+        skip_window = self.choice.level == "head" and self._window_is_redundant()
+        self.choose(state.change_level(self.choice, 2 if skip_window else 1))
 
     def _window_is_redundant(self) -> bool:
         return cursor.window_is_redundant(self.controller.state(), self.room)
 
     def action_back(self) -> None:
-        """Stop playing; else go back a level."""
         if self.controller.timeline.playing:
             self.action_play()
             return
         self.controller.message = ""
-        past = self.choice.level == "text" and self._window_is_redundant()
-        self.choose(state.change_level(self.choice, -2 if past else -1))
+        skip_window = self.choice.level == "text" and self._window_is_redundant()
+        self.choose(state.change_level(self.choice, -2 if skip_window else -1))
 
     def action_move(self, across: int, down: int) -> None:
         self.choose(cursor.moved(self.controller.state(), self.room, across, down))
 
     def action_jump(self, where: str) -> None:
-        """To the first or the last query."""
         shown = self.controller.shown
         if shown is not None and shown.size:
             query = 0 if where == "first" else shown.size - 1
@@ -200,21 +200,21 @@ class AttentionPane(Container):
         self.choose(replace(self.choice, ordered=not self.choice.ordered))
 
     def action_survey(self) -> None:
-        self.controller.ask_survey()
+        self.controller.request_survey()
         self.notify("Measuring all heads over a sample of the validation split", timeout=2)
 
     def action_colours(self) -> None:
-        self._change_paint(colours=state.after(self.choice.paint.colours, COLOURS))
+        self._change_paint(colours=state.next_name(self.choice.paint.colours, COLOURS))
 
     def action_scale(self) -> None:
-        self._change_paint(scale=state.after(self.choice.paint.scale, SCALES))
+        self._change_paint(scale=state.next_name(self.choice.paint.scale, SCALES))
 
     def action_pooling(self) -> None:
-        self._change_paint(pooling=state.after(self.choice.paint.pooling, POOLINGS))
+        self._change_paint(pooling=state.next_name(self.choice.paint.pooling, POOLINGS))
 
     def action_zoom(self, by: int) -> None:
-        now = self.choice.factor or (2 if by < 0 else 1)
-        place = min(max(PIXEL_SIZES.index(now) + by, 0), len(PIXEL_SIZES) - 1)
+        factor = self.choice.factor or (2 if by < 0 else 1)
+        place = min(max(PIXEL_SIZES.index(factor) + by, 0), len(PIXEL_SIZES) - 1)
         level = "window" if self.choice.level == "head" and by > 0 else self.choice.level
         self.choose(replace(self.choice, factor=PIXEL_SIZES[place], level=level))
 
@@ -229,8 +229,8 @@ class AttentionPane(Container):
     # -- which model ----------------------------------------------------------------------------
 
     def action_variant(self) -> None:
-        if not self.controller.other_variant():
-            self.notify("There is no checkpoint of the other model", timeout=2)
+        if not self.controller.switch_variant():
+            self.notify("The other model has no checkpoint", timeout=2)
         self.draw()
 
     def action_timeline(self, by: int) -> None:
@@ -240,7 +240,7 @@ class AttentionPane(Container):
     def action_play(self) -> None:
         self.controller.play()
         if self._clock is None:
-            self._clock = self.set_interval(PLAY, self._advance, pause=True)
+            self._clock = self.set_interval(PLAY_INTERVAL, self._advance, pause=True)
         if self.controller.timeline.playing:
             self._clock.reset()
             self._clock.resume()
@@ -249,7 +249,7 @@ class AttentionPane(Container):
         self.draw()
 
     def _advance(self) -> None:
-        """The next checkpoint, once this one is on the screen."""
+        """Show the next checkpoint if this one has loaded; stop at the last."""
         controller = self.controller
         if (
             not controller.timeline.playing
@@ -263,7 +263,7 @@ class AttentionPane(Container):
 
     def action_checkpoint(self) -> None:
         controller = self.controller
-        entries = [("newest", "always the latest")]
+        entries = [(LATEST, "always the latest")]
         entries += [
             (str(step), f"{NAMES[controller.variant]:<6} step {step:>8,}")
             for step in reversed(controller.timeline.steps)
@@ -271,18 +271,18 @@ class AttentionPane(Container):
 
         def answered(picked: PickResult | None) -> None:
             if picked is not None:
-                controller.show_step(None if picked.value == "newest" else int(picked.value))
+                controller.show_step(None if picked.value == LATEST else int(picked.value))
                 self.draw()
 
         chosen = controller.timeline.chosen
-        at = [value for value, _ in entries].index("newest" if chosen is None else str(chosen))
+        at = [value for value, _ in entries].index(LATEST if chosen is None else str(chosen))
         self.app.push_screen(PickDialog("Checkpoint", entries, at=at), answered)
 
     # -- which text -----------------------------------------------------------------------------
 
     def action_page(self, by: int) -> None:
         if not self.controller.page(by):
-            self.notify("The text has no more parts", timeout=2)
+            self.notify("There is no more text in that direction", timeout=2)
         self.draw()
 
     def action_type(self) -> None:
@@ -297,7 +297,7 @@ class AttentionPane(Container):
         self.controller.random_line()
         self.draw()
 
-    def action_written(self) -> None:
+    def action_generated(self) -> None:
         inspect_generated(self.controller, self._generated())
         self.draw()
 

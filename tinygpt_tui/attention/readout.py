@@ -16,18 +16,18 @@ from tinygpt_tui.render.heatmap import Floats
 from tinygpt_tui.render.text import mark, quoted
 
 TOP_KEYS = 5
-"""Keys of a query that are listed."""
+"""How many keys of a query are listed."""
 
 
 def named(state: AttentionState, statistic: str) -> Row:
-    """A statistic of the selected head, with its name."""
+    """The name and value of a statistic for the selected head."""
     at = state.choice.layer, state.choice.head
     value = number(statistic, state.statistics[statistic][at])
     return row(Span(f"{_SHORT.get(statistic, statistic)} ", "muted"), Span(value, "text"))
 
 
 def number(name: str, value: float) -> str:
-    """A statistic: nats and tokens as numbers, shares in percent."""
+    """The value of a statistic: nats and tokens as numbers, shares in percent."""
     if math.isnan(value):
         return "-"
     if name == "distance":
@@ -81,11 +81,11 @@ def top_keys(matrix: Floats, query: int, count: int = TOP_KEYS) -> list[tuple[in
 
 
 def _top_keys(shown: InspectedText, choice: Choice, matrix: Floats, columns: int) -> list[Row]:
-    found = top_keys(matrix, choice.query)
-    most = max(found[0][1], 1e-9)
+    top = top_keys(matrix, choice.query)
+    most = max(top[0][1], 1e-9)
     space = max(columns - 20, 0)
     rows = [row(Span("top attended keys", "muted"))]
-    for key, weight in found:
+    for key, weight in top:
         style = "cursor" if key == choice.key else "text"
         name = quoted(shown.texts[key])
         rows.append(
@@ -134,7 +134,7 @@ def _statistics(state: AttentionState, columns: int) -> list[Row]:
 
 
 def below(state: AttentionState, shown: InspectedText, planned: Plan) -> list[Row]:
-    """The readout in up to three lines, where there is no room beside the map."""
+    """The readout in up to three lines, for when there is no room beside the map."""
     choice, columns = state.choice, planned.columns
     if choice.level == "text":
         return [_text_readout(state, shown, columns)]
@@ -172,16 +172,15 @@ def _text_readout(state: AttentionState, shown: InspectedText, columns: int) -> 
 
 
 def top_tokens(shown: InspectedText, choice: Choice, count: int) -> list[Span]:
-    """The keys with the largest weights of the selected token, or the queries with the largest
-    weights on it."""
+    """The keys that the selected token attends to most, or the queries that attend to it most."""
     matrix = shown.matrix(choice.layer, choice.head, choice.mode)
-    found = top_keys(matrix, choice.query, count)
+    top = top_keys(matrix, choice.query, count)
     if choice.incoming:
         column = matrix[choice.query :, choice.query]
         queries = np.argsort(-column, kind="stable")[:count]
-        found = [(int(q) + choice.query, float(column[q])) for q in queries]
+        top = [(int(q) + choice.query, float(column[q])) for q in queries]
     spans = []
-    for place, weight in found:
+    for place, weight in top:
         name = quoted(shown.texts[place])
         spans += [
             Span(f" {shown.start + place + 1} {name}", "text"),

@@ -1,4 +1,4 @@
-"""Files that the Attention tab saves."""
+"""Save a map, all heads, their statistics, or a picture of the Attention tab."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ KINDS = [
 
 
 def ask_and_save(app: App[Any], state: AttentionState, picture: Callable[[], str]) -> None:
-    """Ask what to save and where, then save it; `picture` makes the SVG."""
+    """Ask what to save and where, then save it; `picture` returns the SVG."""
     if state.shown is None:
         app.notify("There is nothing to save yet", severity="warning")
         return
@@ -58,7 +58,7 @@ def ask_and_save(app: App[Any], state: AttentionState, picture: Callable[[], str
 
 
 def file_name(state: AttentionState, kind: str) -> str:
-    """The suggested name."""
+    """The suggested file name."""
     assert state.shown is not None
     choice = state.choice
     part = f"head{choice.head}" if choice.mode == "head" else choice.mode

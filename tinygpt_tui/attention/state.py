@@ -1,4 +1,4 @@
-"""What the Attention tab shows, and how its choices follow each other: no widget, no engine.
+"""What the Attention tab shows, and the pure functions that change it.
 
 Letters: L layers, H heads, T tokens of the window.
 """
@@ -18,7 +18,7 @@ from tinygpt_tui.render.heatmap import Floats, Paint, Pixels, Pooling, Scale, fi
 Name = TypeVar("Name", bound=str)
 Level: TypeAlias = Literal["grid", "head", "window", "text"]
 LEVELS: tuple[Level, ...] = ("grid", "head", "window", "text")
-"""From all heads to a single token: Enter goes on, Esc back."""
+"""From all heads to a single token: Enter zooms in, Esc out."""
 SCALES: tuple[Scale, ...] = ("sqrt", "linear", "row")
 POOLINGS: tuple[Pooling, ...] = ("max", "mean")
 COLOURS = ("viridis", "magma", "cividis")
@@ -26,7 +26,7 @@ PIXEL_SIZES = (1, 2, 4)
 """Pixels per side of a weight in the window."""
 STATISTICS = ("entropy", "distance", "previous", "self", "first")
 UNITS = {"entropy": "nats", "distance": "tokens"}
-"""Of a statistic; the others are shares of attention."""
+"""Of statistics; those not listed are shares of attention."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,25 +38,25 @@ class Choice:
     head: int = 0
     mode: Mode = "head"
     query: int = 0
-    """The cursor's query, as a position in the window; in the text, the selected token."""
+    """The query under the cursor, as an index into the window; in the text, the selected token."""
     key: int = 0
     incoming: bool = False
-    """The text is coloured by the attention to the selected token, not by the attention from it."""
+    """Whether the text is coloured by the attention to the selected token instead of from it."""
     statistic: str = "entropy"
     ordered: bool = False
-    """The grid is sorted by the statistic."""
+    """Whether the grid is sorted by the statistic."""
     factor: int = 0
-    """Pixels per side of a weight in the window; 0: by the size of the map."""
+    """Pixels per side of a weight in the window; 0 to fit the map."""
     origin: tuple[int, int] = (0, 0)
-    """The first query and key that the window shows."""
+    """The first query and the first key in the window."""
     top: int = 0
-    """The first line of thumbnails that the grid shows."""
+    """The first visible line of thumbnails in the grid."""
     paint: Paint = field(default_factory=Paint)
 
 
 @dataclass(frozen=True)
 class Pin:
-    """The map that stays on the left for comparison."""
+    """A map that is pinned on the left for comparison."""
 
     shown: InspectedText
     layer: int
@@ -71,21 +71,21 @@ class Pin:
 
 @dataclass(frozen=True, kw_only=True)
 class AttentionState:
-    """Everything that the tab shows at one moment."""
+    """Everything that the Attention tab shows."""
 
     choice: Choice
     shown: InspectedText | None = None
     statistics: dict[str, Floats] = field(default_factory=dict)
     """(L, H) each, by name."""
     survey_baseline: dict[str, float] = field(default_factory=dict)
-    """Uniform baselines of the statistics that only a survey has."""
+    """Values for uniform attention of the statistics that only a survey has."""
     pin: Pin | None = None
     timeline: Timeline = field(default_factory=Timeline)
     busy: bool = False
     source: str = ""
-    """Where the text is from."""
+    """Where the text came from."""
     message: str = ""
-    """Why there is nothing, or what went wrong."""
+    """Why the tab is empty, or what went wrong."""
 
     @property
     def matrix(self) -> Floats:
@@ -95,29 +95,29 @@ class AttentionState:
 
     @property
     def statistic(self) -> str:
-        """The selected statistic, or the first if this checkpoint has no survey with it."""
+        """The selected statistic, or the first one if the selected one is not known."""
         if self.choice.statistic in self.statistics or not self.statistics:
             return self.choice.statistic
         return next(iter(self.statistics))
 
     @property
     def uniform_baseline(self) -> dict[str, float]:
-        """The statistics of uniform attention."""
+        """The values of the statistics for uniform attention."""
         assert self.shown is not None
         return self.survey_baseline | uniform_baseline(self.shown.size)
 
     def head_order(self) -> list[tuple[int, int]]:
-        """All (layer, head) of the grid: by layer, or by the statistic, largest first."""
+        """All (layer, head) in the order of the grid: by layer, or by the statistic, descending."""
         assert self.shown is not None
-        every = [(layer, head) for layer, head in np.ndindex(self.shown.layers, self.shown.heads)]
+        heads = [(layer, head) for layer, head in np.ndindex(self.shown.layers, self.shown.heads)]
         values = self.statistics.get(self.statistic)
         if self.choice.ordered and values is not None:
-            every.sort(key=lambda at: -float(np.nan_to_num(values[at], nan=-1.0)))
-        return every
+            heads.sort(key=lambda at: -float(np.nan_to_num(values[at], nan=-1.0)))
+        return heads
 
 
 def fitted(choice: Choice, shown: InspectedText) -> Choice:
-    """The choice limited to what another checkpoint or text has."""
+    """The choice limited to the layers, heads and tokens of `shown`."""
     query = min(max(choice.query, 0), max(shown.size - 1, 0))
     return replace(
         choice,
@@ -129,28 +129,28 @@ def fitted(choice: Choice, shown: InspectedText) -> Choice:
 
 
 def to_top_key(choice: Choice, shown: InspectedText) -> Choice:
-    """The cursor on the key with the largest weight of its query."""
+    """Move the cursor to the key with the largest weight for its query."""
     matrix = shown.matrix(choice.layer, choice.head, choice.mode)
     return replace(choice, key=int(matrix[choice.query, : choice.query + 1].argmax()))
 
 
 def change_level(choice: Choice, by: int) -> Choice:
-    """Further in or out, by levels."""
+    """Zoom in by `by` levels, or out if negative."""
     place = min(max(LEVELS.index(choice.level) + by, 0), len(LEVELS) - 1)
     return replace(choice, level=LEVELS[place])
 
 
-def move_in_grid(choice: Choice, every: list[tuple[int, int]], by: int) -> Choice:
-    """The head `by` places on in the order of the grid, if there is one."""
-    place = every.index((choice.layer, choice.head)) + by
-    if not 0 <= place < len(every):
+def move_in_grid(choice: Choice, order: list[tuple[int, int]], by: int) -> Choice:
+    """Select the head `by` places later in the order of the grid, if there is one."""
+    place = order.index((choice.layer, choice.head)) + by
+    if not 0 <= place < len(order):
         return choice
-    layer, head = every[place]
+    layer, head = order[place]
     return replace(choice, layer=layer, head=head, mode="head")
 
 
 def cycle(choice: Choice, shown: InspectedText, *, layers: int = 0, heads: int = 0) -> Choice:
-    """Another layer or head, wrapping around."""
+    """Select another layer or head, wrapping around."""
     return replace(
         choice,
         layer=(choice.layer + layers) % shown.layers,
@@ -160,7 +160,7 @@ def cycle(choice: Choice, shown: InspectedText, *, layers: int = 0, heads: int =
 
 
 def move(choice: Choice, shown: InspectedText, *, queries: int = 0, keys: int = 0) -> Choice:
-    """The cursor by tokens, within the causal mask: no key lies after its query."""
+    """Move the cursor by tokens, within the causal mask: no key lies after its query."""
     query = min(max(choice.query + queries, 0), shown.size - 1)
     return replace(choice, query=query, key=min(max(choice.key + keys, 0), query))
 
@@ -168,7 +168,7 @@ def move(choice: Choice, shown: InspectedText, *, queries: int = 0, keys: int = 
 def move_pooled(
     choice: Choice, matrix: Floats, shown: Pixels, *, down: int = 0, right: int = 0
 ) -> Choice:
-    """The cursor by pixels of a pooled map, to the largest weight that the pixel pools."""
+    """Move the cursor by pixels of a pooled map, to the largest weight within the pixel."""
     y, x = find(shown.rows, choice.query), find(shown.columns, choice.key)
     y = min(max((y or 0) + down, 0), len(shown.rows) - 2)
     x = min(max((x or 0) + right, 0), len(shown.columns) - 2)
@@ -182,7 +182,7 @@ def move_pooled(
 
 
 def scrolled(choice: Choice, shown: InspectedText, queries: int, keys: int) -> Choice:
-    """The window moved by half of itself if the cursor has left it: each move costs bytes."""
+    """Move the window by half its size if the cursor has left it: each move redraws everything."""
     begin = (
         _scroll(choice.origin[0], choice.query, queries, shown.size),
         _scroll(choice.origin[1], choice.key, keys, shown.size),
@@ -196,6 +196,6 @@ def _scroll(begin: int, place: int, room: int, total: int) -> int:
     return max(0, min(begin, total - room))
 
 
-def after(value: Name, values: tuple[Name, ...]) -> Name:
-    """The next of some names, wrapping around."""
+def next_name(value: Name, values: tuple[Name, ...]) -> Name:
+    """The name after `value`, wrapping around."""
     return values[(values.index(value) + 1) % len(values)] if value in values else values[0]

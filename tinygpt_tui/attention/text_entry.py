@@ -1,4 +1,4 @@
-"""Where the Attention tab's text comes from: the field to type one, the Generate tab, a file."""
+"""The sources of the Attention tab's text: a field for typing, the Generate tab, a file."""
 
 from __future__ import annotations
 
@@ -8,33 +8,33 @@ from pathlib import Path
 
 from tinygpt.data.tokenizer import summarize
 from tinygpt_tui.attention.controller import AttentionController
-from tinygpt_tui.screens.unknown_characters import with_known
+from tinygpt_tui.screens.unknown_characters import resolve_unknown
 from tinygpt_tui.widgets.prompt_area import PromptArea
 
 HINT = "Enter inspect  Esc cancel  ctrl+r random corpus line"
 MAX_CHARACTERS = 200_000
-"""Read from a file."""
+"""At most this much of a file is read."""
 
 
 @dataclass(frozen=True)
 class GeneratedText:
-    """What the Generate tab shows."""
+    """The text of the Generate tab."""
 
     text: str
-    """The prompt and its continuation."""
+    """Prompt and continuation."""
     at: int | None
-    """The character under the cursor."""
+    """Index of the character under the cursor, if there is a cursor."""
 
 
 class TextEntry(PromptArea):
-    """The field that a text is typed into; hidden until it is opened."""
+    """The field for typing a text; hidden until it is opened."""
 
     DEFAULT_CSS = "TextEntry { display: none; height: 3; }"
 
     def __init__(
         self, controller: AttentionController, draw: Callable[[], None], leave: Callable[[], None]
     ) -> None:
-        """`draw` shows what changed in the controller, `leave` gives the focus back."""
+        """`draw` is called when the controller changed, `leave` when the field closed."""
         super().__init__("", controller.unknown, id="text-entry")
         self._controller, self._draw, self._leave = controller, draw, leave
 
@@ -61,7 +61,7 @@ class TextEntry(PromptArea):
         self._close()
 
     def on_prompt_area_submitted(self) -> None:
-        with_known(self.app, self.text, self._controller.unknown, self._inspect, self.focus)
+        resolve_unknown(self.app, self.text, self._controller.unknown, self._inspect, self.focus)
 
     def _inspect(self, text: str) -> None:
         if text:
@@ -80,7 +80,7 @@ class TextEntry(PromptArea):
 
 
 def inspect_generated(controller: AttentionController, generated: GeneratedText | None) -> None:
-    """Show what the Generate tab has generated."""
+    """Inspect the text of the Generate tab."""
     if generated is None or not generated.text:
         controller.message = "The Generate tab has no text yet: 2, then g"
     else:
@@ -88,7 +88,7 @@ def inspect_generated(controller: AttentionController, generated: GeneratedText 
 
 
 def inspect_file(controller: AttentionController, path: Path) -> None:
-    """Show the text of a file."""
+    """Inspect the text of a file; if it cannot be read, `controller.message` says why."""
     try:
         with open(path, encoding="utf-8", errors="replace") as file:
             text = file.read(MAX_CHARACTERS)

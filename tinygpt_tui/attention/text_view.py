@@ -22,7 +22,7 @@ def coloured_text(
 ) -> tuple[list[Row], list[Row]]:
     """The text coloured by the attention from or to the selected token, and the legend.
 
-    Where there is room, once for each head of the layer.
+    If there is room, the text is repeated for each head of the layer.
     """
     choice = state.choice
     flow = wrapped_text(shown.texts, planned.columns)
@@ -70,7 +70,7 @@ def _caption(shown: InspectedText, choice: Choice, *, chosen: bool) -> Row:
 
 
 def weight_levels(weights: Floats, paint: Paint) -> heatmap.Codes:
-    """(T,) the colour of each weight, as a level of the scale."""
+    """(T,) the level of each weight, which is its colour."""
     line = heatmap.Pixels(
         weights[None, :],
         np.zeros((1, len(weights)), np.bool_),
@@ -78,5 +78,5 @@ def weight_levels(weights: Floats, paint: Paint) -> heatmap.Codes:
         np.arange(len(weights) + 1),
         1,
     )
-    found: heatmap.Codes = heatmap.codes(line, paint.scale, heatmap.peak(weights))[0]
-    return found
+    levels: heatmap.Codes = heatmap.codes(line, paint.scale, heatmap.peak(weights))[0]
+    return levels

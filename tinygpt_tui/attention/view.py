@@ -25,14 +25,14 @@ def tab(state: AttentionState, columns: int, lines: int) -> list[Row]:
     if columns < 1 or lines < 1:
         return []
     if state.shown is None or not state.shown.size:
-        rows = _nothing(state, columns, lines)
+        rows = _empty(state, columns, lines)
     else:
-        rows = _something(state, state.shown, columns, lines)
+        rows = _filled(state, state.shown, columns, lines)
     rows = [fit(cells, columns) for cells in rows[:lines]]
     return rows + [fit((), columns)] * (lines - len(rows))
 
 
-def _nothing(state: AttentionState, columns: int, lines: int) -> list[Row]:
+def _empty(state: AttentionState, columns: int, lines: int) -> list[Row]:
     words = state.message or ("computing…" if state.busy else "")
     rows = sentence(words, columns, "muted") if words else []
     timeline = [timeline_row(state, columns)] if state.timeline.steps and lines > 4 else []
@@ -40,7 +40,7 @@ def _nothing(state: AttentionState, columns: int, lines: int) -> list[Row]:
     return [(), *rows[: lines - 1], *[()] * space, *timeline]
 
 
-def _something(state: AttentionState, shown: InspectedText, columns: int, lines: int) -> list[Row]:
+def _filled(state: AttentionState, shown: InspectedText, columns: int, lines: int) -> list[Row]:
     choice = state.choice
     pinned = state.pin is not None and choice.level in ("head", "window")
     planned = plan(choice, columns, lines, pinned=pinned)
@@ -63,7 +63,7 @@ def _something(state: AttentionState, shown: InspectedText, columns: int, lines:
 def _level(
     state: AttentionState, shown: InspectedText, planned: Plan
 ) -> tuple[list[Row], list[Row]]:
-    """Body and legend."""
+    """The body of the tab at its level, and the legend."""
     match state.choice.level:
         case "grid":
             return grid(state, shown, planned)
@@ -77,7 +77,7 @@ def _level(
 
 
 def title(state: AttentionState, shown: InspectedText, columns: int) -> Row:
-    """Model, head and its statistics; on the right, whether an inspection is pending."""
+    """The model, the head and its statistics; on the right, whether an inspection is pending."""
     choice = state.choice
     dot = Span(" · ", "faint")
     name = theme.NAMES.get(shown.variant, shown.variant)
@@ -100,7 +100,7 @@ def title(state: AttentionState, shown: InspectedText, columns: int) -> Row:
 
 
 def text_row(state: AttentionState, shown: InspectedText, columns: int) -> Row:
-    """The source of the text, the part that is shown, and as much of it as fits."""
+    """The source of the text, as much of it as fits, and which part of it is shown."""
     end = shown.start + shown.size
     what = f" {state.source}: " if state.source else " "
     part = (
@@ -143,11 +143,11 @@ def timeline_row(state: AttentionState, columns: int) -> Row:
 def grid(state: AttentionState, shown: InspectedText, planned: Plan) -> tuple[list[Row], list[Row]]:
     """A thumbnail per head with a statistic under it, and the legend."""
     choice = state.choice
-    every = state.head_order()
+    order = state.head_order()
     cut = thumbnails(shown.layers, shown.heads, planned.columns, planned.body)
     rows: list[Row] = []
     for line in range(choice.top, min(choice.top + cut.shown, cut.total)):
-        heads = every[line * cut.across : (line + 1) * cut.across]
+        heads = order[line * cut.across : (line + 1) * cut.across]
         blocks = [_thumbnail(state, shown, at, cut.columns - 1, cut.lines) for at in heads]
         rows += beside(blocks)
     name = state.statistic

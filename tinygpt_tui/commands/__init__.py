@@ -1,1 +1,1 @@
-"""The commands that need no interface, for scripts: one module each."""
+"""The commands for scripts, which run without the interface."""

@@ -1,4 +1,4 @@
-"""What --generate and --inspect share: finding the checkpoint and the text, and the exit status."""
+"""Shared by --generate and --inspect: finding the checkpoint and the text, and the exit status."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ USAGE = 2
 
 
 def status_of(work: Callable[[], None]) -> int:
-    """Run a command; its exit status. A user's mistake is one line on stderr."""
+    """Run a command and return its exit status; an error of the user is one line on stderr."""
     try:
         work()
     except TinyGPTError as error:
         sys.stderr.write(f"{error}\n")
         return USAGE
-    except BrokenPipeError:  # the reader of stdout has ended
+    except BrokenPipeError:  # the process that reads stdout has exited
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # for the flush at exit
     except KeyboardInterrupt:
         return 130
@@ -46,10 +46,10 @@ def reject_other_options(given: Mapping[str, Any], own: Set[str], command: str) 
 
 
 def checkpoint_path(given: Mapping[str, Any], command: str) -> Path:
-    """The run, variant or step directory to load; by default the live run, else the newest.
+    """The run, variant or step directory to load; by default the live run, else the latest.
 
     Raises:
-        ConfigError: no run is found, or --model does not name one of its variants.
+        ConfigError: there is no such run, or --model is not one of its variants.
     """
     from tinygpt.run import VARIANTS, current_run  # noqa: PLC0415 - not for --help
 
@@ -57,29 +57,29 @@ def checkpoint_path(given: Mapping[str, Any], command: str) -> Path:
     if model is not None and model not in VARIANTS:
         raise ConfigError(f"--model {model!r} is not valid: {command} takes dense or moe")
     if run is None:
-        found = current_run(Path(out))
-        if found is None:
+        current = current_run(Path(out))
+        if current is None:
             raise ConfigError(f"there is no run in {out}: train one, or set another --out")
-        path = found.path
+        path = current.path
     else:
-        paths = (Path(run), Path(out, run))
-        known = next((path for path in paths if path.is_dir()), None)
-        if known is None:
+        candidates = [path for path in (Path(run), Path(out, run)) if path.is_dir()]
+        if not candidates:
             raise ConfigError(f"there is no run {run!r}, neither as a path nor in {out}")
-        path = known
+        path = candidates[0]
     return path if model is None else _of_model(path, model)
 
 
 def _of_model(path: Path, model: str) -> Path:
-    """The directory of variant `model`, or `path` itself if it already lies in that variant."""
+    """The directory of variant `model` in a run, or `path` itself if it is within that variant."""
     from tinygpt.run import VARIANTS, is_run  # noqa: PLC0415 - not for --help
 
     if is_run(path):
         if not (path / model).is_dir():
             raise ConfigError(f"--model {model}: {path} has no such checkpoint")
         return path / model
-    whole = path.absolute()
-    found = next((name for name in (whole.name, whole.parent.name) if name in VARIANTS), model)
-    if found != model:
-        raise ConfigError(f"--model {model}: {path} is a {found} checkpoint; omit --model")
+    absolute = path.absolute()
+    names = absolute.name, absolute.parent.name
+    variant = next((name for name in names if name in VARIANTS), model)
+    if variant != model:
+        raise ConfigError(f"--model {model}: {path} is a {variant} checkpoint; omit --model")
     return path

@@ -1,4 +1,4 @@
-"""``--generate PROMPT``: print a continuation, as text or as JSON; for scripts."""
+"""``--generate PROMPT``: print a continuation as text or JSON, for scripts."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from tinygpt.generation.decoding import TokenEvent
 
 SAMPLING = {field.name: field for field in fields(SamplingParams) if field.name != "seed"}
-"""The settings with a flag of this command; --seed is an option of the training as well."""
+"""The settings that have a flag only for this command; --seed is also a training option."""
 OTHER_OPTIONS = {"run", "out", "generate", "json", "model", "device", "seed"}
 _METAVARS = {int: "N", float: "X"}
 
@@ -52,7 +52,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 
 def command(options: argparse.Namespace) -> int:
-    """Generate as the parsed options say; the exit status."""
+    """Generate according to the parsed options; returns the exit status."""
     return status_of(lambda: _generate(vars(options)))
 
 

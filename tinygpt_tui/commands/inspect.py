@@ -1,4 +1,4 @@
-"""``--inspect TEXT``: attention and routing of a text as a table, JSON or files; for scripts."""
+"""``--inspect TEXT``: attention and routing of a text as a table, JSON or files, for scripts."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 
 def command(options: argparse.Namespace) -> int:
-    """Inspect a text as the parsed options say; the exit status."""
+    """Inspect a text according to the parsed options; returns the exit status."""
     return status_of(lambda: _inspect(vars(options)))
 
 
@@ -66,13 +66,13 @@ def _inspect(given: dict[str, Any]) -> None:
 
 
 class InspectedText:
-    """A text and one forward pass over it; of a text longer than the context, over its end.
+    """A text and one forward pass over it, or over its last window if it exceeds the context.
 
-    The scores of repetition (duplicate, induction) are of the model alone: they are measured on
+    The statistics `duplicate` and `induction` do not depend on the text: they are measured on
     random tokens, half a context of them repeated once.
 
     Raises:
-        TinyGPTError: the text is empty, or has a character that the model does not know.
+        TinyGPTError: the text is empty or has a character outside the model's vocabulary.
     """
 
     def __init__(self, checkpoint: Checkpoint, text: str) -> None:
@@ -97,7 +97,7 @@ class InspectedText:
 
     @property
     def loss(self) -> float:
-        """Mean nats per token, without the first; nan for a single token."""
+        """Mean nats per token without the first one; NaN for a single token."""
         return float(self.surprisal[1:].mean())
 
 
@@ -134,7 +134,7 @@ def write_files(inspected: InspectedText, folder: Path) -> list[Path]:
 
 
 def report(inspected: InspectedText) -> dict[str, Any]:
-    """Everything but the attention maps as JSON: lists by layer, head and token; loss in nats."""
+    """All but the attention weights as JSON: lists by layer, head and token; loss in nats."""
     inspection, checkpoint = inspected.inspection, inspected.checkpoint
     values = {
         "checkpoint": str(checkpoint.path),
@@ -156,7 +156,7 @@ def report(inspected: InspectedText) -> dict[str, Any]:
 
 
 def table(inspected: InspectedText) -> list[str]:
-    """Statistics of each head and load of each expert, as lines of text."""
+    """The statistics of each head and the load of each expert, as lines of text."""
     last = inspected.start + len(inspected.ids) - 1
     title = f"{inspected.checkpoint.variant} step {inspected.checkpoint.step}"
     loss = "" if math.isnan(inspected.loss) else f", loss {inspected.loss:.4f} nats/token"
@@ -195,7 +195,7 @@ def _experts(inspected: InspectedText) -> list[str]:
 
 
 def _strict(value: Any) -> Any:
-    """nan as null, since JSON has no nan."""
+    """The value with NaN replaced by None, since JSON has no NaN."""
     if isinstance(value, dict):
         return {name: _strict(each) for name, each in value.items()}
     if isinstance(value, list):

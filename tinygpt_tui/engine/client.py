@@ -1,4 +1,4 @@
-"""The interface's end of the engine: starts the process on the first request and talks to it."""
+"""The app's end of the engine: starts the process, sends requests and delivers replies."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ OnReply: TypeAlias = Callable[[Reply], None]
 
 
 class Engine:
-    """The engine process that all tabs share, one at a time.
+    """The engine process that all tabs share.
 
-    If it dies, its open jobs fail with the last line of its stderr; the next request starts a new
-    process.
+    It starts with the first request. If it dies, its open jobs fail with the last line of its
+    stderr, and the next request starts a new one.
     """
 
     def __init__(self) -> None:
@@ -34,13 +34,13 @@ class Engine:
         self._outgoing: queue.SimpleQueue[Request | None] = queue.SimpleQueue()
         self._jobs: dict[int, OnReply] = {}
         self._lock = threading.Lock()
-        self._last_number = 0
+        self._last_job = 0
         self._closed = False
 
-    def number(self) -> int:
-        """A job number that was not used before."""
-        self._last_number += 1
-        return self._last_number
+    def new_job(self) -> int:
+        """An unused job number."""
+        self._last_job += 1
+        return self._last_job
 
     @property
     def pid(self) -> int | None:
@@ -128,7 +128,7 @@ class Engine:
 def _send_all(
     process: subprocess.Popen[bytes], outgoing: queue.SimpleQueue[Request | None]
 ) -> None:
-    """Send requests from a thread of its own, so that a full pipe blocks nobody."""
+    """Send requests from a separate thread, so that a full pipe does not block the app."""
     assert process.stdin is not None
     with suppress(OSError, ValueError), process.stdin as pipe:
         while (request := outgoing.get()) is not None:

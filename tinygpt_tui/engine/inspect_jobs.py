@@ -1,4 +1,4 @@
-"""The worker's inspections and surveys."""
+"""Inspections and surveys as the worker runs them."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ EXAMPLE_CONTEXT = 12
 
 @dataclass(frozen=True, slots=True)
 class CorpusFound:
-    """The corpus that a survey needs, or why it cannot be had."""
+    """The corpus for a survey, or why it could not be loaded."""
 
     request: SurveyRequest
     corpus: Corpus | TinyGPTError
@@ -46,8 +46,8 @@ def inspect(request: InspectRequest, checkpoint: Checkpoint) -> InspectResult:
     ids = checkpoint.tokenizer.encode(request.text)
     start = window_start(len(ids), context, request.start)
     window = ids[start : start + context]
-    found = inspect_tokens(checkpoint.model, window)
-    choice = found.expert
+    inspection = inspect_tokens(checkpoint.model, window)
+    router, choice = inspection.router, inspection.expert
     return InspectResult(
         job=request.job,
         path=str(checkpoint.path),
@@ -58,10 +58,10 @@ def inspect(request: InspectRequest, checkpoint: Checkpoint) -> InspectResult:
         total=len(ids),
         start=start,
         texts=tuple(checkpoint.tokenizer.decode([token]) for token in window),
-        attention=found.attention.numpy(),
-        router=None if found.router is None else found.router.numpy(),
+        attention=inspection.attention.numpy(),
+        router=None if router is None else router.numpy(),
         choice=None if choice is None else choice.numpy().astype(np.int32),
-        statistics=_arrays(heads.statistics(found.attention)),
+        statistics=_arrays(heads.statistics(inspection.attention)),
     )
 
 
@@ -69,8 +69,8 @@ class SurveyJob:
     """A survey in progress.
 
     Raises:
-        TinyGPTError: the corpus has a character outside the model's vocabulary, or `final` another
-            shape.
+        TinyGPTError: the corpus has a character outside the model's vocabulary, or `final` has
+            another shape.
     """
 
     def __init__(
@@ -87,22 +87,22 @@ class SurveyJob:
         self._surveyor = Surveyor(checkpoint.model, self._ids, final=other)
 
     def step(self) -> bool:
-        """Process one more window; False if none was left."""
+        """Process one more window; returns False if none was left."""
         return self._surveyor.step()
 
     def result(self) -> SurveyResult:
         """Everything measured so far."""
-        found, checkpoint = self._surveyor.findings(), self._checkpoint
-        routing, size = found.routing, checkpoint.model.config.vocab_size
+        findings, checkpoint = self._surveyor.findings(), self._checkpoint
+        routing, size = findings.routing, checkpoint.model.config.vocab_size
         agreement = None if routing is None else routing.agreement
         return SurveyResult(
             job=self.job,
             path=str(checkpoint.path),
             step=checkpoint.step,
-            tokens=found.tokens,
+            tokens=findings.tokens,
             corpus=self._corpus.name,
-            statistics=_arrays(found.statistics),
-            uniform_baseline=found.uniform_baseline,
+            statistics=_arrays(findings.statistics),
+            uniform_baseline=findings.uniform_baseline,
             vocabulary=tuple(checkpoint.tokenizer.decode([i]) for i in range(size)),
             expert_counts=None if routing is None else routing.expert_counts,
             top1_probability=() if routing is None else tuple(routing.top1_probability.tolist()),
@@ -113,9 +113,7 @@ class SurveyJob:
     def _examples(
         self, places: Mapping[tuple[int, int, int], tuple[int, ...]]
     ) -> dict[tuple[int, int, int], tuple[Example, ...]]:
-        return {
-            key: tuple(self._example(place) for place in found) for key, found in places.items()
-        }
+        return {key: tuple(map(self._example, at)) for key, at in places.items()}
 
     def _example(self, place: int) -> Example:
         decode, ids = self._checkpoint.tokenizer.decode, self._ids
@@ -135,7 +133,7 @@ def validation_ids(corpus: Corpus, tokenizer: Tokenizer) -> list[int]:
     try:
         return tokenizer.encode(split(corpus.text)[1])
     except TokenizerError as error:
-        raise TokenizerError(f"{corpus.name} is not what was trained on: {error}") from error
+        raise TokenizerError(f"the model was not trained on {corpus.name}: {error}") from error
 
 
 def _arrays(tensors: Mapping[str, Tensor]) -> dict[str, NDArray[np.float32]]:

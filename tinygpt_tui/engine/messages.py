@@ -1,4 +1,4 @@
-"""Replies of the engine as messages that textual hands to a widget."""
+"""The engine's replies as Textual messages."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from tinygpt_tui.engine.protocol import Reply, Request
 
 
 class EngineReply(Message):
-    """A reply of the engine to one of the widget's requests."""
+    """A reply to one of the widget's requests."""
 
     def __init__(self, reply: Reply) -> None:
         super().__init__()

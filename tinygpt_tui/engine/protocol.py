@@ -1,4 +1,4 @@
-"""The messages between the interface and the process that holds the models.
+"""The messages between the app and the engine, and how they are sent.
 
 Each message is four bytes of length (big-endian), then msgpack; an array is sent as dtype, shape
 and bytes. A request carries a job number, and so does every reply to it.
@@ -13,7 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 MAX_CANDIDATES = 128
-"""Most probable tokens of a distribution that are sent: all of a character vocabulary."""
+"""How many tokens of a distribution are sent, the most probable first: enough for all characters
+of a character vocabulary."""
 
 EndReason: TypeAlias = Literal["length", "stop", "stopped"]
 
@@ -23,7 +24,7 @@ class GenerateRequest(msgspec.Struct, tag=True, frozen=True):
 
     job: int
     path: str
-    """A step directory, or a variant directory: its newest checkpoint."""
+    """A step directory, or a variant directory for its latest checkpoint."""
     prompt: str
     params: dict[str, Any]
     generated: tuple[int, ...] = ()
@@ -36,7 +37,7 @@ class StopRequest(msgspec.Struct, tag=True, frozen=True):
 
 
 class CorpusLineRequest(msgspec.Struct, tag=True, frozen=True):
-    """A random line of the corpus; answered by `CorpusLine` or `Failed`."""
+    """Pick a random line of the corpus; answered by `CorpusLine` or `Failed`."""
 
     job: int
     data: str
@@ -44,18 +45,18 @@ class CorpusLineRequest(msgspec.Struct, tag=True, frozen=True):
 
 
 class InspectRequest(msgspec.Struct, tag=True, frozen=True):
-    """Attention and routing of one forward pass; answered by `InspectResult` or `Failed`."""
+    """Run one forward pass, for attention and routing; answered by `InspectResult` or `Failed`."""
 
     job: int
     path: str
-    """A step directory, or a variant directory: its newest checkpoint."""
+    """A step directory, or a variant directory for its latest checkpoint."""
     text: str
     start: int | None = None
-    """First token of the window, if the text is longer than the context; None: the last window."""
+    """First token of the window, if the text exceeds the context; None for the last window."""
 
 
 class SurveyRequest(msgspec.Struct, tag=True, frozen=True):
-    """Statistics of heads and experts over a sample of the validation split.
+    """Measure heads and experts over a sample of the validation split.
 
     Answered by `SurveyResult` or `Failed`.
     """
@@ -65,7 +66,7 @@ class SurveyRequest(msgspec.Struct, tag=True, frozen=True):
     data: str
     """As ``--data`` takes it."""
     final: str = ""
-    """The checkpoint to compare the routing with; empty for none."""
+    """A checkpoint to compare the routing with; empty for none."""
 
 
 Request: TypeAlias = (
@@ -74,7 +75,7 @@ Request: TypeAlias = (
 
 
 class Opened(msgspec.Struct, tag=True, frozen=True):
-    """The checkpoint that a `GenerateRequest` uses."""
+    """The checkpoint that a `GenerateRequest` uses; sent before its first tokens."""
 
     job: int
     path: str
@@ -103,9 +104,9 @@ class Token(msgspec.Struct, array_like=True, frozen=True):
     raw: tuple[float, ...]
     """Probabilities before the filters."""
     filtered: tuple[float, ...]
-    """Probabilities after them."""
+    """Probabilities after the filters."""
     removed: tuple[str, ...]
-    """The filter that removed each candidate; empty for those that remain."""
+    """The filter that removed each candidate; an empty string if it remains."""
 
 
 class Tokens(msgspec.Struct, tag=True, frozen=True):
@@ -116,16 +117,16 @@ class Tokens(msgspec.Struct, tag=True, frozen=True):
 
 
 class Ended(msgspec.Struct, tag=True, frozen=True):
-    """A job is finished."""
+    """The job has finished."""
 
     job: int
     why: EndReason
     seconds: float
-    """Spent generating the tokens."""
+    """Time spent generating the tokens."""
 
 
 class Failed(msgspec.Struct, tag=True, frozen=True):
-    """A job cannot be done."""
+    """The job failed."""
 
     job: int
     why: str
@@ -151,13 +152,13 @@ class InspectResult(msgspec.Struct, tag=True, frozen=True, eq=False):
     val_loss: float | None
     context: int
     total: int
-    """Tokens of the whole text; the window may be shorter."""
+    """Tokens of the whole text, of which the window may be a part."""
     start: int
     """Position of the window's first token in the text."""
     texts: tuple[str, ...]
     """The T tokens of the window."""
     attention: NDArray[np.float32]
-    """(L, H, T, T): row q, column k; rows sum to 1 and are 0 after q."""
+    """(L, H, T, T) weights: row q is query q; each row sums to 1 and is 0 for keys after q."""
     router: NDArray[np.float32] | None
     """(L, T, E) probabilities; None for Dense."""
     choice: NDArray[np.int32] | None
@@ -185,9 +186,9 @@ class SurveyResult(msgspec.Struct, tag=True, frozen=True, eq=False):
     corpus: str
     """Its name."""
     statistics: dict[str, NDArray[np.float32]]
-    """(L, H) each, by name: those of `InspectResult`, `duplicate` and `induction`."""
+    """(L, H) each, by name: those of `InspectResult`, and `duplicate` and `induction`."""
     uniform_baseline: dict[str, float]
-    """The statistics of uniform attention, where they are defined."""
+    """The values for uniform attention, where they are defined."""
     vocabulary: tuple[str, ...]
     """The V tokens."""
     expert_counts: NDArray[np.int64] | None
@@ -197,8 +198,8 @@ class SurveyResult(msgspec.Struct, tag=True, frozen=True, eq=False):
     agreement: tuple[float, ...]
     """(L,) share of tokens routed as in the `final` checkpoint; empty without one."""
     examples: dict[tuple[int, int, int], tuple[Example, ...]]
-    """By layer, expert and token id: up to eight places, for the tokens that are most
-    over-represented in each expert."""
+    """By layer, expert and token id: up to eight examples of each of the tokens that are most
+    over-represented in an expert."""
 
 
 Reply: TypeAlias = Opened | Tokens | Ended | Failed | CorpusLine | InspectResult | SurveyResult

@@ -1,13 +1,13 @@
-"""Replies of the engine as the tabs show them: the one place where they are decoded.
+"""The engine's replies as the tabs use them: attention, routing and a survey of the routing.
 
 Letters: L layers, H heads, T tokens, E experts, V vocabulary.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from functools import cached_property
-from typing import Literal, TypeAlias
+from typing import Any, Literal, TypeAlias, TypeVar
 
 import numpy as np
 
@@ -18,6 +18,10 @@ from tinygpt_tui.render.heatmap import Floats
 
 Mode: TypeAlias = Literal["head", "mean", "rollout"]
 MODES: tuple[Mode, ...] = ("head", "mean", "rollout")
+"""What a map shows: one head, the mean over a layer's heads, or attention rollout."""
+
+
+Result = TypeVar("Result", "InspectedText", "RoutedText", "RoutingSurvey")
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,7 +40,7 @@ class InspectedText:
     texts: tuple[str, ...]
     """The T tokens of the window."""
     attention: Floats
-    """(L, H, T, T)"""
+    """(L, H, T, T) weights."""
     statistics: dict[str, Floats]
     """(L, H) each, by name."""
 
@@ -58,12 +62,12 @@ class InspectedText:
     @cached_property
     def means(self) -> Floats:
         """(L, T, T): the mean over each layer's heads."""
-        found: Floats = self.attention.mean(axis=1)
-        return found
+        means: Floats = self.attention.mean(axis=1)
+        return means
 
     @cached_property
     def rollout(self) -> Floats:
-        """(L, T, T): `tinygpt.analysis.heads.rollout` without torch."""
+        """(L, T, T): the same as `tinygpt.analysis.heads.rollout`, without torch."""
         mixed = (self.means + np.eye(self.size, dtype=np.float32)) / 2
         layers = [mixed[0]]
         for layer in mixed[1:]:
@@ -73,16 +77,18 @@ class InspectedText:
     def matrix(self, layer: int, head: int, mode: Mode) -> Floats:
         """(T, T): row q holds the attention of query q."""
         layer, head = min(layer, self.layers - 1), min(head, self.heads - 1)
-        if mode == "head":
-            found: Floats = self.attention[layer, head]
+        if mode == "mean":
+            matrix: Floats = self.means[layer]
+        elif mode == "rollout":
+            matrix = self.rollout[layer]
         else:
-            found = (self.means if mode == "mean" else self.rollout)[layer]
-        return found
+            matrix = self.attention[layer, head]
+        return matrix
 
 
 @dataclass(frozen=True, eq=False)
 class RoutedText:
-    """How one checkpoint routed one window of a text."""
+    """The routing of one window of a text by one checkpoint."""
 
     step: int
     val_loss: float | None
@@ -93,9 +99,9 @@ class RoutedText:
     texts: tuple[str, ...]
     """The T tokens of the window."""
     router: Floats
-    """(L, T, E) probabilities"""
+    """(L, T, E) probabilities."""
     choice: Ints
-    """(L, T)"""
+    """(L, T) the most probable of the selected experts."""
 
     @property
     def layers(self) -> int:
@@ -118,11 +124,11 @@ class RoutingSurvey:
     corpus: str
     vocabulary: tuple[str, ...]
     expert_counts: Ints
-    """(L, E, V)"""
+    """(L, E, V): how often each token was routed to each expert."""
     top1_probability: tuple[float, ...]
-    """(L,) mean probability of the selected expert"""
+    """(L,) mean probability of the selected expert."""
     agreement: tuple[float, ...]
-    """(L,) share of tokens routed as in the final checkpoint; empty without one"""
+    """(L,) share of tokens routed as in the final checkpoint; empty without one."""
     examples: dict[tuple[int, int, int], tuple[Example, ...]]
     """By layer, expert and token id."""
 
@@ -137,56 +143,33 @@ class RoutingSurvey:
         return int(self.expert_counts.shape[1])
 
     def by_class(self) -> tuple[list[str], Ints]:
-        """The classes that occur, and `expert_counts` (L, E, classes)."""
+        """The character classes that occur, and their counts: (L, E, classes)."""
         members = {n: ids for n, ids in routing.classes(self.vocabulary).items() if len(ids)}
         return list(members), routing.class_counts(self.expert_counts, members)
 
 
 def inspected_text(reply: InspectResult) -> InspectedText:
     """The attention of a reply."""
-    return InspectedText(
-        path=reply.path,
-        variant=reply.variant,
-        step=reply.step,
-        val_loss=reply.val_loss,
-        context=reply.context,
-        total=reply.total,
-        start=reply.start,
-        texts=reply.texts,
-        attention=reply.attention,
-        statistics=dict(reply.statistics),
-    )
+    return _select(InspectedText, reply)
 
 
 def routed_text(reply: InspectResult) -> RoutedText | None:
     """The routing of a reply; None for Dense."""
     if reply.router is None or reply.choice is None:
         return None
-    return RoutedText(
-        step=reply.step,
-        val_loss=reply.val_loss,
-        total=reply.total,
-        start=reply.start,
-        texts=reply.texts,
-        router=reply.router.astype(np.float64),
-        choice=reply.choice.astype(np.int64),
-    )
+    router, choice = reply.router.astype(np.float64), reply.choice.astype(np.int64)
+    return _select(RoutedText, reply, router=router, choice=choice)
 
 
 def routing_survey(reply: SurveyResult) -> RoutingSurvey | None:
     """The routing of a reply; None for Dense."""
-    if reply.expert_counts is None:
-        return None
-    return RoutingSurvey(
-        step=reply.step,
-        tokens=reply.tokens,
-        corpus=reply.corpus,
-        vocabulary=reply.vocabulary,
-        expert_counts=reply.expert_counts,
-        top1_probability=reply.top1_probability,
-        agreement=reply.agreement,
-        examples=reply.examples,
-    )
+    return None if reply.expert_counts is None else _select(RoutingSurvey, reply)
+
+
+def _select(kind: type[Result], reply: InspectResult | SurveyResult, **changes: Any) -> Result:
+    """The fields of a reply that `kind` has, too, with changes."""
+    names = [field.name for field in fields(kind)]
+    return kind(**{name: getattr(reply, name) for name in names} | changes)
 
 
 def all_statistics(text: InspectedText, survey: SurveyResult | None) -> dict[str, Floats]:

@@ -1,5 +1,5 @@
-"""What the controllers of the tabs share: the open run, its checkpoints and vocabulary, and what
-was asked of the engine."""
+"""What the controllers of the tabs share: the open run, its checkpoints and vocabulary, and their
+requests to the engine."""
 
 from __future__ import annotations
 
@@ -20,35 +20,35 @@ Answer = TypeVar("Answer")
 
 @dataclass(frozen=True)
 class Timeline:
-    """The checkpoints of one variant, and which of them is shown."""
+    """The checkpoints of one variant, and the one that is selected."""
 
     steps: tuple[int, ...] = ()
     """Ascending."""
     chosen: int | None = None
-    """None follows the newest."""
+    """A step; None selects the latest."""
     playing: bool = False
 
     @property
     def step(self) -> int | None:
-        """The step that is shown; None without checkpoints."""
+        """The selected step; None without checkpoints."""
         if self.chosen is None:
             return self.steps[-1] if self.steps else None
         return self.chosen
 
     @property
     def following(self) -> bool:
-        """Whether the newest checkpoint is shown, whichever it is."""
+        """Whether a new checkpoint is selected as soon as it is written."""
         return self.chosen is None
 
     def listed(self, steps: Sequence[int]) -> Timeline:
-        """With other checkpoints; instead of a chosen one that is gone, the nearest."""
+        """With these checkpoints; if the chosen one was deleted, the nearest is chosen."""
         chosen = self.chosen
         if chosen is not None and steps:
             chosen = min(steps, key=lambda step: abs(step - (chosen or 0)))
         return replace(self, steps=tuple(steps), chosen=chosen)
 
     def moved(self, by: int) -> Timeline:
-        """`by` checkpoints later, as far as there are; the last one follows the newest."""
+        """Select the checkpoint `by` places later, within the timeline; the last is followed."""
         if not self.steps:
             return self
         last = len(self.steps) - 1
@@ -57,7 +57,7 @@ class Timeline:
         return replace(self, chosen=None if place == last else self.steps[place])
 
     def toggle_play(self) -> Timeline:
-        """Play from here, at the end from the first checkpoint; or stop."""
+        """Play from here (from the first checkpoint if at the end), or stop."""
         if self.playing or len(self.steps) < 2:
             return replace(self, playing=False)
         at_end = self.step == self.steps[-1]
@@ -65,43 +65,43 @@ class Timeline:
 
 
 class Requests(Generic[Key, Answer]):
-    """Requests of one kind: at most one is pending, and the latest answers are kept."""
+    """Requests of one kind: at most one is pending, and the latest answers are cached."""
 
     def __init__(self, limit: int, weight: Callable[[Answer], int] = lambda _: 1) -> None:
-        """Answers are kept as long as their `weight` adds up to at most `limit`."""
+        """The oldest answers are dropped when the sum of their `weight` exceeds `limit`."""
         self._limit, self._weight = limit, weight
         self._answers: OrderedDict[Key, Answer] = OrderedDict()
         self.errors: dict[Key, str] = {}
-        """Why a request failed; it is not sent again."""
+        """Why a request failed; failed ones are not sent again."""
         self.job: int | None = None
-        """The pending one."""
+        """The pending request."""
         self.key: Key | None = None
-        """What the last request was for."""
+        """Of the last request."""
 
     def __contains__(self, key: Key) -> bool:
         return key in self._answers
 
     def clear(self) -> None:
-        """Forget answers and errors; a pending request stays pending."""
+        """Drop all answers and errors; a pending request stays pending."""
         self._answers.clear()
         self.errors.clear()
 
     def find(self, key: Key) -> Answer | None:
-        """The answer, if it is kept."""
+        """The cached answer, if any."""
         if key in self._answers:
             self._answers.move_to_end(key)
         return self._answers.get(key)
 
     def may_send(self, key: Key) -> bool:
-        """Whether nothing is pending, and this did not fail before."""
+        """Whether nothing is pending and this request did not fail before."""
         return self.job is None and key not in self.errors
 
     def sent(self, job: int, key: Key) -> None:
-        """The request `job` for `key` is pending."""
+        """Record that the request `job` for `key` is pending."""
         self.job, self.key = job, key
 
     def answered(self, answer: Answer | None, why: str = "") -> None:
-        """Keep the answer to the pending request, or without one, `why` it failed."""
+        """Cache the answer to the pending request; None: it failed, `why` says why."""
         assert self.key is not None
         self.job = None
         if answer is None:
@@ -116,27 +116,27 @@ class Requests(Generic[Key, Answer]):
 
 
 class EngineSession:
-    """The open run, its checkpoints and vocabulary, and a way to ask the engine."""
+    """The open run, its checkpoints and vocabulary, and a way to send requests to the engine."""
 
-    def __init__(self, ask: Callable[[Request], None], number: Callable[[], int]) -> None:
-        """`ask` sends a request, `number` gives the number of a new job."""
-        self._ask, self._number = ask, number
+    def __init__(self, ask: Callable[[Request], None], new_job: Callable[[], int]) -> None:
+        """`ask` sends a request, `new_job` returns an unused job number."""
+        self._ask, self._new_job = ask, new_job
         self.run: Path | None = None
-        self.kept: dict[str, list[int]] = {}
-        """The steps of each variant's checkpoints, ascending, as last listed."""
-        self.known: frozenset[str] = frozenset()
-        """The characters in the run's vocabulary; empty until they can be read."""
-        self.awake = True
-        """Whether `request` may ask: a hidden tab asks for nothing."""
+        self.checkpoint_steps: dict[str, list[int]] = {}
+        """Ascending, by variant, as last listed."""
+        self.vocabulary: frozenset[str] = frozenset()
+        """The characters of the run's tokenizer; empty until it can be read."""
+        self.visible = True
+        """Whether the tab is visible: `request` sends nothing while it is hidden."""
 
     def open(self, run: Path | None) -> None:
         """Use another run."""
-        self.run, self.kept, self.known = run, {}, frozenset()
+        self.run, self.checkpoint_steps, self.vocabulary = run, {}, frozenset()
 
     @property
     def available_variants(self) -> list[str]:
-        """Those that have a checkpoint."""
-        return [variant for variant in VARIANTS if self.kept.get(variant)]
+        """The variants that have a checkpoint."""
+        return [variant for variant in VARIANTS if self.checkpoint_steps.get(variant)]
 
     def checkpoint(self, variant: str, step: int) -> str:
         """The directory of a checkpoint of the open run."""
@@ -154,18 +154,18 @@ class EngineSession:
             return "auto"
 
     def load_vocabulary(self) -> None:
-        """Read `known` from the run's tokenizer, unless it is known or cannot be read yet."""
-        if self.run is None or self.known:
+        """Read `vocabulary`, unless that was done or the tokenizer is not written yet."""
+        if self.run is None or self.vocabulary:
             return
         try:
-            found = load_tokenizer(self.run / TOKENIZER)
+            tokenizer = load_tokenizer(self.run / TOKENIZER)
         except TinyGPTError:
             return
-        self.known = frozenset(found.decode([i]) for i in range(found.vocab_size))
+        self.vocabulary = frozenset(tokenizer.decode([i]) for i in range(tokenizer.vocab_size))
 
     def unknown(self, text: str) -> set[str]:
-        """The characters outside the vocabulary; none while that is not known."""
-        return {c for c in text if c not in self.known} if self.known else set()
+        """The characters outside the vocabulary; none until it is known."""
+        return {c for c in text if c not in self.vocabulary} if self.vocabulary else set()
 
     def without_unknown(self, text: str) -> str:
         """The text without the characters outside the vocabulary."""
@@ -173,18 +173,19 @@ class EngineSession:
         return "".join(c for c in text if c not in unknown)
 
     def ask_corpus_line(self) -> int:
-        """Ask for a random line of the run's corpus; returns the job's number."""
-        job = self._number()
+        """Request a random line of the run's corpus; returns the job number."""
+        job = self._new_job()
         self._ask(CorpusLineRequest(job, self.data))
         return job
 
     def request(
         self, requests: Requests[Key, Answer], key: Key, make: Callable[[int], Request]
     ) -> Answer | None:
-        """The kept answer; without one, `make` a request for it, unless one is pending."""
-        found = requests.find(key)
-        if found is None and self.awake and requests.may_send(key):
-            job = self._number()
+        """The cached answer; without one, send the request that `make` returns for a job number,
+        unless one is pending."""
+        answer = requests.find(key)
+        if answer is None and self.visible and requests.may_send(key):
+            job = self._new_job()
             requests.sent(job, key)
             self._ask(make(job))
-        return found
+        return answer

@@ -2,7 +2,7 @@
 
     python -m tinygpt_tui.engine.worker
 
-It exits when its stdin closes, so it never outlives the interface.
+It exits when its stdin closes, so it never outlives the app.
 """
 
 from __future__ import annotations
@@ -49,9 +49,9 @@ from tinygpt_tui.engine.protocol import (
 )
 
 FLUSH_SECONDS = 0.04
-"""Tokens of this long go in one message: as often as the screen is drawn."""
+"""Tokens generated within this time are sent in one message: the screen is not drawn more often."""
 MAX_ACTIVE_JOBS = 4
-"""Jobs that generate in turns; further ones wait."""
+"""Jobs that generate in turns; more have to wait."""
 MAX_CHECKPOINTS = 4
 """Checkpoints that stay loaded, besides those in use."""
 _NICENESS = 5
@@ -69,9 +69,9 @@ class GenerateJob:
 
 
 class Worker:
-    """Runs the jobs in turns, one token, text or window each.
+    """Runs all jobs in turns: one token, text or window at a time.
 
-    Its threads pass what they found to `requeue`, to be handled like a request.
+    Its threads pass the corpora that they load to `requeue`, to be handled like requests.
     """
 
     def __init__(
@@ -93,7 +93,7 @@ class Worker:
         return bool(self._jobs or self._waiting or self._inspections or self._surveys)
 
     def handle(self, request: Request | CorpusFound) -> None:
-        """Queue a request, or carry it out."""
+        """Queue a request, or carry it out if it is short."""
         match request:
             case GenerateRequest():
                 self._waiting.append(request)
@@ -110,7 +110,7 @@ class Worker:
                 self._start_survey(request)
 
     def run_turn(self) -> None:
-        """One inspection, one token of every active job, one window of a survey."""
+        """Run one inspection, generate one token of every active job, survey one window."""
         if self._inspections:
             self._inspect(self._inspections.popleft())
         while self._waiting and len(self._jobs) < MAX_ACTIVE_JOBS:
@@ -170,9 +170,9 @@ class Worker:
         for job in self._jobs:
             job.stopped = job.stopped or job.number == number
         queues: tuple[deque[Any], ...] = (self._waiting, self._inspections, self._surveys)
-        queued = [(line, each) for line in queues for each in line if each.job == number]
-        for line, each in queued:
-            line.remove(each)
+        queued = [(waiting, each) for waiting in queues for each in waiting if each.job == number]
+        for waiting, each in queued:
+            waiting.remove(each)
         if queued or self._awaiting_corpus.pop(number, None) is not None:
             self._send(Ended(number, "stopped", 0.0))
 
@@ -255,7 +255,7 @@ class Worker:
 
 
 def token_of(event: TokenEvent, checkpoint: Checkpoint) -> Token:
-    """An event as it is sent."""
+    """A generated token as it is sent."""
     raw, ids = event.raw.topk(min(MAX_CANDIDATES, len(event.raw)))
     candidates = ids.tolist()
     return Token(
@@ -274,7 +274,7 @@ def token_of(event: TokenEvent, checkpoint: Checkpoint) -> Token:
 
 
 def _step_directory(path: Path) -> Path:
-    """The step directory meant: itself, or a variant's newest."""
+    """The path of a step directory; of a variant directory, that of its latest step."""
     if parse_step(path.name) is None and (steps := list_steps(path.parent, path.name)):
         return checkpoint_dir(path.parent, path.name, steps[-1])
     return path
@@ -290,7 +290,7 @@ def _read_requests(
 
 
 def serve(source: IO[bytes], out: IO[bytes], device: str) -> None:
-    """Answer requests until the source ends."""
+    """Handle requests until the source ends."""
     requests: queue.SimpleQueue[Request | CorpusFound | None] = queue.SimpleQueue()
     threading.Thread(target=_read_requests, args=(source, requests), daemon=True).start()
     worker = Worker(out, requests.put, device=device)
@@ -308,7 +308,7 @@ def serve(source: IO[bytes], out: IO[bytes], device: str) -> None:
 def main() -> None:
     """Set up the pipes and serve."""
     out: Any = os.fdopen(os.dup(1), "wb")
-    os.dup2(2, 1)  # whatever is printed goes to stderr, not into the replies
+    os.dup2(2, 1)  # anything printed goes to stderr instead of between the replies
     with suppress(OSError, AttributeError):
         os.nice(_NICENESS)
     torch.set_num_threads(1)  # the matmuls of one token are small: a second thread only waits

@@ -1,7 +1,7 @@
 """The state of the Experts tab and its requests to the engine, without widgets.
 
-At most one request of a kind is pending: stepping quickly through the timeline asks for the
-checkpoint that is reached, not for those that were passed.
+At most one inspection and one survey are pending: after quick steps through the timeline only the
+last checkpoint is requested, not the ones in between.
 """
 
 from __future__ import annotations
@@ -29,10 +29,10 @@ from tinygpt_tui.experts.selection import ViewSelection
 from tinygpt_tui.experts.state import ExpertsState
 from tinygpt_tui.monitor.history import History
 
-PICKED = 3
-"""Random lines of the corpus that make a text."""
-KEPT = 64
-"""Answers of a kind that are kept: several timelines of a run."""
+CORPUS_LINES = 3
+"""Random lines of the corpus that make up a text."""
+CACHE_SIZE = 64
+"""Inspections, and surveys, that are cached: enough for several timelines."""
 NO_EXPERTS = "This checkpoint has no experts."
 
 Inspections: TypeAlias = Requests[tuple[str, str, int], RoutedText]
@@ -40,46 +40,53 @@ Surveys: TypeAlias = Requests[tuple[str, str], RoutingSurvey]
 
 
 class ExpertsController(ViewSelection, EngineSession):
-    """A run's MoE checkpoints, a text, and what of them is shown."""
+    """Requests the routing of a text by each checkpoint of the MoE, and holds what the tab shows.
+
+    `ViewSelection` changes the view without the engine; `EngineSession` sends requests.
+    """
 
     def __init__(
-        self, ask: Callable[[Request], None], number: Callable[[], int], *, digits: bool = False
+        self, ask: Callable[[Request], None], new_job: Callable[[], int], *, digits: bool = False
     ) -> None:
         ViewSelection.__init__(self, digits=digits)
-        EngineSession.__init__(self, ask, number)
-        self.awake = False
+        EngineSession.__init__(self, ask, new_job)
+        self.visible = False
         self.text = ""
         self.start = 0
         """Position of the window's first token in the text."""
         self._timeline = Timeline()
         self._has_records = False
-        self._inspections: Inspections = Requests(KEPT)
-        self._surveys: Surveys = Requests(KEPT)
+        self._inspections: Inspections = Requests(CACHE_SIZE)
+        self._surveys: Surveys = Requests(CACHE_SIZE)
         self._lines: dict[int, str] = {}
-        """By job, the lines of the corpus that were asked for; empty while pending."""
+        """Requested lines of the corpus by job; empty strings until they arrive."""
         self._sample = ""
         self._target: int | None = None
-        """The token that the cursor goes to once the window that shows it has arrived."""
+        """The token to move the cursor to when the window that contains it arrives."""
 
     # -- the run --------------------------------------------------------------------------------
 
     def open(self, run: Path | None) -> None:
         """Use another run; the text stays."""
         super().open(run)
-        old = self.scene
+        old = self.state
         self._has_records, self._sample, self._timeline = False, "", Timeline()
-        self._inspections, self._surveys, self._lines = Requests(KEPT), Requests(KEPT), {}
-        self.scene = ExpertsState(
+        self._inspections, self._surveys, self._lines = (
+            Requests(CACHE_SIZE),
+            Requests(CACHE_SIZE),
+            {},
+        )
+        self.state = ExpertsState(
             view=old.view,
             digits=old.digits,
             sorting=old.sorting,
             source=old.source,
         )
-        self._explain_nothing(())
+        self._update_empty_reason(())
 
-    def news(self, history: History) -> bool:
-        """Take over what the records say; whether anything that is shown changed."""
-        before = self.scene
+    def update_history(self, history: History) -> bool:
+        """Show new records of the run; returns whether the state changed."""
+        before = self.state
         self._has_records = history.start is not None
         moe = history.variants.get("moe")
         if moe is not None:
@@ -89,48 +96,49 @@ class ExpertsController(ViewSelection, EngineSession):
                 self.change(routings=tuple(moe.routings))
             if moe.sample is not None:
                 self._sample = moe.sample.prompt + moe.sample.text
-        self._explain_nothing(history.variants)
-        return self.scene is not before
+        self._update_empty_reason(history.variants)
+        return self.state is not before
 
-    def _explain_nothing(self, variants: Collection[str]) -> None:
-        words = ""
+    def _update_empty_reason(self, variants: Collection[str]) -> None:
+        reason = ""
         if self.run is None:
-            words = "No run yet: n starts one, by default with a MoE."
-        elif "moe" not in variants and not self.scene.steps:
-            words = (
-                "This run trains Dense alone: it has no router, so there is nothing to route."
+            reason = "No run yet: n starts one, by default with an MoE."
+        elif "moe" not in variants and not self.state.steps:
+            reason = (
+                "This run trains only Dense, which has no router: there is nothing to route."
                 if self._has_records
                 else "The run has not written its first record yet."
             )
-        if words != self.scene.nothing:
-            self.change(nothing=words)
+        if reason != self.state.empty_reason:
+            self.change(empty_reason=reason)
 
-    def checkpoints(self, steps: Sequence[int]) -> bool:
-        """Take over the listed checkpoints of the MoE, ascending; whether they changed."""
-        if list(steps) == list(self.scene.steps):
+    def update_checkpoints(self, steps: Sequence[int]) -> bool:
+        """Show these checkpoints of the MoE, ascending; returns whether they changed."""
+        if list(steps) == list(self.state.steps):
             return False
-        nothing = "" if steps else self.scene.nothing
-        self._show_timeline(self._timeline.listed(steps), nothing=nothing)
+        reason = "" if steps else self.state.empty_reason
+        self._show_timeline(self._timeline.listed(steps), empty_reason=reason)
         self.refresh()
         return True
 
-    # -- asking ---------------------------------------------------------------------------------
+    # -- requests -------------------------------------------------------------------------------
 
-    def wake(self, text: str) -> None:
-        """The tab is shown; `text`, of the Generate tab, is used if there is no other."""
-        self.awake = True
+    def activate(self, default_text: str) -> None:
+        """Send requests from now on, and retry failed ones; `default_text` is used if none was
+        chosen yet."""
+        self.visible = True
         self._inspections.errors.clear()
         self._surveys.errors.clear()
         if not self.text and not self._lines:
-            if text:
-                self.set_text(text, "the Generate tab")
-            elif self.scene.steps:
+            if default_text:
+                self.set_text(default_text, "the Generate tab")
+            elif self.state.steps:
                 self.random_lines()
         self.refresh()
 
-    def sleep(self) -> None:
-        """The tab is hidden."""
-        self.awake = False
+    def deactivate(self) -> None:
+        """Send no requests while the tab is hidden, and stop playing."""
+        self.visible = False
         self._show_timeline(replace(self._timeline, playing=False))
 
     def set_text(self, text: str, source: str) -> None:
@@ -141,81 +149,81 @@ class ExpertsController(ViewSelection, EngineSession):
         self.refresh()
 
     def random_lines(self) -> None:
-        """Ask for random lines of the corpus as a text."""
+        """Request random lines of the corpus as the text."""
         if not self._lines:
-            self._lines = {self.ask_corpus_line(): "" for _ in range(PICKED)}
+            self._lines = {self.ask_corpus_line(): "" for _ in range(CORPUS_LINES)}
 
     def refresh(self) -> None:
-        """Show the chosen checkpoint as far as it is known, and ask for what is missing."""
-        at, steps = self.scene.at, self.scene.steps
+        """Show what is cached for the selected checkpoint, and request the rest."""
+        at, steps = self.state.at, self.state.steps
         if at is None or self.run is None or not steps:
             return
-        if self.awake and not self.text and not self._lines and self.scene.reading is None:
+        if self.visible and not self.text and not self._lines and self.state.routed_text is None:
             self.random_lines()
         path = self.checkpoint("moe", at)
         if self.text:
             self._inspect(path)
         self._survey(path, self.checkpoint("moe", steps[-1]))
         self.change(
-            looking=self._inspections.job is not None or bool(self._lines),
+            inspecting=self._inspections.job is not None or bool(self._lines),
             surveying=self._surveys.job is not None,
         )
 
     def _inspect(self, path: str) -> None:
         key = (path, self.text, self.start)
-        found = self.request(self._inspections, key, lambda job: InspectRequest(job, *key))
-        if found is not None:
-            self._show(found)
-        self.change(look_problem=self._inspections.errors.get(key, ""))
+        routed = self.request(self._inspections, key, lambda job: InspectRequest(job, *key))
+        if routed is not None:
+            self._show(routed)
+        self.change(inspect_problem=self._inspections.errors.get(key, ""))
 
     def _survey(self, path: str, final: str) -> None:
         key = (path, final)
-        found = self.request(
+        survey = self.request(
             self._surveys, key, lambda job: SurveyRequest(job, path, self.data, final)
         )
-        if found is not None and found is not self.scene.census:
-            self.change(census=found)
+        if survey is not None and survey is not self.state.survey:
+            self.change(survey=survey)
         self.change(survey_problem=self._surveys.errors.get(key, ""))
 
-    def _show(self, found: RoutedText) -> None:
-        if found is self.scene.reading:
+    def _show(self, routed: RoutedText) -> None:
+        if routed is self.state.routed_text:
             return
-        last = len(found.texts) - 1
-        cursor = self.scene.cursor if self._target is None else self._target - found.start
+        last = len(routed.texts) - 1
+        cursor = self.state.cursor if self._target is None else self._target - routed.start
         self._target = None
         self.change(
-            reading=found,
+            routed_text=routed,
             cursor=min(max(cursor, 0), last),
-            layer=min(self.scene.layer, found.layers - 1),
+            layer=min(self.state.layer, routed.layers - 1),
         )
 
-    def take(self, reply: Reply) -> bool:
-        """Take a reply of the engine; whether it was for this tab."""
+    def handle_reply(self, reply: Reply) -> bool:
+        """Apply a reply of the engine; returns whether it was for this tab."""
         if reply.job in self._lines:
-            self._take_line(reply)
+            self._handle_line(reply)
         elif reply.job == self._inspections.job:
-            self._take_inspection(reply)
+            self._handle_inspection(reply)
         elif reply.job == self._surveys.job:
-            self._take_survey(reply)
+            self._handle_survey(reply)
         else:
             return False
         self.refresh()
         return True
 
-    def _take_inspection(self, reply: Reply) -> None:
+    def _handle_inspection(self, reply: Reply) -> None:
         if isinstance(reply, InspectResult):
             self._inspections.answered(results.routed_text(reply), NO_EXPERTS)
         elif isinstance(reply, Failed):
             self._inspections.answered(None, f"The text cannot be inspected: {reply.why}")
 
-    def _take_survey(self, reply: Reply) -> None:
+    def _handle_survey(self, reply: Reply) -> None:
         if isinstance(reply, SurveyResult):
             self._surveys.answered(results.routing_survey(reply), NO_EXPERTS)
         elif isinstance(reply, Failed):
             self._surveys.answered(None, f"The survey failed: {reply.why}")
 
-    def _take_line(self, reply: Reply) -> None:
-        """The text is all lines together, or without a corpus a sample of the model itself."""
+    def _handle_line(self, reply: Reply) -> None:
+        """Use the lines as the text once all have arrived; without a corpus, the latest sample."""
         if isinstance(reply, CorpusLine):
             self._lines[reply.job] = reply.text
             if all(self._lines.values()):
@@ -225,37 +233,37 @@ class ExpertsController(ViewSelection, EngineSession):
         elif isinstance(reply, Failed):
             self._lines = {}
             if self._sample and not self.text:
-                self.set_text(self._sample, "its newest sample")
+                self.set_text(self._sample, "the latest sample")
             self.change(note=f"The corpus cannot be read: {reply.why}")
 
     # -- the cursor -----------------------------------------------------------------------------
 
     def move(self, by: int) -> None:
         """Move the cursor by tokens; past the edge of the window, the window moves by half."""
-        found, cursor = self.scene.reading, self.scene.cursor
-        if found is None:
+        routed, cursor = self.state.routed_text, self.state.cursor + by
+        if routed is None:
             return
-        size, wanted = len(found.texts), cursor + by
-        if 0 <= wanted < size or size == found.total:
-            self.change(cursor=min(max(wanted, 0), size - 1))
+        size = len(routed.texts)
+        if 0 <= cursor < size or size == routed.total:
+            self.change(cursor=min(max(cursor, 0), size - 1))
             return
-        place = min(max(found.start + wanted, 0), found.total - 1)
-        start = min(max(place - size // 2, 0), found.total - size)
-        if start == found.start:
-            self.change(cursor=place - start)
+        target = min(max(routed.start + cursor, 0), routed.total - 1)
+        start = min(max(target - size // 2, 0), routed.total - size)
+        if start == routed.start:
+            self.change(cursor=target - start)
             return
-        self.start, self._target = start, place
+        self.start, self._target = start, target
         self.refresh()
 
     def move_lines(self, by: int, columns: int) -> None:
         """Move the cursor by lines of a text wrapped to `columns`."""
-        found = self.scene.reading
-        if found is None:
+        routed = self.state.routed_text
+        if routed is None:
             return
-        flow = routed_text.lay_out(found, columns)
-        line, at = flow.place(self.scene.cursor)
-        token = flow.token_at(line + by, at)
-        self.move(by * (columns - 2) if token is None else token - self.scene.cursor)
+        flow = routed_text.lay_out(routed, columns)
+        line, column = flow.place(self.state.cursor)
+        token = flow.token_at(line + by, column)
+        self.move(by * (columns - 2) if token is None else token - self.state.cursor)
 
     # -- the timeline ---------------------------------------------------------------------------
 
@@ -275,22 +283,22 @@ class ExpertsController(ViewSelection, EngineSession):
         self.refresh()
 
     def follow(self) -> None:
-        """Show the newest checkpoint from now on."""
+        """Show the latest checkpoint from now on."""
         self._show_timeline(replace(self._timeline, chosen=None, playing=False), note="")
         self.refresh()
 
     def play(self) -> None:
-        """Play from here to the newest checkpoint, at the end from the first; or stop."""
+        """Play from here to the latest checkpoint (from the first if already there), or stop."""
         self._show_timeline(self._timeline.toggle_play())
         self.refresh()
 
     def tick(self) -> bool:
-        """While playing, show the next checkpoint once this one is loaded; whether it was."""
-        if not self.scene.playing or self._inspections.job is not None:
+        """While playing, show the next checkpoint if this one has loaded; returns whether so."""
+        if not self.state.playing or self._inspections.job is not None:
             return False
-        if self.scene.view == "table" and self._surveys.job is not None:
+        if self.state.view == "table" and self._surveys.job is not None:
             return False
         self.move_step(1)
-        if self.scene.following:
+        if self.state.following:
             self._show_timeline(replace(self._timeline, playing=False))
         return True

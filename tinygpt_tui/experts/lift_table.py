@@ -1,7 +1,7 @@
 """The lift of each expert for each character or class, and examples in context.
 
-Lift is the share of a character among an expert's tokens over its share among all tokens: above 1
-the expert gets more of it than its load explains. Shapes: L layers, E experts.
+Lift is the share of a character among an expert's tokens divided by its share among all tokens:
+above 1, the expert gets more of it than its load explains. Shapes: L layers, E experts.
 """
 
 from __future__ import annotations
@@ -25,21 +25,21 @@ from tinygpt_tui.render.text import named
 from tinygpt_tui.theme import expert_style
 
 RARE = 20
-"""Below this count a lift is mostly noise: such rows are faint, and last in the order by lift."""
+"""Below this count a lift is mostly noise: such rows are faint, and last when sorted by lift."""
 CONTEXT_COLUMNS = 12
 """Columns of text before an example."""
 _NAME, _TOTAL, _LIFT, _COUNT = 12, 6, 6, 6
 
 
 def counted(survey: RoutingSurvey, sorting: Sorting) -> tuple[list[str], Ints]:
-    """The names of the rows, and how often each was routed to an expert: (L, E, rows)."""
+    """The names of the rows, and how often each was routed to each expert: (L, E, rows)."""
     if sorting.classes:
         return survey.by_class()
     return [named(token) for token in survey.vocabulary], survey.expert_counts
 
 
 def ordered(counts: Ints, lift: Floats, sorting: Sorting) -> list[int]:
-    """Row indices sorted by `counts` and `lift` (E, rows); what does not occur is left out."""
+    """Row indices sorted by `counts` or `lift` (E, rows); rows with no count are left out."""
     total = counts.sum(0)
     present: list[int] = np.flatnonzero(total).tolist()
     if sorting.order == "name":
@@ -51,7 +51,7 @@ def ordered(counts: Ints, lift: Floats, sorting: Sorting) -> list[int]:
 
 
 def rows_of(survey: RoutingSurvey, layer: int, sorting: Sorting) -> int:
-    """How many rows the table has."""
+    """Number of rows of the table."""
     return int(np.count_nonzero(counted(survey, sorting)[1][layer].sum(0)))
 
 
@@ -78,7 +78,7 @@ def table_block(
     return rows[: max(lines, 0)]
 
 
-class Shown(NamedTuple):
+class Columns(NamedTuple):
     """The columns that fit."""
 
     total: bool
@@ -86,18 +86,18 @@ class Shown(NamedTuple):
     counts: bool
     """The count of each expert."""
     experts: Sequence[int]
-    """Those around the one that sorts the rows, if not all fit."""
+    """If not all fit, those around the one that sorts the rows."""
 
 
-def _columns(experts: int, columns: int, sorting: Sorting) -> Shown:
+def _columns(experts: int, columns: int, sorting: Sorting) -> Columns:
     room = columns - _NAME
     if room >= _TOTAL + experts * (_LIFT + _COUNT):
-        return Shown(total=True, counts=True, experts=range(experts))
+        return Columns(total=True, counts=True, experts=range(experts))
     if room >= _TOTAL + experts * _LIFT:
-        return Shown(total=True, counts=False, experts=range(experts))
+        return Columns(total=True, counts=False, experts=range(experts))
     fitting = min(max(room // _LIFT, 1), experts)
     first = max(0, min(sorting.expert - fitting // 2, experts - fitting))
-    return Shown(total=False, counts=False, experts=range(first, first + fitting))
+    return Columns(total=False, counts=False, experts=range(first, first + fitting))
 
 
 def _title(survey: RoutingSurvey, columns: int, layer: int, sorting: Sorting) -> Row:
@@ -106,7 +106,7 @@ def _title(survey: RoutingSurvey, columns: int, layer: int, sorting: Sorting) ->
     return fit(row(Span(f" {kind}", "strong"), Span(words, "muted")), columns)
 
 
-def _heading(shown: Shown, columns: int, sorting: Sorting) -> Row:
+def _heading(shown: Columns, columns: int, sorting: Sorting) -> Row:
     each = _LIFT + (_COUNT if shown.counts else 0)
     word = sorting.order if sorting.order != "name" else ""
     kind = "class" if sorting.classes else "token"
@@ -120,7 +120,7 @@ def _heading(shown: Shown, columns: int, sorting: Sorting) -> Row:
     return fit(row(*parts), columns)
 
 
-def _line(name: str, counts: Ints, lift: Floats, columns: int, shown: Shown, *, bold: int) -> Row:
+def _line(name: str, counts: Ints, lift: Floats, columns: int, shown: Columns, *, bold: int) -> Row:
     """One row: counts and lifts are (E,); the lift of expert `bold` is emphasised."""
     total = int(counts.sum())
     rare = total < RARE
@@ -148,9 +148,9 @@ def examples_block(
     each = max(lines // max(len(experts), 1), 2)
     rows: list[Row] = []
     for expert in experts:
-        found = strongest(survey, layer, expert)
-        block = [_examples_heading(expert, columns, found=bool(found))]
-        for token, examples in _spread(found, each - 1):
+        strong = strongest(survey, layer, expert)
+        block = [_examples_heading(expert, columns, found=bool(strong))]
+        for token, examples in _spread(strong, each - 1):
             ratio = float(lift[expert, token])
             block += _examples(survey, token, examples, columns, lift=ratio, expert=expert)
         rows += [*block, *[fit((), columns)] * (each - len(block))]
@@ -162,8 +162,8 @@ def strongest(
 ) -> list[tuple[int, tuple[Example, ...]]]:
     """Tokens over-represented in an expert, with examples.
 
-    Sorted by how much their count exceeds the one expected from the expert's load: by lift alone,
-    the rarest would come first.
+    They are sorted by the excess of their count over the one expected from the expert's load: by
+    lift, the rarest would come first.
     """
     found = [
         (token, examples)
@@ -179,7 +179,7 @@ def strongest(
 def _spread(
     found: Sequence[tuple[int, tuple[Example, ...]]], lines: int
 ) -> list[tuple[int, tuple[Example, ...]]]:
-    """As many examples as there are lines: one per token before any token gets a second one."""
+    """One example per line: each token gets one before any token gets a second."""
     if not found:
         return []
     shown = found[: max(lines, 0)]

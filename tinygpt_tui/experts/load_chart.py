@@ -1,7 +1,7 @@
 """The load of each expert during training, and the balance of each layer, as rows of cells.
 
 A load is the share of tokens routed to an expert. Half a cell is the uniform load 1/E, a full cell
-twice that or more. The colour says the same: blue below uniform, grey near it, orange above.
+twice that or more. The colours agree: blue below uniform, grey near it, orange above.
 Shapes: R records, L layers, E experts.
 """
 
@@ -25,20 +25,20 @@ from tinygpt_tui.render.table import Column, table
 from tinygpt_tui.theme import expert_style
 
 BOUNDS = (0.5, 0.8, 1.25, 2.0)
-"""Ratios to the uniform load that separate the five styles."""
+"""Ratios to the uniform load between the five styles."""
 _HEAD, _TAIL = 6, 5
 """Columns of " L0 0 " and of "  25%" in each row."""
-NARROWEST = 22
-"""Least columns of a layer where several stand side by side."""
+MIN_LAYER_COLUMNS = 22
+"""Least columns of a layer if several are side by side."""
 
 
 def share_style(ratio: float) -> str:
-    """The style of a ratio to the uniform load, or of a lift: 1 is neutral."""
+    """The style of a lift or of a ratio to the uniform load; 1 is neutral."""
     return "faint" if math.isnan(ratio) else f"share.{bisect_right(BOUNDS, ratio)}"
 
 
 def load_cell(share: float, experts: int) -> Span:
-    """A cell as high as a load; a cross for a dead expert, blank for NaN."""
+    """A cell whose height is a load; a cross for a dead expert, blank for NaN."""
     if math.isnan(share):
         return Span(" ")
     if share <= 0:
@@ -50,28 +50,28 @@ def load_cell(share: float, experts: int) -> Span:
 def load_over_time(
     records: Sequence[RoutingRecord], columns: int
 ) -> tuple[Floats, tuple[int, int]]:
-    """(L, E, columns) load from the first record to the last, and the steps of these two.
+    """(L, E, columns) load from the first record to the last, and their steps.
 
-    A column is the mean of the records in its range of steps, or else the nearest record.
+    A column is the mean of the records in its range of steps, or the nearest record if it has none.
     """
     loads = np.array([record.load for record in records], np.float64)  # (R, L, E)
     steps = np.array([record.step for record in records], np.float64)
     first, last = float(steps[0]), float(steps[-1])
     edges = np.linspace(first, max(last, first + 1), columns + 1)
-    found = np.empty((*loads.shape[1:], columns))
+    chart = np.empty((*loads.shape[1:], columns))
     for column in range(columns):
         low, high = edges[column], edges[column + 1]
         inside = (steps >= low) & ((steps < high) | (column == columns - 1))
         if inside.any():
-            found[..., column] = loads[inside].mean(0)
+            chart[..., column] = loads[inside].mean(0)
         else:
-            found[..., column] = loads[np.abs(steps - (low + high) / 2).argmin()]
-    return found, (int(first), int(last))
+            chart[..., column] = loads[np.abs(steps - (low + high) / 2).argmin()]
+    return chart, (int(first), int(last))
 
 
 def arrange(layers: int, experts: int, columns: int, lines: int) -> tuple[int, int]:
-    """How many layers to show side by side (as few as possible) and below each other."""
-    widest = max(1, columns // NARROWEST)
+    """How many layers to show side by side (as few as possible), and how many below each other."""
+    widest = max(1, columns // MIN_LAYER_COLUMNS)
     for across in range(1, widest + 1):
         down = -(-layers // across)
         if down * experts <= lines:
@@ -87,8 +87,8 @@ def load_block(
     layer: int = 0,
     at: int | None = None,
 ) -> list[Row]:
-    """A heading, the rows of all layers (or those around `layer`) and the axis of steps, on which
-    the step `at` is marked."""
+    """A heading, the rows of all layers (or those around `layer`), and an axis of steps with the
+    step `at` marked."""
     if not records:
         words = " Expert load appears after the first evaluation."
         return [fit(row(Span(words, "muted")), columns)]
@@ -97,7 +97,7 @@ def load_block(
     gap = 1 if across == 1 and down * (experts + 1) <= lines - 1 else 0
     each = (columns - (across - 1) * 2) // across
     chart = max(each - _HEAD - _TAIL, 1)
-    found, ends = load_over_time(records, chart)
+    loads, ends = load_over_time(records, chart)
     place = _place(ends, chart, at)
     first = max(0, min(layer - across * down // 2, layers - across * down))
     blocks: list[list[Row]] = []
@@ -105,22 +105,22 @@ def load_block(
         block: list[Row] = []
         for number in range(start, min(start + down, first + across * down, layers)):
             block += [()] * gap if block else []
-            now = found[number, :, -1 if place is None else place].tolist()
-            block += _layer(found[number], number, each, now, chosen=number == layer)
+            now = loads[number, :, -1 if place is None else place].tolist()
+            block += _layer(loads[number], number, each, now, chosen=number == layer)
         blocks.append([*block, _axis(ends, chart, each, place)])
     rows = [_heading(experts, columns), *beside(blocks, gap=2)]
     return [fit(cells, columns) for cells in rows[:lines]]
 
 
 def _layer(
-    found: Floats, number: int, columns: int, now: Sequence[float], *, chosen: bool
+    loads: Floats, number: int, columns: int, now: Sequence[float], *, chosen: bool
 ) -> list[Row]:
-    """One row per expert: the load over time, `found` (E, chart columns), and `now` (E,)."""
+    """One row per expert: the load over time, `loads` (E, chart columns), and `now` (E,)."""
     experts = len(now)
     rows = []
     for expert in range(experts):
         name = f" L{number:<2}" if not expert else "    "
-        cells = [load_cell(float(share), experts) for share in found[expert]]
+        cells = [load_cell(float(share), experts) for share in loads[expert]]
         text = f"{percent(now[expert]):>{_TAIL}}"
         rows.append(
             fit(
@@ -154,7 +154,7 @@ def _axis(ends: tuple[int, int], chart: int, columns: int, place: int | None) ->
     if place is None:
         parts += [Span(left + right.rjust(chart - len(left)), "faint")]
         return fit(row(*parts), columns)
-    # A label in the place of the mark moves to its other side.
+    # A label that the mark would cover moves to its other side.
     before = left if place > len(left) else ""
     if chart - place - 1 > len(right):
         line = (before.ljust(place), right.rjust(chart - place - 1))
@@ -193,15 +193,15 @@ class Balance:
 def balance_from_record(
     record: RoutingRecord, survey: RoutingSurvey | None = None
 ) -> list[Balance]:
-    """The balance of each layer in an evaluation; `survey` of the same step adds the agreement."""
+    """The balance of each layer in an evaluation; a survey of the same step adds the agreement."""
     numbers = (record.entropy, record.worst_over_mean, record.mean_top1, record.dead)
     agreement = _agreement(survey, len(record.entropy))
     return [Balance(*layer) for layer in zip(*numbers, agreement, strict=True)]
 
 
 def _agreement(survey: RoutingSurvey | None, layers: int) -> tuple[float, ...]:
-    known = survey.agreement if survey is not None else ()
-    return known if len(known) == layers else (math.nan,) * layers
+    agreement = survey.agreement if survey is not None else ()
+    return agreement if len(agreement) == layers else (math.nan,) * layers
 
 
 def balance_from_survey(survey: RoutingSurvey) -> list[Balance]:
@@ -234,16 +234,16 @@ _COLUMNS = (
 def balance_block(
     layers: Sequence[Balance], experts: int, where: str, columns: int, lines: int, *, layer: int = 0
 ) -> list[Row]:
-    """One row per layer, coloured from good to bad, and reference values below. `where` says what
-    was measured."""
+    """One row per layer, coloured from good to bad, and reference values below them. `where` says
+    what was measured."""
     rows = [
         _numbers(number, one, experts, chosen=number == layer) for number, one in enumerate(layers)
     ]
     room = lines - 2  # the headings
     references = _references(experts)[: max(0, min(3, room - 1))]
-    kept = max(room - len(references), 1)
-    first = max(0, min(layer - kept // 2, len(rows) - kept))
-    body = table(_COLUMNS, [*rows[first : first + kept], *references], columns - 1)
+    visible = max(room - len(references), 1)
+    first = max(0, min(layer - visible // 2, len(rows) - visible))
+    body = table(_COLUMNS, [*rows[first : first + visible], *references], columns - 1)
     title = row(Span(" load balance ", "strong"), Span(where, "muted"))
     if layers and not math.isnan(layers[0].agreement):
         title = row(*title, *_agreement_words(columns - width(title)))

@@ -22,16 +22,16 @@ from tinygpt_tui.experts import view
 from tinygpt_tui.experts.controller import ExpertsController
 from tinygpt_tui.keymap import EXPERTS
 from tinygpt_tui.monitor.history import History
-from tinygpt_tui.screens.unknown_characters import with_known
+from tinygpt_tui.screens.unknown_characters import resolve_unknown
 from tinygpt_tui.widgets.bindings import bindings
 from tinygpt_tui.widgets.cell_view import CellView
 
-FRAME = 0.6
-"""Seconds that a checkpoint of the timeline is seen, at least."""
+PLAY_INTERVAL = 0.6
+"""Least seconds that each checkpoint is shown while the timeline plays."""
 
 
 class TextField(Input):
-    """The text to look at; backslash and n begin a new line, Esc leaves things as they were."""
+    r"""The field in which a text is typed: \n is a new line, Esc cancels."""
 
     DEFAULT_CSS = """
     TextField, TextField:focus { border: none; height: 1; padding: 0; width: 1fr;
@@ -43,12 +43,11 @@ class TextField(Input):
         """Esc was pressed."""
 
     def action_leave(self) -> None:
-        """Nothing is changed."""
         self.post_message(self.Left())
 
 
 class ExpertsPane(Container):
-    """Load, balance, text, path, table."""
+    """Expert load and balance, a routed text, and the table of lifts; below them a text field."""
 
     BINDINGS: ClassVar[list[BindingType]] = bindings(EXPERTS)
     DEFAULT_CSS = """
@@ -68,80 +67,72 @@ class ExpertsPane(Container):
         digits: bool = False,
         id: str | None = None,
     ) -> None:
-        """`generated` is the text of the Generate tab, `unknown` what of a text no model knows."""
+        """`generated` gives the text of the Generate tab, `unknown` the characters of a text that
+        are not in the vocabulary. `digits`: number the experts under the text."""
         super().__init__(id=id)
         self._engine, self._generated, self._unknown = engine, generated, unknown
-        self.controller = ExpertsController(ask_for(self, engine), engine.number, digits=digits)
+        self.controller = ExpertsController(ask_for(self, engine), engine.new_job, digits=digits)
         self._timer: Timer | None = None
 
     def compose(self) -> ComposeResult:
-        """One view, and a field under it while a text is typed."""
         yield CellView(id="experts-view")
         with Horizontal(id="experts-field"):
             yield Static(Rich(" text ", "bold"))
             yield TextField(compact=True, select_on_focus=True)
 
     def on_mount(self) -> None:
-        """Without colours, digits say which expert it is."""
-        if self.app.no_color and not self.controller.scene.digits:
+        if self.app.no_color and not self.controller.state.digits:
             self.controller.toggle_digits()
 
-    # -- what comes from outside ----------------------------------------------------------------
-
     def open(self, run: Path | None) -> None:
-        """Look at this run from now on."""
+        """Show this run from now on."""
         self.controller.open(run)
         self.draw()
 
-    def news(self, history: History) -> None:
-        """The records say more."""
-        if self.controller.news(history):
+    def update_history(self, history: History) -> None:
+        """Show new records of the run."""
+        if self.controller.update_history(history):
             self.draw()
 
-    def checkpoints(self, kept: dict[str, list[int]]) -> None:
-        """The run's checkpoints, as they were just listed."""
-        if self.controller.checkpoints(kept.get("moe", [])):
+    def update_checkpoints(self, checkpoint_steps: dict[str, list[int]]) -> None:
+        """Show the run's checkpoints as they are listed now: ascending steps per variant."""
+        if self.controller.update_checkpoints(checkpoint_steps.get("moe", [])):
             self.draw()
 
-    def shown(self) -> None:
-        """The tab is on the screen."""
-        if self.controller.scene.steps:
+    def activate(self) -> None:
+        """Called when the user switches to this tab."""
+        if self.controller.state.steps:
             self._engine.start()
-        self.controller.wake(self._generated())
+        self.controller.activate(self._generated())
         self.draw()
 
     def on_show(self) -> None:
-        """Catch up."""
         self.draw()
 
     def on_hide(self) -> None:
-        """Ask for nothing that nobody sees."""
-        self.controller.sleep()
+        self.controller.deactivate()
 
     def on_resize(self, _: events.Resize) -> None:
-        """Lay everything out anew."""
         self.call_after_refresh(self.draw)
 
     def on_engine_reply(self, message: EngineReply) -> None:
-        """Take it in."""
-        if self.controller.take(message.reply):
+        if self.controller.handle_reply(message.reply):
             self.draw()
 
     # -- drawing --------------------------------------------------------------------------------
 
     def draw(self) -> None:
-        """Everything, now; what is equal costs nothing."""
+        """Draw everything now; rows that did not change cost nothing."""
         rows = self.query_one("#experts-view", CellView)
         if not self.is_on_screen or not rows.size.width:
             return
-        rows.show(view.tab(self.controller.scene, rows.size.width, rows.size.height))
-        self._keep_time()
+        rows.show(view.tab(self.controller.state, rows.size.width, rows.size.height))
+        self._set_timer_for_play()
 
-    def _keep_time(self) -> None:
-        """A clock while the timeline plays, and none while it does not."""
-        playing = self.controller.scene.playing
+    def _set_timer_for_play(self) -> None:
+        playing = self.controller.state.playing
         if playing and self._timer is None:
-            self._timer = self.set_interval(FRAME, self._tick)
+            self._timer = self.set_interval(PLAY_INTERVAL, self._tick)
         elif not playing and self._timer is not None:
             self._timer.stop()
             self._timer = None
@@ -151,104 +142,82 @@ class ExpertsPane(Container):
             self.draw()
 
     @property
-    def _rows(self) -> int:
-        """Of the table."""
-        return view.table_rows(self.controller.scene, self.size.width, self.size.height)
-
-    @property
-    def _joined(self) -> bool:
-        return view.together(self.size.width, self.size.height)
+    def _table_rows(self) -> int:
+        return view.table_rows(self.controller.state, self.size.width, self.size.height)
 
     # -- keys -----------------------------------------------------------------------------------
 
     def action_view(self) -> None:
-        """Load, text, table."""
-        self.controller.next_view(joined=self._joined)
+        self.controller.next_view(joined=view.together(self.size.width, self.size.height))
         self.draw()
 
     def action_layer(self, by: int) -> None:
-        """Another layer."""
         self.controller.move_layer(by)
         self.draw()
 
     def action_down(self, by: int) -> None:
-        """Another layer; in the table, other rows."""
-        if self.controller.scene.view == "table":
-            self.controller.scroll(by, self._rows)
+        if self.controller.state.view == "table":
+            self.controller.scroll(by, self._table_rows)
         else:
             self.controller.move_layer(by)
         self.draw()
 
     def action_move(self, by: int) -> None:
-        """Along the text."""
         self.controller.move(by)
         self.draw()
 
     def action_lines(self, by: int) -> None:
-        """By a line; in the table, by a page."""
-        if self.controller.scene.view == "table":
-            self.controller.scroll(by * self._rows, self._rows)
+        if self.controller.state.view == "table":
+            self.controller.scroll(by * self._table_rows, self._table_rows)
         else:
             self.controller.move_lines(by, view.text_columns(self.size.width, self.size.height))
         self.draw()
 
     def action_timeline(self, by: int) -> None:
-        """Another checkpoint."""
         self.controller.move_step(by)
         self.draw()
 
     def action_play(self) -> None:
-        """The timeline."""
         self.controller.play()
         self.draw()
 
     def action_follow(self) -> None:
-        """The newest."""
         self.controller.follow()
         self.draw()
 
     def action_digits(self) -> None:
-        """Experts as numbers."""
         self.controller.toggle_digits()
         self.draw()
 
     def action_classes(self) -> None:
-        """Characters or their classes."""
         self.controller.toggle_classes()
         self.draw()
 
     def action_expert(self) -> None:
-        """Whose characters stand first."""
         self.controller.next_expert()
         self.draw()
 
     def action_order(self) -> None:
-        """Of the table's rows."""
         self.controller.next_order()
         self.draw()
 
     # -- the text -------------------------------------------------------------------------------
 
     def action_corpus(self) -> None:
-        """Random lines."""
         self.controller.random_lines()
         self.controller.refresh()
         self.draw()
 
     def action_generated(self) -> None:
-        """What the Generate tab shows."""
         text = self._generated()
         if text:
-            self._known(text, "the Generate tab", self.focus)
+            self._use(text, "the Generate tab", self.focus)
         else:
-            self.controller.say(
-                "Nothing was written on the Generate tab yet: 2 goes there, g writes."
-            )
+            self.controller.say("The Generate tab has no text yet: 2, then g")
         self.draw()
 
-    def action_write(self) -> None:
-        """Open the field."""
-        if self.controller.scene.nothing:
+    def action_type(self) -> None:
+        if self.controller.state.empty_reason:
             return
         self.query_one("#experts-field").display = True
         field = self.query_one(TextField)
@@ -256,39 +225,31 @@ class ExpertsPane(Container):
         field.focus()
 
     def on_input_submitted(self, event: Input.Submitted) -> None:
-        """Look at it, if it is a text."""
-        self._known(event.value.replace("\\n", "\n"), "typed", self.query_one(TextField).focus)
+        self._use(event.value.replace("\\n", "\n"), "typed", self.query_one(TextField).focus)
 
     def on_input_changed(self, event: Input.Changed) -> None:
-        """Say at once which characters no model knows."""
         unknown = self._unknown(event.value.replace("\\n", "\n"))
-        words = f"not in the vocabulary of this run: {summarize(sorted(unknown), 8)}"
+        words = f"not in the vocabulary: {summarize(sorted(unknown), 8)}"
         self.controller.say(words if unknown else "")
         self.draw()
 
     def on_text_field_left(self) -> None:
-        """As it was."""
         self.controller.say("")
         self._close_field()
 
-    def _known(self, text: str, source: str, back: Callable[[], object]) -> None:
-        """Look at a text once the run knows all its characters; till then the old one stays."""
+    def _use(self, text: str, source: str, cancel: Callable[[], object]) -> None:
+        """Show a text, after asking what to do with unknown characters; `cancel` if the user
+        cancels."""
 
-        def take(known: str) -> None:
+        def use(known: str) -> None:
             if known:
                 self.controller.set_text(known, source)
                 self._close_field()
             else:
-                self.controller.say("There is no text: type at least one character, or Esc.")
+                self.controller.say("The text is empty: type at least one character")
             self.draw()
 
-        with_known(
-            self.app,
-            text,
-            self._unknown,
-            take,
-            back,
-        )
+        resolve_unknown(self.app, text, self._unknown, use, cancel)
 
     def _close_field(self) -> None:
         self.query_one("#experts-field").display = False

@@ -17,7 +17,7 @@ _BAR = 8
 
 
 def lay_out(routed: RoutedText, columns: int) -> Flow:
-    """The text as lines, with visible white space: it is routed as well."""
+    """The text as lines, with visible whitespace, since it is routed as well."""
     flow = Flow(columns - 2, marks=True)
     flow.extend(routed.texts)
     return flow
@@ -26,8 +26,8 @@ def lay_out(routed: RoutedText, columns: int) -> Flow:
 def text_block(
     routed: RoutedText, columns: int, lines: int, *, layer: int, cursor: int, digits: bool = False
 ) -> list[Row]:
-    """Up to `lines` lines around the cursor; with `digits`, the expert's number under each
-    character."""
+    """Up to `lines` lines around the cursor; with `digits`, each character has its expert's number
+    below it."""
     flow = lay_out(routed, columns)
     choice = routed.choice[layer]
     each = 2 if digits else 1
@@ -88,7 +88,7 @@ def path_block(
 
 
 def _bars(routed: RoutedText, layer: int, cursor: int, columns: int, *, chosen: bool) -> Row:
-    """One bar per expert of a layer; the most probable ones if not all fit."""
+    """One bar per expert of a layer, or for the most probable ones if not all fit."""
     probabilities = routed.router[layer, cursor]
     selected = int(routed.choice[layer, cursor])
     head = Span(f" L{layer:<3}", "strong" if chosen else "muted")

@@ -9,70 +9,64 @@ from tinygpt_tui.experts.state import ORDERS, VIEWS, ExpertsState
 
 
 class ViewSelection:
-    """Everything that the tab shows, and the changes that need no engine."""
+    """The state of the tab, and the changes of it that need no engine."""
 
     def __init__(self, *, digits: bool = False) -> None:
-        self.scene = ExpertsState(digits=digits)
+        self.state = ExpertsState(digits=digits)
 
     def change(self, **changes: object) -> None:
-        """Replace fields of the scene."""
-        self.scene = replace(self.scene, **changes)  # type: ignore[arg-type]
+        """Replace fields of the state."""
+        self.state = replace(self.state, **changes)  # type: ignore[arg-type]
 
     @property
     def layers(self) -> int:
-        """L; 1 before anything is known."""
-        shown = self.scene
-        if shown.reading:
-            return shown.reading.layers
-        if shown.census:
-            return shown.census.layers
-        return len(shown.routings[-1].load) if shown.routings else 1
+        """Layers of the MoE; 1 until they are known."""
+        return self.state.layers or 1
 
     def move_layer(self, by: int) -> None:
         """Move to another layer."""
-        self.change(layer=min(max(self.scene.layer + by, 0), self.layers - 1))
+        self.change(layer=min(max(self.state.layer + by, 0), self.layers - 1))
 
     def next_view(self, *, joined: bool) -> None:
-        """Load, text, table; `joined`: load and text are one view."""
-        place = VIEWS.index(self.scene.view)
-        wanted = VIEWS[(place + 1) % len(VIEWS)]
+        """Switch between load, text and table; `joined`: load and text are one view."""
+        place = VIEWS.index(self.state.view)
+        view = VIEWS[(place + 1) % len(VIEWS)]
         if joined:
-            wanted = "load" if self.scene.view == "table" else "table"
-        self.change(view=wanted)
+            view = "load" if self.state.view == "table" else "table"
+        self.change(view=view)
 
     def toggle_digits(self) -> None:
-        """Show the expert's number under each character, or not."""
-        self.change(digits=not self.scene.digits)
+        """Show or hide the expert's number under each character."""
+        self.change(digits=not self.state.digits)
 
     def scroll(self, by: int, room: int) -> None:
-        """Scroll the table by rows, of which `room` are visible."""
-        found = self.scene.census
-        if found is None:
+        """Scroll the table by rows; `room` rows are visible."""
+        survey = self.state.survey
+        if survey is None:
             return
-        total = lift_table.rows_of(
-            found, min(self.scene.layer, found.layers - 1), self.scene.sorting
-        )
-        top = min(max(self.scene.sorting.top + by, 0), max(total - room, 0))
+        layer = min(self.state.layer, survey.layers - 1)
+        total = lift_table.rows_of(survey, layer, self.state.sorting)
+        top = min(max(self.state.sorting.top + by, 0), max(total - room, 0))
         self._sort(top=top)
 
     def _sort(self, **changes: object) -> None:
-        self.change(sorting=replace(self.scene.sorting, **changes))  # type: ignore[arg-type]
+        self.change(sorting=replace(self.state.sorting, **changes))  # type: ignore[arg-type]
 
     def toggle_classes(self) -> None:
-        """Characters, or classes of characters."""
-        self._sort(classes=not self.scene.sorting.classes, top=0)
+        """Switch the table between characters and classes of characters."""
+        self._sort(classes=not self.state.sorting.classes, top=0)
 
     def next_order(self) -> None:
-        """Order by lift, count or name."""
-        place = ORDERS.index(self.scene.sorting.order)
+        """Sort the table by lift, count or name in turn."""
+        place = ORDERS.index(self.state.sorting.order)
         self._sort(order=ORDERS[(place + 1) % len(ORDERS)], top=0)
 
     def next_expert(self) -> None:
-        """Select the next expert of the table."""
-        experts = self.scene.census.experts if self.scene.census else 1
-        self._sort(expert=(self.scene.sorting.expert + 1) % experts, top=0)
+        """Sort the table by the next expert."""
+        experts = self.state.survey.experts if self.state.survey else 1
+        self._sort(expert=(self.state.sorting.expert + 1) % experts, top=0)
 
     def say(self, note: str) -> None:
-        """Show a sentence below everything until the next key."""
-        if note != self.scene.note:
+        """Show a sentence at the bottom; empty removes it."""
+        if note != self.state.note:
             self.change(note=note)

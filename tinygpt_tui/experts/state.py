@@ -35,32 +35,41 @@ class ExpertsState:
     view: View = "load"
     layer: int = 0
     cursor: int = 0
-    """Token of the visible part of the text."""
+    """Index of a token in the visible window of the text."""
     digits: bool = False
-    """Whether the expert's number stands under each character of the text."""
+    """Whether each character of the text has its expert's number below it."""
     sorting: Sorting = field(default_factory=Sorting)
     routings: Sequence[RoutingRecord] = field(default=(), repr=False)
-    """One per evaluation, by step."""
+    """One per evaluation, in order of steps."""
     steps: Sequence[int] = ()
-    """Of the MoE's checkpoints, ascending."""
+    """The MoE's checkpoints, ascending."""
     at: int | None = None
     """Step of the selected checkpoint."""
     following: bool = True
     """Whether a new checkpoint is selected as soon as it is written."""
     playing: bool = False
-    reading: RoutedText | None = None
-    census: RoutingSurvey | None = None
+    routed_text: RoutedText | None = None
+    survey: RoutingSurvey | None = None
     source: str = ""
-    """Where the text is from."""
-    looking: bool = False
+    """Where the text came from."""
+    inspecting: bool = False
     """Whether the engine is routing the text."""
     surveying: bool = False
     """Whether the engine is computing the survey."""
-    nothing: str = ""
+    empty_reason: str = ""
     """Why the tab is empty, if it is."""
     note: str = ""
-    """Reply to the last key, until the next one."""
-    look_problem: str = ""
+    """A sentence about the last key, shown at the bottom."""
+    inspect_problem: str = ""
     """Why the text could not be routed."""
     survey_problem: str = ""
     """Why there is no survey."""
+
+    @property
+    def layers(self) -> int:
+        """Layers of the MoE; 0 until they are known."""
+        if self.routed_text:
+            return self.routed_text.layers
+        if self.survey:
+            return self.survey.layers
+        return len(self.routings[-1].load) if self.routings else 0

@@ -16,7 +16,7 @@ from tinygpt_tui.render.timeline import position, slider
 WIDE, TALL = 100, 28
 """Columns and lines from which load, balance and text are shown together."""
 TABLE_AND_EXAMPLES = WIDE + 16
-"""Columns from which examples are shown beside the table and not below it."""
+"""Columns from which examples are beside the table instead of below it."""
 MIN_TABLE_LINES = 7
 MAX_LAYER_NAMES = 12
 
@@ -27,7 +27,7 @@ def together(columns: int, lines: int) -> bool:
 
 
 def text_columns(columns: int, lines: int) -> int:
-    """Columns that the text gets in a tab of this size."""
+    """Width of the text in a tab of this size."""
     return columns - _load_columns(columns) - 3 if together(columns, lines) else columns
 
 
@@ -37,8 +37,8 @@ def _load_columns(columns: int) -> int:
 
 def tab(state: ExpertsState, columns: int, lines: int) -> list[Row]:
     """The whole tab: exactly `lines` rows of `columns`."""
-    if state.nothing:
-        rows = [fit((), columns), *sentence(state.nothing, columns, "muted")]
+    if state.empty_reason:
+        rows = [fit((), columns), *sentence(state.empty_reason, columns, "muted")]
     else:
         rows = [timeline_row(state, columns)]
         rows += [head_row(state, columns)] if lines >= 5 else []
@@ -49,14 +49,14 @@ def tab(state: ExpertsState, columns: int, lines: int) -> list[Row]:
 
 
 def timeline_row(state: ExpertsState, columns: int) -> Row:
-    """The slider over the checkpoints, with step and loss of the selected one."""
+    """The slider over the checkpoints, with the step and loss of the selected one."""
     if not state.steps or state.at is None:
         words = " No checkpoint yet: the first one is written before step 1."
         return fit(row(Span(words, "muted")), columns)
     total = len(state.steps)
     place = state.steps.index(state.at) if state.at in state.steps else total - 1
     left = row(Span(f" MoE step {state.at:,} ", "moe.bold"))
-    routed = state.reading
+    routed = state.routed_text
     if routed and routed.step == state.at and routed.val_loss is not None:
         left = row(*left, Span(f"val {loss(routed.val_loss)}  ", "muted"))
     words = position(total, place, playing=state.playing, following=state.following)
@@ -67,31 +67,23 @@ def timeline_row(state: ExpertsState, columns: int) -> Row:
 
 
 def head_row(state: ExpertsState, columns: int) -> Row:
-    """The names of the views, the layers, and what the engine is doing."""
+    """The views, the layers, and what the engine is doing."""
     parts: list[Span | str] = [" "]
     for view in VIEWS:
         parts += [Span(f" {view} ", "reverse bold" if view == state.view else "muted")]
-    layers = _layers(state)
+    layers = state.layers
     if layers:
         parts += [Span("   layer", "muted")]
         first = max(0, min(state.layer - MAX_LAYER_NAMES // 2, layers - MAX_LAYER_NAMES))
         for layer in range(layers)[first : first + MAX_LAYER_NAMES]:
             style = "reverse bold" if layer == state.layer else "muted"
             parts += [" ", Span(f"{layer}", style)]
-    words = "routing the text..." if state.looking else ""
-    words = words or ("computing statistics..." if state.surveying else "")
-    if state.census is not None and state.at not in (None, state.census.step):
-        words = f"table from step {state.census.step:,}  {words}"
+    words = "computing statistics..." if state.surveying else ""
+    words = "routing the text..." if state.inspecting else words
+    if state.survey is not None and state.at not in (None, state.survey.step):
+        words = f"table from step {state.survey.step:,}  {words}"
     right = row(Span(f"{words} ", "accent")) if words else ()
     return row(*fit(row(*parts), columns - width(right)), *right)
-
-
-def _layers(state: ExpertsState) -> int:
-    if state.reading:
-        return state.reading.layers
-    if state.census:
-        return state.census.layers
-    return len(state.routings[-1].load) if state.routings else 0
 
 
 def _body(state: ExpertsState, columns: int, lines: int) -> list[Row]:
@@ -130,8 +122,8 @@ def _load(state: ExpertsState, columns: int, lines: int) -> list[Row]:
 
 def _balance(state: ExpertsState) -> tuple[list[load_chart.Balance], int, str]:
     """The balance of each layer, the number of experts, and what was measured: the selected
-    checkpoint, or the latest evaluation as long as there is no survey."""
-    survey = state.census
+    checkpoint, or the latest evaluation until there is a survey."""
+    survey = state.survey
     if survey is not None:
         exact = next((r for r in state.routings if r.step == survey.step), None)
         if exact is not None:
@@ -156,8 +148,8 @@ def _text_and_classes(state: ExpertsState, columns: int, lines: int) -> list[Row
 
 def _text(state: ExpertsState, columns: int, lines: int) -> list[Row]:
     """The text, and the path of the token under the cursor."""
-    problem = sentence(state.look_problem, columns, "warn") if state.look_problem else []
-    routed = state.reading
+    problem = sentence(state.inspect_problem, columns, "warn") if state.inspect_problem else []
+    routed = state.routed_text
     if routed is None:
         return problem or sentence(_waiting(state, "text"), columns, "muted")
     cursor = min(state.cursor, len(routed.texts) - 1)
@@ -179,7 +171,7 @@ def _text(state: ExpertsState, columns: int, lines: int) -> list[Row]:
 
 def _classes(state: ExpertsState, columns: int, lines: int) -> list[Row]:
     """Lifts of the character classes, and examples of the expert under the cursor, if they fit."""
-    survey, routed = state.census, state.reading
+    survey, routed = state.survey, state.routed_text
     if survey is None or lines < MIN_TABLE_LINES:
         return []
     layer = min(state.layer, survey.layers - 1)
@@ -214,7 +206,7 @@ def _text_title(state: ExpertsState, routed: RoutedText, cursor: int, columns: i
 def _waiting(state: ExpertsState, what: str) -> str:
     if not state.steps:
         return "Waiting for the first checkpoint, which is written before step 1."
-    if state.looking or state.surveying:
+    if state.inspecting or state.surveying:
         return f"The {what} appears when the model has processed it."
     return "t: type a text · g: text of the Generate tab · c: random lines of the corpus"
 
@@ -225,7 +217,7 @@ def _waiting(state: ExpertsState, what: str) -> str:
 def _table(state: ExpertsState, columns: int, lines: int) -> list[Row]:
     """Lifts of a layer's experts, and examples beside or below them."""
     problem = sentence(state.survey_problem, columns, "warn") if state.survey_problem else []
-    survey = state.census
+    survey = state.survey
     if survey is None:
         return problem or sentence(_waiting(state, "table"), columns, "muted")
     lines -= len(problem)
@@ -262,14 +254,14 @@ def table_rows(state: ExpertsState, columns: int, lines: int) -> int:
 
 
 def _classes_above(state: ExpertsState, lines: int) -> int:
-    """Lines that the table of classes takes above that of characters, with a blank one."""
-    if state.census is None or state.sorting.classes or lines < 2 * MIN_TABLE_LINES + 6:
+    """Lines of the table of classes above the table of characters, including a blank one."""
+    if state.survey is None or state.sorting.classes or lines < 2 * MIN_TABLE_LINES + 6:
         return 0
-    return len(state.census.by_class()[0]) + 3
+    return len(state.survey.by_class()[0]) + 3
 
 
 def _tables(state: ExpertsState, survey: RoutingSurvey, columns: int, lines: int) -> list[Row]:
-    """Characters, and above them their classes if there is room."""
+    """The table of characters and, if there is room, that of their classes above it."""
     sorting = state.sorting
     layer = min(state.layer, survey.layers - 1)
     rows: list[Row] = []

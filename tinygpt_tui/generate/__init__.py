@@ -1,1 +1,1 @@
-"""The Generate tab: prompts, decoding settings, and a look at what each token was chosen from."""
+"""The Generate tab: prompts, decoding settings, and the distribution behind every token."""

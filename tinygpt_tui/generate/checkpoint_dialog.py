@@ -1,4 +1,4 @@
-"""The dialog in which the checkpoint that generates is chosen."""
+"""The dialog for choosing the checkpoint to generate with."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ LATEST = "latest"
 def choose_checkpoint(
     app: App[Any], controller: GenerateController, done: Callable[[], None]
 ) -> None:
-    """List the checkpoints of every variant that generates, latest first."""
+    """List the checkpoints of the selected variants, latest first."""
 
     def picked(result: PickResult | None) -> None:
         if result is None:
@@ -31,14 +31,14 @@ def choose_checkpoint(
 
     entries = [(LATEST, "the latest of each model")]
     for variant in controller.variants:
-        steps = reversed(controller.kept[variant])
+        steps = reversed(controller.checkpoint_steps[variant])
         entries += [(f"{variant} {s}", f"{NAMES[variant]:<6} step {s:>8,}") for s in steps]
     at = _chosen(controller, [value for value, _ in entries])
     app.push_screen(PickDialog("Checkpoint", entries, at=at), picked)
 
 
 def _chosen(controller: GenerateController, values: list[str]) -> int:
-    """The entry to begin at: the chosen checkpoint, preferably of the active side's model."""
+    """The entry to highlight: the chosen checkpoint, preferably of the active side's model."""
     side = controller.side
     variant = side.text.opened.variant if side and side.text and side.text.opened else ""
     chosen = {f"{name} {step}" for name, step in controller.steps.items()}

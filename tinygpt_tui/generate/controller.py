@@ -25,65 +25,69 @@ from tinygpt_tui.generate.selection import TextSelection
 from tinygpt_tui.generate.tree import Text
 
 SAMPLES = 5
+"""Texts that `sample_several` generates."""
 
 
 class GenerateController(TextSelection, EngineSession):
-    """The generated texts, the sampling settings and a cursor."""
+    """Generates texts with the selected models and settings, and stops or branches them.
 
-    def __init__(self, ask: Callable[[Request], None], number: Callable[[], int]) -> None:
+    `TextSelection` holds the texts on the screen and the cursor; `EngineSession` sends requests.
+    """
+
+    def __init__(self, ask: Callable[[Request], None], new_job: Callable[[], int]) -> None:
         TextSelection.__init__(self)
-        EngineSession.__init__(self, ask, number)
+        EngineSession.__init__(self, ask, new_job)
         self.params: SamplingParams = PRESETS["conservative"]
-        self.held: SamplingParams | None = None
-        """The left side's settings, while two are compared."""
+        self.compared: SamplingParams | None = None
+        """The settings of the left side while two are compared."""
         self.models = "both"
         self.steps: dict[str, int] = {}
-        """The checkpoint to use of a variant, where it is not the newest."""
+        """The chosen checkpoint by variant; the latest of the others is used."""
         self.timeline = False
-        """Whether the listed texts are those of the checkpoint timeline."""
+        """Whether the listed texts are one per checkpoint."""
 
     # -- which models ---------------------------------------------------------------------------
 
     def open(self, run: Path | None) -> None:
-        """Use another run's models; the texts stay, labelled with their run."""
+        """Use another run's models; the texts stay, labelled with their own run."""
         super().open(run)
         self.steps = {}
         self.load_vocabulary()
-        self.look_for_newer()
+        self.update_notes()
 
     @property
     def variants(self) -> list[str]:
-        """Those that generate: selected, and with a checkpoint."""
+        """The selected variants that have a checkpoint; if none of them has, all that have one."""
         available = self.available_variants
         return [v for v in available if self.models in (v, "both")] or available
 
-    def newest(self, variant: str) -> int | None:
-        """The last step of a variant that has a checkpoint."""
-        steps = self.kept.get(variant)
+    def latest_step(self, variant: str) -> int | None:
+        """The step of a variant's latest checkpoint."""
+        steps = self.checkpoint_steps.get(variant)
         return steps[-1] if steps else None
 
     def path(self, variant: str) -> str:
-        """The checkpoint that generates."""
-        return self.checkpoint(variant, self.steps.get(variant, self.newest(variant)) or 0)
+        """The directory of the checkpoint of a variant that is used."""
+        return self.checkpoint(variant, self.steps.get(variant, self.latest_step(variant)) or 0)
 
     # -- generating -----------------------------------------------------------------------------
 
     @property
-    def writing(self) -> bool:
-        """Whether a text is being generated."""
-        return any(text.writing for text in self.tree.texts.values())
+    def generating(self) -> bool:
+        """Whether any text is being generated."""
+        return any(text.generating for text in self.tree.texts.values())
 
-    def write(self, prompt: str, seed: int | None = None) -> bool:
-        """Generate from a prompt, `seed` replacing that of the settings. False: no model."""
+    def generate(self, prompt: str, seed: int | None = None) -> bool:
+        """Generate from a prompt; `seed` overrides the settings. Returns False without a model."""
         variants = self.variants
         if not variants:
             return False
         self.stop()
         self.reset_cursor()
         seed = self._seed(seed)
-        if self.held is not None:
+        if self.compared is not None:
             variant = variants[0]
-            plans = [(variant, self.held), (variant, self.params)]
+            plans = [(variant, self.compared), (variant, self.params)]
         else:
             plans = [(variant, self.params) for variant in variants]
         self.sides = []
@@ -95,7 +99,7 @@ class GenerateController(TextSelection, EngineSession):
         return True
 
     def _number_sides(self) -> None:
-        if self.held is not None:
+        if self.compared is not None:
             for name, side in zip("AB", self.sides, strict=False):
                 assert side.text is not None
                 side.title = f"{name} {side.title}"
@@ -107,29 +111,29 @@ class GenerateController(TextSelection, EngineSession):
         given = self.params.seed
         return random.getrandbits(31) if given is None else given
 
-    def again(self) -> bool:
+    def regenerate(self) -> bool:
         """Generate from the same prompt and seed with the current settings."""
         text = self.text
-        return text is not None and self.write(text.prompt, text.params.seed)
+        return text is not None and self.generate(text.prompt, text.params.seed)
 
-    def more(self, count: int | None = None) -> None:
-        """Continue the texts of all sides, or the selected text of a list."""
+    def continue_text(self, count: int | None = None) -> None:
+        """Continue the texts of all sides, or the selected text of a list, by `count` tokens."""
         self.cursor = self.candidate = None
         texts = [self.text] if self.listed else [side.text for side in self.sides]
         for text in texts:
-            if text is not None and not text.writing and not text.failed:
+            if text is not None and not text.generating and not text.failed:
                 self._start(text, count)
 
     def step(self) -> None:
-        """Generate one token, after a pending one: keys come faster than tokens."""
+        """Generate one token, once pending single tokens are done: keys come faster."""
         texts = [self.text] if self.listed else [side.text for side in self.sides]
         for text in texts:
-            if text is not None and text.writing and text.stepping:
-                text.owed += 1
-        self.more(1)
+            if text is not None and text.generating and text.stepping:
+                text.queued += 1
+        self.continue_text(1)
 
-    def several(self, prompt: str) -> bool:
-        """Samples with consecutive seeds. False if there is no model."""
+    def sample_several(self, prompt: str) -> bool:
+        """Generate `SAMPLES` texts with consecutive seeds. Returns False without a model."""
         variants = self.variants
         if not variants:
             return False
@@ -144,8 +148,8 @@ class GenerateController(TextSelection, EngineSession):
         self.timeline = False
         return True
 
-    def replay(self, prompt: str) -> bool:
-        """Generate with every checkpoint from one prompt and seed. False if there is no model."""
+    def replay_checkpoints(self, prompt: str) -> bool:
+        """Generate with every checkpoint and the same seed. Returns False without a model."""
         variants = self.variants
         if not variants or self.run is None:
             return False
@@ -154,8 +158,8 @@ class GenerateController(TextSelection, EngineSession):
         self.reset_cursor()
         params = replace(self.params, seed=self._seed(seed))
         for variant in variants:
-            for number in self.kept[variant]:
-                path = self.checkpoint(variant, number)
+            for step in self.checkpoint_steps[variant]:
+                path = self.checkpoint(variant, step)
                 self.listed.append(self.tree.add(prompt, params, path))
         self.listed.sort(key=lambda text: Path(text.path).name)
         for text in self.listed:
@@ -164,27 +168,27 @@ class GenerateController(TextSelection, EngineSession):
         return True
 
     def _start(self, text: Text, count: int | None = None) -> None:
-        job = self._number()
-        text.job, text.over, text.failed, text.made, text.seconds = job, "", False, 0, 0.0
-        text.stepping, text.owed = count is not None, 0
+        job = self._new_job()
+        text.job, text.end, text.failed, text.new_tokens, text.seconds = job, "", False, 0, 0.0
+        text.stepping, text.queued = count is not None, 0
         params = asdict(text.params)
         if count is not None:
             params["max_new_tokens"] = count
         path = text.opened.path if text.opened else text.path
-        made = tuple(token.id for token in text.tokens)
-        self._ask(GenerateRequest(job, path, text.prompt, params, made))
+        generated = tuple(token.id for token in text.tokens)
+        self._ask(GenerateRequest(job, path, text.prompt, params, generated))
 
     def stop(self) -> bool:
-        """Stop all generations; whether there were any."""
+        """Stop all generations; returns whether there were any."""
         jobs = [text.job for text in self.tree.texts.values() if text.job is not None]
         for text in self.tree.texts.values():
-            text.owed = 0
+            text.queued = 0
         for job in jobs:
             self._ask(StopRequest(job))
         return bool(jobs)
 
-    def take(self, reply: Reply) -> bool:
-        """Take a reply of the engine; whether it was for a text of this tab."""
+    def handle_reply(self, reply: Reply) -> bool:
+        """Apply a reply of the engine; returns whether it was for a text of this tab."""
         text = self.tree.of_job(reply.job)
         if text is None:
             return False
@@ -193,36 +197,36 @@ class GenerateController(TextSelection, EngineSession):
                 text.opened = reply
             case Tokens():
                 text.tokens += reply.tokens
-                text.made += len(reply.tokens)
+                text.new_tokens += len(reply.tokens)
             case Ended():
-                text.job, text.over, text.seconds = None, reply.why, reply.seconds
-                if text.owed and text.over == "length":
-                    self._start(text, text.owed)
+                text.job, text.end, text.seconds = None, reply.why, reply.seconds
+                if text.queued and text.end == "length":
+                    self._start(text, text.queued)
             case Failed():
-                text.job, text.over, text.failed = None, reply.why, True
+                text.job, text.end, text.failed = None, reply.why, True
         return True
 
-    def look_for_newer(self) -> None:
-        """Note under a heading that a newer checkpoint exists, or that another run generated it."""
-        here = self.run.resolve() if self.run is not None else None
+    def update_notes(self) -> None:
+        """Note below each heading if there is a newer checkpoint, or the run is another one."""
+        open_run = self.run.resolve() if self.run is not None else None
         for side in self.sides:
             opened = side.text.opened if side.text else None
-            if opened is None or self.held is not None:
+            if opened is None or self.compared is not None:
                 continue
             run = Path(opened.path).resolve().parent.parent
-            if run != here:
+            if run != open_run:
                 side.note = f"generated by run {run.name}"
                 continue
             if opened.variant in self.steps:
                 continue
-            newest = self.newest(opened.variant)
-            newer = newest is not None and newest > opened.step
-            side.note = f"step {newest:,} is available: a regenerates with it" if newer else ""
+            latest = self.latest_step(opened.variant)
+            newer = latest is not None and latest > opened.step
+            side.note = f"step {latest:,} is available: a regenerates with it" if newer else ""
 
     # -- the cursor -----------------------------------------------------------------------------
 
     def enter(self) -> bool:
-        """Open the list entry or the candidates, or branch. False if there is nothing to enter."""
+        """Open the list entry or the candidates, or branch. Returns False if there is none."""
         text, side = self.text, self.side
         if text is None:
             return False
@@ -234,7 +238,7 @@ class GenerateController(TextSelection, EngineSession):
             token = text.tokens[self.cursor]
             self.candidate = token.ids.index(token.id) if token.id in token.ids else 0
         else:
-            if text.writing:
+            if text.generating:
                 self.stop()
             params = replace(self.params, seed=text.params.seed)
             side.text = self.tree.branch(text, self.cursor, self.candidate, params)
@@ -244,19 +248,19 @@ class GenerateController(TextSelection, EngineSession):
 
     def prune(self, text: Text) -> None:
         """Remove a text and its branches."""
-        for gone in self.tree.prune(text):
-            if gone.job is not None:
-                self._ask(StopRequest(gone.job))
-            self.sides = [side for side in self.sides if side.text is not gone]
+        for removed in self.tree.prune(text):
+            if removed.job is not None:
+                self._ask(StopRequest(removed.job))
+            self.sides = [side for side in self.sides if side.text is not removed]
         self.reset_cursor()
 
     def next_models(self) -> str:
-        """Generate with both, with Dense or with MoE; returns which."""
+        """Switch between both models, Dense and MoE; returns which are selected."""
         order = ("both", *VARIANTS)
         self.models = order[(order.index(self.models) + 1) % len(order)]
         return self.models
 
     def toggle_compare(self) -> bool:
-        """Pin the current settings on the left, or release them; whether two are compared now."""
-        self.held = self.params if self.held is None else None
-        return self.held is not None
+        """Pin the current settings on the left, or release them; returns whether pinned."""
+        self.compared = self.params if self.compared is None else None
+        return self.compared is not None

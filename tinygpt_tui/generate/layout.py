@@ -1,4 +1,4 @@
-"""The lower part of the Generate tab: columns or a list of texts, and the inspector below them."""
+"""The lower part of the Generate tab: texts side by side or as a list, and the inspector below."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ from tinygpt_tui.theme import NAMES
 
 
 def texts(controller: GenerateController, note: str, columns: int, height: int) -> list[Row]:
-    """Exactly `height` rows; a `note` is a warning to show, empty for none."""
-    look = controller.look
+    """Exactly `height` rows; `note` is a warning shown below the texts, empty for none."""
+    options = controller.options
     if not controller.sides and not controller.listed:
         return _empty(controller, note, columns, height)
     below = sentence(note, columns, "warn") if note else []
     text = controller.text
-    if look.colour != "plain":
+    if options.colour != "plain":
         routed = (side.text for side in controller.sides if side.text and side.text.experts)
-        below.append(view.legend(look, next(routed, text), columns))
+        below.append(view.legend(options, next(routed, text), columns))
     if rows := inspector_height(controller, columns, height):
         assert text is not None
         assert controller.cursor is not None
@@ -27,16 +27,16 @@ def texts(controller: GenerateController, note: str, columns: int, height: int) 
     room = height - len(below)
     if not controller.listed:
         return [*_sides(controller, columns, room), *below]
-    rows_above = view.listing(
+    listing = view.listing(
         controller.listed,
         controller.place,
         columns,
         room,
-        look,
+        options,
         timeline=controller.timeline,
         run=controller.run.name if controller.run else "",
     )
-    return [*rows_above, *below]
+    return [*listing, *below]
 
 
 def inspector_height(controller: GenerateController, columns: int, height: int) -> int:
@@ -44,7 +44,7 @@ def inspector_height(controller: GenerateController, columns: int, height: int) 
     text, cursor = controller.text, controller.cursor
     if cursor is None or text is None or controller.listed:
         return 0
-    across = max(1, columns // view.CHOICE)
+    across = max(1, columns // view.CANDIDATE_WIDTH)
     needed = 1 - (-len(text.tokens[cursor].ids) // across)
     return max(2, min(needed, height // 2))
 
@@ -57,7 +57,7 @@ def _sides(controller: GenerateController, columns: int, height: int) -> list[Ro
             side,
             each,
             height,
-            controller.look,
+            controller.options,
             active=len(sides) > 1 and side is controller.side,
             cursor=controller.cursor if side is controller.side else None,
         )
@@ -78,7 +78,7 @@ def _what_to_do(controller: GenerateController) -> list[str]:
     if not controller.variants:
         return ["No checkpoint yet: the first is written before training starts."]
     models = " and ".join(NAMES[variant] for variant in controller.variants)
-    steps = [controller.steps.get(v, controller.newest(v) or 0) for v in controller.variants]
+    steps = [controller.steps.get(v, controller.latest_step(v) or 0) for v in controller.variants]
     return [
         f"g generates with {models} (step {', '.join(f'{step:,}' for step in steps)}).",
         "p edits the prompt, capital letters change settings, ? lists every key.",

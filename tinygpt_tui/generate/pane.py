@@ -1,4 +1,4 @@
-"""The Generate tab's widget: keys change the controller or ask the engine; the view draws."""
+"""The Generate tab's widget: keys act on the controller, the view draws."""
 
 from __future__ import annotations
 
@@ -29,19 +29,19 @@ from tinygpt_tui.generate.settings import BY_NAME, step
 from tinygpt_tui.generate.tree import Text
 from tinygpt_tui.generate.tree_dialog import open_tree
 from tinygpt_tui.keymap import GENERATE
-from tinygpt_tui.prompt_history import Prompts
-from tinygpt_tui.screens.unknown_characters import with_known
+from tinygpt_tui.prompt_history import PromptHistory
+from tinygpt_tui.screens.unknown_characters import resolve_unknown
 from tinygpt_tui.theme import NAMES
 from tinygpt_tui.widgets.bindings import bindings
 from tinygpt_tui.widgets.cell_view import CellView
 from tinygpt_tui.widgets.prompt_area import PromptArea
 
 FRAME = 0.08
-"""Seconds between two frames when only new tokens arrive."""
+"""Seconds between two frames while only new tokens arrive."""
 
 
 class GeneratePane(Container):
-    """From the top: prompt, settings, active filters or the field of a setting, texts."""
+    """From top to bottom: prompt, settings, active filters or the field of a setting, texts."""
 
     BINDINGS: ClassVar[list[BindingType]] = bindings(GENERATE)
     DEFAULT_CSS = """
@@ -55,8 +55,8 @@ class GeneratePane(Container):
     def __init__(self, engine: Engine, *, id: str | None = None) -> None:
         super().__init__(id=id)
         self.engine = engine
-        self.controller = GenerateController(ask_for(self, engine), engine.number)
-        self.prompts = Prompts()
+        self.controller = GenerateController(ask_for(self, engine), engine.new_job)
+        self.prompt_history = PromptHistory()
         self.presets = all_presets()
         self._line_jobs: set[int] = set()
         self._timer: Timer | None = None
@@ -64,7 +64,7 @@ class GeneratePane(Container):
         self._note = ""
 
     def compose(self) -> ComposeResult:
-        yield PromptArea(self.prompts.last, self.controller.unknown, id="prompt")
+        yield PromptArea(self.prompt_history.last, self.controller.unknown, id="prompt")
         yield CellView(id="settings")
         yield CellView(id="chain")
         yield SettingField(self._set_params, self._field_closed, id="field")
@@ -75,8 +75,8 @@ class GeneratePane(Container):
         self.controller.open(run)
         self.draw()
 
-    def shown(self) -> None:
-        """The tab is on the screen: start the engine."""
+    def activate(self) -> None:
+        """Called when the user switches to this tab: start the engine."""
         self.controller.load_vocabulary()
         if self.controller.variants:
             self.engine.start()
@@ -95,17 +95,17 @@ class GeneratePane(Container):
     def on_show(self) -> None:
         self.draw()
 
-    def checkpoints(self, kept: dict[str, list[int]]) -> None:
-        """The run's checkpoints have been listed: steps per variant."""
-        if kept == self.controller.kept:
+    def update_checkpoints(self, checkpoint_steps: dict[str, list[int]]) -> None:
+        """Use the run's checkpoints as they are listed now: ascending steps per variant."""
+        if checkpoint_steps == self.controller.checkpoint_steps:
             return
-        self.controller.kept = kept
+        self.controller.checkpoint_steps = checkpoint_steps
         self.controller.load_vocabulary()
-        self.controller.look_for_newer()
+        self.controller.update_notes()
         self.draw()
 
     def draw_later(self) -> None:
-        """Draw within a frame, however often this is called."""
+        """Draw with the next frame, however often this is called."""
         if self._timer is None:
             wait = max(FRAME - (time.monotonic() - self._drawn), 0.01)
             self._timer = self.set_timer(wait, self.draw)
@@ -138,7 +138,7 @@ class GeneratePane(Container):
             elif isinstance(reply, Failed):
                 self.notify(reply.why, severity="warning", markup=False)
             return
-        if self.controller.take(reply):
+        if self.controller.handle_reply(reply):
             if isinstance(reply, Failed):
                 self._note = "h chooses another checkpoint"
             self.draw_later()
@@ -153,14 +153,13 @@ class GeneratePane(Container):
 
     def on_prompt_area_submitted(self) -> None:
         self.focus()
-        self.action_write()
+        self.action_generate()
 
     def on_prompt_area_recall(self, message: PromptArea.Recall) -> None:
         prompt = self.query_one(PromptArea)
-        prompt.put(self.prompts.move(message.by, prompt.text))
+        prompt.put(self.prompt_history.move(message.by, prompt.text))
 
     def on_prompt_area_random_line(self) -> None:
-        """Ask the engine for a line of the corpus that the run was trained on."""
         self._line_jobs.add(self.controller.ask_corpus_line())
 
     def on_text_area_changed(self) -> None:
@@ -168,51 +167,51 @@ class GeneratePane(Container):
         self._note = f"not in the vocabulary: {summarize(sorted(unknown), 8)}" if unknown else ""
         self.draw()
 
-    def action_write(self) -> None:
-        self._with_known(self.controller.write)
+    def action_generate(self) -> None:
+        self._generate_with(self.controller.generate)
 
-    def action_several(self) -> None:
-        self._with_known(self.controller.several)
+    def action_sample_several(self) -> None:
+        self._generate_with(self.controller.sample_several)
 
-    def action_timeline(self) -> None:
-        self._with_known(self.controller.replay)
+    def action_replay_checkpoints(self) -> None:
+        self._generate_with(self.controller.replay_checkpoints)
 
-    def _with_known(self, generate: Callable[[str], bool]) -> None:
-        """Generate from the prompt once the models know all its characters."""
+    def _generate_with(self, generate: Callable[[str], bool]) -> None:
+        """Call `generate` with the prompt, after asking what to do with unknown characters."""
         self.controller.load_vocabulary()
 
-        def take(prompt: str) -> None:
+        def start(prompt: str) -> None:
             if prompt != self.prompt:
                 self.query_one(PromptArea).put(prompt)
-            self.prompts.add(prompt)
+            self.prompt_history.add(prompt)
             self._note = ""
             if not generate(prompt):
                 self._warn("No checkpoint yet")
             self.draw()
 
-        with_known(self.app, self.prompt, self.controller.unknown, take, self.action_prompt)
+        resolve_unknown(self.app, self.prompt, self.controller.unknown, start, self.action_prompt)
 
     def _warn(self, words: str) -> None:
         self.notify(words, severity="warning")
 
-    def _text(self) -> Text | None:
-        """The active text; says so if there is none."""
+    def _text_or_warn(self) -> Text | None:
+        """The text that keys act on; shows a warning if there is none."""
         if self.controller.text is None:
             self._warn("No text yet: g generates one")
         return self.controller.text
 
-    def action_again(self) -> None:
-        if self._text() is not None:
-            self.controller.again()
+    def action_regenerate(self) -> None:
+        if self._text_or_warn() is not None:
+            self.controller.regenerate()
         self.draw()
 
-    def action_more(self) -> None:
-        self.controller.more()
+    def action_continue_text(self) -> None:
+        self.controller.continue_text()
         self.draw()
 
-    def action_one(self) -> None:
+    def action_one_token(self) -> None:
         if self.controller.text is None:
-            self.action_write()
+            self.action_generate()
             return
         self.controller.step()
         self.draw()
@@ -224,37 +223,35 @@ class GeneratePane(Container):
         self.draw()
 
     def action_models(self) -> None:
-        there = [NAMES[variant] for variant, steps in self.controller.kept.items() if steps]
-        if len(there) == 1:
-            self.notify(f"Only {there[0]} has a checkpoint", timeout=2)
+        available = self.controller.available_variants
+        if len(available) == 1:
+            self.notify(f"Only {NAMES[available[0]]} has a checkpoint", timeout=2)
             return
-        now = self.controller.next_models()
-        self.notify("Both models" if now == "both" else f"{NAMES[now]} only", timeout=2)
+        models = self.controller.next_models()
+        self.notify("Both models" if models == "both" else f"{NAMES[models]} only", timeout=2)
         self.draw()
 
     def action_compare(self) -> None:
         if self.controller.toggle_compare():
-            held = describe_filters(self.controller.params)
-            self.notify(f"A: {held}. Change the settings for B, then press g", markup=False)
+            settings = describe_filters(self.controller.params)
+            self.notify(f"A: {settings}. Change the settings for B, then press g", markup=False)
         else:
             self.notify("Comparison off")
 
     # -- cursor and view ------------------------------------------------------------------------
 
     def action_move(self, by: int) -> None:
-        """Along the text; in the distribution, by a column."""
         if self.controller.candidate is not None:
             size = self.query_one("#texts", CellView).size
             rows = view.rows_down(layout.inspector_height(self.controller, *size))
-            self.controller.choose(rows if by > 0 else -rows)
+            self.controller.move_candidate(rows if by > 0 else -rows)
         else:
             self.controller.move(by)
         self.draw()
 
     def action_lines(self, by: int) -> None:
-        """By a line; in the distribution, by one token."""
         if self.controller.candidate is not None:
-            self.controller.choose(by)
+            self.controller.move_candidate(by)
         else:
             self.controller.move_lines(by)
         self.draw()
@@ -264,8 +261,8 @@ class GeneratePane(Container):
             self.action_prompt()
         self.draw()
 
-    def action_other(self) -> None:
-        self.controller.other()
+    def action_switch_side(self) -> None:
+        self.controller.switch_side()
         self.draw()
 
     def action_colour(self) -> None:
@@ -283,7 +280,6 @@ class GeneratePane(Container):
     # -- settings and dialogs -------------------------------------------------------------------
 
     def action_set(self, name: str) -> None:
-        """Toggle a setting, or open the field in which it is typed."""
         params = self.controller.params
         setting = BY_NAME[name]
         if isinstance(getattr(params, name), bool):
@@ -322,9 +318,9 @@ class GeneratePane(Container):
         open_tree(self.app, self.controller, self.draw)
 
     def action_copy(self) -> None:
-        if text := self._text():
+        if text := self._text_or_warn():
             copy_text(self.app, text)
 
     def action_save(self) -> None:
-        if text := self._text():
+        if text := self._text_or_warn():
             ask_file(self.app, text)

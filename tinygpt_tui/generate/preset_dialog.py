@@ -1,4 +1,4 @@
-"""The dialogs in which presets are chosen, saved and deleted."""
+"""The dialogs for choosing, saving and deleting presets."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ KEYS = (("w", "save", "save current"), ("del", "delete", "delete"))
 def open_presets(
     app: App[Any], params: SamplingParams, done: Callable[[SamplingParams], None]
 ) -> None:
-    """List the presets; `done` gets the settings to use from now on."""
+    """List the presets; `done` is called with the settings to use from now on."""
     presets = all_presets()
 
     def save(name: str | None) -> None:

@@ -26,7 +26,7 @@ def with_preset(params: SamplingParams, preset: SamplingParams) -> SamplingParam
 
 
 def preset_name(params: SamplingParams, presets: dict[str, SamplingParams]) -> str | None:
-    """The preset that these settings equal, if any."""
+    """The name of the preset that these settings are equal to, if any."""
     for name, preset in presets.items():
         if with_preset(params, preset) == params:
             return name
@@ -40,9 +40,9 @@ def all_presets() -> dict[str, SamplingParams]:
 
 def saved_presets() -> dict[str, SamplingParams]:
     """The saved presets; those that cannot be read are skipped."""
-    found = read_json(FILE)
+    content = read_json(FILE)
     presets = {}
-    for name, values in found.items() if isinstance(found, dict) else ():
+    for name, values in content.items() if isinstance(content, dict) else ():
         if isinstance(values, dict):
             with suppress(ConfigError):
                 presets[str(name)] = SamplingParams.from_dict(values)

@@ -15,7 +15,7 @@ from tinygpt_tui.screens.file_name import save_problem
 
 
 def copy_text(app: App[Any], text: Text) -> None:
-    """Prompt and continuation, to the terminal's clipboard."""
+    """Copy prompt and continuation to the terminal's clipboard."""
     app.copy_to_clipboard(text.prompt + text.text)
     app.notify(f"Copied {len(text.prompt) + len(text.text):,} characters", timeout=2)
 

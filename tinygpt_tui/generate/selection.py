@@ -10,29 +10,30 @@ from tinygpt_tui.theme import NAMES
 
 
 class TextSelection:
-    """The texts on one or two sides or in a list, a cursor, and how they are drawn."""
+    """The texts on one or two sides or in a list, the cursor, and how they are drawn."""
 
     def __init__(self) -> None:
         self.tree = Tree()
         self.sides: list[Side] = []
         self.active = 0
-        self.look = ViewOptions()
+        """Index of the side that keys act on."""
+        self.options = ViewOptions()
         self.cursor: int | None = None
-        """A token of the active text."""
+        """Index of a token of the active text."""
         self.candidate: int | None = None
-        """A place in that token's distribution."""
+        """Index of an entry in that token's distribution."""
         self.listed: list[Text] = []
         self.place = 0
-        """Of the active text in the list."""
+        """Index of the active text in `listed`."""
 
     @property
     def side(self) -> Side | None:
-        """The active side, which keys act on."""
+        """The side that keys act on."""
         return self.sides[min(self.active, len(self.sides) - 1)] if self.sides else None
 
     @property
     def text(self) -> Text | None:
-        """The active text, which keys act on."""
+        """The text that keys act on."""
         if self.listed:
             return self.listed[self.place]
         return self.side.text if self.side else None
@@ -47,7 +48,7 @@ class TextSelection:
         self.listed, self.place = [], 0
 
     def back(self) -> bool:
-        """Leave the candidates, the text or the list. False if there is nothing to leave."""
+        """Leave the candidates, the text or the list. Returns False if none is entered."""
         if self.candidate is not None:
             self.candidate = None
         elif self.cursor is not None:
@@ -75,13 +76,13 @@ class TextSelection:
         if self.cursor is None or flow is None:
             self.move(0)
             return
-        line, at = flow.place(self.cursor)
-        found = flow.token_at(line + by, at)
-        if found is not None:
-            self.cursor = found
+        line, column = flow.place(self.cursor)
+        token = flow.token_at(line + by, column)
+        if token is not None:
+            self.cursor = token
 
-    def choose(self, by: int) -> None:
-        """Select another candidate of the distribution."""
+    def move_candidate(self, by: int) -> None:
+        """Move through the candidates of the token under the cursor."""
         text = self.text
         if self.candidate is not None and self.cursor is not None and text is not None:
             last = len(text.tokens[self.cursor].ids) - 1
@@ -102,30 +103,32 @@ class TextSelection:
             place = min(self.active, len(self.sides) - 1)
             self.sides[1 - place if other else place] = side
 
-    def sweep(self) -> None:
+    def remove_empty(self) -> None:
         """Remove texts that were stopped before their first token and are not on the screen."""
-        shown = [*self.listed, *(side.text for side in self.sides)]
+        visible = [*self.listed, *(side.text for side in self.sides)]
         for text in list(self.tree.texts.values()):
-            if text.over == "stopped" and not text.tokens and text not in shown:
+            if text.end == "stopped" and not text.tokens and text not in visible:
                 del self.tree.texts[text.id]
 
-    def other(self) -> None:
-        """Switch sides."""
+    def switch_side(self) -> None:
+        """Make the other side the active one."""
         self.active = (self.active + 1) % max(len(self.sides), 1)
         self.cursor = self.candidate = None
 
     def next_colour(self) -> None:
         """Colour tokens by the next of `COLOURS`."""
-        place = COLOURS.index(self.look.colour)
-        self.look = replace(self.look, colour=COLOURS[(place + 1) % len(COLOURS)])
+        place = COLOURS.index(self.options.colour)
+        self.options = replace(self.options, colour=COLOURS[(place + 1) % len(COLOURS)])
 
     def next_layer(self) -> None:
         """Colour tokens by the experts of the next layer."""
         layers = max(
             (s.text.opened.layers for s in self.sides if s.text and s.text.opened), default=1
         )
-        self.look = replace(self.look, colour="expert", layer=(self.look.layer + 1) % layers)
+        self.options = replace(
+            self.options, colour="expert", layer=(self.options.layer + 1) % layers
+        )
 
     def toggle_marks(self) -> None:
-        """Show spaces and newlines as marks, or not."""
-        self.look = replace(self.look, marks=not self.look.marks)
+        """Show spaces and newlines as visible marks, or not."""
+        self.options = replace(self.options, marks=not self.options.marks)

@@ -1,4 +1,4 @@
-"""The row in which one decoding setting is typed, or stepped with the arrow keys."""
+"""The row for editing one decoding setting by typing or with the arrow keys."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from tinygpt_tui.generate.settings import BY_NAME, Setting, parse, step, typed
 
 
 class SettingInput(Input):
-    """The value of a setting; Esc restores it."""
+    """The input for a value; arrow keys step through values, Esc restores the original one."""
 
     DEFAULT_CSS = """
     SettingInput, SettingInput:focus { border: none; height: 1; padding: 0; width: 24;
@@ -62,7 +62,7 @@ class SettingField(Horizontal):
         *,
         id: str,
     ) -> None:
-        """`set_params` gets each valid value as it is typed; `finish` is called when it closes."""
+        """`set_params` is called with every valid value as it is typed, `finish` on closing."""
         super().__init__(id=id)
         self._set_params, self._finish = set_params, finish
         self._setting: Setting = BY_NAME["temperature"]
@@ -104,7 +104,7 @@ class SettingField(Horizontal):
         self._close()
 
     def _parse(self, text: str) -> bool:
-        """Apply the typed value if it is valid, else the original one; whether it was valid."""
+        """Apply the typed value if valid, else the original one; returns whether it was valid."""
         try:
             self._change(parse(self._before, self._setting, text))
         except ConfigError as error:

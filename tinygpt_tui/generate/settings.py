@@ -1,4 +1,5 @@
-"""The decoding settings in the Generate tab: a key for each, its steps, and typing a value."""
+"""The decoding settings in the Generate tab: their keys, the values that arrow keys step through,
+and the parsing of typed values."""
 
 from __future__ import annotations
 
@@ -10,31 +11,31 @@ from tinygpt.errors import ConfigError
 from tinygpt.generation.params import NEUTRAL, PENALTIES, TRUNCATIONS, SamplingParams, label
 
 MAX_TOKENS = 20_000
-"""The most tokens that one key press may ask for."""
+"""Most tokens per request."""
 SEEDS = range(2**63)
-"""The seeds that a training takes as well."""
+"""Valid seeds, as for training."""
 
 
 @dataclass(frozen=True)
 class Setting:
-    """One field of `SamplingParams` on a key."""
+    """A field of `SamplingParams` and its key."""
 
     key: str
     """A capital letter."""
     name: str
     short: str
-    """Its label among the others; in its own row, `label` has room."""
+    """Its label in the row of all settings; when it is edited, there is room for `label`."""
     steps: tuple[float, ...] = ()
-    """The values that up and down go through; empty if it is toggled or typed."""
+    """The values that up and down step through; empty if it is only toggled or typed."""
 
     @property
     def label(self) -> str:
-        """The name on screen: "top-k"."""
+        """The full name: "top-k"."""
         return label(self.name)
 
     @property
     def off(self) -> Any:
-        """The value at which a filter does nothing; None for what is no filter."""
+        """The value that turns a filter off; None for settings that are no filters."""
         filters = (*PENALTIES, *TRUNCATIONS, "temperature")
         return getattr(NEUTRAL, self.name) if self.name in filters else None
 
@@ -84,7 +85,7 @@ BY_NAME = {setting.name: setting for setting in SETTINGS}
 
 
 def step(params: SamplingParams, setting: Setting, by: int) -> SamplingParams:
-    """One step up or down (`by` is 1 or -1), or the other state of a toggle."""
+    """Step a setting up or down (`by` is 1 or -1), or toggle it."""
     now = getattr(params, setting.name)
     if isinstance(now, bool):
         return _replace(params, setting, not now)
@@ -105,7 +106,7 @@ def _replace(params: SamplingParams, setting: Setting, value: Any) -> SamplingPa
 
 
 def parse(params: SamplingParams, setting: Setting, text: str) -> SamplingParams:
-    """`params` with a typed value; blank is the default.
+    """`params` with a typed value; blank means the default.
 
     Raises:
         ConfigError: the value is invalid; the message gives the range.
@@ -126,7 +127,7 @@ def parse(params: SamplingParams, setting: Setting, text: str) -> SamplingParams
 
 
 def typed(params: SamplingParams, setting: Setting) -> str:
-    """The value as `parse` takes it."""
+    """The value as text that `parse` accepts."""
     value = getattr(params, setting.name)
     if setting.name == "stop":
         return "|".join(stop.replace("\n", "\\n") for stop in value)
@@ -134,7 +135,7 @@ def typed(params: SamplingParams, setting: Setting) -> str:
 
 
 def shown(params: SamplingParams, setting: Setting) -> str:
-    """The value as the row of settings shows it."""
+    """The value as shown in the row of settings."""
     value = getattr(params, setting.name)
     if setting.name == "seed":
         return "random" if value is None else str(value)

@@ -1,8 +1,8 @@
-"""What the Generate tab shows: its columns, and how their text is coloured."""
+"""What the Generate tab shows: its sides, and how their text is coloured."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
 from tinygpt_tui.generate.tree import Text
@@ -18,14 +18,14 @@ class ViewOptions:
 
     colour: Colour = "plain"
     layer: int = 0
-    """The layer whose expert colours a character."""
+    """The layer whose experts colour the text."""
     marks: bool = False
-    """Show spaces and new lines."""
+    """Show spaces and newlines as visible marks."""
 
 
 @dataclass
 class Side:
-    """One column: a text under a heading."""
+    """One column of the tab: a text under a heading."""
 
     title: str
     style: str = "strong"
@@ -33,6 +33,6 @@ class Side:
     note: str = ""
     """A line under the heading: a newer checkpoint, or the settings compared."""
     flow: Flow | None = None
-    """The text laid out in lines, kept between frames."""
-    shown: tuple[object, ...] = field(default=())
+    """The text laid out in lines, cached between frames."""
+    flow_key: tuple[object, ...] = ()
     """The text, width and marks that `flow` was laid out for."""

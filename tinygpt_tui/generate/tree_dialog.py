@@ -1,4 +1,4 @@
-"""The dialogs over all texts of the session: show, compare, name, delete a branch."""
+"""The dialogs for all texts of the session: show, compare, name, delete a branch."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ LABEL_WIDTH = 96
 
 def open_tree(app: App[Any], controller: GenerateController, redraw: Callable[[], None]) -> None:
     """List all texts, each with its branches below it."""
-    controller.sweep()
+    controller.remove_empty()
     entries = tree_entries(controller.tree)
     if not entries:
         app.notify("No text yet: g generates one", severity="warning")
@@ -44,7 +44,7 @@ def open_tree(app: App[Any], controller: GenerateController, redraw: Callable[[]
 
 
 def tree_entries(tree: Tree) -> list[tuple[str, str]]:
-    """Id and label of every text: indented, with model, mean NLL, name and first words."""
+    """(id, label) of every text; labels show depth, model, mean NLL, name and first words."""
     entries = []
     for depth, text in tree.walk():
         corner = "└ " if depth else ""

@@ -26,9 +26,9 @@ BOUNDS = {
     "entropy": (0.1, 0.3, 0.7, 1.2, 1.8, 2.4, 3.0),
     "probability": (0.03, 0.1, 0.2, 0.4, 0.6, 0.8, 0.95),
 }
-"""Where one level of colour ends and the next begins: in nats, nats, probability."""
-CHOICE = 20
-"""Columns per token in the inspector."""
+"""The values that separate the levels of colour: nats, nats, probability."""
+CANDIDATE_WIDTH = 20
+"""Columns per candidate in the inspector."""
 
 
 def settings_rows(params: SamplingParams, columns: int) -> list[Row]:
@@ -63,9 +63,9 @@ def chain_row(params: SamplingParams, preset: str | None, columns: int) -> Row:
     return fit(row(*parts, Span(describe_filters(params), "text")), columns)
 
 
-def level(token: Token, experts: Sequence[int], look: ViewOptions) -> str:
+def level(token: Token, experts: Sequence[int], options: ViewOptions) -> str:
     """The style of a token; `experts` are those it was routed to, one per layer."""
-    match look.colour:
+    match options.colour:
         case "surprisal":
             return _heat(bisect_right(BOUNDS["surprisal"], token.surprisal))
         case "entropy":
@@ -73,7 +73,7 @@ def level(token: Token, experts: Sequence[int], look: ViewOptions) -> str:
         case "probability":
             return _heat(7 - bisect_right(BOUNDS["probability"], math.exp(-token.surprisal)))
         case "expert" if experts:
-            return theme.expert_style(experts[min(look.layer, len(experts) - 1)])
+            return theme.expert_style(experts[min(options.layer, len(experts) - 1)])
         case _:
             return "text"
 
@@ -82,43 +82,43 @@ def _heat(number: int) -> str:
     return f"heat.{number}"
 
 
-def legend(look: ViewOptions, text: Text | None, columns: int) -> Row:
+def legend(options: ViewOptions, text: Text | None, columns: int) -> Row:
     """What the colours mean."""
     mark = "■"
-    parts: list[Span | str] = [Span(f" {look.colour} ", "muted")]
-    if look.colour == "expert":
+    parts: list[Span | str] = [Span(f" {options.colour} ", "muted")]
+    if options.colour == "expert":
         experts = text.experts if text else 0
         if not experts:
             return fit(row(Span(" expert: Dense has no experts", "muted")), columns)
-        parts += [Span(f"in layer {look.layer} ", "muted")]
+        parts += [Span(f"in layer {options.layer} ", "muted")]
         for expert in range(min(experts, theme.EXPERTS)):
             parts += [Span(f" {mark} {expert}", theme.expert_style(expert))]
     else:
-        bounds = BOUNDS[look.colour]
+        bounds = BOUNDS[options.colour]
         names = [f"<{bounds[0]:g}", *(f"{low:g}" for low in bounds)]
         heats = range(len(names))
-        order = reversed(heats) if look.colour == "probability" else heats
+        order = reversed(heats) if options.colour == "probability" else heats
         for name, heat in zip(names, order, strict=True):
             parts += [Span(f" {mark} {name}", _heat(heat))]
-        parts += [Span(" nats" if look.colour != "probability" else "", "muted")]
+        parts += [Span(" nats" if options.colour != "probability" else "", "muted")]
     return fit(row(*parts), columns)
 
 
-def lay_out(side: Side, columns: int, look: ViewOptions) -> Flow | None:
-    """The side's text as lines; only new tokens are laid out."""
+def lay_out(side: Side, columns: int, options: ViewOptions) -> Flow | None:
+    """The side's text as lines; cached, so only new tokens are laid out."""
     text = side.text
     if text is None:
         return None
-    key = (text.id, columns, look.marks)
-    if side.flow is None or side.shown != key:
-        side.flow, side.shown = Flow(columns, marks=look.marks), key
+    key = (text.id, columns, options.marks)
+    if side.flow is None or side.flow_key != key:
+        side.flow, side.flow_key = Flow(columns, marks=options.marks), key
         side.flow.add(text.prompt, -1)
     side.flow.extend(token.text for token in text.tokens[side.flow.tokens :])
     return side.flow
 
 
 def heading(side: Side, columns: int, *, active: bool) -> Row:
-    """Model, checkpoint, seed, length and speed: the most important that fit."""
+    """Model, checkpoint, seed, length and speed, as many as fit."""
     dot = " · "
     facts = _facts_of(side.text) if side.text else []
     room = columns - cell_len(side.title) - 1
@@ -130,18 +130,18 @@ def heading(side: Side, columns: int, *, active: bool) -> Row:
 
 
 def _facts_of(text: Text) -> list[tuple[int, str]]:
-    """The facts of a heading in order, each with its rank; the highest is dropped first."""
+    """The parts of a heading in order, each with a rank; the highest rank is dropped first."""
     facts: list[tuple[int, str]] = []
     if text.opened is not None:
         facts.append((1, f"step {text.opened.step:,}"))
         if text.opened.val_loss is not None:
             facts.append((6, f"val {loss(text.opened.val_loss)}"))
     facts += [(5, f"seed {text.params.seed}"), (2, f"{count(len(text.tokens))} tok")]
-    if text.writing:
+    if text.generating:
         facts.append((0, "generating"))
     elif not math.isnan(text.speed):
         facts.append((3, rate(text.speed, "tok")))
-    if text.tokens and not text.writing:
+    if text.tokens and not text.generating:
         facts.append((4, f"mean NLL {text.mean_surprisal:.2f}"))
     if text.name:
         facts.append((0, printable(text.name)))
@@ -152,7 +152,7 @@ def column(
     side: Side,
     columns: int,
     height: int,
-    look: ViewOptions,
+    options: ViewOptions,
     *,
     active: bool = False,
     cursor: int | None = None,
@@ -163,23 +163,23 @@ def column(
         rows += sentence(side.note, columns, "accent")
     text = side.text
     if text is not None and text.failed:
-        rows += sentence(text.over, columns, "bad")
-    flow = lay_out(side, columns - 1, look)
+        rows += sentence(text.end, columns, "bad")
+    flow = lay_out(side, columns - 1, options)
     room = height - len(rows)
     if flow is not None and text is not None and room > 0:
         line = flow.place(cursor)[0] if cursor is not None else flow.height - 1
         first = _first_line(flow.height, room, line, centre=cursor is not None)
         for number in range(first, min(first + room, flow.height)):
-            spans = [_styled(cell, text, look, cursor) for cell in flow.line(number)]
+            spans = [_styled(cell, text, options, cursor) for cell in flow.line(number)]
             rows.append(fit(row(" ", *spans), columns))
     return [*rows[:height], *[fit((), columns)] * (height - len(rows))]
 
 
 def _first_line(total: int, room: int, line: int, *, centre: bool) -> int:
-    """The first line shown: around the cursor, else so that the last line is visible.
+    """The first visible line: around the cursor, else so that the last line is visible.
 
     A text that outgrows the column scrolls by half a column at once, not line by line: each scroll
-    repaints the whole column, over a slow link a hundred times the cost of the new token.
+    repaints the whole column, which over a slow link costs a hundred times the new token.
     """
     if centre:
         return max(0, min(line - room // 2, total - room))
@@ -187,12 +187,12 @@ def _first_line(total: int, room: int, line: int, *, centre: bool) -> int:
     return max(0, -(-(line - room + 1) // half) * half)
 
 
-def _styled(cell: Cell, text: Text, look: ViewOptions, cursor: int | None) -> Span:
+def _styled(cell: Cell, text: Text, options: ViewOptions, cursor: int | None) -> Span:
     if cell.token < 0:
         return Span(cell.text, "muted")
     token = text.tokens[cell.token]
     after = text.tokens[cell.token + 1] if cell.token + 1 < len(text.tokens) else None
-    style = level(token, after.experts if after else (), look)
+    style = level(token, after.experts if after else (), options)
     if cell.token in text.forced:
         style += "+underline"
     if cell.token == cursor:
@@ -208,21 +208,20 @@ def inspector(
     *,
     candidate: int | None = None,
 ) -> list[Row]:
-    """The distribution at a token: raw and filtered probability, or the filter that removed it.
-
-    `candidate` is the place in the distribution under the cursor.
+    """The distribution at a token: each candidate's raw probability, and its filtered one or the
+    filter that removed it. `candidate` is the index of the one under the cursor, if any.
     """
     if height < 2:
         return []
     token = text.tokens[cursor]
-    rows = [_facts(text, cursor, columns)]
-    across = max(1, columns // CHOICE)
+    rows = [_token_facts(text, cursor, columns)]
+    across = max(1, columns // CANDIDATE_WIDTH)
     down = height - 1
     chosen = token.ids.index(token.id) if token.id in token.ids else None
     focus = candidate if candidate is not None else 0
     page = focus // (across * down) * (across * down)
     cells = [
-        _choice(token, place, chosen, candidate)
+        _candidate(token, place, chosen, candidate)
         for place in range(page, min(page + across * down, len(token.ids)))
     ]
     blocks = [cells[i : i + down] for i in range(0, len(cells), down)]
@@ -231,11 +230,11 @@ def inspector(
 
 
 def rows_down(height: int) -> int:
-    """Tokens per column in an inspector of this height."""
+    """Candidates per column in an inspector of this height."""
     return max(height - 1, 1)
 
 
-def _facts(text: Text, cursor: int, columns: int) -> Row:
+def _token_facts(text: Text, cursor: int, columns: int) -> Row:
     token = text.tokens[cursor]
     after = text.tokens[cursor + 1] if cursor + 1 < len(text.tokens) else None
     dot = " · "
@@ -257,17 +256,19 @@ def _facts(text: Text, cursor: int, columns: int) -> Row:
     )
 
 
-def _choice(token: Token, place: int, chosen: int | None, candidate: int | None) -> Row:
-    """One token: mark, name, raw percent, then filtered percent or the filter that removed it."""
-    gone = token.removed[place]
+def _candidate(token: Token, place: int, chosen: int | None, candidate: int | None) -> Row:
+    """Mark, name, raw percentage, and the filtered one or the filter that removed it."""
+    filter_name = token.removed[place]
     mark = "●" if place == chosen else " "
     name = fit(row(named(token.texts[place])), 5)
-    result = f" {gone}"[:7] if gone else f"{_percent(token.filtered[place]):>6}"
-    style = "faint" if gone else "strong" if place == chosen else "text"
+    result = f" {filter_name}"[:7] if filter_name else f"{_percent(token.filtered[place]):>6}"
+    style = "faint" if filter_name else "strong" if place == chosen else "text"
     if place == candidate:
         style += "+reverse"
     raw = f"{_percent(token.raw[place]):>5}"
-    return fit(row(Span(mark, "good"), Span(f"{name[0].text}{raw}{result}", style)), CHOICE)
+    return fit(
+        row(Span(mark, "good"), Span(f"{name[0].text}{raw}{result}", style)), CANDIDATE_WIDTH
+    )
 
 
 def _percent(p: float) -> str:
@@ -279,14 +280,14 @@ def listing(
     chosen: int,
     columns: int,
     height: int,
-    look: ViewOptions,
+    options: ViewOptions,
     *,
     timeline: bool,
     run: str = "",
 ) -> list[Row]:
-    """Texts listed one below another: samples, or one prompt along the checkpoint timeline.
+    """A list of texts: several samples, or with `timeline` one text per checkpoint.
 
-    Texts of a run other than `run` (a name) are labelled with theirs.
+    Texts of another run than the one named `run` are labelled with their run.
     """
     if not texts:
         return [fit((), columns)] * height
@@ -302,11 +303,11 @@ def listing(
         flow.add(text.prompt, -1)
         flow.extend(token.text for token in text.tokens[: each * columns])
         if text.failed:
-            rows += sentence(text.over, columns, "bad")[: each - 1]
+            rows += sentence(text.end, columns, "bad")[: each - 1]
             continue
         for number in range(each - 1):
             spans = [
-                _styled(cell, text, look, None)
+                _styled(cell, text, options, None)
                 for cell in (flow.line(number) if number < flow.height else ())
             ]
             rows.append(fit(row("   ", *spans), columns))
@@ -319,12 +320,12 @@ def _entry(text: Text, columns: int, *, active: bool, timeline: bool, run: str) 
     if text.opened and timeline:
         val = loss(text.opened.val_loss)
         parts = [f"step {text.opened.step:,}", f"val {val}", *parts[1:]]
-    whose = PurePath(text.path).parts[-3:-2]
-    if run and whose and whose[0] != run:
-        parts.insert(0, printable(whose[0]))
+    text_run = "".join(PurePath(text.path).parts[-3:-2])
+    if run and text_run not in ("", run):
+        parts.insert(0, printable(text_run))
     if text.tokens:
         parts.append(f"mean NLL {text.mean_surprisal:.2f}")
-    parts += ["generating"] if text.writing else []
+    parts += ["generating"] if text.generating else []
     mark = "▸" if active else " "
     dot = " · "
     name = theme.NAMES.get(variant, "waiting")

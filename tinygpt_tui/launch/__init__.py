@@ -1,1 +1,1 @@
-"""Start a trainer from the app, and tell what training will cost."""
+"""Starting a trainer from the app, and the cost of training."""

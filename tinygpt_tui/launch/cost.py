@@ -1,6 +1,6 @@
-"""What training will cost: exact parameter counts, approximate memory, and time as measured before.
+"""The cost of training: exact parameter counts, approximate memory, and time if it was measured.
 
-Time is never estimated: it is known only after a run of the same shape has finished here.
+Time is never estimated: it is known only after a run of the same shape has finished.
 """
 
 from __future__ import annotations
@@ -20,22 +20,22 @@ from tinygpt_tui.monitor.summary import Summary
 VOCABULARY = 65
 """Distinct characters of tinyshakespeare."""
 
-_PROCESS = 370 << 20  # bytes of Python and torch before there is a model
+_PROCESS = 370 << 20  # bytes that Python and torch need without a model
 _ACTIVATIONS = 48  # numbers kept for the backward pass per token, channel and layer
 
 
 def parameters(config: RunConfig) -> dict[str, tuple[int, int]]:
-    """(total, active per token) of each variant."""
+    """(total, active per token) parameters of each variant."""
     return {v: config.model_config(v, VOCABULARY).parameters() for v in config.variants}
 
 
 def memory(config: RunConfig) -> int:
     """Approximate peak memory in bytes.
 
-    The process itself; 16 bytes per parameter of both variants (weights, gradients and optimizer
-    state; Muon needs half of AdamW's state, and writing checkpoints takes the other half); the
-    activations of one variant, as they live only within its step: 48 numbers per token, channel
-    and layer, and three per logit.
+    The sum of the process itself; 16 bytes per parameter of both variants (weights, gradients and
+    optimizer state; Muon needs half of AdamW's state, and writing checkpoints takes the other
+    half); and the activations of one variant, since they only live within its step: 48 numbers per
+    token, channel and layer, and three per logit.
     """
     tokens = config.train.batch * config.gpt.context
     weights = sum(total for total, _ in parameters(config).values())
@@ -45,14 +45,14 @@ def memory(config: RunConfig) -> int:
 
 @dataclass(frozen=True, slots=True)
 class MeasuredRun:
-    """A finished run: what was trained, and the wall seconds per step."""
+    """A finished run: its configuration, and its wall seconds per step."""
 
     config: RunConfig
     step_seconds: float
 
 
 def measured_run(run: Summary) -> MeasuredRun | None:
-    """What a finished run says about speed; None if it does not."""
+    """The measured speed of a finished run; None if it is unknown."""
     if not run.settings or not run.step or not run.wall_seconds:
         return None
     known = {name.partition(".")[0] for name in flatten(RunConfig())} | {
@@ -69,7 +69,7 @@ def measured_run(run: Summary) -> MeasuredRun | None:
 
 
 def measured_seconds(config: RunConfig, runs: Iterable[MeasuredRun]) -> float | None:
-    """Wall seconds until `config` ends, from a run of the same shape; None without one."""
+    """Wall seconds that `config` takes, by a run of the same shape; None without such a run."""
     for run in runs:
         if _shape(run.config) == _shape(config):
             limits = [
@@ -81,7 +81,7 @@ def measured_seconds(config: RunConfig, runs: Iterable[MeasuredRun]) -> float | 
 
 
 def _shape(config: RunConfig) -> dict[str, object]:
-    """The settings that decide how long a step takes."""
+    """The settings that determine how long a step takes."""
     groups = ("gpt.", "moe.", "train.batch", "train.accumulate", "train.eval_every")
     keep = ("model", "device", "tokenizer", "optim.optimizer")
     flat = flatten(config)
@@ -111,7 +111,7 @@ def _has_cuda() -> bool:
 
 
 def default_preset() -> str:
-    """What ``--preset auto`` will take: nano without a GPU, baby with one."""
+    """What ``--preset auto`` will choose: nano without a GPU, baby with one."""
     return preset_for(_likely_device())
 
 

@@ -1,8 +1,8 @@
-"""Start training in a process of its own, which outlives the app, its terminal and a hangup.
+"""Start training in a separate process that outlives the app, its terminal and a hangup.
 
-The child has its own session (no signals of a terminal reach it), ignores SIGHUP, reads nothing and
-writes to its run's train.log. Its priority is lower than the interface's. `nohup` and `nice` exec
-each other and then Python, so that nothing has to run between fork and exec, which is not safe in a
+The child has its own session (so a terminal's signals do not reach it), ignores SIGHUP, reads no
+input and writes to its run's train.log. Its priority is lower than the app's. `nohup` and `nice`
+exec each other and then Python, so that no code runs between fork and exec, which is unsafe in a
 process with threads.
 """
 
@@ -24,7 +24,7 @@ from tinygpt.files.safe_open import open_regular, open_to_write
 from tinygpt.run import LOCK, LOG, read_status, validate_run_name
 
 NICENESS = 10
-"""Half of the range: keys are answered at once, and other users' jobs still do not starve it."""
+"""Half of the range: the app stays responsive, and other users' jobs do not starve the training."""
 
 _ROOT = Path(__file__).resolve().parent.parent
 _TAIL = 1 << 14
@@ -35,18 +35,18 @@ class _Child:
     process: subprocess.Popen[bytes]
     run: Path
     log_begin: int
-    """Size of train.log before the start."""
+    """Size of train.log when the child was started."""
     is_new: bool
-    """The run's folder was created for this child."""
+    """Whether the run's folder was created for this child."""
     failure: str | None = None
 
 
-# Global, as children belong to the process; the app's threads and tests share them.
+# Global, since children belong to the process.
 _CHILDREN: dict[int, _Child] = {}
 
 
 def start_training(arguments: Sequence[str], out: Path, name: str) -> int:
-    """Train a new run `name` in `out` with the options `arguments`; returns the pid.
+    """Train a new run `name` in `out` with these options; returns the pid.
 
     Raises:
         RunError: the name is invalid or taken; the folder or the process cannot be created.
@@ -60,7 +60,7 @@ def start_training(arguments: Sequence[str], out: Path, name: str) -> int:
 
 
 def resume_training(run: Path, extra: Sequence[str] = ()) -> int:
-    """Resume `run`; `extra` options may set a later end, as ``--steps 4000``. Returns the pid.
+    """Resume `run`; `extra` options may set a later end, such as ``--steps 4000``. Returns the pid.
 
     Raises:
         RunError: there is no such run, or the process cannot be created.
@@ -74,16 +74,16 @@ def resume_training(run: Path, extra: Sequence[str] = ()) -> int:
 def poll_children() -> dict[int, int]:
     """Exit statuses of the children that have ended, by pid.
 
-    Call it regularly: children stay zombies until they are polled.
+    Call it regularly: children that ended stay zombies until they are polled.
     """
     polled = {pid: child.process.poll() for pid, child in list(_CHILDREN.items())}
     return {pid: status for pid, status in polled.items() if status is not None}
 
 
 def early_failure(pid: int) -> str | None:
-    """Why the child `pid` ended before it reported a status; None if it reported, or still runs.
+    """Why the child `pid` ended before it reported a status; None if it reported or still runs.
 
-    Then the folder of a new run is removed if it only has a log, so that its name is free again.
+    If it failed, a new run's folder with nothing but a log is removed, which frees its name.
     """
     child = _CHILDREN.get(pid)
     if child is None or child.process.poll() in (None, 0) or _reported(child):
@@ -130,7 +130,7 @@ def _start(options: Sequence[str], run: Path, *, is_new: bool) -> int:
 
 
 def _background_prefix() -> list[str]:
-    """Commands that ignore SIGHUP and lower the priority, where they are installed."""
+    """Commands that ignore SIGHUP and lower the priority, as far as they are installed."""
     tools = (("nohup",), ("nice", "-n", str(NICENESS)))
     return [word for tool in tools if shutil.which(tool[0]) for word in tool]
 
@@ -145,11 +145,11 @@ def environment() -> dict[str, str]:
 
 
 def _spare_threads(given: Sequence[str]) -> list[str]:
-    """Options that leave a core to the interface, where one can be spared.
+    """Options that leave one core to the app, if one can be spared.
 
-    Torch uses one thread per physical core. With hyperthreading the second thread of each core
-    stays free anyway. On one or two cores a thread less would halve the speed; there the lower
-    priority is enough, as the kernel lets the interface preempt training at once.
+    Torch uses one thread per physical core; with hyperthreading, the second thread of each core is
+    free anyway. On one or two cores, one thread less would halve the speed; there the lower
+    priority is enough, since the kernel lets the app preempt training immediately.
     """
     import psutil  # type: ignore[import-untyped,unused-ignore]  # noqa: PLC0415 - 15 ms
 
@@ -161,7 +161,7 @@ def _spare_threads(given: Sequence[str]) -> list[str]:
 
 
 def _usable_cpus() -> int:
-    """The CPUs that the scheduler, a container or taskset allows this process."""
+    """The number of CPUs that this process may use."""
     if sys.platform == "linux":
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
@@ -187,7 +187,7 @@ def _reported(child: _Child) -> bool:
 
 
 def _last_log_line(child: _Child) -> str:
-    """The last line that the child wrote to its log: errors are one sentence, and come last."""
+    """The last line that the child wrote to its log: its error, which is one sentence."""
     with suppress(OSError), open_regular(child.run / LOG) as log:
         log.seek(max(child.log_begin, log.seek(0, os.SEEK_END) - _TAIL))
         lines = log.read().decode(errors="replace").splitlines()
@@ -195,7 +195,7 @@ def _last_log_line(child: _Child) -> str:
             if line.strip():
                 return printable(line.strip()).removeprefix("tinygpt-tui: ")
     status = child.process.returncode
-    how = f"was ended by {_signal(-status)}" if status < 0 else f"ended with exit code {status}"
+    how = f"was killed by {_signal(-status)}" if status < 0 else f"exited with status {status}"
     return f"the training process {how} before it reported anything"
 
 
@@ -207,7 +207,7 @@ def _signal(number: int) -> str:
 
 
 def _remove_stub(run: Path) -> None:
-    """Remove the folder of a failed start, if it holds nothing but a log and a lock."""
+    """Remove the folder of a failed start if it contains nothing but a log and a lock."""
     with suppress(OSError):
         if {entry.name for entry in run.iterdir()} <= {LOG, LOCK}:
             for name in (LOG, LOCK):

@@ -1,1 +1,1 @@
-"""Watching runs: the thread that reads them, the history they add up to, the machine's load."""
+"""Watching runs: the thread that reads them, their history, overlays, and the machine's load."""

@@ -1,4 +1,4 @@
-"""Following a run: a thread that reads what is new in its directory and posts it as a message."""
+"""Follows a run: a thread reads new records in its directory and posts them as messages."""
 
 from __future__ import annotations
 
@@ -29,23 +29,23 @@ PERIOD = 0.5
 
 @dataclass
 class RunUpdate:
-    """What one read of a run directory found."""
+    """The result of one read of a run directory."""
 
     run: Path
     items: list[Item] = field(default_factory=list)
     restarted: bool = False
-    """The records start over: the file was replaced."""
+    """Whether the records start over, since the file was replaced."""
     state: RunState | None = None
     machine: Machine | None = None
-    kept: dict[str, list[int]] | None = None
-    """Steps of each variant's checkpoints, ascending; None if they were not listed this time."""
+    checkpoint_steps: dict[str, list[int]] | None = None
+    """Ascending, by variant; None if they were not listed this time."""
     more: bool = False
-    """A large file is not read to its end yet."""
+    """Whether a large file has not been read to its end yet."""
     error: str | None = None
 
 
 class RunUpdated(Message):
-    """The run that is followed has changed."""
+    """The followed run has changed."""
 
     def __init__(self, update: RunUpdate, sequence: int) -> None:
         super().__init__()
@@ -55,7 +55,7 @@ class RunUpdated(Message):
 class Follower:
     """Reads one run directory in a thread and posts `RunUpdated` to `target`.
 
-    The load of the machine is posted every `machine_every` seconds, everything else only when it
+    The machine's load is posted every `machine_every` seconds, everything else only when it has
     changed. The thread ends after `stop`, or with the process.
     """
 
@@ -84,7 +84,7 @@ class Follower:
         self._thread.start()
 
     def stop(self) -> None:
-        """Post nothing from now on, and end the thread."""
+        """End the thread; nothing is posted from now on."""
         self._stopped = True
         self._wake.set()
 
@@ -106,7 +106,9 @@ class Follower:
             self._machine_read = self._clock()
             update.machine = read_machine()
         if update.machine or any(isinstance(item, CheckpointRecord) for item in update.items):
-            update.kept = {variant: list_steps(self.run, variant) for variant in VARIANTS}
+            update.checkpoint_steps = {
+                variant: list_steps(self.run, variant) for variant in VARIANTS
+            }
         return update
 
     def _loop(self) -> None:
@@ -126,12 +128,12 @@ class Follower:
         same_state = (
             before is not None
             and update.state is not None
-            and _shown(before) == _shown(update.state)
+            and _displayed(before) == _displayed(update.state)
         )
         return bool(
             update.items or update.restarted or update.machine or update.error or not same_state
         )
 
 
-def _shown(state: RunState) -> tuple[str, str]:
+def _displayed(state: RunState) -> tuple[str, str]:
     return state.state, state.reason

@@ -1,4 +1,4 @@
-"""What the records of a run add up to: a pure fold, without files or widgets."""
+"""The history of a run, built up from its records, without files or widgets."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from tinygpt.run import (
 from tinygpt.run.columns import Floats
 
 LARGEST = 1e4
-"""The most that a single loss counts in a moving average."""
+"""Losses are clipped to this in moving averages."""
 
 
 class Column:
@@ -35,11 +35,11 @@ class Column:
 
     def extend(self, values: Floats) -> None:
         """Add values at the end."""
-        wanted = self._size + len(values)
-        if wanted > len(self._data):
-            self._data = np.resize(self._data, max(wanted, 2 * len(self._data)))
-        self._data[self._size : wanted] = values
-        self._size = wanted
+        size = self._size + len(values)
+        if size > len(self._data):
+            self._data = np.resize(self._data, max(size, 2 * len(self._data)))
+        self._data[self._size : size] = values
+        self._size = size
 
     def cut(self, size: int) -> None:
         """Keep the first `size` values."""
@@ -65,7 +65,7 @@ class VariantHistory:
     """Cumulative count of the finite losses, from 0."""
     evaluations: list[EvalRecord] = field(default_factory=list)
     routings: list[RoutingRecord] = field(default_factory=list)
-    """One per evaluation, by step: expert load over training."""
+    """Expert load over training: one record per evaluation, in order of steps."""
     sample: SampleRecord | None = None
     checkpoint: CheckpointRecord | None = None
     last: TrainRecord | None = None
@@ -78,22 +78,22 @@ class VariantHistory:
         self.step.extend(train.step)
         self.loss.extend(train.loss)
         self.seconds.extend(train.train_seconds)
-        # Clipped, as one huge loss would cost every later sum its precision.
-        tame = np.clip(np.where(finite, train.loss, 0.0), -LARGEST, LARGEST)
-        self.loss_sum.extend(self.loss_sum.values[-1] + np.cumsum(tame))
+        # Clipped, since one huge loss would make all later sums imprecise.
+        clipped = np.clip(np.where(finite, train.loss, 0.0), -LARGEST, LARGEST)
+        self.loss_sum.extend(self.loss_sum.values[-1] + np.cumsum(clipped))
         self.loss_count.extend(self.loss_count.values[-1] + np.cumsum(finite))
         self.last = train.last
         self._measure_speed()
 
-    def route(self, record: RoutingRecord) -> None:
-        """Add expert load; another shape is another model, so drops the load so far."""
+    def add_routing(self, record: RoutingRecord) -> None:
+        """Add expert load; a different shape means another model, so the load so far is dropped."""
         shape = len(record.load), len(record.load[0])
         if self.routings and (len(self.routings[0].load), len(self.routings[0].load[0])) != shape:
             self.routings = []
         self.routings.append(record)
 
     def rewind(self, step: int) -> None:
-        """Forget everything after `step`: a resumed run trains those steps again."""
+        """Drop everything after `step`: a resumed run trains those steps again."""
         size = int(np.searchsorted(self.step.values, step, side="right"))
         for column in (self.step, self.loss, self.seconds):
             column.cut(size)
@@ -115,14 +115,14 @@ class VariantHistory:
         return self.routings[-1] if self.routings else None
 
     @property
-    def seconds_since(self) -> float:
+    def seconds_since_evaluation(self) -> float:
         """Training seconds since the latest evaluation."""
         seconds = self.seconds.values
         before = self.evaluated.train_seconds if self.evaluated else 0.0
         return max(0.0, float(seconds[-1]) - before) if len(seconds) else 0.0
 
     def _measure_speed(self) -> None:
-        """Over the latest 50 records, as single steps are noisy."""
+        """Measure over the latest 50 records, since single steps are noisy."""
         steps, seconds = self.step.values[-50:], self.seconds.values[-50:]
         if self.last is None or not self.last.step or len(steps) < 2:
             return
@@ -165,20 +165,22 @@ class History:
             case SampleRecord():
                 self._variant(item.model).sample = item
             case RoutingRecord():
-                self._variant(item.model).route(item)
+                self._variant(item.model).add_routing(item)
             case CheckpointRecord():
                 self._variant(item.model).checkpoint = item
             case _:
-                pass  # single train records: bulk reading groups them into columns
+                pass  # single train records: bulk reads group them into columns
 
     def _variant(self, name: str) -> VariantHistory:
         return self.variants.setdefault(name, VariantHistory())
 
     @property
     def wall_seconds(self) -> float:
-        """Wall time so far, without pauses: that of the latest evaluation, and training since."""
+        """Wall time so far, without pauses: up to the latest evaluation, plus training since."""
         known = [v.evaluated.wall_seconds for v in self.variants.values() if v.evaluated]
-        return max(known, default=0.0) + sum(v.seconds_since for v in self.variants.values())
+        return max(known, default=0.0) + sum(
+            v.seconds_since_evaluation for v in self.variants.values()
+        )
 
     @property
     def step(self) -> int:

@@ -15,7 +15,7 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Gpu:
-    """One GPU; None where its driver does not tell. Memory in bytes."""
+    """One GPU; None where its driver reports nothing. Memory in bytes."""
 
     name: str
     percent: float | None
@@ -28,17 +28,17 @@ class Gpu:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Machine:
-    """The whole machine; None where it does not tell. Memory in bytes."""
+    """The whole machine; None where a value is unavailable. Memory in bytes."""
 
     cpu_percent: float | None
-    """Of all CPUs together, since this thread last asked; None the first time."""
+    """Mean over all CPUs since this thread's previous read; None for the first one."""
     cpus: int
     memory_used: int | None
     memory_total: int | None
     gpus: tuple[Gpu, ...] = ()
 
 
-_asked = threading.local()  # psutil, too, keeps the times of the last call per thread
+_asked = threading.local()  # psutil keeps the times of the last call per thread, too
 
 
 def read_machine() -> Machine:
@@ -59,7 +59,7 @@ def has_gpu() -> bool:
 
 
 def _quietly(read: Callable[[], T]) -> T | None:
-    """What `read` returns, None if it raises: a gauge is never worth a crash."""
+    """The result of `read`, None if it raises: a gauge is not worth a crash."""
     try:
         return read()
     except Exception:  # noqa: BLE001 - drivers and containers fail in too many ways to list
@@ -98,13 +98,13 @@ def _handles(nvml: Any) -> tuple[tuple[str, Any], ...]:
     """Name and handle of each GPU."""
     if nvml is None:
         return ()
-    found = []
+    handles = []
     for index in range(nvml.nvmlDeviceGetCount()):
         with suppress(nvml.NVMLError):  # a broken GPU must not hide the others
             handle = nvml.nvmlDeviceGetHandleByIndex(index)
             name = nvml.nvmlDeviceGetName(handle)
-            found.append((name.decode() if isinstance(name, bytes) else str(name), handle))
-    return tuple(found)
+            handles.append((name.decode() if isinstance(name, bytes) else str(name), handle))
+    return tuple(handles)
 
 
 def _gpus() -> tuple[Gpu, ...]:

@@ -1,4 +1,4 @@
-"""The run that the app shows: which one to open first, and what is known about it so far."""
+"""The run that the app shows: which one to open first, and its history and state."""
 
 from __future__ import annotations
 
@@ -46,11 +46,11 @@ class OpenRun:
             self.follower.start()
 
     def is_current(self, message: RunUpdated) -> bool:
-        """Whether a message is about the open run; one about the previous run may arrive late."""
+        """Whether a message is about the open run: one about the previous run may arrive late."""
         return message.sequence == self._sequence
 
     def apply(self, update: RunUpdate) -> None:
-        """Add an update to the history, and keep its state."""
+        """Add an update to the history, and take over its state."""
         if update.restarted:
             self.history = History()
         self.history.add(update.items)
@@ -62,14 +62,14 @@ class OpenRun:
             self.follower.poll_now()
 
 
-def choose_run(out: Path, wanted: Path | None) -> tuple[Path | None, str | None]:
-    """The run to open first, and a notice if it was neither named nor is being trained.
+def choose_run(out: Path, named: Path | None) -> tuple[Path | None, str | None]:
+    """The run to open first, and a notice if it is neither `named` nor being trained.
 
     Raises:
         RunError: `out` cannot be listed.
     """
-    if wanted is not None:
-        return wanted, None
+    if named is not None:
+        return named, None
     run = current_run(out)
     if run is None:
         return None, None

@@ -1,4 +1,4 @@
-"""Runs drawn over the charts of the open one: read in a worker, again and again while they grow."""
+"""Runs drawn over the charts of the open one: read regularly in a worker, since they may grow."""
 
 from __future__ import annotations
 
@@ -30,10 +30,10 @@ class Overlay:
 
 
 class OverlaySet:
-    """The runs shown as overlays together, at most as many as there are styles.
+    """A set of overlaid runs, at most as many as there are styles.
 
-    `overlays` belongs to the thread that draws. `read` runs in another thread; pass what it yields
-    to `add` in the drawing thread.
+    `overlays` belongs to the drawing thread. `read` runs in another thread; what it yields is
+    passed to `add` in the drawing thread.
     """
 
     def __init__(self, paths: Sequence[Path] = ()) -> None:
@@ -46,10 +46,9 @@ class OverlaySet:
         self._lock = threading.Lock()
 
     def read(self) -> Iterator[tuple[int, list[Item], bool]]:
-        """What is new since the last call: (index of the run, its items, whether they start over).
+        """New records since the last call: (index of the run, items, whether they start over).
 
-        Files that cannot be read are left as far as they were read. Yields nothing while another
-        call is in progress.
+        Files that cannot be read are skipped. Yields nothing while another call is in progress.
         """
         if not self._lock.acquire(blocking=False):
             return
@@ -70,7 +69,7 @@ class OverlaySet:
 
 
 class OverlayMonitor:
-    """The overlays that the app shows, read regularly in a worker; `draw` shows what changed."""
+    """The overlays that the app shows, read regularly in a worker; `draw` is called on changes."""
 
     def __init__(self, app: App[Any], draw: Callable[[Sequence[Overlay]], None]) -> None:
         self._app, self._draw = app, draw
@@ -86,13 +85,13 @@ class OverlayMonitor:
         self._app.set_interval(PERIOD, self.poll)
 
     def show(self, paths: Sequence[Path]) -> None:
-        """Overlay these runs and no others."""
+        """Overlay exactly these runs."""
         self.current = OverlaySet(paths)
         self._draw(self.current.overlays)
         self.poll()
 
     def rename(self, old: Path, new: Path) -> None:
-        """A run has moved: keep it overlaid if it is."""
+        """Update the directory of a run that was renamed."""
         if old in self.paths:
             self.show([new if path == old else path for path in self.paths])
 

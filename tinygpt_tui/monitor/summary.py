@@ -1,4 +1,4 @@
-"""A run in a few numbers, read from both ends of its metrics file instead of the whole."""
+"""A run in a few numbers, read from the two ends of its metrics file."""
 
 from __future__ import annotations
 
@@ -25,11 +25,11 @@ from tinygpt.run import (
 from tinygpt.run.reader import first_record
 
 _BLOCK = 1 << 16
-_FARTHEST = 1 << 22
+_MAX_BYTES = 1 << 22
 """Bytes from the end that are searched for an evaluation: about twenty thousand steps."""
 _HEAD = 64
-"""Bytes of a line that include its kind."""
-_WANTED = tuple(f'"{kind}"'.encode() for kind in ("eval", "resume", "end"))
+"""Bytes at the start of a line that include its kind."""
+_RELEVANT = tuple(f'"{kind}"'.encode() for kind in ("eval", "resume", "end"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +39,7 @@ class Summary:
     best: Mapping[str, float] = field(default_factory=lambda: MappingProxyType({}))
     """Best validation losses."""
     step: int | None = None
-    """The last step, of the variant that is ahead."""
+    """The latest step of any variant."""
     steps: int | None = None
     """Planned steps."""
     wall_seconds: float | None = None
@@ -55,7 +55,7 @@ class Summary:
 def summary(path: Path) -> Summary:
     """The numbers of the run directory `path`; costs one stat if its metrics have not changed.
 
-    What is missing or unreadable is left out; `list_runs` reports what is wrong with a run.
+    Missing or unreadable values are left out; `list_runs` reports what is wrong with a run.
     """
     try:
         stat = (path / METRICS).stat()
@@ -94,13 +94,13 @@ def _settings(path: Path) -> Mapping[str, Any]:
 
 @dataclass
 class _End:
-    """What the records say, read from the last one backwards: the first value found is valid."""
+    """Numbers collected from the records, last one first: the first value found counts."""
 
     best: dict[str, float] = field(default_factory=dict)
     step: dict[str, int] = field(default_factory=dict)
     wall_seconds: dict[str, float] = field(default_factory=dict)
     last_valid: dict[str, float] = field(default_factory=dict)
-    """A later `resume` has discarded the steps after this one."""
+    """By variant: a later `resume` has discarded the steps after this one."""
 
     def add(self, record: Record) -> None:
         if isinstance(record, EndRecord):
@@ -133,7 +133,7 @@ def _read_end(path: Path, size: int, variants: tuple[str, ...]) -> _End:
     end = _End()
     try:
         for line in _lines_backwards(path / METRICS, size):
-            if _is_wanted(line, steps_known=len(end.step) >= max(1, len(variants))) and (
+            if _is_relevant(line, steps_known=len(end.step) >= max(1, len(variants))) and (
                 record := _parse(line)
             ):
                 end.add(record)
@@ -144,10 +144,10 @@ def _read_end(path: Path, size: int, variants: tuple[str, ...]) -> _End:
     return end
 
 
-def _is_wanted(line: bytes, *, steps_known: bool) -> bool:
-    """Whether a line is worth parsing; train records, which are nearly all, only for the step."""
+def _is_relevant(line: bytes, *, steps_known: bool) -> bool:
+    """Whether to parse a line; train records, nearly all of them, only until the step is known."""
     head = line[:_HEAD]
-    return any(kind in head for kind in _WANTED) or (not steps_known and b'"train"' in head)
+    return any(kind in head for kind in _RELEVANT) or (not steps_known and b'"train"' in head)
 
 
 def _parse(line: bytes) -> Record | None:
@@ -158,10 +158,10 @@ def _parse(line: bytes) -> Record | None:
 
 
 def _lines_backwards(file: Path, size: int) -> Iterator[bytes]:
-    """The complete lines of a file, last one first, as far back as the limit."""
+    """The complete lines of a file, last one first, from its last `_MAX_BYTES`."""
     rest, position, torn = b"", size, True
     with open_regular(file) as opened:
-        while position > max(0, size - _FARTHEST):
+        while position > max(0, size - _MAX_BYTES):
             begin = max(0, position - _BLOCK)
             opened.seek(begin)
             block = opened.read(position - begin) + rest

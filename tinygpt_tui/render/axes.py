@@ -12,13 +12,13 @@ from tinygpt_tui.render.downsample import nice_ticks, tick_text
 from tinygpt_tui.render.raster import Grid
 
 Labels: TypeAlias = Mapping[int, str]
-"""Of ticks, by column or row of the canvas."""
+"""Labels of ticks, by column or row of the canvas."""
 
 _TICK_ROWS, _TICK_COLUMNS = 3, 11  # least distance of ticks on y, on x
 
 
 class Limits(NamedTuple):
-    """A view with all limits known; y0 and y1 are log10 of the values if `log`."""
+    """A view with all limits resolved; with `log`, y0 and y1 are log10 of the values."""
 
     x0: float
     x1: float
@@ -27,11 +27,11 @@ class Limits(NamedTuple):
     log: bool
 
     def across(self, x: float, steps: int) -> int:
-        """The column of x out of `steps`; x0 is in the first, x1 in the last."""
+        """The column of x, of `steps` in total; x0 is in the first and x1 in the last."""
         return round((x - self.x0) / (self.x1 - self.x0) * (steps - 1))
 
     def up(self, y: float, steps: int) -> int:
-        """The same for a row and a value of y, from the bottom."""
+        """The row of y, counted from the bottom, of `steps` in total."""
         scaled = math.log10(y) if self.log else y
         return round((scaled - self.y0) / (self.y1 - self.y0) * (steps - 1))
 
@@ -67,7 +67,7 @@ def y_labels(limits: Limits, grid: Grid) -> dict[int, str]:
 
 
 def _aligned(texts: list[str]) -> list[str]:
-    """Labels with equally many decimals (1.5, 2.0), unless one has an exponent or a suffix."""
+    """Labels with the same number of decimals (1.5, 2.0), unless one has an exponent or suffix."""
     if not all(text.lstrip("-").replace(".", "", 1).isdigit() for text in texts):
         return texts
     decimals = max((len(text.partition(".")[2]) for text in texts), default=0)
@@ -81,7 +81,7 @@ def x_labels(
     ticks: Callable[[float, float, int], list[float]],
     text: Callable[[float], str],
 ) -> dict[int, str]:
-    """Ticks of x by column; `ticks` chooses them, at most as many as asked, and `text` formats."""
+    """Ticks of x by column; `ticks(low, high, count)` chooses at most `count`, `text` formats."""
     labels: dict[int, str] = {}
     for tick in ticks(limits.x0, limits.x1, max(3, grid.columns // _TICK_COLUMNS)):
         column = limits.across(tick, grid.dots[0]) // grid.across
@@ -91,7 +91,7 @@ def x_labels(
 
 
 def axis_row(labels: Labels, gutter: int, grid: Grid, cursor: int | None, frame: Frame) -> Row:
-    """The bottom of the frame, with ticks and the cursor; `gutter` is the width of the y labels."""
+    """The bottom of the frame with ticks and cursor; `gutter` is the width of the y labels."""
     base = [frame.base_tick if column in labels else frame.base for column in range(grid.columns)]
     left = " " * gutter + frame.corner
     if cursor is None:
@@ -103,7 +103,7 @@ def axis_row(labels: Labels, gutter: int, grid: Grid, cursor: int | None, frame:
 
 
 def label_row(labels: Labels, gutter: int, width: int, name: Row) -> tuple[dict[int, str], Row]:
-    """The ticks whose labels fit, and the row of these labels with `name` at the right end."""
+    """The labels that fit, by column, and their row with the axis `name` at the right end."""
     taken = width_of(name) + 2 if name else 0
     end = width - taken if width - gutter - taken >= 2 * _TICK_COLUMNS else width
     text, kept = "", {}

@@ -1,4 +1,4 @@
-"""Bars of one row: progress, and the load of experts."""
+"""One-row bars: progress, and the load of experts."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def progress(fraction: float, width: int, style: str = "bar") -> Row:
 
 
 def _filled(part: float, width: int) -> str:
-    """Block characters that fill a part of the width."""
+    """Block characters that fill a fraction of the width."""
     full, eighths = divmod(round(part * width * 8), 8)
     return "█" * full + (_EIGHTHS[eighths] if eighths else "")
 
@@ -31,9 +31,9 @@ def _filled(part: float, width: int) -> str:
 def load_bars(load: Sequence[Sequence[float]], width: int, *, style: str = "moe") -> list[Row]:
     """One row per layer with one bar per expert: the share of tokens routed to it, `load` (L, E).
 
-    A full bar is twice the uniform load 1/E, which is marked in its middle. An expert without
-    tokens is dead. Where bars would be narrower than two columns, each expert is one character
-    whose height is its load.
+    A full bar is twice the uniform load 1/E, which is marked in the middle. An expert without
+    tokens is marked as dead. If bars would be narrower than two columns, each expert is one
+    character whose height is its load.
     """
     if width < MIN_LOAD_WIDTH:
         return [row(" " * max(width, 0)) for _ in load]
@@ -62,11 +62,11 @@ def _layer(name: str, shares: Sequence[float], width: int, *, style: str) -> Row
 
 def _expert(share: float, experts: int, columns: int, *, style: str) -> Row:
     """The bar of one expert, `columns` wide, with a mark at the uniform load."""
-    if not share > 0:  # or NaN: nothing was routed at all
+    if not share > 0:  # or NaN: no token was routed
         dead = "dead" if columns >= 4 else "×"  # noqa: RUF001 - the cross
         return row(Span(dead, "bad"), Span("·" * (columns - len(dead)), "faint"))
     part = min(share * experts / 2, 1.0)
-    filled = _filled(part, columns) or "▏"  # not dead, however little
+    filled = _filled(part, columns) or "▏"  # visible, since it is not dead
     middle = (columns - 1) // 2
     rest = [Span("·", "faint")] * (columns - len(filled))
     if len(filled) <= middle:

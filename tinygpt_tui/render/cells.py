@@ -1,4 +1,4 @@
-"""A row of cells: spans of text with style names. All drawing functions return such rows."""
+"""Rows of cells, which all drawing functions return: spans of text with style names."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def width(cells: Row) -> int:
 
 
 def fit(cells: Row, columns: int, align: str = "left") -> Row:
-    """A row of exactly `columns`: cut, or padded with spaces."""
+    """The row cut or padded with spaces to exactly `columns`."""
     missing = columns - width(cells)
     if not missing:
         return cells

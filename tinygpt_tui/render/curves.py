@@ -1,8 +1,8 @@
-"""Line charts: plotext rasterises the curves in braille or ASCII, the frame is drawn here.
+"""Line charts: plotext rasterises the curves in braille or ASCII; the frame is drawn here.
 
-plotext draws each curve alone, and the layers are laid over each other cell by cell. So a smoothed
-curve keeps its own dots where it crosses the noisy raw one (plotext would give all dots of a cell
-the colour of the last curve), and cells have style names instead of colours.
+plotext draws each curve separately, and the layers are combined cell by cell. So a smoothed curve
+keeps its own dots where it crosses the noisy raw one (plotext would give all dots of a cell the
+colour of the last curve), and cells have style names instead of colours.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from tinygpt_tui.render.raster import Canvas, Grid, Points, rasters
 Weight: TypeAlias = Literal["faint", "line", "bold"]
 
 MIN_WIDTH, MIN_HEIGHT = 12, 4
-MIN_COLUMNS = 6  # of the canvas; the labels of y are dropped first
+MIN_COLUMNS = 6  # of the canvas; rather than less, y has no labels
 _RANKS = {"faint": 1, "line": 2, "bold": 3}
 _LEGEND = {"faint": "⣿", "line": "─", "bold": "━"}
 # One glyph per variant, then per overlaid run.
@@ -64,14 +64,14 @@ class View:
 
 
 class _Sample(NamedTuple):
-    """The points of a curve that are drawn."""
+    """The points of a curve that are drawn, after clipping and down-sampling."""
 
     curve: Curve
     x: Array
     y: Array
     """In the units of `Limits`."""
     typical: Array
-    """Of a faint curve, evenly spaced visible values of y; else empty."""
+    """Evenly spaced visible values of y of a faint curve; empty for others."""
 
 
 def chart(
@@ -89,12 +89,12 @@ def chart(
 ) -> list[Row]:
     """Exactly `height` rows of `width` columns: title and legend, curves in a frame, labels of x.
 
-    Without limits, y covers all visible points and a small margin. If there are other curves, a
-    faint one counts from its 1st to its 99.5th percentile only, so that the huge first losses of a
-    raw curve do not flatten the rest. Below 12 columns or 4 rows the rows are blank.
+    Without limits, y covers all visible points plus a small margin. Of faint curves only the range
+    from the 1st to the 99.5th percentile counts if there are others, so that the large first losses
+    of a raw curve do not flatten the rest. Below 12 columns or 4 rows the rows are blank.
 
-    `x_text` and `x_ticks` format and choose the ticks of x: for times, `formatting.duration` and
-    `downsample.time_ticks`.
+    `x_text` and `x_ticks` format and choose the ticks of x: for a time axis, `formatting.duration`
+    and `downsample.time_ticks`.
     """
     if width < MIN_WIDTH or height < MIN_HEIGHT:
         return [row(" " * max(width, 0))] * max(height, 0)
@@ -131,7 +131,7 @@ def chart(
 
 
 def _valid(view: View) -> View:
-    """The view with finite limits and x0 < x1, whatever the caller's numbers are."""
+    """The view with finite limits and x0 < x1."""
     x0, x1 = (_finite(x, 0.0) for x in (view.x0, view.x1))
     if not x1 > x0:
         pad = max(0.5, abs(x0) * 1e-6)
@@ -157,7 +157,8 @@ def _has_points(curves: Sequence[Curve | _Sample]) -> bool:
 def _sample(curve: Curve, view: View, columns: int, across: int) -> _Sample:
     """The visible points of a curve, down-sampled; none if all are NaN.
 
-    A faint curve gets two points per cell instead of two per dot: it is a band, at half the cost.
+    A faint curve gets two points per cell instead of two per dot: it looks the same, like a band,
+    at half the cost.
     """
     part = visible(curve.x, view.x0, view.x1)
     x, y = (np.asarray(values[part], dtype=np.float64) for values in (curve.x, curve.y))
@@ -205,7 +206,7 @@ def _limits(samples: Sequence[_Sample], view: View) -> Limits:
 
 
 def _range(sample: _Sample, samples: Sequence[_Sample]) -> tuple[float, float]:
-    """The range of y that a curve needs; see `chart`."""
+    """The range of y that a curve asks for: see `chart`."""
     others = any(len(s.y) for s in samples if s.curve.weight != "faint")
     if sample.curve.weight == "faint" and others and len(sample.typical):
         low, high = np.percentile(sample.typical, _FAINT_RANGE)
@@ -230,8 +231,8 @@ def _draw(
 
 
 def _dots(sample: _Sample, limits: Limits, grid: Grid) -> Points:
-    """A sample as polylines in whole dots. In braille, an isolated point becomes a small square,
-    because a single dot is easily missed, and a bold curve is drawn again one dot higher."""
+    """A sample as polylines in whole dots. In braille an isolated point becomes a small square (a
+    single dot is easily missed), and a bold curve is drawn a second time one dot higher."""
     y, x = _cut(sample.y, sample.x, limits.y0, limits.y1)
     across, down = (dots - 1 for dots in grid.dots)
     columns = np.rint((x - limits.x0) / (limits.x1 - limits.x0) * across)
@@ -246,7 +247,7 @@ def _dots(sample: _Sample, limits: Limits, grid: Grid) -> Points:
 
 
 def _corners(points: Points) -> Points:
-    """Polylines without repeated and collinear points: plotext takes 10 us for each point."""
+    """Polylines without repeated and collinear points, since plotext takes 10 us per point."""
     moved = np.diff(points, axis=0, prepend=np.nan)
     points = points[(moved != 0).any(axis=1)]
     step = np.diff(points, axis=0)
@@ -269,7 +270,7 @@ def _square(point: Points, across: int, down: int) -> Points:
 
 
 def _ascii_glyphs(curves: Sequence[Curve]) -> list[str]:
-    """One character per curve: its variant's place in the glyphs of the curve's weight."""
+    """One character per curve, which depends on its variant and its weight."""
     families = list(dict.fromkeys(curve.style.partition(".")[0] for curve in curves))
     places = [families.index(curve.style.partition(".")[0]) for curve in curves]
     rows = [_ASCII[curve.weight] for curve in curves]
@@ -277,7 +278,7 @@ def _ascii_glyphs(curves: Sequence[Curve]) -> list[str]:
 
 
 def _head(title: str, curves: Sequence[Curve], glyphs: Sequence[str], width: int) -> Row:
-    """The title and, if there is room, the legend; it drops the faintest curves first."""
+    """The title and the legend, which drops the faintest curves first if there is no room."""
     entries = list(zip(curves, glyphs, strict=True))
     head = row(Span(title, "strong"))
     for rank in sorted(_RANKS.values()):

@@ -22,8 +22,8 @@ _LOG_MANTISSAS = ((1.0, 2.0, 3.0, 5.0, 7.0), (1.0, 2.0, 5.0), (1.0, 3.0), (1.0,)
 
 
 def visible(x: Array, x0: float, x1: float) -> slice:
-    """Where ascending `x` lies in [x0, x1], with one more point on each side, so that a line that
-    leaves the view is drawn up to its edge."""
+    """The slice of ascending `x` within [x0, x1] and one more point on each side, so that a line
+    that leaves the view is drawn up to its edge."""
     start = int(np.searchsorted(x, x0, side="left"))
     stop = int(np.searchsorted(x, x1, side="right"))
     return slice(max(start - 1, 0), min(stop + 1, len(x)))
@@ -32,10 +32,9 @@ def visible(x: Array, x0: float, x1: float) -> slice:
 def extremes(x: Array, y: Array, buckets: int, x0: float, x1: float) -> tuple[Array, Array]:
     """The visible points, reduced to the minimum and the maximum of each bucket, ascending in x.
 
-    [x0, x1] is divided into `buckets` of equal width; if there are no more than two points per
-    bucket, all are kept. A bucket with nothing but NaN keeps one, so that the curve has a gap
-    there; other NaN are dropped, being too narrow to see. One point on each side of the view is
-    kept.
+    [x0, x1] is divided into `buckets` of equal width; with at most two points per bucket, all are
+    kept. A bucket of only NaN keeps one, so that the curve has a gap there; other NaN are dropped,
+    since they are too narrow to see. One point on each side of the view is kept.
     """
     part = visible(x, x0, x1)
     x, y = x[part], y[part]
@@ -56,7 +55,7 @@ def extremes(x: Array, y: Array, buckets: int, x0: float, x1: float) -> tuple[Ar
 
 
 def _bounds(x: Array, buckets: int, x0: float, x1: float) -> Indices:
-    """Index of the first point of each non-empty bucket, and last the length of x."""
+    """The index of the first point of each non-empty bucket, followed by the length of x."""
     edges = np.linspace(x0, x1, buckets + 1)
     inner = np.searchsorted(x, edges[:-1], side="left")
     end = np.searchsorted(x, x1, side="right")
@@ -64,22 +63,22 @@ def _bounds(x: Array, buckets: int, x0: float, x1: float) -> Indices:
 
 
 def trailing_means(sums: Array, counts: Array, window: int, indices: Indices) -> Array:
-    """The mean of the last `window` points up to each index; NaN if none of them counts.
+    """The mean of the last `window` points up to each index; NaN if their count is 0.
 
-    `sums` and `counts` are cumulative and one longer than the points: entry i sums up the points
+    `sums` and `counts` are cumulative and one longer than the points: entry i covers the points
     before point i.
     """
     stop = np.asarray(indices, dtype=np.intp) + 1
     start = np.maximum(stop - max(window, 1), 0)
     means = np.full(len(stop), np.nan)
-    totals, found = sums[stop] - sums[start], counts[stop] - counts[start]
-    np.divide(totals, found, out=means, where=found > 0)
+    totals, numbers = sums[stop] - sums[start], counts[stop] - counts[start]
+    np.divide(totals, numbers, out=means, where=numbers > 0)
     return means
 
 
 def nice_ticks(low: float, high: float, count: int, *, log: bool = False) -> list[float]:
-    """At most `count` round values in [low, high]; with `log`, a few per decade, or linear ones
-    within a single decade."""
+    """At most `count` round values in [low, high]; with `log`, a few per decade if the range covers
+    one."""
     if not (math.isfinite(low) and math.isfinite(high)) or high <= low or count < 1:
         return [low] if low == high and count > 0 and math.isfinite(low) else []
     if log and low > 0 and high / low >= 10:

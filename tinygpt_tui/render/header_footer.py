@@ -14,19 +14,19 @@ TITLES = {"train": "Train", "generate": "Generate", "attention": "Attention", "e
 
 
 def header_row(tab: str, run: str | None, corpus: str, state: RunState | None, columns: int) -> Row:
-    """The tabs on the left; corpus, run and state on the right, as far as they fit."""
+    """The tabs on the left; corpus, run and state on the right, as many as fit."""
     parts: list[Span | str] = []
     for number, (name, title) in enumerate(TITLES.items(), start=1):
-        whole = columns >= 60 or name == tab
-        text = f" {number} {title} " if whole else f" {number} "
+        full = columns >= 60 or name == tab
+        text = f" {number} {title} " if full else f" {number} "
         parts.append(Span(text, "reverse bold" if name == tab else "muted"))
     left = row(*parts)
-    shown = badge(state)
-    called = Span(f"{printable(run or '')}  ", "strong")
+    state_row = badge(state)
+    run_name = Span(f"{printable(run or '')}  ", "strong")
     candidates = [
-        row(Span(f"{printable(corpus)}  ", "faint"), called, *shown, " "),
-        row(called, *shown, " "),
-        row(*shown, " "),
+        row(Span(f"{printable(corpus)}  ", "faint"), run_name, *state_row, " "),
+        row(run_name, *state_row, " "),
+        row(*state_row, " "),
     ]
     rest = columns - width(left)
     right = next((cells for cells in candidates if width(cells) <= rest - 1), ())
@@ -34,7 +34,7 @@ def header_row(tab: str, run: str | None, corpus: str, state: RunState | None, c
 
 
 def footer_row(keys: Sequence[Key], columns: int) -> Row:
-    """The most important keys that fit, always with help and quit."""
+    """As many keys as fit, always including help and quit."""
     shown = [key for key in keys if key.footer]
     always = [key for key in shown if key.action in ("help", "leave")]
     others = [key for key in shown if key not in always]

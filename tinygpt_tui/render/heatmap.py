@@ -1,11 +1,9 @@
 """An attention matrix as rows of cells: coloured half blocks, or ASCII glyphs without colours.
 
-Letters: Q queries (rows), K keys (columns), R and C buckets of these. A *pixel* is a square: half
-a cell, since cells are about twice as high as wide, or with glyphs two cells side by side. A matrix
-that is larger than its window is pooled into buckets of equal size, a smaller one is enlarged by an
-integer factor.
-
-Masked weights (key > query) have a code of their own.
+Letters: Q queries (rows), K keys (columns), R and C buckets of these. A *pixel* is square: half a
+cell, since cells are about twice as high as wide, or with glyphs two cells side by side. A matrix
+larger than its window is pooled into buckets of equal size; a smaller one is enlarged by an integer
+factor. Masked weights (key > query) have a separate code.
 """
 
 from __future__ import annotations
@@ -26,12 +24,12 @@ Floats: TypeAlias = NDArray[np.floating[Any]]
 Codes: TypeAlias = NDArray[np.intp]
 
 LEVELS = 14
-"""Colours per map: as many as the 256-colour cube offers in distinguishable steps."""
+"""Colours per map: as many distinguishable steps as the 256-colour cube offers."""
 RAMP = ".:-=+*#%@"
-"""The glyphs of levels. Zero is not blank, since masked weights are."""
+"""The glyphs of levels, ascending. The lowest is not blank, since masked weights are."""
 MASKED, POINTER, GUIDE, BLANK = range(LEVELS, LEVELS + 4)
-"""Codes besides the levels: masked weights, the weight under the cursor, the lines from there to
-the labels, nothing."""
+"""Codes besides the levels: masked weights, the weight under the cursor, the lines from it to the
+labels, and empty pixels."""
 _GLYPHS = {MASKED: " ", POINTER: "O", GUIDE: "'", BLANK: " "}
 _FIRST_QUERIES = 8
 """Queries that `peak` skips."""
@@ -56,7 +54,7 @@ class Pixels(NamedTuple):
     values: Floats
     """(R, C); 0 where masked."""
     masked: NDArray[np.bool_]
-    """(R, C): whether all weights of the bucket are masked."""
+    """(R, C): whether all weights in the bucket are masked."""
     rows: Codes
     """(R + 1,): bucket r holds the queries from rows[r] up to rows[r + 1], exclusive."""
     columns: Codes
@@ -78,15 +76,15 @@ def whole(matrix: Floats) -> View:
 
 
 def room(columns: int, lines: int, *, glyphs: bool = False) -> tuple[int, int]:
-    """How many pixels (down, across) fit this many cells."""
+    """How many pixels (down, across) fit in this many cells."""
     return (lines, columns // 2) if glyphs else (2 * lines, columns)
 
 
 def pixels(matrix: Floats, part: View, down: int, across: int, pooling: Pooling = "max") -> Pixels:
     """A part of a (Q, K) matrix in at most `down` x `across` pixels.
 
-    If it is larger, it is pooled by maximum or mean; the mean leaves out masked weights. Bucket
-    sizes differ by at most one, so that any matrix fills the window.
+    A larger matrix is pooled by maximum, or by mean without masked weights. Bucket sizes differ by
+    at most one, so that any matrix fills the window.
     """
     rows, columns = _edges(part.queries, down), _edges(part.keys, across)
     tall, wide = len(rows) - 1, len(columns) - 1
@@ -98,15 +96,15 @@ def pixels(matrix: Floats, part: View, down: int, across: int, pooling: Pooling 
     elif pooling == "max":
         values = np.maximum.reduceat(np.maximum.reduceat(cut, starts[0], axis=0), starts[1], axis=1)
     else:
-        seen = np.tri(*matrix.shape, dtype=np.float32)
-        seen = seen[part.queries[0] : part.queries[1], part.keys[0] : part.keys[1]]
-        values = _sums(cut * seen, *starts) / np.maximum(_sums(seen, *starts), 1)
+        unmasked = np.tri(*matrix.shape, dtype=np.float32)
+        unmasked = unmasked[part.queries[0] : part.queries[1], part.keys[0] : part.keys[1]]
+        values = _sums(cut * unmasked, *starts) / np.maximum(_sums(unmasked, *starts), 1)
     factor = max(1, min(down // max(tall, 1), across // max(wide, 1)))
     return Pixels(np.where(masked, 0, values).astype(np.float32), masked, rows, columns, factor)
 
 
 def _edges(span: tuple[int, int], most: int) -> Codes:
-    """Limits of at most `most` buckets of a range."""
+    """The limits of at most `most` buckets that divide a range."""
     size = max(span[1] - span[0], 0)
     count = max(1, min(size, most))
     return span[0] + np.arange(count + 1) * size // count
@@ -118,7 +116,7 @@ def _sums(matrix: Floats, rows: Codes, columns: Codes) -> Floats:
 
 
 def bucket_words(shown: Pixels, pooling: Pooling) -> str:
-    """How many weights a pixel stands for: "1 cell = 4-5x4-5, max"."""
+    """How many weights a pixel stands for, such as "1 cell = 4-5x4-5, max"."""
     times = "×"  # noqa: RUF001 - the sign is meant
     tall, wide = (_sizes(edges) for edges in (shown.rows, shown.columns))
     if tall == wide == "1":
@@ -133,10 +131,10 @@ def _sizes(edges: Codes) -> str:
 
 
 def peak(matrix: Floats) -> float:
-    """The weight of the brightest colour: the largest one, the first queries left out.
+    """The weight that gets the brightest colour: the largest one except for the first queries.
 
-    These see so few keys that their weights are large whatever the head does, and would leave only
-    dark colours for the others.
+    These have so few keys that their weights are large in any head, which would leave only dark
+    colours for the others.
     """
     rest = matrix[min(_FIRST_QUERIES, len(matrix) // 2) :]
     return float(rest.max()) if rest.size else 0.0
@@ -149,13 +147,13 @@ def codes(shown: Pixels, scale: Scale, top: float, levels: int = LEVELS) -> Code
     part = np.clip(values / np.maximum(most, _EPSILON), 0, 1)
     if scale == "sqrt":
         part = np.sqrt(part)
-    found = np.minimum((part * levels).astype(np.intp), levels - 1)
-    return np.where(shown.masked, MASKED, found)
+    coded = np.minimum((part * levels).astype(np.intp), levels - 1)
+    return np.where(shown.masked, MASKED, coded)
 
 
-def enlarge(found: Codes, factor: int) -> Codes:
+def enlarge(canvas: Codes, factor: int) -> Codes:
     """Each code as a square of `factor` x `factor`."""
-    return np.repeat(np.repeat(found, factor, axis=0), factor, axis=1) if factor > 1 else found
+    return np.repeat(np.repeat(canvas, factor, axis=0), factor, axis=1) if factor > 1 else canvas
 
 
 def find(edges: Codes, position: int) -> int | None:
@@ -166,10 +164,10 @@ def find(edges: Codes, position: int) -> int | None:
 
 
 def point(canvas: Codes, shown: Pixels, query: int, key: int) -> None:
-    """Mark a weight in an enlarged canvas, in place, with lines from there to the labels.
+    """Mark a weight in an enlarged canvas, in place, with guide lines through its row and column.
 
-    The lines run through masked pixels only: to the right in the query's row, and above the
-    diagonal in the key's column.
+    The lines only cover masked pixels: right of the diagonal in the query's row, and above it in
+    the key's column.
     """
     y, x = find(shown.rows, query), find(shown.columns, key)
     factor = shown.factor
@@ -190,7 +188,7 @@ def point(canvas: Codes, shown: Pixels, query: int, key: int) -> None:
 
 
 def heat(canvas: Codes, paint: Paint) -> list[Row]:
-    """A canvas of codes as rows: two of its lines per row, or one with glyphs."""
+    """A canvas of codes as rows of cells: two lines of pixels per row, or one with glyphs."""
     return _glyph_rows(canvas) if paint.glyphs else _half_blocks(canvas, paint.colours)
 
 
@@ -208,7 +206,7 @@ def _glyph_rows(canvas: Codes) -> list[Row]:
 
 
 def _runs(line: Codes, table: Sequence[Span]) -> Row:
-    """A row of cells looked up in `table`, equal neighbours as one span."""
+    """A row of cells looked up in `table`, with equal neighbours merged into one span."""
     if not len(line):
         return ()
     ends = np.append(np.flatnonzero(line[1:] != line[:-1]) + 1, len(line))
@@ -225,21 +223,21 @@ def _runs(line: Codes, table: Sequence[Span]) -> Row:
 def _blocks(colours: str) -> list[Span]:
     """Cells of two pixels, indexed by upper code * (BLANK + 1) + lower code."""
     names = [*(f"{colours}.{level}" for level in range(LEVELS)), "masked", "pointer", "guide", ""]
-    found = []
+    cells = []
     for upper in names:
         for lower in names:
             if upper == lower:  # one byte instead of three
-                found.append(Span(" ", f"/{upper}" if upper else ""))
+                cells.append(Span(" ", f"/{upper}" if upper else ""))
             elif lower:
-                found.append(Span("▀", f"{upper}/{lower}") if upper else Span("▄", lower))
+                cells.append(Span("▀", f"{upper}/{lower}") if upper else Span("▄", lower))
             else:
-                found.append(Span("▀", upper))
-    return found
+                cells.append(Span("▀", upper))
+    return cells
 
 
 @cache
 def _glyphs() -> list[Span]:
-    """One cell per code. There are fewer glyphs than levels, so that neighbours share one."""
+    """One cell per code; there are fewer glyphs than levels, so neighbouring levels share one."""
     ramp = [RAMP[level * len(RAMP) // LEVELS] for level in range(LEVELS)]
     spans = [Span(glyph, "text") for glyph in ramp]
     styles = {MASKED: "", POINTER: "reverse", GUIDE: "faint", BLANK: ""}
@@ -247,7 +245,7 @@ def _glyphs() -> list[Span]:
 
 
 def legend(paint: Paint, columns: int) -> Row:
-    """All levels side by side."""
+    """All levels side by side, in `columns` cells."""
     levels = np.arange(columns) * LEVELS // columns
     if paint.glyphs:
         return _runs(levels, _glyphs())
@@ -255,7 +253,7 @@ def legend(paint: Paint, columns: int) -> Row:
 
 
 def blend(level: int, paint: Paint) -> str:
-    """The style of a character that is coloured by a level."""
+    """The style of a character on the colour of a level."""
     if paint.glyphs:
         return ("faint", "text", "strong", "reverse")[min(level * 4 // LEVELS, 3)]
     return f"{'bright' if level < LEVELS // 2 else 'ink'}/{paint.colours}.{level}"

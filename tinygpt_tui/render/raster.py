@@ -1,4 +1,4 @@
-"""Draws polylines as characters, with plotext, and lays them over each other on a canvas."""
+"""Draws polylines as characters, with plotext, and combines them on a canvas."""
 
 from __future__ import annotations
 
@@ -39,28 +39,28 @@ class Grid(NamedTuple):
 
 _PLOTEXT_LOCK = threading.Lock()  # plotext has one figure per process
 _CACHE: dict[tuple[bytes, str, Grid], Codes] = {}  # least recently used first
-_CACHE_SIZE = 128  # rasters: two charts with six curves in two parts, in a few zoom levels
-_TAIL = 8  # columns at the end of a curve that are drawn apart, since they change as it grows
+_CACHE_SIZE = 128  # rasters: two charts with six curves of two parts each, at a few zoom levels
+_TAIL = 8  # columns at the end of a curve that are drawn separately, since they change as it grows
 
 
 def rasters(polylines: Iterable[tuple[Points, str]], grid: Grid) -> list[Codes]:
     """The code points of each polyline, drawn with its marker: "braille" or a character.
 
-    Each is drawn in two parts, the last columns and all before them, and cached: moving the
+    Each is drawn and cached in two parts, the last columns and all before them: moving the
     crosshair draws nothing, and a growing curve only its end.
     """
-    # Takes 0.13 s, most of it for plotext's documentation: not before a chart is drawn.
+    # Takes 0.13 s, most of it for plotext's documentation, so not before a chart is drawn.
     import plotext  # type: ignore[import-untyped]  # noqa: PLC0415
 
     with _PLOTEXT_LOCK:
         figure = _Figure(plotext, grid)
-        found = [
+        drawn = [
             _merged([figure.cached(part, marker) for part in _parts(points, grid)])
             for points, marker in polylines
         ]
         for _ in range(len(_CACHE) - _CACHE_SIZE):
             del _CACHE[next(iter(_CACHE))]
-    return found
+    return drawn
 
 
 class _Figure:
@@ -82,7 +82,7 @@ class _Figure:
 
 
 def _parts(points: Points, grid: Grid) -> list[Points]:
-    """A polyline without its last columns, and these with the line that leads into them."""
+    """A polyline without its last columns, and these columns with the line leading into them."""
     with np.errstate(invalid="ignore"):
         last = np.nanmax(points[:, 0], initial=0.0) // (_TAIL * grid.across)
         late = np.flatnonzero(points[:, 0] >= last * _TAIL * grid.across)
@@ -91,7 +91,7 @@ def _parts(points: Points, grid: Grid) -> list[Points]:
 
 
 def _merged(parts: list[Codes]) -> Codes:
-    """Parts of one curve as one: in braille the dots of both, in ASCII the later character."""
+    """The parts of a curve as one raster: in braille all dots, in ASCII the later character."""
     whole = parts[0]
     for codes in parts[1:]:
         both = (whole >= _BRAILLE) & (codes >= _BRAILLE)
@@ -100,7 +100,7 @@ def _merged(parts: list[Codes]) -> Codes:
 
 
 def _blank_figure(plotext: Any, grid: Grid) -> Any:
-    """plotext's figure without a frame, in units of dots."""
+    """plotext's figure without a frame, with dots as units."""
     plotext.terminal.limit(False, False)
     figure = plotext.figure
     figure.clear.all()
@@ -139,7 +139,7 @@ class Canvas:
 
     def lay(self, codes: Codes, style: str, rank: int) -> None:
         """Draw a layer. It covers layers of lower rank. Layers of equal rank share cells, so that
-        neither hides the other: braille has the dots of both, and the colour (in ASCII, the
+        neither hides the other: in braille the dots of both are drawn, and the colour (in ASCII the
         character) alternates along the row."""
         marked = codes != SPACE
         shared = marked & (np.asarray(self._ranks)[self._layers] == rank)
@@ -150,13 +150,13 @@ class Canvas:
         self._layers[marked & ~shared] = self._add(style, rank)
 
     def column(self, column: int, character: str, style: str) -> None:
-        """A vertical line behind everything drawn so far."""
+        """Draw a vertical line behind everything drawn so far."""
         free = self.codes[:, column] == SPACE
         self.codes[free, column] = ord(character)
         self._layers[free, column] = self._add(style, 0)
 
     def caption(self, text: str, style: str) -> None:
-        """A centred text, cut to fit."""
+        """Draw a centred text, cut to fit."""
         rows, columns = self.codes.shape
         text = text[:columns]
         start = (columns - len(text)) // 2

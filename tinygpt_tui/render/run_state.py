@@ -1,4 +1,4 @@
-"""How the state of a run is shown: a glyph, a word and a style, each sufficient alone."""
+"""How the state of a run is shown: a glyph, a word and a style, each of which is unambiguous."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ LOOKS = {
 
 
 def badge(state: RunState | None) -> Row:
-    """A run's state; empty if unknown."""
+    """Glyph and word of a run's state; empty if it is unknown."""
     if state is None:
         return ()
     look = LOOKS[state.state]

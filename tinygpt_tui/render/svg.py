@@ -1,4 +1,4 @@
-"""Rows of cells as an SVG image; half blocks are rectangles, so that there are no gaps."""
+"""Rows of cells as an SVG image, with half blocks as rectangles, so that there are no gaps."""
 
 from __future__ import annotations
 
@@ -28,11 +28,11 @@ def svg(rows: Sequence[Row], style: Callable[[str], Style], *, dark: bool = True
     for line, cells in enumerate(rows):
         column = 0
         for text, name in cells:
-            found = style(name)
-            fore, back = _hex(found.color, ink), _hex(found.bgcolor, "")
-            if found.reverse:
+            look = style(name)
+            fore, back = _hex(look.color, ink), _hex(look.bgcolor, "")
+            if look.reverse:
                 fore, back = back or ground, fore
-            parts += _span(text, column * WIDE, line * HIGH, fore, back, bold=bool(found.bold))
+            parts += _span(text, column * WIDE, line * HIGH, fore, back, bold=bool(look.bold))
             column += cell_len(text)
     return "\n".join([*parts, "</svg>\n"])
 

@@ -1,4 +1,4 @@
-"""Tables: drops the columns that do not fit."""
+"""Tables that drop the least important columns if not all fit."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ class Column:
     """In cells."""
     align: Literal["left", "right"] = "left"
     priority: int = 0
-    """Columns with the highest number are dropped first if there is no room."""
+    """Columns with the highest number are dropped first."""
 
 
 def choose_columns(columns: Sequence[Column], width: int, gap: int = GAP) -> list[int]:
     """Indices of the columns that fit in `width` with `gap` cells between them.
 
-    Of columns of equal priority the rightmost is dropped first; one column always stays.
+    Among columns of equal priority the rightmost is dropped first; one column always remains.
     """
     kept = list(range(len(columns)))
     while len(kept) > 1 and _needed([columns[i] for i in kept], gap) > width:
@@ -44,7 +44,7 @@ def table(
 ) -> list[Row]:
     """The heading and the rows, each exactly `width` cells.
 
-    A row has a cell for every column, even for those that are dropped.
+    Each of `rows` has a cell for every column, including those that are dropped.
     """
     kept = choose_columns(columns, width, gap)
     heading = [Span(column.heading, "muted") for column in columns]

@@ -1,4 +1,4 @@
-"""Sentences, and single tokens: wrapped, named, quoted, or marked by one cell."""
+"""Sentences wrapped to a width, and single tokens as names, quotes or one cell."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _NAMES = {"\n": "\\n", " ": "' '", "\t": "\\t"}
 
 
 def named(text: str) -> str:
-    """A token with its whitespace made readable."""
+    """A token with readable whitespace."""
     return _NAMES.get(text, printable(text))
 
 
@@ -39,6 +39,6 @@ def mark(text: str) -> str:
 
 
 def quoted(text: str) -> str:
-    """A token as quoted in a sentence."""
+    """A token as shown within a sentence."""
     known = _NAMES.get(text)
     return known or (mark(text) if len(text) <= 1 else printable(text))

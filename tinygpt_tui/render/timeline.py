@@ -1,4 +1,4 @@
-"""The slider over a run's checkpoints, for every tab that has one."""
+"""The slider over a run's checkpoints."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def slider(
     """A line with a knob at checkpoint `place` of `total`, and a tick per checkpoint if they fit.
 
     Checkpoints are at most `spacing` columns apart. `knob` and `before` are the styles of the knob
-    and of the line before it. Empty if there are fewer than 3 `columns`, or a single checkpoint.
+    and of the line before it. Empty with fewer than 3 columns, or a single checkpoint.
     """
     columns = min(columns, spacing * (total - 1) + 1)
     if columns < 3:

@@ -1,4 +1,4 @@
-"""Wrap a growing text into lines of a column, and find its tokens there."""
+"""Wraps a growing text into lines, and locates its tokens."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ class Cell(NamedTuple):
     width: int
     """Terminal columns."""
     space: bool = False
-    """The line may be broken after it."""
+    """Whether the line may break after it."""
 
 
 class Flow:
-    """Wraps a text that only grows. A line breaks after its last space, if it has one."""
+    """The lines of a text that only grows; a line breaks after its last space, if it has one."""
 
     def __init__(self, width: int, *, marks: bool = False) -> None:
         """`width` in terminal columns; `marks` makes spaces and new lines visible."""
@@ -54,7 +54,7 @@ class Flow:
         if character == "\n":
             self._starts.append(len(self.cells))
             return
-        # The rest after a break at a space can be too long again if the last character is wide.
+        # What follows a break at a space can still be too long if the last character is wide.
         while not cell.space and self._too_long():
             self._starts.append(self._break())
 
@@ -63,7 +63,7 @@ class Flow:
         return len(line) > 1 and sum(c.width for c in line) > self.width
 
     def _break(self) -> int:
-        """The cell at which the last line breaks: after its last space, if any."""
+        """The index of the cell that starts the next line: after the last space, if any."""
         start, last = self._starts[-1], len(self.cells) - 1
         spaces = (place for place in range(last, start, -1) if self.cells[place - 1].space)
         return next(spaces, last)
@@ -86,7 +86,7 @@ class Flow:
         return len(self._starts)
 
     def line(self, number: int) -> list[Cell]:
-        """The cells of a line, without spaces past its width."""
+        """The cells of a line, without trailing spaces beyond its width."""
         end = self._starts[number + 1] if number + 1 < self.height else len(self.cells)
         kept, column = [], 0
         for cell in self.cells[self._starts[number] : end]:
@@ -105,7 +105,7 @@ class Flow:
         return number, sum(c.width for c in self.cells[self._starts[number] : cell])
 
     def token_at(self, line: int, column: int) -> int | None:
-        """The token at a place, or the nearest one before it in the line; None if there is none."""
+        """The token at a position, or the nearest one before it in the line; None without one."""
         if not 0 <= line < self.height:
             return None
         found, reached = None, 0

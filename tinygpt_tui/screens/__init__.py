@@ -1,1 +1,2 @@
-"""Screens over the tabs: questions, the form for a new run, all runs, help; and the start."""
+"""Screens on top of the tabs: questions, the form for a new run, all runs, help; and the start
+screen."""

@@ -1,4 +1,4 @@
-"""Dialogs: a box in the middle of the screen; the base class and two kinds of question."""
+"""Dialogs in the middle of the screen: the base class and two kinds of question."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ Result = TypeVar("Result")
 
 
 class Dialog(ModalScreen[Result | None], Generic[Result]):
-    """A titled box over the screen below; Esc closes it with the result None."""
+    """A titled box over the current screen; Esc closes it with the result None."""
 
     DEFAULT_CSS = """
     Dialog {
@@ -54,16 +54,16 @@ class Dialog(ModalScreen[Result | None], Generic[Result]):
         self._hints = hints
 
     def box(self, *children: Widget) -> Vertical:
-        """The frame around `children`, with the title and the hints for keys."""
+        """A frame around `children`, with the title and the hints for keys."""
         frame = Vertical(*children, classes="box")
         frame.border_title = Content(f" {self._title} ")
         keys = hints(self._hints)
         frame.border_subtitle = keys
-        frame.styles.min_width = keys.cell_length + 6  # otherwise the border would cut the hints
+        frame.styles.min_width = keys.cell_length + 6  # or the border would cut off the hints
         return frame
 
     def style(self, name: str) -> str:
-        """A palette name as a rich style."""
+        """The rich style of a name in `tinygpt_tui.theme`."""
         return str(theme.style(name, dark=self.app.current_theme.dark))
 
     def action_leave(self) -> None:
@@ -71,15 +71,15 @@ class Dialog(ModalScreen[Result | None], Generic[Result]):
 
 
 def hints(keys: Sequence[tuple[str, str]]) -> Content:
-    """(key, action) pairs in one line."""
+    """One line of (key, action) pairs."""
     parts: list[Content | tuple[str, str] | str] = [" "]
-    for key, does in keys:
-        parts += [(key, "bold $text-accent"), f" {does}  "]
+    for key, action in keys:
+        parts += [(key, "bold $text-accent"), f" {action}  "]
     return Content.assemble(*parts)
 
 
 class Ask(Dialog[str]):
-    """A question with a few answers, chosen by arrow keys and Enter, by letter, or by mouse."""
+    """A question with a few answers, selected with arrow keys and Enter, a letter, or the mouse."""
 
     DEFAULT_CSS = """
     Ask .question { width: auto; max-width: 68; margin-bottom: 1; }
@@ -119,7 +119,7 @@ class Ask(Dialog[str]):
 
 
 class AskText(Dialog[str]):
-    """A question answered by a line of text, which is checked while it is typed."""
+    """A question answered with a line of text, which is checked as it is typed."""
 
     DEFAULT_CSS = """
     AskText {
@@ -139,10 +139,10 @@ class AskText(Dialog[str]):
         title: str = "Question",
         keep: bool = False,
     ) -> None:
-        """`check` returns a sentence on what is wrong with an answer, None if it is valid.
+        """`check` returns what is wrong with an answer, None if it is valid.
 
-        `value` is the initial text; with `keep` it is a valid answer itself, otherwise Enter on it
-        cancels.
+        `value` is the initial text; with `keep` it is a valid answer, otherwise Enter cancels while
+        it is unchanged.
         """
         super().__init__(title, [("Enter", "select"), ("Esc", "cancel")])
         self._question, self._value, self._check = question, value, check

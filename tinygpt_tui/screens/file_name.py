@@ -1,4 +1,4 @@
-"""Check a typed file name: for saving, or for reading."""
+"""Check a typed file name, for saving or for reading."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from pathlib import Path
 
 
 def save_problem(name: str) -> str | None:
-    """Why no file can be saved there; None if it can."""
+    """Why no file can be saved under this name; None if it can."""
     path = Path(name).expanduser()
     if not name.strip() or path.is_dir():
         return "Enter a file name"
@@ -16,7 +16,7 @@ def save_problem(name: str) -> str | None:
 
 
 def file_problem(name: str) -> str | None:
-    """Why it cannot be read as a text file; None if it can."""
+    """Why this is not the name of a readable file; None if it is."""
     path = Path(name).expanduser()
     if not name.strip() or path.is_dir():
         return "Enter the name of a text file"

@@ -1,4 +1,4 @@
-"""The fields of the form for a new run: what they are called, what they accept, what they ask for.
+"""The fields of the form for a new run: their labels, their checks, and the options they produce.
 
 Values are texts by dotted name, as in the configuration; "name" is the run's name.
 """
@@ -34,7 +34,7 @@ class FormField(NamedTuple):
     """Dotted, as in the configuration."""
     label: str
     help: str
-    """Shorter than the help of the configuration's field."""
+    """Shorter than the help in the configuration."""
 
 
 ROWS: tuple[tuple[FormField, ...], ...] = (
@@ -65,7 +65,7 @@ def field_id(name: str, suffix: str = "") -> str:
 
 
 class Choice(Widget, can_focus=True):
-    """A few values in a row, one of them chosen: by left and right, or by mouse."""
+    """A row of values, one of which is selected with left and right or the mouse."""
 
     DEFAULT_CSS = """
     Choice { height: 1; width: 1fr; padding: 0 1; background: $panel; }
@@ -87,7 +87,6 @@ class Choice(Widget, can_focus=True):
         self.set_reactive(Choice.value, value)
 
     def render(self) -> Text:
-        """Every value; a mark, not only a style, shows the chosen one."""
         text = Text(no_wrap=True)
         for value in self.values:
             chosen = value == self.value
@@ -112,7 +111,7 @@ class Choice(Widget, can_focus=True):
 def read_form(
     out: Path, name: str, values: Mapping[str, str]
 ) -> tuple[dict[str, str], RunConfig | None]:
-    """What is wrong, by field, and the configuration of the valid fields; None if there is none."""
+    """The problems by field, and the configuration of the valid fields; None if they conflict."""
     problems = {}
     if name and (problem := rename_problem(out / name, name)):
         problems[NAME] = problem
@@ -126,31 +125,31 @@ def read_form(
     try:
         return problems, build({n: t for n, t in values.items() if n not in problems})
     except ConfigError as error:
-        return problems | {_blamed(str(error), values): str(error)}, None
+        return problems | {_field_named_in(str(error), values): str(error)}, None
 
 
 def data_problem(data: str) -> str | None:
-    """Why `data` cannot be a corpus, as far as the file system tells; None if it may be one."""
+    """Why `data` names no corpus; None if it does, as far as can be told without reading it."""
     if data in ("auto", *KNOWN):
         return None
     try:
         path = Path(data).expanduser()
         if path.is_dir():
             return f"{data} is a folder: name a text file in it"
-        found = path.is_file() and os.access(path, os.R_OK)
+        readable = path.is_file() and os.access(path, os.R_OK)
     except (OSError, RuntimeError, ValueError):  # ~nobody, NUL in a name
-        found = False
-    return None if found else f"there is no readable file {data}: name one, or auto"
+        readable = False
+    return None if readable else f"there is no readable file {data}: name one, or auto"
 
 
-def _blamed(message: str, values: Mapping[str, str]) -> str:
-    """The field to show an error about several fields at: the first that it names."""
+def _field_named_in(message: str, values: Mapping[str, str]) -> str:
+    """The field at which to show an error about several fields: the first that it names."""
     named = [name for name in values if name in message or flag(name) in message]
     return min(named, key=message.find, default="preset")
 
 
 def default_texts(values: Mapping[str, str]) -> dict[str, str]:
-    """What each blank field stands for, given the preset and the time limit."""
+    """The value that each blank field stands for, given the preset and the time limit."""
     given = {name: text for name, text in values.items() if name in ("preset", "minutes")}
     try:
         defaults = flatten(build(given))
@@ -163,8 +162,8 @@ def default_texts(values: Mapping[str, str]) -> dict[str, str]:
 def form_arguments(name: str, values: Mapping[str, str], config: RunConfig) -> list[str]:
     """The options for `launch.trainer_process.start_training`, name and preset first.
 
-    ``--name`` and ``--preset`` are always there (the trainer's own default preset depends on the
-    machine), the others only where they differ from the preset.
+    ``--name`` and ``--preset`` are always included (the trainer's default preset depends on the
+    machine), other options only if they differ from the preset.
     """
     preset = values["preset"]
     given, default = flatten(config), flatten(build({"preset": preset}))
@@ -173,7 +172,7 @@ def form_arguments(name: str, values: Mapping[str, str], config: RunConfig) -> l
         both_limits = field == "steps" and "minutes" in values
         if given[field] != default.get(field) or both_limits:
             value = str(given[field])
-            # argparse would take it for an option
+            # or argparse would take it for an option
             value = f"./{value}" if value.startswith("-") else value
             arguments += [flag(field), value]
     return arguments

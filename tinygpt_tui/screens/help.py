@@ -13,7 +13,7 @@ from tinygpt_tui.keymap import GROUPS
 
 
 class HelpScreen(ModalScreen[None]):
-    """All keys, by group, with what they do."""
+    """All keys with their descriptions, by group."""
 
     BINDINGS = [("escape,question_mark,q", "dismiss", "close")]  # noqa: RUF012 - textual's own way
     DEFAULT_CSS = """

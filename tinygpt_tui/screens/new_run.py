@@ -1,4 +1,4 @@
-"""The form for a new run: every field is checked while it is typed, and the cost is shown."""
+"""The form for a new run: checks every field as it is typed, and shows the cost."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ from tinygpt_tui.theme import NAMES
 
 @dataclass(frozen=True)
 class _Measurements:
-    """What is known about this machine."""
+    """Measurements of this machine: its finished runs, and its memory in bytes."""
 
     runs: tuple[cost.MeasuredRun, ...] = ()
     memory: int | None = None
@@ -57,7 +57,7 @@ class _Measured(Message):
 
 
 class NewRunScreen(Dialog[list[str]]):
-    """Asks what to train. The result: the options for `trainer_process.start_training`."""
+    """Asks what to train; the result is the options for `trainer_process.start_training`."""
 
     DEFAULT_CSS = """
     NewRunScreen {
@@ -81,7 +81,7 @@ class NewRunScreen(Dialog[list[str]]):
     """
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("ctrl+s,enter", "start", "start", show=False),
-        # With priority: otherwise keys that arrive in one burst overtake the change of focus.
+        # With priority, or keys that arrive in one burst would overtake the change of focus.
         Binding("up", "app.focus_previous", "field above", show=False, priority=True),
         Binding("down", "app.focus_next", "field below", show=False, priority=True),
     ]
@@ -89,7 +89,7 @@ class NewRunScreen(Dialog[list[str]]):
     def __init__(
         self, out: Path, *, preset: str | None = None, values: Mapping[str, str] | None = None
     ) -> None:
-        """`values` fill fields from the start, by dotted names (and "name")."""
+        """`values` are initial values by dotted name (and "name")."""
         keys = [("Enter", "start"), ("↑↓", "field"), ("Esc", "cancel")]
         super().__init__("New run", keys)
         self._out = out
@@ -146,7 +146,7 @@ class NewRunScreen(Dialog[list[str]]):
         """In a thread: read the finished runs and the machine's memory."""
         try:
             finished = [run.path for run in list_runs(self._out) if run.state.state == "done"]
-        except TinyGPTError:  # the list of runs reports it
+        except TinyGPTError:  # the screen of all runs reports it
             finished = []
         runs = [cost.measured_run(summary(path)) for path in finished]
         memory = read_machine().memory_total
@@ -161,7 +161,7 @@ class NewRunScreen(Dialog[list[str]]):
         return widget.value if name == "data" else widget.value.strip()
 
     def _values(self) -> dict[str, str]:
-        """What is chosen and filled in, by dotted name."""
+        """The values that are selected or filled in, by dotted name."""
         chosen = {
             name: self.query_one(f"#{field_id(name)}", Choice).value for name in ("preset", "model")
         }
@@ -182,7 +182,7 @@ class NewRunScreen(Dialog[list[str]]):
         self.query_one(".costs", Static).update(self._costs(config) if config else "")
 
     def _show_message(self, problems: Mapping[str, str]) -> None:
-        """A problem with the focused field, else with another one, else the help of the field."""
+        """Show a problem with the focused field, else with another one, else the field's help."""
         focused = next((f for f in FORM_FIELDS if self._is_focused(f.name)), FORM_FIELDS[0])
         problem = problems.get(focused.name) or next(iter(problems.values()), None)
         message = self.query_one(".message", Static)

@@ -16,15 +16,15 @@ from tinygpt_tui.screens.dialog import Dialog
 
 
 class PickResult(NamedTuple):
-    """What to do with which entry."""
+    """The chosen action and the entry it is for."""
 
     action: str
-    """"select", or the action of one of the dialog's `keys`."""
+    """"select", or one of the actions in the dialog's `keys`."""
     value: str
 
 
 _KEY_NAMES = {"del": "delete"}
-"""Keys as hints show them, and as textual names them."""
+"""Keys that Textual names differently than the hints do."""
 
 
 class PickDialog(Dialog[PickResult]):
@@ -53,9 +53,9 @@ class PickDialog(Dialog[PickResult]):
         yield self.box(OptionList(*options))
 
     def on_mount(self) -> None:
-        found = self.query_one(OptionList)
-        found.highlighted = min(self._at, len(self._entries) - 1) if self._entries else None
-        found.focus()
+        options = self.query_one(OptionList)
+        options.highlighted = min(self._at, len(self._entries) - 1) if self._entries else None
+        options.focus()
 
     def on_option_list_option_selected(self, event: OptionList.OptionSelected) -> None:
         self.dismiss(PickResult("select", self._entries[event.option_index][0]))

@@ -1,4 +1,4 @@
-"""The screen of all runs: open one, overlay several on the charts, rename, delete, resume."""
+"""The screen of all runs: open, overlay, rename, delete, resume."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ REFRESH = 2.0
 
 @dataclass(frozen=True, slots=True)
 class RunsResult:
-    """What the user chose: `paths` are the run to open or resume, or the runs to overlay."""
+    """The user's choice: `paths` are the run to open or resume, or the runs to overlay."""
 
     action: Literal["open", "overlay", "resume"]
     paths: tuple[Path, ...]
@@ -83,7 +83,7 @@ class RunsScreen(Dialog[RunsResult]):
     def __init__(
         self, out: Path, *, current: Path | None = None, overlays: Sequence[Path] = ()
     ) -> None:
-        """`current` is the open run; `overlays` are marked from the start."""
+        """`current` is the open run; `overlays` are initially marked."""
         super().__init__("Runs, with their best validation losses", [])
         self._out = out
         self._current = current
@@ -143,15 +143,15 @@ class RunsScreen(Dialog[RunsResult]):
         self._show_details()
 
     def _replace(self, runs: OptionList, names: list[str], rows: list[Text]) -> None:
-        """Fill the list again; the cursor stays on its run, or near it."""
+        """Refill the list; the cursor stays on its run, or near it."""
         before = self._chosen()
-        wanted = before.run.name if before else self._current.name if self._current else None
+        name = before.run.name if before else self._current.name if self._current else None
         row = runs.highlighted or 0
         runs.clear_options()
-        runs.add_options(Option(text, id=name) for name, text in zip(names, rows, strict=True))
+        runs.add_options(Option(text, id=run) for run, text in zip(names, rows, strict=True))
         if names:
             nearby = min(row, len(names) - 1)
-            runs.highlighted = names.index(wanted) if wanted in names else nearby
+            runs.highlighted = names.index(name) if name in names else nearby
 
     def _row(self, entry: RunEntry, width: int) -> Text:
         path = entry.run.path
@@ -207,19 +207,17 @@ class RunsScreen(Dialog[RunsResult]):
 
     def on_option_list_option_selected(self) -> None:
         if entry := self._chosen():
-            self._decide("open", entry.run.path)
+            self._dismiss_with("open", entry.run.path)
 
-    def _decide(self, action: Literal["open", "resume"], path: Path) -> None:
+    def _dismiss_with(self, action: Literal["open", "resume"], path: Path) -> None:
         marked = tuple(p for p in self._marked if p != path)
         self.dismiss(RunsResult(action, (path,), marked))
 
     def action_leave(self) -> None:
-        """Close; changed marks are a result."""
         marked = tuple(self._marked)
         self.dismiss(None if marked == self._before else RunsResult("overlay", marked, marked))
 
     def action_mark(self) -> None:
-        """Mark or unmark the run as an overlay, and go to the next one."""
         entry = self._chosen()
         if entry is None:
             return
@@ -245,7 +243,7 @@ class RunsScreen(Dialog[RunsResult]):
         if problem := resume_problem(entry.run.path, entry.run.state):
             self.notify(problem, severity="warning", markup=False)
         else:
-            self._decide("resume", entry.run.path)
+            self._dismiss_with("resume", entry.run.path)
 
     def action_rename(self) -> None:
         entry = self._chosen()
@@ -293,13 +291,14 @@ class RunsScreen(Dialog[RunsResult]):
         self._list()
 
     def _try(self, change: Callable[[], None]) -> None:
-        """Make a change on disk; a refusal becomes a notification."""
+        """Make a change on disk; an error becomes a notification."""
         try:
             change()
         except RunError as error:
             self.notify(str(error), severity="error", markup=False)
 
     def _is_refused(self, run: RunInfo, what: str) -> bool:
+        """Whether the run is active; then warns that it cannot be `what`."""
         if run.state.active:
             self.notify(active_problem(run.path, what), severity="warning", markup=False)
         return run.state.active

@@ -1,4 +1,4 @@
-"""The list of runs as text: columns as wide as the screen allows, and details of one run."""
+"""The list of runs as text: the columns that fit, and details of one run."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def heading(width: int) -> str:
 def row_cells(
     entry: RunEntry, width: int, *, is_open: bool, is_marked: bool, now: float
 ) -> list[Cell]:
-    """One run as cells, padded to their columns."""
+    """One run as cells, padded to the widths of their columns."""
     run, numbers = entry.run, entry.summary
     glyph, word, look = LOOKS[run.state.state]
     status = run.state.status
@@ -78,7 +78,7 @@ def row_cells(
 
 
 def details(entry: RunEntry) -> list[str]:
-    """Three lines about a run: its models; when, where and on what it was trained; its path."""
+    """Three lines about a run: its models; date, duration, device and corpus; its path."""
     numbers, run = entry.summary, entry.run
     settings = numbers.settings
     gpt = settings.get("gpt") if isinstance(settings.get("gpt"), dict) else None
@@ -87,12 +87,12 @@ def details(entry: RunEntry) -> list[str]:
         shape = "/".join(str(gpt.get(key, "?")) for key in ("layers", "heads", "width"))
         models.append(f"{settings.get('preset', '')} {shape}, context {gpt.get('context', '?')}")
     for variant, (total, active) in numbers.parameters.items():
-        of_which = f" ({formatting.count(active)} active)" if active < total else ""
-        models.append(f"{NAMES.get(variant, variant)} {formatting.count(total)}{of_which}")
-    took = None if numbers.wall_seconds is None else formatting.duration(numbers.wall_seconds)
+        active_part = f" ({formatting.count(active)} active)" if active < total else ""
+        models.append(f"{NAMES.get(variant, variant)} {formatting.count(total)}{active_part}")
+    duration = None if numbers.wall_seconds is None else formatting.duration(numbers.wall_seconds)
     facts = [
         f"started {time.strftime('%b %d %H:%M', time.localtime(run.created))}",
-        " on ".join(filter(None, (took, numbers.device))),
+        " on ".join(filter(None, (duration, numbers.device))),
         run.corpus or "",
     ]
     return [
@@ -103,7 +103,7 @@ def details(entry: RunEntry) -> list[str]:
 
 
 def age(seconds: float) -> str:
-    """How long ago, in a few characters: "now", "5 min", "3 h", "12 d"."""
+    """An age in a few characters: "now", "5 min", "3 h", "12 d"."""
     if seconds < 60:
         return "now"
     for unit, name, until in ((60, "min", 3600), (3600, "h", 86400 * 2)):

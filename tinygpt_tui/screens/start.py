@@ -1,4 +1,4 @@
-"""The start screen, which the Train tab shows while there is no run: the presets."""
+"""The start screen: the presets, shown in the Train tab while there is no run."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from tinygpt.config import PRESETS, build
 from tinygpt_tui import theme
 from tinygpt_tui.launch import cost
 
-# tinygpt/config.py gives the reasons.
+# The reasons are in tinygpt/config.py.
 _MADE_FOR = {
     "micro": "any laptop",
     "nano": "a CPU: nanoGPT's CPU example",

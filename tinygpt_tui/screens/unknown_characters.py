@@ -11,21 +11,21 @@ from tinygpt.data.tokenizer import summarize
 from tinygpt_tui.screens.dialog import Ask
 
 
-def with_known(
+def resolve_unknown(
     app: App[Any],
     text: str,
     unknown: Callable[[str], set[str]],
-    take: Callable[[str], None],
-    back: Callable[[], object],
+    use: Callable[[str], None],
+    cancel: Callable[[], object],
 ) -> None:
-    """Call `take` with a text of known characters only, or `back` if the user cancels.
+    """Call `use` with the text, without unknown characters, or `cancel` if the user cancels.
 
-    `unknown` gives the characters of a text that the models do not know. If there are any, the user
-    chooses to remove them or to replace each with a space.
+    `unknown` returns the characters of a text that are not in the vocabulary. If there are any, the
+    user chooses whether to remove them or to replace each with a space.
     """
-    strange = unknown(text)
-    if not strange:
-        take(text)
+    missing = unknown(text)
+    if not missing:
+        use(text)
         return
     choices = [("d", "drop", "Delete them"), ("c", "cancel", "Back to the text")]
     if not unknown(" "):
@@ -33,10 +33,10 @@ def with_known(
 
     def answered(answer: str | None) -> None:
         if answer not in ("drop", "replace"):
-            back()
+            cancel()
             return
-        instead = " " if answer == "replace" else ""
-        take("".join(instead if c in strange else c for c in text))
+        substitute = " " if answer == "replace" else ""
+        use("".join(substitute if c in missing else c for c in text))
 
-    question = f"Not in the vocabulary: {summarize(sorted(strange), 8)}"
+    question = f"Not in the vocabulary: {summarize(sorted(missing), 8)}"
     app.push_screen(Ask(question, choices, title="Unknown characters"), answered)

@@ -1,4 +1,4 @@
-"""How keys, clicks and news of the run change what the Train tab shows; knows no widget."""
+"""How keys, clicks and updates of the run change the state of the Train tab, without widgets."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ Y_LABEL_COLUMNS = 7
 
 
 class TrainController:
-    """Holds the tab's state; each method replaces it."""
+    """Holds the state of the tab; each method replaces it by a changed one."""
 
     def __init__(self, *, ascii: bool = False) -> None:
         self.state = TrainState(History(), ascii=ascii)
@@ -33,7 +33,7 @@ class TrainController:
         self.state = replace(self.state, **changes)
 
     def open(self, history: History, minutes: float | None = None) -> None:
-        """Switch to another run; chart options and overlays stay."""
+        """Show another run; chart options and overlays stay."""
         self.update(
             history=history,
             options=replace(self.options, window=None, cursor=None),
@@ -43,8 +43,9 @@ class TrainController:
             note=None,
         )
 
-    def news(self, run_state: RunState | None, machine: Machine | None) -> bool:
-        """Take in what the follower found, None for unknown; whether the run changed its state."""
+    def update_status(self, run_state: RunState | None, machine: Machine | None) -> bool:
+        """Show the state of the run and the machine's load, None for unchanged; returns whether the
+        run has changed its state."""
         before = self.state.run_state
         self.update(
             run_state=run_state or before,
@@ -53,20 +54,20 @@ class TrainController:
         return run_state is not None and (before is None or run_state.state != before.state)
 
     def change_options(self, change: Callable[[Options], Options]) -> None:
-        """Apply a change to the chart options."""
+        """Replace the chart options by the result of `change`."""
         self.update(options=change(self.options))
 
-    def _set(self, **changes: Any) -> None:
+    def _set_options(self, **changes: Any) -> None:
         self.update(options=replace(self.options, **changes))
 
     def zoom(self, by: int) -> None:
         """Zoom by a factor of 2**`by`."""
         latest = latest_x(self.state.history, self.options.x_axis)
-        self.change_options(lambda o: o.zoomed(by, self._whole(), latest))
+        self.change_options(lambda o: o.zoomed(by, self._full_range(), latest))
 
     def show_all(self) -> None:
         """Show the whole run and scroll along with new records."""
-        self._set(window=None, cursor=None)
+        self._set_options(window=None, cursor=None)
 
     def toggle_crosshair(self) -> None:
         """Turn the crosshair on at the latest visible record, or off."""
@@ -75,39 +76,39 @@ class TrainController:
             cursor = latest_x(self.state.history, self.options.x_axis)
             if self.options.window:
                 cursor = min(cursor, self.options.window[1])
-        self._set(cursor=cursor)
+        self._set_options(cursor=cursor)
 
     def move(self, by: int, columns: int) -> None:
         """Move the crosshair, or pan without one; the tab is `columns` wide."""
         if self.options.cursor is None:
-            self.change_options(lambda o: o.panned(by, self._whole()))
+            self.change_options(lambda o: o.panned(by, self._full_range()))
         else:
             self._move_crosshair(self.options.cursor, by, columns)
 
     def _move_crosshair(self, cursor: float, by: int, columns: int) -> None:
-        """By a record where records are sparse, by a column where they are dense."""
-        options, whole = self.options, self._whole()
-        low, high = options.window or whole
+        """Move it by a record where records are sparse, by a column where they are dense."""
+        options, full = self.options, self._full_range()
+        low, high = options.window or full
         column = (high - low) / max(1, columns // 2)
         lengths = [len(train_x(v, options.x_axis)) for v in self.state.history.variants.values()]
-        record = (whole[1] - whole[0]) / max(1, max(lengths, default=1) - 1)
-        self._set(cursor=min(max(cursor + by * max(column / 2, record), low), high))
+        record = (full[1] - full[0]) / max(1, max(lengths, default=1) - 1)
+        self._set_options(cursor=min(max(cursor + by * max(column / 2, record), low), high))
 
     def click(self, x: int, y: int, columns: int, lines: int) -> bool:
-        """Put the crosshair at a clicked cell; False if there is no chart.
+        """Put the crosshair at a clicked cell; returns False if there is no chart.
 
         Approximate: the width of the y labels varies.
         """
         layout = arrange(columns, lines, self.options.charts, len(self.state.history.variants))
-        low, high = self.options.window or self._whole()
+        low, high = self.options.window or self._full_range()
         left = 0
         for _, width, height in layout.charts:
             if left <= x < left + width and y < height:
                 share = (x - left - Y_LABEL_COLUMNS) / max(1, width - Y_LABEL_COLUMNS - 1)
-                self._set(cursor=low + min(max(share, 0.0), 1.0) * (high - low))
+                self._set_options(cursor=low + min(max(share, 0.0), 1.0) * (high - low))
                 return True
             left += 0 if layout.stacked else width + 1
         return False
 
-    def _whole(self) -> tuple[float, float]:
+    def _full_range(self) -> tuple[float, float]:
         return full_range(self.state.history, self.options.x_axis)

@@ -1,4 +1,4 @@
-"""Turns a run's history into the curves of a chart: units of x, smoothing, down-sampling."""
+"""The curves of a chart from a run's history: units of x, smoothing, down-sampling."""
 
 from __future__ import annotations
 
@@ -27,23 +27,23 @@ def curves(
     columns: int,
     overlays: Sequence[Overlay] = (),
 ) -> list[Curve]:
-    """The curves of a chart of `columns`: those of overlays first, then raw, smoothed and
-    validation losses of each variant."""
-    found = [curve for overlay in overlays for curve in _overlay_curves(overlay, options)]
+    """The curves of a chart that is `columns` wide: those of overlays first, then raw, smoothed
+    and validation losses of each variant."""
+    drawn = [curve for overlay in overlays for curve in _overlay_curves(overlay, options)]
     for name, variant in history.variants.items():
         if name in options.hidden or not len(variant.step.values):
             continue
         if "train" not in options.hidden:
-            found += _train(name, variant, options, x_range, columns)
+            drawn += _train(name, variant, options, x_range, columns)
         if "val" not in options.hidden:
             x = evaluation_x(variant, options.x_axis)
             y = np.array([r.val_loss for r in variant.evaluations], np.float64)
-            found.append(Curve(f"{name} val", f"{name}.bold", x, y, "bold"))
-    return [_as_quantity(curve, quantity) for curve in found]
+            drawn.append(Curve(f"{name} val", f"{name}.bold", x, y, "bold"))
+    return [_as_quantity(curve, quantity) for curve in drawn]
 
 
 def full_range(history: History, axis: XAxis) -> tuple[float, float]:
-    """From the first to the latest x of any variant, with some room while the run is live."""
+    """The first and the latest x of any variant, with some room on the right until the run ends."""
     lows, highs = [], []
     for variant in history.variants.values():
         x = train_x(variant, axis)
@@ -85,16 +85,16 @@ def averages(variant: VariantHistory, at: Floats, window: int) -> Floats:
 
 
 def typical_range(
-    found: Sequence[Curve], x_range: tuple[float, float]
+    drawn: Sequence[Curve], x_range: tuple[float, float]
 ) -> tuple[float, float] | None:
-    """The range of y that holds the curves for 95 % of the x range; None without two points.
+    """The range of y that contains the curves for 95 % of the x range; None without two points.
 
-    A run starts with a steep drop that takes most of the range and little of the time; the
-    interesting part comes later. Some room above shows where the drop comes from. Both limits are
-    round numbers, so that they rarely move while data arrive.
+    A run starts with a steep drop that takes up most of the range of y but little of the time; what
+    matters comes later. Some room above shows where the drop comes from. Both limits are round
+    numbers, so that they rarely change while data arrive.
     """
     tops, lows = [], []
-    for curve in found:
+    for curve in drawn:
         known = np.isfinite(curve.y)
         if np.count_nonzero(known) < 2:
             continue
@@ -114,8 +114,8 @@ def typical_range(
 
 
 def _with_room(low: float, high: float) -> float:
-    """A round limit slightly above `high`: it moves now and then instead of with every record, so
-    that most frames differ from the last one in a few cells only."""
+    """A round limit slightly above `high`: it rarely changes while records arrive, so that most
+    frames differ from the previous one in a few cells only."""
     step = _round_step(max(high - low, 1e-9)) / 2
     return math.ceil(high / step) * step
 
@@ -141,7 +141,7 @@ class Values(NamedTuple):
 def values_at_crosshair(history: History, options: Options) -> Mapping[str, Values]:
     """Each variant's numbers at the record nearest to the crosshair."""
     assert options.cursor is not None
-    found = {}
+    values = {}
     for name, variant in history.variants.items():
         x = train_x(variant, options.x_axis)
         if not len(x):
@@ -151,8 +151,8 @@ def values_at_crosshair(history: History, options: Options) -> Mapping[str, Valu
         step = int(variant.step.values[place])
         known = [r.val_loss for r in variant.evaluations if r.step <= step]
         loss = float(variant.loss.values[place])
-        found[name] = Values(step, loss, float(mean), known[-1] if known else np.nan)
-    return found
+        values[name] = Values(step, loss, float(mean), known[-1] if known else np.nan)
+    return values
 
 
 def _train(
@@ -172,7 +172,7 @@ def _train(
 
 
 def _overlay_curves(overlay: Overlay, options: Options) -> Iterator[Curve]:
-    """Another run's validation curves; with its train curves the chart would be a tangle."""
+    """Another run's validation curves; its train curves would clutter the chart."""
     for name, variant in overlay.history.variants.items():
         if name not in options.hidden and variant.evaluations:
             y = np.array([r.val_loss for r in variant.evaluations], np.float64)
@@ -183,5 +183,5 @@ def _overlay_curves(overlay: Overlay, options: Options) -> Iterator[Curve]:
 def _as_quantity(curve: Curve, quantity: Quantity) -> Curve:
     if quantity == "loss":
         return curve
-    y = np.exp(np.minimum(curve.y, 50.0))  # larger values say nothing, and overflow
+    y = np.exp(np.minimum(curve.y, 50.0))  # avoids overflow
     return Curve(curve.name, curve.style, curve.x, y, curve.weight)

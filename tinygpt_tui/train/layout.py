@@ -1,4 +1,4 @@
-"""Which parts of the Train tab fit a window, and how large each is."""
+"""Which parts of the Train tab fit in a window, and their sizes."""
 
 from __future__ import annotations
 
@@ -7,22 +7,22 @@ from dataclasses import dataclass
 from tinygpt_tui.train.curves import Quantity
 from tinygpt_tui.train.state import Charts
 
-SMALLEST_CHART = 7
-"""Rows; less important parts are dropped before a chart gets lower than this."""
+MIN_CHART_ROWS = 7
+"""Less important parts are dropped before a chart gets smaller than this."""
 NARROW = 64
 """Columns below which there is no room for two charts side by side."""
 TALL = 30
-"""Rows from which a narrow window has both charts, one above the other."""
+"""Rows from which a narrow window stacks both charts."""
 
 
 @dataclass(frozen=True, slots=True)
 class Layout:
-    """The rows of each part; 0 or False: it is left out."""
+    """The rows of each part; 0 or False if it is left out."""
 
     charts: tuple[tuple[Quantity, int, int], ...]
-    """Quantity, columns and rows of each."""
+    """Quantity, columns and rows of each chart."""
     stacked: bool
-    """Whether the charts stand one above the other."""
+    """Whether one chart is above the other instead of beside it."""
     status: bool
     table: int
     bottom: int
@@ -32,20 +32,20 @@ class Layout:
 def arrange(columns: int, lines: int, charts: Charts, variants: int) -> Layout:
     """Divide a window of `columns` x `lines`; the charts get what the other parts leave.
 
-    Where there is little room, the machine goes first, then samples and expert load, the status
+    In a small window the machine line is dropped first, then samples and expert load, the status
     line and rows of the table.
     """
     table = 1 + variants + (variants > 1) if variants else 0
-    wanted = max(5, min(lines * 3 // 10, 18))
+    bottom_size = max(5, min(lines * 3 // 10, 18))
     rest, machine, bottom, status = lines, 0, 0, 0
-    for part, size in (("table", table), ("status", 1), ("bottom", wanted), ("machine", 1)):
-        if part == "bottom" and rest - size < SMALLEST_CHART + 2:
-            size = rest - SMALLEST_CHART - 2  # noqa: PLW2901 - a smaller one beats none
+    for part, size in (("table", table), ("status", 1), ("bottom", bottom_size), ("machine", 1)):
+        if part == "bottom" and rest - size < MIN_CHART_ROWS + 2:
+            size = rest - MIN_CHART_ROWS - 2  # noqa: PLW2901 - better than none
             if size < 3:
                 continue
-        if rest - size < SMALLEST_CHART:
+        if rest - size < MIN_CHART_ROWS:
             if part == "table":
-                table = max(0, min(table, rest - SMALLEST_CHART))
+                table = max(0, min(table, rest - MIN_CHART_ROWS))
                 rest -= table
             continue
         rest -= size

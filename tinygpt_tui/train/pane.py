@@ -1,4 +1,4 @@
-"""The Train tab's widget: passes keys and news to the controller, schedules and draws frames."""
+"""The Train tab's widget: passes keys and updates to the controller, and schedules frames."""
 
 from __future__ import annotations
 
@@ -27,14 +27,15 @@ from tinygpt_tui.widgets.bindings import bindings
 from tinygpt_tui.widgets.cell_view import CellView
 
 KEY_FRAME = 0.05
-"""Seconds between two frames after keys: a single key shows at once, a held one at 20 frames/s."""
+"""Seconds between two frames after keys: a single key has an effect at once, a held one draws at
+20 frames/s."""
 LIVE_FRAME = 1.0
 """Seconds between two frames for new records alone: a curve of thousands of points moves by
 less than a cell, and each frame costs the trainer CPU time and a remote terminal bandwidth."""
 
 
 class TrainPane(Container):
-    """Charts, numbers and samples of the open run; the start screen while there is no run."""
+    """Charts, numbers and samples of the open run; without a run, the start screen."""
 
     BINDINGS: ClassVar[list[BindingType]] = bindings(CHARTS)
     DEFAULT_CSS = """
@@ -93,12 +94,12 @@ class TrainPane(Container):
         self.controller.update(**changes)
         self.schedule(soon=soon)
 
-    def news(self, run_state: RunState | None, machine: Machine | None) -> None:
-        """Show what the follower found, None for unknown."""
-        self.schedule(soon=self.controller.news(run_state, machine))
+    def update_status(self, run_state: RunState | None, machine: Machine | None) -> None:
+        """Show the state of the run and the machine's load, None for unchanged."""
+        self.schedule(soon=self.controller.update_status(run_state, machine))
 
     def overlay(self, overlays: Sequence[Overlay]) -> None:
-        """Draw other runs into the charts."""
+        """Overlay other runs on the charts."""
         self._charts.clear()
         self.update_state(soon=True, overlays=tuple(overlays))
 
@@ -141,21 +142,21 @@ class TrainPane(Container):
     def _cached_chart(
         self, curves: Any, view: Any, width: int, height: int, **how: Any
     ) -> list[Row]:
-        """The rows of a chart, drawn again only if an input changed.
+        """The rows of a chart, redrawn only if an input changed.
 
-        At most one chart is redrawn per frame, so that a key takes effect sooner; the other one
-        follows in the next frame.
+        At most one chart is redrawn per frame, so that a key takes effect sooner; the other follows
+        in the next frame.
         """
         key = (how["title"].split()[0], width)
         inputs = (self.state.history.version, self.state.options, view, height, len(curves))
-        known = self._charts.get(key)
-        stale = known is None or known[0] != inputs
-        if known is not None and stale and self._charts_drawn and len(known[1]) == height:
+        cached = self._charts.get(key)
+        stale = cached is None or cached[0] != inputs
+        if cached is not None and stale and self._charts_drawn and len(cached[1]) == height:
             self._charts_postponed += 1
-        elif known is None or stale:
+        elif cached is None or stale:
             self._charts_drawn += 1
-            self._charts[key] = known = (inputs, chart(curves, view, width, height, **how))
-        return known[1]
+            self._charts[key] = cached = (inputs, chart(curves, view, width, height, **how))
+        return cached[1]
 
     # -- keys and mouse -------------------------------------------------------------------------
 

@@ -1,4 +1,4 @@
-"""What the Train tab shows, as frozen dataclasses, and how each key changes the chart options."""
+"""What the Train tab shows, and how each key changes the chart options."""
 
 from __future__ import annotations
 
@@ -27,13 +27,13 @@ class Options:
 
     x_axis: XAxis = "steps"
     log_y: bool = False
-    whole_range: bool = False
+    full_y_range: bool = False
     """Whether y includes the steep drop at the start of the run."""
     charts: Charts = "both"
     smoothing: int = 4
     """Index into SMOOTHING_WINDOWS."""
     window: tuple[float, float] | None = None
-    """Visible range of x; None shows all of it and scrolls along with new records."""
+    """Visible range of x; None shows the whole run and scrolls along with new records."""
     cursor: float | None = None
     """Crosshair position, in units of x."""
     hidden: frozenset[str] = frozenset()
@@ -45,7 +45,7 @@ class Options:
         return SMOOTHING_WINDOWS[self.smoothing]
 
     def next_x(self) -> Self:
-        """Switch the unit of x; window and crosshair were in the old unit, so they are reset."""
+        """Switch the unit of x; window and crosshair, which are in the old unit, are reset."""
         axis = X_AXES[(X_AXES.index(self.x_axis) + 1) % len(X_AXES)]
         return replace(self, x_axis=axis, window=None, cursor=None)
 
@@ -64,38 +64,38 @@ class Options:
 
     def toggled_range(self) -> Self:
         """Switch between the full range of y and the one without the initial drop."""
-        return replace(self, whole_range=not self.whole_range)
+        return replace(self, full_y_range=not self.full_y_range)
 
     def toggled(self, curve: str) -> Self:
         """Show or hide a curve."""
         return replace(self, hidden=self.hidden ^ {curve})
 
-    def zoomed(self, by: int, whole: tuple[float, float], latest: float) -> Self:
+    def zoomed(self, by: int, full: tuple[float, float], latest: float) -> Self:
         """Zoom by a factor of 2**`by` around the crosshair, or else around the latest record."""
-        low, high = self.window or whole
+        low, high = self.window or full
         span = (high - low) * 0.5**by
-        if span >= whole[1] - whole[0]:
+        if span >= full[1] - full[0]:
             return replace(self, window=None)
-        if span < (whole[1] - whole[0]) * MAX_ZOOM:
+        if span < (full[1] - full[0]) * MAX_ZOOM:
             return self
         anchor = max(low, min(high, latest if self.cursor is None else self.cursor))
         share = (anchor - low) / (high - low) if high > low else 1.0
         start = anchor - share * span
-        return replace(self, window=_inside((start, start + span), whole))
+        return replace(self, window=_inside((start, start + span), full))
 
-    def panned(self, by: float, whole: tuple[float, float]) -> Self:
-        """Pan by `by` twentieths of the window; nothing to do while all of x is shown."""
+    def panned(self, by: float, full: tuple[float, float]) -> Self:
+        """Pan by `by` twentieths of the window; has no effect while the whole run is shown."""
         if self.window is None:
             return self
         low, high = self.window
         shift = (high - low) / 20 * by
-        return replace(self, window=_inside((low + shift, high + shift), whole))
+        return replace(self, window=_inside((low + shift, high + shift), full))
 
 
-def _inside(window: tuple[float, float], whole: tuple[float, float]) -> tuple[float, float]:
-    """The window, shifted to lie within the data."""
+def _inside(window: tuple[float, float], full: tuple[float, float]) -> tuple[float, float]:
+    """The window, shifted to lie within the full range."""
     low, high = window
-    shift = max(0.0, whole[0] - low) - max(0.0, high - whole[1])
+    shift = max(0.0, full[0] - low) - max(0.0, high - full[1])
     return low + shift, high + shift
 
 
@@ -113,6 +113,6 @@ class TrainState:
     error: str | None = None
     """Why the latest attempt to read the run failed; None once it succeeds again."""
     note: str | None = None
-    """Message about a trainer that was started here and has not reported yet."""
+    """About a trainer that was started here and has not reported yet."""
     ascii: bool = False
     """Whether curves are drawn in ASCII."""

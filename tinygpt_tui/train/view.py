@@ -36,7 +36,7 @@ X_LABELS = {"steps": "step", "epochs": "epoch", "tokens": "tokens", "time": "tra
 def tab(
     state: TrainState, columns: int, lines: int, draw: Callable[..., list[Row]] = chart
 ) -> list[Row]:
-    """Exactly `lines` rows of `columns`; `draw` replaces `chart`, for a cache."""
+    """Exactly `lines` rows of `columns`; `draw` may replace `chart`, to cache charts."""
     layout = arrange(columns, lines, state.options.charts, len(state.history.variants))
     rows = charts(state, layout, draw)
     if layout.status:
@@ -66,7 +66,7 @@ def _chart(
     draw: Callable[..., list[Row]],
 ) -> list[Row]:
     options, (quantity, columns, lines) = state.options, place
-    found = curves(
+    drawn = curves(
         state.history,
         options,
         quantity,
@@ -74,10 +74,10 @@ def _chart(
         columns=columns,
         overlays=state.overlays,
     )
-    limits = None if options.whole_range else typical_range(found, x_range)
+    limits = None if options.full_y_range else typical_range(drawn, x_range)
     low, high = limits or (None, None)
     return draw(
-        found,
+        drawn,
         View(*x_range, low, high, options.log_y),
         columns,
         lines,
@@ -90,18 +90,18 @@ def _chart(
 
 
 def _x_style(axis: XAxis) -> dict[str, Any]:
-    """Labels and ticks of x."""
+    """How x is labelled, if it is not a plain number."""
     if axis == "time":
         return {"x_text": formatting.duration, "x_ticks": time_ticks}
     return {}
 
 
 def status_line(state: TrainState) -> Row:
-    """One line under the charts: whatever matters most right now."""
+    """The line below the charts: the most important of crosshair, errors, state and hints."""
     if state.options.cursor is not None and state.history.variants:
         return _crosshair_line(state)
-    if said := state.error or state.note:
-        return row(Span(" " + printable(said), "warn"))
+    if message := state.error or state.note:
+        return row(Span(" " + printable(message), "warn"))
     run = state.run_state
     if run and run.state in ("failed", "killed", "stopped", "stalled", "unreadable"):
         hint = "  u resumes it" if run.resumable else ""
@@ -114,7 +114,7 @@ def status_line(state: TrainState) -> Row:
 
 
 def closing_line(history: History, overlays: Sequence[Overlay] = ()) -> Row:
-    """How the run ended, which model is better and by how much, and the names of overlays."""
+    """How the run ended, which model is better and by how much, and the overlaid runs."""
     reason = "" if overlays else f": {_end_reason(history)}"
     parts: list[Span | str] = [Span(f" Finished{reason}", "good")]
     losses = {name: v.evaluated.val_loss for name, v in history.variants.items() if v.evaluated}
@@ -130,7 +130,7 @@ def closing_line(history: History, overlays: Sequence[Overlay] = ()) -> Row:
 
 
 def _end_reason(history: History) -> str:
-    """The planned steps if all were taken, else the reason that the trainer recorded."""
+    """The number of steps if all planned ones were taken, else the recorded reason."""
     assert history.end is not None
     planned = history.start.steps if history.start else None
     taken = [variant.last.step for variant in history.variants.values() if variant.last]
@@ -197,19 +197,19 @@ def table_rows(state: TrainState, columns: int) -> list[Row]:
 
 def variant_cells(state: TrainState, name: str, variant: VariantHistory) -> list[Span]:
     """One variant's numbers, in the order of COLUMNS."""
-    last, found = variant.last, variant.evaluated
+    last, evaluated = variant.last, variant.evaluated
     counts = state.history.start.models.get(name, {}) if state.history.start else {}
     bar = progress(fraction_done(state, variant), 10, name)
-    filled = Span("".join(span.text for span in bar), bar[0].style)
+    progress_cell = Span("".join(span.text for span in bar), bar[0].style)
     texts = (
-        _whole(last.step if last else None),
+        _integer(last.step if last else None),
         formatting.duration(seconds_left(state, variant)),
         formatting.loss(_recent_loss(variant)),
-        _digits(found.val_loss if found else None, 4),
-        _digits(found.perplexity if found else None, 2),
-        _digits(found.bits_per_char if found else None, 3),
-        _digits(found.best_val_loss if found else None, 4),
-        _whole(found.best_step if found else None),
+        _digits(evaluated.val_loss if evaluated else None, 4),
+        _digits(evaluated.perplexity if evaluated else None, 2),
+        _digits(evaluated.bits_per_char if evaluated else None, 3),
+        _digits(evaluated.best_val_loss if evaluated else None, 4),
+        _integer(evaluated.best_step if evaluated else None),
         _digits(last.epoch if last else None, 2),
         _digits(last.lr if last else None, 4),
         _digits(last.grad_norm if last else None, 3),
@@ -219,7 +219,7 @@ def variant_cells(state: TrainState, name: str, variant: VariantHistory) -> list
     )
     first = len(COLUMNS) - len(texts)
     cells = [Span(t, "strong" if i == _VAL else "text") for i, t in enumerate(texts, first)]
-    return [Span(_title(name), f"{name}.bold"), filled, *cells]
+    return [Span(_title(name), f"{name}.bold"), progress_cell, *cells]
 
 
 def _recent_loss(variant: VariantHistory) -> float | None:
@@ -228,7 +228,7 @@ def _recent_loss(variant: VariantHistory) -> float | None:
     return float(averages(variant, np.array([count - 1.0]), 50)[0]) if count else None
 
 
-def _whole(value: int | None) -> str:
+def _integer(value: int | None) -> str:
     if value is None:
         return "-"
     return f"{value:,}" if value < 1_000_000 else formatting.count(value)
@@ -267,7 +267,8 @@ def fraction_done(state: TrainState, variant: VariantHistory) -> float:
 
 
 def seconds_left(state: TrainState, variant: VariantHistory) -> float | None:
-    """Until the planned end, at the current pace of all variants together; None once it ended."""
+    """Seconds to the planned end at the current pace of all variants together; None if the run has
+    ended, or the pace is not known yet."""
     start, last = state.history.start, variant.last
     ended = state.history.end or (state.run_state is not None and not state.run_state.active)
     if ended or not start or not last:

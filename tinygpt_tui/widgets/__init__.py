@@ -1,1 +1,1 @@
-"""Textual widgets that more than one tab uses."""
+"""Widgets used by more than one tab."""

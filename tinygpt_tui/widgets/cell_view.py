@@ -16,8 +16,8 @@ from tinygpt_tui import theme
 from tinygpt_tui.render.cells import Row
 
 MIN_GAP = 8
-"""Unchanged cells between two changes of a row from which each is sent alone: moving the cursor
-costs about as many bytes."""
+"""Least number of unchanged cells between two changes of a row that are sent separately: moving the
+cursor costs about as many bytes."""
 
 
 class CellView(Widget):
@@ -56,12 +56,12 @@ class CellView(Widget):
 
 @lru_cache(maxsize=4096)
 def on(base: Style, name: str, dark: bool, mono: bool) -> Style:  # noqa: FBT001 - for the cache
-    """A named style on top of the widget's own; cached, since a heatmap has hundreds per frame."""
+    """A named style on top of the widget's own; cached: a heatmap needs hundreds per frame."""
     return base + theme.style(name, dark=dark, mono=mono)
 
 
 def changed(before: Row, after: Row, width: int) -> list[tuple[int, int]]:
-    """The columns, as half-open ranges, in which two rows differ; all if any character is wide."""
+    """The ranges of columns (half-open) where two rows differ; all if a character is wide."""
     old, new = _cells(before), _cells(after)
     if old is None or new is None or len(old) != len(new):
         return [(0, width)]

@@ -15,9 +15,9 @@ from tinygpt_tui import theme
 
 
 class PromptArea(TextArea):
-    """Enter submits, ctrl+j starts a new line; characters unknown to the models are marked.
+    """Enter submits, ctrl+j inserts a newline; characters outside the vocabulary are marked.
 
-    Up on the first line and down on the last recall earlier and later prompts.
+    Up on the first line recalls an earlier prompt, down on the last line a later one.
     """
 
     DEFAULT_CSS = """
@@ -47,7 +47,7 @@ class PromptArea(TextArea):
         """Replace the prompt by a random line of the corpus."""
 
     def __init__(self, text: str, unknown: Callable[[str], set[str]], *, id: str) -> None:
-        """`unknown` gives the characters of a text that the models do not know."""
+        """`unknown` returns the characters of a text that are outside the vocabulary."""
         super().__init__(text, id=id, show_line_numbers=False, highlight_cursor_line=False)
         self._unknown = unknown
         self.move_cursor(self.document.end)
@@ -90,6 +90,6 @@ class PromptArea(TextArea):
         self.post_message(self.Left())
 
     def put(self, text: str) -> None:
-        """Replace the text; the cursor goes to its end."""
+        """Replace the text and move the cursor to its end."""
         self.load_text(text)
         self.move_cursor(self.document.end)

@@ -25,7 +25,7 @@ class Engine:
         self.asked: list[Request] = []
         self.numbers = 0
 
-    def number(self) -> int:
+    def new_job(self) -> int:
         self.numbers += 1
         return self.numbers
 
@@ -40,16 +40,16 @@ def engine() -> Engine:
 
 @pytest.fixture
 def controller(engine: Engine, tmp_path: Path) -> AttentionController:
-    made = AttentionController(engine.asked.append, engine.number)
+    made = AttentionController(engine.asked.append, engine.new_job)
     made.open(tmp_path / "run")
-    made.checkpoints({"dense": [0, 8, 64, 700], "moe": [0, 9, 70]})
+    made.update_checkpoints({"dense": [0, 8, 64, 700], "moe": [0, 9, 70]})
     return made
 
 
 def answer(controller: AttentionController, engine: Engine, **how: int) -> None:
     """Answer the last inspection."""
     asked = engine.inspections()[-1]
-    assert controller.take(
+    assert controller.handle_reply(
         inspect_result(asked.job, asked.path, asked.text, start=asked.start or 0, **how)
     )
 
@@ -79,12 +79,12 @@ def test_the_newest_is_followed_until_a_step_is_chosen(
 ) -> None:
     controller.set_text("abcdefgh", "typed")
     answer(controller, engine)
-    controller.checkpoints({"dense": [0, 8, 64, 700, 990]})
+    controller.update_checkpoints({"dense": [0, 8, 64, 700, 990]})
     controller.refresh()
     assert engine.inspections()[-1].path.endswith("00000990")
     answer(controller, engine)
     controller.move_step(-1)
-    controller.checkpoints({"dense": [0, 700, 990, 999]})
+    controller.update_checkpoints({"dense": [0, 700, 990, 999]})
     controller.refresh()
     assert controller.shown is not None
     assert controller.shown.step == 700
@@ -97,14 +97,14 @@ def test_a_failure_keeps_the_map_and_is_not_asked_again(
     controller.set_text("abcdefgh", "typed")
     answer(controller, engine)
     controller.move_step(-1)
-    assert controller.take(Failed(engine.inspections()[-1].job, "the checkpoint is gone"))
+    assert controller.handle_reply(Failed(engine.inspections()[-1].job, "the checkpoint is gone"))
     assert not controller.busy
     assert controller.state().message == "the checkpoint is gone"
     assert controller.shown is not None
     asked = len(engine.inspections())
     controller.refresh()
     assert len(engine.inspections()) == asked
-    assert not controller.take(Failed(99, "of another tab"))
+    assert not controller.handle_reply(Failed(99, "of another tab"))
 
 
 def test_the_cursor_of_generate_is_in_the_window(
@@ -128,7 +128,9 @@ def test_a_line_of_the_corpus_does_not_replace_a_text_that_was_chosen(
     pick = next(asked for asked in engine.asked if isinstance(asked, CorpusLineRequest))
     assert controller.text == "ROMEO:"
     controller.set_text("typed by hand", "typed")
-    assert controller.take(CorpusLine(pick.job, "a line of the corpus, long enough to be shown"))
+    assert controller.handle_reply(
+        CorpusLine(pick.job, "a line of the corpus, long enough to be shown")
+    )
     assert controller.text == "typed by hand"
 
 
@@ -138,9 +140,11 @@ def test_short_lines_of_the_corpus_are_passed_over(
     controller.random_line()
     for _ in range(3):
         picks = [asked for asked in engine.asked if isinstance(asked, CorpusLineRequest)]
-        controller.take(CorpusLine(picks[-1].job, "short"))
+        controller.handle_reply(CorpusLine(picks[-1].job, "short"))
     assert len([asked for asked in engine.asked if isinstance(asked, CorpusLineRequest)]) == 4
-    controller.take(CorpusLine(engine.numbers, "a line that is long enough to be looked at"))
+    controller.handle_reply(
+        CorpusLine(engine.numbers, "a line that is long enough to be looked at")
+    )
     assert controller.text.startswith("a line")
 
 
@@ -148,11 +152,11 @@ def test_a_survey_adds_its_statistics(controller: AttentionController, engine: E
     controller.set_text("abcdefgh", "typed")
     answer(controller, engine)
     controller.next_statistic()
-    controller.ask_survey()
-    controller.ask_survey()  # the first is pending
+    controller.request_survey()
+    controller.request_survey()  # the first is pending
     (asked,) = [asked for asked in engine.asked if isinstance(asked, SurveyRequest)]
     table = np.arange(LAYERS * HEADS, dtype=np.float32).reshape(LAYERS, HEADS) / np.float32(7)
-    controller.take(
+    controller.handle_reply(
         SurveyResult(
             job=asked.job,
             path=asked.path,
@@ -179,14 +183,14 @@ def test_a_survey_adds_its_statistics(controller: AttentionController, engine: E
 
 
 def test_reasons_for_nothing(engine: Engine, tmp_path: Path) -> None:
-    controller = AttentionController(engine.asked.append, engine.number)
+    controller = AttentionController(engine.asked.append, engine.new_job)
     assert "No run yet" in controller.state().message
     controller.open(tmp_path)
-    assert "no checkpoint yet" in controller.state().message
-    controller.checkpoints({"moe": [3]})
+    assert "No checkpoint yet" in controller.state().message
+    controller.update_checkpoints({"moe": [3]})
     assert controller.variant == "moe"
     assert "no text" in controller.state().message
-    assert not controller.other_variant()
+    assert not controller.switch_variant()
     assert not controller.move_step(1)
     assert not controller.page(1)
     assert not controller.set_text("", "file")

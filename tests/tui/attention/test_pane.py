@@ -47,7 +47,7 @@ def out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def on_tab(body: Callable[[LabApp, "Pilot[int]"], Awaitable[None]]) -> object:
     async def go(app: LabApp, pilot: "Pilot[int]") -> None:
-        await until(pilot, lambda: bool(app.attention.controller.kept))
+        await until(pilot, lambda: bool(app.attention.controller.checkpoint_steps))
         await pilot.press("3")
         await body(app, pilot)
 

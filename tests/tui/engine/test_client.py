@@ -17,10 +17,10 @@ from tinygpt_tui.engine.protocol import (
 
 def test_a_process_that_dies_fails_its_jobs_and_is_restarted(run: Path) -> None:
     probe = EngineProbe()
-    looking = probe.engine.number()
+    looking = probe.engine.new_job()
     probe.ask(InspectRequest(looking, str(run / "dense"), "abc"))
     assert isinstance(probe.until_over(looking)[looking][-1], InspectResult)
-    job = probe.engine.number()
+    job = probe.engine.new_job()
     probe.ask(GenerateRequest(job, str(run / "dense"), "a", {"max_new_tokens": 100_000}))
     assert isinstance(probe.replies.get(timeout=PATIENCE), Opened)
     pid = probe.engine.pid
@@ -29,7 +29,7 @@ def test_a_process_that_dies_fails_its_jobs_and_is_restarted(run: Path) -> None:
     failed = probe.until_over(job)[job][-1]
     assert isinstance(failed, Failed)
     assert "the engine ended" in failed.why
-    again = probe.engine.number()
+    again = probe.engine.new_job()
     probe.ask(GenerateRequest(again, str(run / "dense"), "a", {"max_new_tokens": 2}))
     assert len(tokens(probe.until_over(again)[again])) == 2
     second = probe.engine.pid

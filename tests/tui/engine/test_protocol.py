@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from tests.helpers.looks import inspect_result
-from tests.helpers.routed import surveyed
+from tests.helpers.routed import survey_reply
 from tinygpt_tui.engine.protocol import (
     GenerateRequest,
     InspectResult,
@@ -22,7 +22,7 @@ def test_arrays_keep_type_shape_and_every_bit() -> None:
     sent = inspect_result(3, "run/dense/step-00000700", "abc def")
     sent.attention[0, 0, 0, 0] = np.nan
     send(pipe, sent)
-    send(pipe, surveyed(5))
+    send(pipe, survey_reply(5))
     pipe.seek(0)
     found, survey = next_reply(pipe), next_reply(pipe)
     assert isinstance(found, InspectResult)
@@ -33,8 +33,8 @@ def test_arrays_keep_type_shape_and_every_bit() -> None:
     assert isinstance(survey, SurveyResult)
     assert survey.expert_counts is not None
     assert survey.expert_counts.dtype == np.int64
-    np.testing.assert_array_equal(survey.expert_counts, surveyed(5).expert_counts)
-    assert survey.examples == surveyed(5).examples
+    np.testing.assert_array_equal(survey.expert_counts, survey_reply(5).expert_counts)
+    assert survey.examples == survey_reply(5).examples
     assert next_reply(pipe) is None
 
 

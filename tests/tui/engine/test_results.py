@@ -22,7 +22,7 @@ def test_a_dense_reply_has_no_routing() -> None:
     reply = inspect_result(1, "run/dense/step-00000700", "abc")
     assert results.routed_text(reply) is None
     assert results.inspected_text(reply).matrix(1, 1, "head").shape == (3, 3)
-    found = results.routed_text(routed.looked(1))
+    found = results.routed_text(routed.inspect_reply(1))
     assert found is not None
     assert (found.layers, found.experts) == (routed.LAYERS, routed.EXPERTS)
 
@@ -30,7 +30,7 @@ def test_a_dense_reply_has_no_routing() -> None:
 def test_a_survey_adds_statistics_to_a_text_of_the_same_checkpoint() -> None:
     text = inspected(5)
     table = np.full((LAYERS, HEADS), 0.5, np.float32)
-    survey = routed.surveyed()
+    survey = routed.survey_reply()
     assert results.all_statistics(text, None) is text.statistics
     assert results.all_statistics(text, survey) is text.statistics, "of another checkpoint"
     survey.statistics.update(induction=table, entropy=table)

@@ -66,7 +66,7 @@ def test_one_request_is_pending_and_answers_are_kept() -> None:
     requests.answered(None, "no")
     assert session.inspect(requests, "b") is None
     assert len(session.asked) == 2, "what failed is not asked again"
-    session.awake = False
+    session.visible = False
     assert session.inspect(requests, "c") is None
     assert len(session.asked) == 2, "a hidden tab asks for nothing"
     requests.clear()
@@ -92,12 +92,12 @@ def test_the_vocabulary_is_that_of_the_run(run: Path) -> None:
     assert session.unknown("aX") == set(), "nothing is known of it yet"
     session.open(run.parent / "none")
     session.load_vocabulary()
-    assert session.known == frozenset()
+    assert session.vocabulary == frozenset()
     session.open(run)
     session.load_vocabulary()
     assert session.unknown("aXbÜ") == {"X", "Ü"}
     assert session.without_unknown("aXbÜ") == "ab"
-    session.kept = {"moe": [7], "dense": []}
+    session.checkpoint_steps = {"moe": [7], "dense": []}
     assert session.available_variants == ["moe"]
     assert session.checkpoint("moe", 7) == str(run / "moe" / "step-00000007")
 

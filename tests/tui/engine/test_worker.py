@@ -39,7 +39,7 @@ def test_both_models_at_once_generate_what_the_library_generates(
 ) -> None:
     params = SamplingParams(seed=5, max_new_tokens=31, top_k=6)
     said = {"seed": 5, "max_new_tokens": 31, "top_k": 6, "stop": ()}
-    jobs = {probe.engine.number(): variant for variant in ("dense", "moe")}
+    jobs = {probe.engine.new_job(): variant for variant in ("dense", "moe")}
     for job, variant in jobs.items():
         probe.ask(GenerateRequest(job, str(run / variant), "abc", said))
     replies = probe.until_over(*jobs)
@@ -70,7 +70,7 @@ def test_both_models_at_once_generate_what_the_library_generates(
 
 def test_a_job_is_stopped_at_any_token_and_continued(probe: EngineProbe, run: Path) -> None:
     said = {"seed": 5, "max_new_tokens": 100_000}
-    job, waiting = probe.engine.number(), [probe.engine.number() for _ in range(5)]
+    job, waiting = probe.engine.new_job(), [probe.engine.new_job() for _ in range(5)]
     for number in (job, *waiting):
         probe.ask(GenerateRequest(number, str(run / "dense"), "abc", said))
     first: list[int] = []
@@ -86,7 +86,7 @@ def test_a_job_is_stopped_at_any_token_and_continued(probe: EngineProbe, run: Pa
         assert isinstance(ended, Ended)
         assert ended.why == "stopped"
     first += [token.id for token in tokens(replies[job])]
-    again = probe.engine.number()
+    again = probe.engine.new_job()
     more = {"seed": 5, "max_new_tokens": 11}
     probe.ask(GenerateRequest(again, str(run / "dense"), "abc", more, tuple(first[:7])))
     made = [token.id for token in tokens(probe.until_over(again)[again])]
@@ -101,7 +101,7 @@ def test_a_job_is_stopped_at_any_token_and_continued(probe: EngineProbe, run: Pa
 def test_a_generation_that_fails_is_a_sentence(
     probe: EngineProbe, run: Path, path: str, prompt: str, said: str
 ) -> None:
-    job = probe.engine.number()
+    job = probe.engine.new_job()
     probe.ask(GenerateRequest(job, str(run / path), prompt, {}))
     (failed,) = probe.until_over(job)[job]
     assert isinstance(failed, Failed)
@@ -111,7 +111,7 @@ def test_a_generation_that_fails_is_a_sentence(
 def test_a_line_of_the_corpus(probe: EngineProbe, tmp_path: Path) -> None:
     text = tmp_path / "text.txt"
     text.write_text("one\n\ntwo\n")
-    job = probe.engine.number()
+    job = probe.engine.new_job()
     probe.ask(CorpusLineRequest(job, str(text)))
     (line,) = probe.until_over(job)[job]
     assert isinstance(line, CorpusLine)
@@ -136,7 +136,7 @@ def test_an_inspection_is_that_of_the_library(
     probe: EngineProbe, run: Path, variant: str, case: tuple[str, int | None, int]
 ) -> None:
     text, wanted, start = case
-    job = probe.engine.number()
+    job = probe.engine.new_job()
     probe.ask(InspectRequest(job, str(run / variant), text, wanted))
     (inspected,) = probe.until_over(job)[job]
     assert isinstance(inspected, InspectResult)
@@ -176,7 +176,7 @@ def test_a_survey_is_of_the_validation_split(probe: EngineProbe, run: Path, tmp_
     assert split(TEXT)[1] == VALIDATION
     (tmp_path / "text.txt").write_text(TEXT)
     checkpoint.save(run, snapshot("moe", 3))
-    jobs = {probe.engine.number(): variant for variant in ("dense", "moe")}
+    jobs = {probe.engine.new_job(): variant for variant in ("dense", "moe")}
     final = str(run / "moe" / "step-00000003")
     for job, variant in jobs.items():
         probe.ask(SurveyRequest(job, str(run / variant), str(tmp_path / "text.txt"), final))
@@ -229,7 +229,7 @@ def test_a_survey_is_of_the_validation_split(probe: EngineProbe, run: Path, tmp_
 def test_an_inspection_that_fails_is_a_sentence(
     probe: EngineProbe, run: Path, path: str, text: str, said: str
 ) -> None:
-    job = probe.engine.number()
+    job = probe.engine.new_job()
     probe.ask(InspectRequest(job, str(run / path), text))
     (failed,) = probe.until_over(job)[job]
     assert isinstance(failed, Failed)
@@ -240,7 +240,7 @@ def test_an_inspection_that_fails_is_a_sentence(
     ("models", "text", "said"),
     [
         (("nowhere", ""), TEXT, "does not exist"),
-        (("moe", ""), TEXT[:-1] + "X", "text.txt is not what was trained on: the model does not"),
+        (("moe", ""), TEXT[:-1] + "X", "the model was not trained on text.txt: the model does not"),
         (("moe", "nowhere"), TEXT, "does not exist"),
         (("moe", "dense"), TEXT, "cannot be compared"),
         (("moe", ""), None, "text.txt does not exist"),
@@ -252,7 +252,7 @@ def test_a_survey_that_fails_is_a_sentence(
     path, final = models
     if text is not None:
         (run / "text.txt").write_text(text)
-    job = probe.engine.number()
+    job = probe.engine.new_job()
     other = str(run / final) if final else ""
     probe.ask(SurveyRequest(job, str(run / path), str(run / "text.txt"), other))
     (failed,) = probe.until_over(job)[job]
@@ -262,7 +262,7 @@ def test_a_survey_that_fails_is_a_sentence(
 
 def test_an_inspection_runs_between_the_tokens_of_others(probe: EngineProbe, run: Path) -> None:
     (run / "text.txt").write_text(TEXT)
-    writing, surveying, looking = (probe.engine.number() for _ in range(3))
+    writing, surveying, looking = (probe.engine.new_job() for _ in range(3))
     probe.ask(GenerateRequest(writing, str(run / "dense"), "abc", {"max_new_tokens": 100_000}))
     probe.ask(SurveyRequest(surveying, str(run / "moe"), str(run / "text.txt")))
     probe.ask(InspectRequest(looking, str(run / "moe"), "abc"))

@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from tests.helpers.routed import VOCABULARY, surveyed
+from tests.helpers.routed import VOCABULARY, survey_reply
 from tinygpt.analysis import routing
 from tinygpt_tui.engine import results
 from tinygpt_tui.experts import lift_table
@@ -11,7 +11,7 @@ from tinygpt_tui.render.cells import plain
 
 
 def test_table_is_ordered_by_lift_with_the_rare_last() -> None:
-    found = results.routing_survey(surveyed())
+    found = results.routing_survey(survey_reply())
     assert found is not None
     names, counts = lift_table.counted(found, Sorting())
     lift = routing.lift(counts)[1]
@@ -29,7 +29,7 @@ def test_table_is_ordered_by_lift_with_the_rare_last() -> None:
 
 
 def test_the_strongest_exceed_their_expected_count_most() -> None:
-    found = results.routing_survey(surveyed())
+    found = results.routing_survey(survey_reply())
     assert found is not None
     strongest = lift_table.strongest(found, 1, 2)
     counts = found.expert_counts[1]
@@ -39,7 +39,7 @@ def test_the_strongest_exceed_their_expected_count_most() -> None:
 
 
 def test_a_heading_says_whether_anything_is_over_represented() -> None:
-    found = results.routing_survey(surveyed())
+    found = results.routing_survey(survey_reply())
     assert found is not None
     rows = plain(lift_table.examples_block(found, 50, 4, layer=1, experts=[2]))
     assert rows[0].strip() == "■ Over-represented in expert 2"

@@ -44,13 +44,15 @@ def shown(app: LabApp) -> str:
     return "\n".join(plain(app.experts.query_one("#experts-view", CellView).rows))
 
 
-def settled(desk: ExpertsController) -> bool:
-    return desk.scene.reading is not None and not (desk.scene.looking or desk.scene.surveying)
+def settled(controller: ExpertsController) -> bool:
+    return controller.state.routed_text is not None and not (
+        controller.state.inspecting or controller.state.surveying
+    )
 
 
 def on_tab(body: Callable[[LabApp, "Pilot[int]", ExpertsController], Awaitable[None]]) -> Body:
     async def go(app: LabApp, pilot: "Pilot[int]") -> None:
-        await until(pilot, lambda: len(app.experts.controller.scene.steps) == len(STEPS))
+        await until(pilot, lambda: len(app.experts.controller.state.steps) == len(STEPS))
         await pilot.press("4")
         await body(app, pilot, app.experts.controller)
 
@@ -58,31 +60,31 @@ def on_tab(body: Callable[[LabApp, "Pilot[int]", ExpertsController], Awaitable[N
 
 
 @pytest.mark.parametrize("size", [(80, 24), (120, 36)])
-def test_something_is_seen_without_a_key_then_text_timeline_and_table(
-    out: Path, size: tuple[int, int]
-) -> None:
-    async def body(app: LabApp, pilot: "Pilot[int]", desk: ExpertsController) -> None:
+def test_load_text_timeline_and_table(out: Path, size: tuple[int, int]) -> None:
+    async def body(app: LabApp, pilot: "Pilot[int]", controller: ExpertsController) -> None:
         assert "uniform 25%" in shown(app), "the records need no engine"
-        await until(pilot, lambda: settled(desk))
-        assert desk.scene.census is not None
-        assert desk.scene.source == "random lines of the corpus"
+        await until(pilot, lambda: settled(controller))
+        assert controller.state.survey is not None
+        assert controller.state.source == "random lines of the corpus"
         await pilot.press("t", *"abc", "enter")
-        await until(pilot, lambda: settled(desk) and desk.text == "abc")
+        await until(pilot, lambda: settled(controller) and controller.text == "abc")
         found = tinygpt.load(out / "one" / "moe")
-        look = tinygpt.inspect_tokens(found.model, found.tokenizer.encode("abc"))
-        assert look.choice is not None
-        assert desk.scene.reading is not None
-        assert desk.scene.reading.choice.tolist() == look.choice[..., 0].tolist()
+        inspection = tinygpt.inspect_tokens(found.model, found.tokenizer.encode("abc"))
+        assert inspection.choice is not None
+        assert controller.state.routed_text is not None
+        assert controller.state.routed_text.choice.tolist() == inspection.choice[..., 0].tolist()
         await pilot.press("right", "right_curly_bracket")
-        await until(pilot, lambda: 'Expert path of "b"' in shown(app) or desk.scene.view == "load")
-        assert (desk.scene.cursor, desk.scene.layer) == (1, 1)
+        await until(
+            pilot, lambda: 'Expert path of "b"' in shown(app) or controller.state.view == "load"
+        )
+        assert (controller.state.cursor, controller.state.layer) == (1, 1)
         await pilot.press("comma")
-        await until(pilot, lambda: settled(desk) and desk.scene.reading.step == 7)  # type: ignore[union-attr]
+        await until(pilot, lambda: settled(controller) and controller.state.routed_text.step == 7)  # type: ignore[union-attr]
         assert "MoE step 7" in shown(app)
         await pilot.press("p")
-        await until(pilot, lambda: not desk.scene.playing and settled(desk))
-        assert desk.scene.at == STEPS[-1]
-        while desk.scene.view != "table":
+        await until(pilot, lambda: not controller.state.playing and settled(controller))
+        assert controller.state.at == STEPS[-1]
+        while controller.state.view != "table":
             await pilot.press("v")
         assert "lift" in shown(app)
 
@@ -90,24 +92,24 @@ def test_something_is_seen_without_a_key_then_text_timeline_and_table(
 
 
 def test_unknown_characters_are_dropped(out: Path) -> None:
-    async def body(app: LabApp, pilot: "Pilot[int]", desk: ExpertsController) -> None:
-        await until(pilot, lambda: settled(desk))
+    async def body(app: LabApp, pilot: "Pilot[int]", controller: ExpertsController) -> None:
+        await until(pilot, lambda: settled(controller))
         await pilot.press("t")
         app.experts.query_one(TextField).value = "aéb"
         await pilot.press("enter")
         await until(pilot, lambda: isinstance(app.screen, Ask))
         await pilot.press("d")
-        await until(pilot, lambda: desk.text == "ab" and settled(desk))
+        await until(pilot, lambda: controller.text == "ab" and settled(controller))
         assert app.focused is app.experts
         assert "not in the vocabulary" not in shown(app)
 
     drive(out, on_tab(body))
 
 
-def test_an_unknown_character_leaves_all_as_it_was(out: Path) -> None:
-    async def body(app: LabApp, pilot: "Pilot[int]", desk: ExpertsController) -> None:
-        await until(pilot, lambda: settled(desk))
-        before = desk.text
+def test_cancelling_leaves_the_text_unchanged(out: Path) -> None:
+    async def body(app: LabApp, pilot: "Pilot[int]", controller: ExpertsController) -> None:
+        await until(pilot, lambda: settled(controller))
+        before = controller.text
         await pilot.press("t")
         app.experts.query_one(TextField).value = "aéb"
         await until(pilot, lambda: "not in the vocabulary" in shown(app))
@@ -115,27 +117,30 @@ def test_an_unknown_character_leaves_all_as_it_was(out: Path) -> None:
         await until(pilot, lambda: isinstance(app.screen, Ask))
         await pilot.press("escape")
         await until(pilot, lambda: app.focused is app.experts.query_one(TextField))
-        assert desk.text == before
+        assert controller.text == before
         app.experts.query_one(TextField).value = ""
         await pilot.press("enter")
-        await until(pilot, lambda: "There is no text" in shown(app))
+        await until(pilot, lambda: "The text is empty" in shown(app))
         await pilot.press("escape")
-        await until(pilot, lambda: "There is no text" not in shown(app))
+        await until(pilot, lambda: "The text is empty" not in shown(app))
         assert app.focused is app.experts
         await pilot.press("g")
-        await until(pilot, lambda: "Nothing was written on the Generate tab" in shown(app))
+        await until(pilot, lambda: "The Generate tab has no text yet" in shown(app))
 
     drive(out, on_tab(body))
 
 
-def test_a_checkpoint_that_cannot_be_read_is_a_sentence(out: Path) -> None:
-    async def body(app: LabApp, pilot: "Pilot[int]", desk: ExpertsController) -> None:
-        await until(pilot, lambda: settled(desk))
+def test_a_broken_checkpoint_is_reported_and_the_text_stays(out: Path) -> None:
+    async def body(app: LabApp, pilot: "Pilot[int]", controller: ExpertsController) -> None:
+        await until(pilot, lambda: settled(controller))
         (out / "one" / "moe" / "step-00000007" / "model.safetensors").write_bytes(b"no")
-        before = desk.scene.reading
+        before = controller.state.routed_text
         await pilot.press("comma")
-        await until(pilot, lambda: bool(desk.scene.look_problem and desk.scene.survey_problem))
-        assert desk.scene.reading is before
+        await until(
+            pilot,
+            lambda: bool(controller.state.inspect_problem and controller.state.survey_problem),
+        )
+        assert controller.state.routed_text is before
         assert "cannot be inspected" in shown(app)
         await pilot.press("full_stop")
         await until(pilot, lambda: "cannot be inspected" not in shown(app))
@@ -154,20 +159,20 @@ def test_a_dense_run_has_nothing_to_route(tmp_path: Path) -> None:
         await until(pilot, lambda: "nothing to route" in shown(app))
         assert app.engine.pid is None
         await pilot.press("v", "t", "p", "right", "c")
-        assert shown(app).split() == app.experts.controller.scene.nothing.split()
+        assert shown(app).split() == app.experts.controller.state.empty_reason.split()
 
     drive(tmp_path, body)
 
 
-def test_a_hidden_tab_asks_for_nothing(out: Path) -> None:
-    async def body(app: LabApp, pilot: "Pilot[int]", desk: ExpertsController) -> None:
-        await until(pilot, lambda: settled(desk))
+def test_a_hidden_tab_sends_no_requests(out: Path) -> None:
+    async def body(app: LabApp, pilot: "Pilot[int]", controller: ExpertsController) -> None:
+        await until(pilot, lambda: settled(controller))
         await pilot.press("p", "1")
-        await until(pilot, lambda: not desk.awake)
-        assert not desk.scene.playing
+        await until(pilot, lambda: not controller.visible)
+        assert not controller.state.playing
         asked: list[object] = []
-        app.experts.controller._ask = asked.append
-        app.experts.checkpoints({"moe": [3, 7, 11, 13]})
+        controller._ask = asked.append
+        app.experts.update_checkpoints({"moe": [3, 7, 11, 13]})
         assert asked == []
         await pilot.press("4")
         await until(pilot, lambda: bool(asked))

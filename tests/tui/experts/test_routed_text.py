@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from tests.helpers.routed import looked
+from tests.helpers.routed import inspect_reply
 from tinygpt_tui.engine import results
 from tinygpt_tui.engine.results import RoutedText
 from tinygpt_tui.experts import routed_text
@@ -14,7 +14,7 @@ from tinygpt_tui.theme import expert_style
 
 @pytest.fixture
 def routed() -> RoutedText:
-    found = results.routed_text(looked(text="a b\nc"))
+    found = results.routed_text(inspect_reply(text="a b\nc"))
     assert found is not None
     return found
 

@@ -44,7 +44,7 @@ def test_both_answer_then_branch_and_replay(out: Path, size: tuple[int, int]) ->
         assert (branched.parent, branched.at, branched.forced) == (1, 198, {198})
         assert len(controller.tree.texts) == 3
         await pilot.press("f")
-        await until(pilot, lambda: not controller.writing)
+        await until(pilot, lambda: not controller.generating)
         assert [t.opened.step for t in controller.listed if t.opened] == [3, 7, 7]
         rows = layout.texts(controller, "", size[0], 20)
         assert {width(cells) for cells in rows} == {size[0]}
@@ -63,7 +63,7 @@ def test_escape_stops_and_more_goes_on(out: Path) -> None:
         text = controller.text
         assert text is not None
         before = len(text.tokens)
-        assert (before < 20000, text.over) == (True, "stopped")
+        assert (before < 20000, text.end) == (True, "stopped")
         await pilot.press("full_stop")
         await until(pilot, lambda: idle(app) and len(text.tokens) == before + 1)
 
@@ -101,17 +101,17 @@ def test_unknown_characters_are_dropped_or_replaced(out: Path) -> None:
     drive(out, on_tab(body))
 
 
-def test_a_burst_of_single_tokens_is_so_many_tokens(out: Path) -> None:
+def test_a_burst_of_single_tokens_generates_each_of_them(out: Path) -> None:
     async def body(app: LabApp, pilot: "Pilot[int]") -> None:
         controller = app.generate.controller
         await pilot.press("X", *"3", "enter", "g")
         await until(pilot, lambda: idle(app) and bool(controller.text and controller.text.tokens))
         for _ in range(5):
-            app.generate.action_one()
+            app.generate.action_one_token()
         await until(pilot, lambda: idle(app))
         assert [len(side.text.tokens) for side in controller.sides if side.text] == [8, 8]
-        app.generate.action_one()
-        app.generate.action_one()
+        app.generate.action_one_token()
+        app.generate.action_one_token()
         app.generate.action_back()
         await until(pilot, lambda: idle(app))
         assert all(len(side.text.tokens) <= 9 for side in controller.sides if side.text)
@@ -174,7 +174,7 @@ def test_samples_comparison_and_views(out: Path) -> None:
         await pilot.press("a", "y", "d")
         assert [said.message for said in app._notifications] == ["No text yet: g generates one"] * 3
         await pilot.press("X", *"4", "enter", "e")
-        await until(pilot, lambda: len(controller.listed) == 5 and not controller.writing)
+        await until(pilot, lambda: len(controller.listed) == 5 and not controller.generating)
         await pilot.press("down", "enter", "c")
         assert controller.listed == []
         await until(pilot, lambda: idle(app))
@@ -185,7 +185,7 @@ def test_samples_comparison_and_views(out: Path) -> None:
         assert params == [0.7, 0.2]
         await pilot.press("equals_sign", "x", "v", "l", "w", "m", "y")
         assert (controller.active, controller.models) == (1, "dense")
-        assert controller.look == ViewOptions("expert", layer=1, marks=True)
+        assert controller.options == ViewOptions("expert", layer=1, marks=True)
         assert controller.text is not None
         assert app.clipboard == "abc" + controller.text.text
         await pilot.press("left", "up", "enter", "right", "escape", "escape")
@@ -222,7 +222,7 @@ def fill(controller: GenerateController) -> None:
         for i, c in enumerate(WORDS * 2)
     ]
     moe.opened = Opened(2, "run/moe/step-00000007", "moe", 7, 1.4, 2, 4)
-    dense.made = moe.made = 101
+    dense.new_tokens = moe.new_tokens = 101
     dense.seconds, moe.seconds = 0.1, 0.2
     dense.forced = {4}
     controller.sides = [Side("Dense", "dense.bold", dense), Side("MoE", "moe.bold", moe)]
@@ -251,7 +251,7 @@ def test_looks(
         await pilot.press("2")
         pane = app.generate
         fill(pane.controller)
-        pane.controller.look = replace(pane.controller.look, **LOOKS[look])  # type: ignore[arg-type]
+        pane.controller.options = replace(pane.controller.options, **LOOKS[look])  # type: ignore[arg-type]
         pane.draw()
         rows = [row for view in pane.query(CellView) for row in view.rows]
         name = f"generate-{look}-{size[0]}x{size[1]}"

@@ -41,7 +41,7 @@ def test_entries_are_indented_and_cut() -> None:
     tree = Tree()
     first = made("abc" * 40)
     tree.texts[first.id] = first
-    tree._numbers = first.id
+    tree._last_id = first.id
     first.name = "long"
     tree.branch(first, 1, 3, first.params)
     (_, one), (value, two) = tree_entries(tree)

@@ -110,7 +110,7 @@ def test_a_child_that_dies_without_output(tmp_path: Path, started: list[int]) ->
     os.kill(pid, signal.SIGKILL)
     until(lambda: trainer_process.early_failure(pid))
     assert trainer_process.early_failure(pid) == (
-        "the training process was ended by SIGKILL before it reported anything"
+        "the training process was killed by SIGKILL before it reported anything"
     )
 
 

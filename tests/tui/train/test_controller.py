@@ -21,7 +21,7 @@ def controller() -> TrainController:
 
 def test_another_run_keeps_options_and_overlays(controller: TrainController) -> None:
     controller.update(overlays=(Overlay("older", history(10), "over.1"),), note="n", error="e")
-    controller.news(LIVE, None)
+    controller.update_status(LIVE, None)
     controller.change_options(Options.toggled_log)
     controller.toggle_crosshair()
     controller.zoom(1)
@@ -34,12 +34,12 @@ def test_another_run_keeps_options_and_overlays(controller: TrainController) -> 
 
 def test_news_keeps_what_is_unknown_and_reports_another_state(controller: TrainController) -> None:
     machine = Machine(cpu_percent=7.0, cpus=2, memory_used=None, memory_total=None)
-    assert controller.news(LIVE, machine)
-    assert not controller.news(RunState(state="live", reason="later"), None)
-    assert not controller.news(None, None)
+    assert controller.update_status(LIVE, machine)
+    assert not controller.update_status(RunState(state="live", reason="later"), None)
+    assert not controller.update_status(None, None)
     assert controller.state.machine is machine
     assert controller.state.run_state == RunState(state="live", reason="later")
-    assert controller.news(RunState(state="done", reason=""), None)
+    assert controller.update_status(RunState(state="done", reason=""), None)
 
 
 def test_crosshair_starts_at_the_latest_record_in_view_and_stays_inside(

@@ -18,7 +18,7 @@ from tinygpt_tui.app import LabApp
         ("x x x", "x_axis", "time"),
         ("l", "log_y", True),
         ("l l", "log_y", False),
-        ("y", "whole_range", True),
+        ("y", "full_y_range", True),
         ("c", "charts", "loss"),
         ("c c c", "charts", "both"),
         ("full_stop", "average", 100),
