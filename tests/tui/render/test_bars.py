@@ -27,7 +27,7 @@ def test_load_bars() -> None:
     load = [[0.5, 0.25, 0.25, 0.0]]
     assert plain(load_bars(load, 48)) == ["L0 ██┃██  50% ██┃··  25% ██┃··  25% dead·   0%  "]
     assert plain(as_ascii(load_bars(load, 48))) == [
-        "L0 ##|##  50% ##|--  25% ##|--  25% dead-   0%  "
+        "L0 ##|##  50% ##|..  25% ##|..  25% dead.   0%  "
     ]
     assert Span("dead", "bad") in load_bars(load, 48)[0]
 
