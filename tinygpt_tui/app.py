@@ -22,11 +22,9 @@ from tinygpt_tui import log
 from tinygpt_tui.attention.pane import AttentionPane
 from tinygpt_tui.attention.text_entry import GeneratedText
 from tinygpt_tui.engine.client import Engine
-from tinygpt_tui.error_reports import ErrorReportingApp
 from tinygpt_tui.experts.pane import ExpertsPane
 from tinygpt_tui.generate.pane import GeneratePane
 from tinygpt_tui.keymap import GENERAL, RUN, TAB_KEYS, Key, keys_of
-from tinygpt_tui.line_filters import AsciiFilter, ControlCharacterFilter
 from tinygpt_tui.monitor.follower import RunUpdate, RunUpdated
 from tinygpt_tui.monitor.history import History
 from tinygpt_tui.monitor.open_run import OpenRun, choose_run, planned_minutes
@@ -38,8 +36,10 @@ from tinygpt_tui.screens.help import HelpScreen
 from tinygpt_tui.screens.new_run import NewRunScreen
 from tinygpt_tui.screens.runs import RunRenamed, RunsResult, RunsScreen
 from tinygpt_tui.screens.start import Start
-from tinygpt_tui.terminal import handle_terminal
-from tinygpt_tui.textual_patches import only_changed
+from tinygpt_tui.shell.error_reports import ErrorReportingApp
+from tinygpt_tui.shell.line_filters import AsciiFilter, ControlCharacterFilter
+from tinygpt_tui.shell.terminal import handle_terminal
+from tinygpt_tui.shell.textual_patches import only_changed
 from tinygpt_tui.train.pane import TrainPane
 from tinygpt_tui.widgets.bindings import bindings
 from tinygpt_tui.widgets.cell_view import CellView

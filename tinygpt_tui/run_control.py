@@ -9,11 +9,11 @@ from tinygpt.errors import TinyGPTError
 from tinygpt.run import new_run_name, request
 from tinygpt.run.control import Request
 from tinygpt.run.manage import resume_problem
-from tinygpt_tui.error_reports import ErrorReportingApp
 from tinygpt_tui.launch import trainer_process
 from tinygpt_tui.monitor.follower import RunUpdate
 from tinygpt_tui.monitor.open_run import OpenRun
 from tinygpt_tui.screens.dialog import Ask
+from tinygpt_tui.shell.error_reports import ErrorReportingApp
 
 
 class RunControl:

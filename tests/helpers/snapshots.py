@@ -9,8 +9,8 @@ from collections.abc import Sequence
 from rich.cells import cell_len
 
 from tests.helpers.paths import ROOT
-from tinygpt_tui.line_filters import ascii_text
 from tinygpt_tui.render.cells import Row, Span, plain, width
+from tinygpt_tui.shell.line_filters import ascii_text
 
 FOLDER = ROOT / "tests/tui/snapshots"
 

@@ -9,8 +9,8 @@ import pytest
 from textual.pilot import Pilot
 
 from tests.helpers.app import drive, until
-from tinygpt_tui import terminal
 from tinygpt_tui.app import LabApp
+from tinygpt_tui.shell import terminal
 from tinygpt_tui.widgets.cell_view import CellView
 
 

@@ -29,7 +29,6 @@ from tinygpt_tui.engine.client import Engine
 from tinygpt_tui.engine.messages import EngineReply, ask_for
 from tinygpt_tui.engine.results import MODES
 from tinygpt_tui.keymap import ATTENTION
-from tinygpt_tui.prompt_history import PromptHistory
 from tinygpt_tui.render.svg import svg
 from tinygpt_tui.screens.dialog import AskText
 from tinygpt_tui.screens.file_name import file_problem
@@ -37,6 +36,7 @@ from tinygpt_tui.screens.pick import PickDialog, PickResult
 from tinygpt_tui.theme import NAMES
 from tinygpt_tui.widgets.bindings import bindings
 from tinygpt_tui.widgets.cell_view import CellView
+from tinygpt_tui.widgets.prompt_history import PromptHistory
 
 FRAME = 0.03
 """Least seconds between two frames for replies of the engine."""

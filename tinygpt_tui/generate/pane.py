@@ -29,12 +29,12 @@ from tinygpt_tui.generate.settings import BY_NAME, step
 from tinygpt_tui.generate.tree import Text
 from tinygpt_tui.generate.tree_dialog import open_tree
 from tinygpt_tui.keymap import GENERATE
-from tinygpt_tui.prompt_history import PromptHistory
 from tinygpt_tui.screens.unknown_characters import resolve_unknown
 from tinygpt_tui.theme import NAMES
 from tinygpt_tui.widgets.bindings import bindings
 from tinygpt_tui.widgets.cell_view import CellView
 from tinygpt_tui.widgets.prompt_area import PromptArea
+from tinygpt_tui.widgets.prompt_history import PromptHistory
 
 FRAME = 0.08
 """Seconds between two frames while only new tokens arrive."""

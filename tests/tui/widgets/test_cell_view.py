@@ -10,7 +10,7 @@ from textual._compositor import ChopsUpdate
 from textual.strip import Strip
 
 from tinygpt_tui.render.cells import Row, Span, row
-from tinygpt_tui.textual_patches import only_changed
+from tinygpt_tui.shell.textual_patches import only_changed
 from tinygpt_tui.widgets.cell_view import MIN_GAP, changed
 
 

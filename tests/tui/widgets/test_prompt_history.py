@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from tinygpt_tui.prompt_history import DEFAULT_PROMPT, PromptHistory
+from tinygpt_tui.widgets.prompt_history import DEFAULT_PROMPT, PromptHistory
 
 
 def test_prompts_are_kept_in_order_of_use(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

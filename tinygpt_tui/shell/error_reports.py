@@ -6,7 +6,7 @@ from textual.app import ReturnType
 from textual.worker import Worker, WorkerState
 
 from tinygpt_tui import log
-from tinygpt_tui.textual_patches import OneKeyAtATime
+from tinygpt_tui.shell.textual_patches import OneKeyAtATime
 
 
 class ErrorReportingApp(OneKeyAtATime[ReturnType]):

@@ -14,7 +14,7 @@ from textual.widgets import Static
 
 from tests.helpers.scenes import make_run
 from tinygpt_tui.app import LabApp
-from tinygpt_tui.line_filters import AsciiFilter, ControlCharacterFilter
+from tinygpt_tui.shell.line_filters import AsciiFilter, ControlCharacterFilter
 
 EVIL = "x\x1b]0;owned\x07\x1b[2Jy\x9b2J\r\n\u202ez\ud800"
 OBEYED = re.compile("[\x00-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")

@@ -1,0 +1,1 @@
+"""What stands between the app and the terminal: signals, errors, line filters, Textual's gaps."""
