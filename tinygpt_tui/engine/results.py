@@ -67,7 +67,7 @@ class InspectedText:
 
     @cached_property
     def rollout(self) -> Floats:
-        """(L, T, T): the same as `tinygpt.analysis.heads.rollout`, without torch."""
+        """(L, T, T): see `tinygpt.analysis.attention_maps.rollout`."""
         mixed = (self.means + np.eye(self.size, dtype=np.float32)) / 2
         layers = [mixed[0]]
         for layer in mixed[1:]:
