@@ -11,7 +11,7 @@ from typing import Any, Literal, TypeAlias, TypeVar
 
 import numpy as np
 
-from tinygpt.analysis import routing
+from tinygpt.analysis import attention_maps, routing
 from tinygpt.analysis.routing import Ints
 from tinygpt_tui.engine.protocol import Example, InspectResult, SurveyResult
 from tinygpt_tui.render.heatmap import Floats
@@ -68,11 +68,7 @@ class InspectedText:
     @cached_property
     def rollout(self) -> Floats:
         """(L, T, T): see `tinygpt.analysis.attention_maps.rollout`."""
-        mixed = (self.means + np.eye(self.size, dtype=np.float32)) / 2
-        layers = [mixed[0]]
-        for layer in mixed[1:]:
-            layers.append(layer @ layers[-1])
-        return np.stack(layers)
+        return attention_maps.rollout(self.attention)
 
     def matrix(self, layer: int, head: int, mode: Mode) -> Floats:
         """(T, T): row q holds the attention of query q."""
