@@ -6,10 +6,12 @@ import sys
 from collections.abc import Sequence
 
 from tinygpt.command.options import training_parser
+from tinygpt.threads import limit_spinning
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Train as the arguments say; returns the exit status."""
+    limit_spinning()
     parser = training_parser(
         "trainer.py", "Train small GPTs, Dense and MoE, from the command line."
     )

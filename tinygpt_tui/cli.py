@@ -11,6 +11,7 @@ from pathlib import Path
 
 from tinygpt.command.options import training_parser
 from tinygpt.fields import flag
+from tinygpt.threads import limit_spinning
 from tinygpt_tui.commands import generate, inspect
 
 
@@ -31,6 +32,7 @@ def make_parser() -> argparse.ArgumentParser:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command and return its exit status."""
+    limit_spinning()
     parser = make_parser()
     options = parser.parse_args(argv)
     commands = [name for name in ("train_only", "generate", "inspect") if hasattr(options, name)]

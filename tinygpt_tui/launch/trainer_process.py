@@ -22,6 +22,7 @@ from tinygpt.errors import RunError, TinyGPTError
 from tinygpt.escape import printable
 from tinygpt.files.safe_open import open_regular, open_to_write
 from tinygpt.run import LOCK, LOG, read_status, validate_run_name
+from tinygpt.threads import limit_spinning
 
 NICENESS = 10
 """Half of the range: the app stays responsive, and other users' jobs do not starve the training."""
@@ -136,12 +137,14 @@ def _background_prefix() -> list[str]:
 
 
 def environment() -> dict[str, str]:
-    """This process's environment, with the folder of this package on PYTHONPATH."""
+    """A child's environment: the folder of this package on PYTHONPATH, threads that spin briefly."""
     others = os.environ.get("PYTHONPATH")
-    return {
+    variables = {
         **os.environ,
         "PYTHONPATH": os.pathsep.join([str(_ROOT), *([others] if others else [])]),
     }
+    limit_spinning(variables)
+    return variables
 
 
 def _spare_threads(given: Sequence[str]) -> list[str]:

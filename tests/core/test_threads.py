@@ -1,0 +1,52 @@
+"""OpenMP's threads spin for a bounded time, in every process that computes."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.helpers.paths import ROOT
+from tinygpt.threads import SPIN_LIMITS, limit_spinning
+
+COMMANDS = {
+    "trainer.py": ["trainer.py", "--steps", "1"],
+    "--train-only": ["-m", "tinygpt_tui", "--train-only", "--steps", "1"],
+    "the app's engine": [
+        "-c",
+        "from tinygpt_tui.engine.client import Engine\n"
+        "from tinygpt_tui.engine.protocol import InspectRequest\n"
+        "from threading import Event\n"
+        "ended = Event()\n"
+        "request = InspectRequest(1, '.', 'a')\n"
+        "Engine().ask(request, lambda reply: (print(reply), ended.set()))\n"
+        "ended.wait(60)\n",
+    ],
+}
+
+
+def test_what_the_user_has_chosen_stays() -> None:
+    for name in ("OMP_WAIT_POLICY", *SPIN_LIMITS):
+        environment = {name: "passive"}
+        limit_spinning(environment)
+        assert environment == {name: "passive"}
+    environment = {"OMP_NUM_THREADS": "3"}
+    limit_spinning(environment)
+    assert environment == {"OMP_NUM_THREADS": "3", **SPIN_LIMITS}
+
+
+@pytest.mark.parametrize("what", COMMANDS)
+def test_the_limit_is_set_before_torch_is_loaded(what: str, tmp_path: Path) -> None:
+    fake = tmp_path / "torch.py"  # ends the process that imports it with the variable as its error
+    fake.write_text("import os, sys\nsys.exit('spin ' + os.environ['GOMP_SPINCOUNT'])\n", "utf-8")
+    unset = {k: v for k, v in os.environ.items() if k not in ("OMP_WAIT_POLICY", *SPIN_LIMITS)}
+    done = subprocess.run(
+        [sys.executable, *COMMANDS[what]],
+        cwd=ROOT,
+        env={**unset, "PYTHONPATH": os.pathsep.join([str(tmp_path), str(ROOT)])},
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    assert f"spin {SPIN_LIMITS['GOMP_SPINCOUNT']}" in done.stdout + done.stderr
