@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import re
 import statistics
 import sys
 import tempfile
@@ -54,18 +55,13 @@ def latencies(terminal: Terminal, rounds: int) -> dict[str, list[float]]:
     return {kind: sorted(times) for kind, times in by_kind.items()}
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--data", default="auto")
-    parser.add_argument("--rounds", type=int, default=12)
-    options = parser.parse_args()
-    if Path(options.data).is_file():
-        options.data = str(Path(options.data).resolve())
+def beside_a_training(data: str, rounds: int) -> tuple[dict[str, list[float]], float, list[float]]:
+    """Latencies by kind of key, bytes per second, and the last tok/s shown for either model."""
     with tempfile.TemporaryDirectory() as folder:
         out = Path(folder, "checkpoints")
         trainer = [*APP, "--train-only", "--preset", "nano", "--steps", "100000", "--name", "live"]
         training = Terminal(
-            ["nice", "-n", "10", *trainer, "--data", options.data, "--out", str(out)],
+            ["nice", "-n", "10", *trainer, "--data", data, "--out", str(out)],
             (120, 36),
             Path(folder),
         )
@@ -79,9 +75,23 @@ def main() -> None:
                 app.wait_for(b"generating")
                 before = time.perf_counter() - app.began
                 time.sleep(5)
-                sent = len(app.text(before))
-                by_kind = latencies(app, options.rounds)
-    result: dict[str, object] = {"benchmark": "generate", "bytes_per_second": round(sent / 5)}
+                sent = len(app.text(before)) / 5
+                by_kind = latencies(app, rounds)
+                app.type(b"1")
+                shown = app.text(before)
+    rates = [float(rate.replace(b",", b"")) for rate in re.findall(rb"([\d,.]+) tok/s", shown)]
+    return by_kind, sent, rates[-2:]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--data", default="auto")
+    parser.add_argument("--rounds", type=int, default=12)
+    options = parser.parse_args()
+    if Path(options.data).is_file():
+        options.data = str(Path(options.data).resolve())
+    by_kind, sent, _ = beside_a_training(options.data, options.rounds)
+    result: dict[str, object] = {"benchmark": "generate", "bytes_per_second": round(sent)}
     print(f"{'bytes/s':20} {result['bytes_per_second']}")
     for kind, times in {**by_kind, "all": sorted(chain(*by_kind.values()))}.items():
         numbers = statistics.median(times), times[int(len(times) * 0.95)], times[-1]
