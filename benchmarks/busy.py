@@ -143,7 +143,8 @@ def main() -> None:
     if Path(options.data).is_file():
         options.data = str(Path(options.data).resolve())
     result = app(options) if options.app else curve(options)
-    print(json.dumps({"benchmark": "busy", "preset": options.preset, **result, **machine.describe()}))
+    about = {"benchmark": "busy", "preset": options.preset}
+    print(json.dumps({**about, **result, **machine.describe()}))
 
 
 if __name__ == "__main__":

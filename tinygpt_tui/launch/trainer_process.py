@@ -137,7 +137,7 @@ def _background_prefix() -> list[str]:
 
 
 def environment() -> dict[str, str]:
-    """A child's environment: the folder of this package on PYTHONPATH, threads that spin briefly."""
+    """A child's environment: this package on PYTHONPATH, and threads that spin briefly."""
     others = os.environ.get("PYTHONPATH")
     variables = {
         **os.environ,
