@@ -15,6 +15,7 @@ from typing import Any
 
 import torch
 
+from tinygpt import cgroup
 from tinygpt.errors import ConfigError
 
 
@@ -82,9 +83,13 @@ def device_name(device: str, matmul_dtype: torch.dtype) -> str:
 
 
 def total_memory(device: str) -> int:
-    """Bytes of memory that the device has, free or in use."""
+    """Bytes of memory that the device has for this process, free or in use.
+
+    On a CPU that is less than the machine's in a container or a job with a limit.
+    """
     if device == "cuda":
         return torch.cuda.get_device_properties(0).total_memory
     import psutil  # type: ignore[import-untyped,unused-ignore]  # noqa: PLC0415 - 15 ms
 
-    return int(psutil.virtual_memory().total)
+    total, limited = int(psutil.virtual_memory().total), cgroup.memory()
+    return min(total, limited.limit) if limited else total

@@ -1,9 +1,11 @@
 """Where to compute, in what precision, and how both are named."""
 
+import psutil  # type: ignore[import-untyped,unused-ignore]
 import pytest
 import torch
 
-from tinygpt.device import choose_device, device_name, matmul_dtype
+from tinygpt import cgroup
+from tinygpt.device import choose_device, device_name, matmul_dtype, total_memory
 from tinygpt.errors import ConfigError
 
 
@@ -47,3 +49,14 @@ def test_the_name_says_what_is_not_fp32(monkeypatch: pytest.MonkeyPatch) -> None
     monkeypatch.setattr(torch, "get_num_threads", lambda: 2)
     assert device_name("cpu", torch.bfloat16) == "cpu (2 threads, bf16)"
     assert device_name("cpu", torch.float32) == "cpu (2 threads)"
+
+
+def test_memory_is_what_the_container_may_use(monkeypatch: pytest.MonkeyPatch) -> None:
+    machine = psutil.virtual_memory().total
+    for limited, expected in (
+        (None, machine),
+        (cgroup.Memory(limit=7 << 20, used=3), 7 << 20),
+        (cgroup.Memory(limit=machine + 1, used=3), machine),
+    ):
+        monkeypatch.setattr(cgroup, "memory", lambda limited=limited: limited)
+        assert total_memory("cpu") == expected

@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Any, TypeVar
 
+from tinygpt import cgroup
+
 T = TypeVar("T")
 
 
@@ -28,7 +30,8 @@ class Gpu:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Machine:
-    """The whole machine; None where a value is unavailable. Memory in bytes."""
+    """The whole machine; None where a value is unavailable. Memory in bytes: that of this
+    process's container or job where that has less than the machine."""
 
     cpu_percent: float | None
     """Mean over all CPUs since this thread's previous read; None for the first one."""
@@ -77,7 +80,9 @@ def _cpu_percent() -> float | None:
 def _memory() -> tuple[int, int]:
     import psutil  # noqa: PLC0415
 
-    memory = psutil.virtual_memory()
+    memory, limited = psutil.virtual_memory(), cgroup.memory()
+    if limited and limited.limit < memory.total:
+        return limited.used, limited.limit
     return int(memory.total - memory.available), int(memory.total)
 
 
