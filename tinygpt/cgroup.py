@@ -4,8 +4,6 @@ A container, a batch job or a systemd service has a limit of its own, which the 
 machine do not show. Groups nest, and the tightest limit on the way to the root holds. Both versions
 are read: in version 2 all controllers share one tree, in version 1 each has its own. Other systems
 than Linux have none of this; there every function returns None.
-
-The argument `root` of each function is the root of the file system; tests pass a made-up one.
 """
 
 from __future__ import annotations
@@ -14,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 ROOT = Path("/")
+"""Of the file system; tests set a made-up one."""
 
 _MOUNTED = "sys/fs/cgroup"
 _UNLIMITED = 1 << 60
@@ -41,37 +40,37 @@ class OomKills:
     count: int
 
 
-def memory(root: Path = ROOT) -> Memory | None:
+def memory() -> Memory | None:
     """The group that limits this process's memory the most; None without a limit."""
-    limits = [(limit, folder) for folder in _groups("memory", root) if (limit := _limit(folder))]
+    limits = [(limit, folder) for folder in _groups("memory") if (limit := _limit(folder))]
     if not limits:
         return None
     limit, folder = min(limits, key=lambda pair: pair[0])
     return Memory(limit, _used(folder))
 
 
-def cpu_limit(root: Path = ROOT) -> float | None:
+def cpu_limit() -> float | None:
     """How many CPUs' time this process may use, 1.5 for instance; None without a limit."""
-    quotas = [quota for folder in _groups("cpu", root) if (quota := _quota(folder)) is not None]
+    quotas = [quota for folder in _groups("cpu") if (quota := _quota(folder)) is not None]
     return min(quotas, default=None)
 
 
-def oom_kills(root: Path = ROOT) -> OomKills | None:
+def oom_kills() -> OomKills | None:
     """The count of the group to which this process's memory is charged; None if it has none."""
-    for folder in _groups("memory", root):
+    for folder in _groups("memory"):
         count = _oom_count(folder)
         if count is not None:
-            group = folder.relative_to(_mount("memory", root))
+            group = folder.relative_to(_mount("memory"))
             return OomKills(group=str(group), inode=folder.stat().st_ino, count=count)
     return None
 
 
-def oom_kills_since(before: OomKills, root: Path = ROOT) -> int | None:
+def oom_kills_since(before: OomKills) -> int | None:
     """Kills in the group of `before` since then; None if that group is not visible here."""
     group = Path(before.group)
     if group.is_absolute() or ".." in group.parts:  # read from a file that anyone may have written
         return None
-    folder = _mount("memory", root) / group
+    folder = _mount("memory") / group
     try:
         count = _oom_count(folder) if folder.stat().st_ino == before.inode else None
     except (OSError, ValueError):
@@ -79,10 +78,10 @@ def oom_kills_since(before: OomKills, root: Path = ROOT) -> int | None:
     return None if count is None else count - before.count
 
 
-def _groups(controller: str, root: Path) -> list[Path]:
+def _groups(controller: str) -> list[Path]:
     """Folders of this process's group and of the groups around it, the innermost first."""
-    mount = _mount(controller, root)
-    path = _membership(controller, root)
+    mount = _mount(controller)
+    path = _membership(controller)
     if path is None or ".." in path.parts or not mount.is_dir():
         return []
     folder = mount / path.relative_to("/")
@@ -91,19 +90,19 @@ def _groups(controller: str, root: Path) -> list[Path]:
     return [folder, *(parent for parent in folder.parents if parent.is_relative_to(mount))]
 
 
-def _mount(controller: str, root: Path) -> Path:
+def _mount(controller: str) -> Path:
     """Where the tree of a controller is mounted: the common one of version 2, else its own."""
-    common = root / _MOUNTED
+    common = ROOT / _MOUNTED
     return common if (common / "cgroup.controllers").exists() else common / controller
 
 
-def _membership(controller: str, root: Path) -> Path | None:
+def _membership(controller: str) -> Path | None:
     """The path of this process's group in the tree of a controller, from /proc/self/cgroup.
 
     Its lines are like "4:memory:/jobs/7"; that of version 2 is "0::/jobs/7".
     """
-    common = _mount(controller, root) == root / _MOUNTED
-    for line in _lines(root / "proc/self/cgroup"):
+    common = _mount(controller) == ROOT / _MOUNTED
+    for line in _lines(ROOT / "proc/self/cgroup"):
         number, controllers, path = line.split(":", 2)
         if number == "0" if common else controller in controllers.split(","):
             return Path(path)

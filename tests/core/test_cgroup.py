@@ -20,7 +20,13 @@ def write(root: Path, files: dict[str, str]) -> None:
 
 
 @pytest.fixture
-def version2(tmp_path: Path) -> Path:
+def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setattr(cgroup, "ROOT", tmp_path)
+    return tmp_path
+
+
+@pytest.fixture
+def version2(root: Path) -> Path:
     """A job of 1.5 CPUs without a memory limit, in a slice of 3 GiB."""
     files = {
         "cgroup.controllers": "cpu memory",
@@ -33,13 +39,13 @@ def version2(tmp_path: Path) -> Path:
         "slice/job/memory.events": "low 0\noom 2\noom_kill 5\noom_group_kill 0",
         "slice/job/cpu.max": "150000 100000",
     }
-    write(tmp_path / MOUNT, files)
-    write(tmp_path, {"proc/self/cgroup": "0::/slice/job"})
-    return tmp_path
+    write(root / MOUNT, files)
+    write(root, {"proc/self/cgroup": "0::/slice/job"})
+    return root
 
 
 @pytest.fixture
-def version1(tmp_path: Path) -> Path:
+def version1(root: Path) -> Path:
     """The same in the separate trees of version 1."""
     files = {
         "memory/slice/memory.limit_in_bytes": str(3 * GIB),
@@ -53,52 +59,51 @@ def version1(tmp_path: Path) -> Path:
         "cpu/job/cpu.cfs_period_us": "50000",
         "unified/cgroup.procs": "7",
     }
-    write(tmp_path / MOUNT, files)
+    write(root / MOUNT, files)
     own = "5:memory:/slice/job\n2:cpuacct,cpu:/job\n1:name=systemd:/x:y\n0::/"
-    write(tmp_path, {"proc/self/cgroup": own})
-    return tmp_path
+    write(root, {"proc/self/cgroup": own})
+    return root
 
 
 @pytest.mark.parametrize("tree", ["version2", "version1"])
-def test_the_tightest_limit_of_all_groups_holds(
-    tree: str, request: pytest.FixtureRequest
-) -> None:
-    root = request.getfixturevalue(tree)
-    assert cgroup.memory(root) == cgroup.Memory(limit=3 * GIB, used=3 * GIB // 2)
-    assert cgroup.cpu_limit(root) == 1.5
+def test_the_tightest_limit_of_all_groups_holds(tree: str, request: pytest.FixtureRequest) -> None:
+    request.getfixturevalue(tree)
+    assert cgroup.memory() == cgroup.Memory(limit=3 * GIB, used=3 * GIB // 2)
+    assert cgroup.cpu_limit() == 1.5
 
 
 @pytest.mark.parametrize("tree", ["version2", "version1"])
 def test_kills_are_those_of_the_own_group(tree: str, request: pytest.FixtureRequest) -> None:
-    root = request.getfixturevalue(tree)
-    before = cgroup.oom_kills(root)
+    request.getfixturevalue(tree)
+    before = cgroup.oom_kills()
     assert before is not None
     assert (before.group, before.count) == ("slice/job", 5)
-    assert cgroup.oom_kills_since(before, root) == 0
-    assert cgroup.oom_kills_since(replace(before, count=3), root) == 2
+    assert cgroup.oom_kills_since(before) == 0
+    assert cgroup.oom_kills_since(replace(before, count=3)) == 2
 
 
 def test_another_group_says_nothing(version2: Path) -> None:
-    before = cgroup.oom_kills(version2)
+    before = cgroup.oom_kills()
     assert before is not None
     for group in ("gone", "../cgroup/slice/job", f"/{MOUNT}/slice/job", "slice", "\0"):
-        assert cgroup.oom_kills_since(replace(before, group=group), version2) is None
-    assert cgroup.oom_kills_since(replace(before, inode=before.inode + 1), version2) is None
+        assert cgroup.oom_kills_since(replace(before, group=group)) is None
+    assert cgroup.oom_kills_since(replace(before, inode=before.inode + 1)) is None
 
 
 def test_a_container_that_sees_only_its_own_group(version2: Path) -> None:
     """With the host's name for it, as without a cgroup namespace."""
     write(version2 / MOUNT, {"memory.max": str(GIB), "memory.current": "7"})
     write(version2, {"proc/self/cgroup": "0::/docker/8c29"})
-    assert cgroup.memory(version2) == cgroup.Memory(limit=GIB, used=7)
+    assert cgroup.memory() == cgroup.Memory(limit=GIB, used=7)
 
 
-def test_no_limit_and_no_groups(version2: Path, tmp_path: Path) -> None:
+def test_no_limit_and_no_groups(version2: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     write(version2 / MOUNT, {"slice/memory.max": "max", "slice/cpu.max": "max 100000"})
     write(version2 / MOUNT, {"slice/job/cpu.max": "max 100000"})
-    assert cgroup.memory(version2) is None
-    assert cgroup.cpu_limit(version2) is None
+    assert cgroup.memory() is None
+    assert cgroup.cpu_limit() is None
     write(version2, {"proc/self/cgroup": "0::/../elsewhere"})  # outside of this namespace
-    assert cgroup.oom_kills(version2) is None
+    assert cgroup.oom_kills() is None
+    monkeypatch.setattr(cgroup, "ROOT", version2 / "another system")
     for nothing in (cgroup.memory, cgroup.cpu_limit, cgroup.oom_kills):
-        assert nothing(tmp_path / "other system") is None
+        assert nothing() is None

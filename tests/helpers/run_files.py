@@ -20,7 +20,7 @@ from tinygpt.run import (
     Status,
     to_json,
 )
-from tinygpt.run.status import process_start, this_host
+from tinygpt.run.presence import process_start, this_host
 
 NOW = 1_763_931_234.5
 CONFIG = {"seed": 7, "corpus": {"name": "tinyshakespeare", "sha256": "86c4"}}

@@ -29,7 +29,8 @@ def make_run(
     losses: Sequence[float] = (1.625, 1.5),
     ago: float = 0.0,
 ) -> Path:
-    """A run directory in `state`; the trainer of a live one is this process."""
+    """A run directory in `state`; the trainer of a live one is this process, in an older version,
+    which had no lock for viewers."""
     config, now = build(values), time.time() - ago
     tables = {**unflatten(flatten(config)), "corpus": {"name": "corpus.txt", "sha256": "ab"}}
     counts = {v: config.model_config(v, 65).parameters() for v in config.variants}
@@ -59,10 +60,10 @@ def make_run(
             writer.status("done" if state == "done" else "stopped", step)
         else:
             writer.status("running", step)
-    if state == "killed":
+    if state == "live":
         status = read_status(out / name)
         assert status is not None
-        write_status(out / name, replace(status, process_started=5.0))
+        write_status(out / name, replace(status, kernel=None))
     assert read_state(out / name, now).state == state
     return out / name
 

@@ -45,7 +45,7 @@ def newest_run(out: StrPath, now: float | None = None) -> RunInfo | None:
 
 
 def live_run(out: StrPath, now: float | None = None) -> RunInfo | None:
-    """The newest run in `out` that is being trained: live before paused before stalled."""
+    """The newest run in `out` that is being trained: live before paused."""
     return _live(list_runs(out, now))
 
 
@@ -60,7 +60,7 @@ def _newest(runs: list[RunInfo]) -> RunInfo | None:
 
 
 def _live(runs: list[RunInfo]) -> RunInfo | None:
-    for state in ("live", "paused", "stalled"):
+    for state in ("live", "paused"):
         for run in runs:
             if run.state.state == state:
                 return run

@@ -1,26 +1,36 @@
 """status.json, and the state of a run that follows from it: training, ended, killed.
 
-The handshake: the trainer rewrites status.json with its pid, host, start time and a heartbeat. A
-viewer on the same host asks the system whether that process still runs; the start time tells it
-from a later process with the same pid. A viewer on another host has only the heartbeat, and calls
-a run stalled once it is overdue. The lock (see `writer`) is only for trainers, not for viewers.
+The trainer rewrites status.json with its pid, host, kernel and a heartbeat. A viewer asks three
+witnesses in turn: the trainer's lock, its process, and only where neither can tell (see
+`presence`), its heartbeat, which is fresh or overdue. Viewers and a trainer that would resume the
+run judge by the same function, so that what is offered in the app is not refused by the trainer.
 """
 
 import errno
 import json
 import math
 import os
-import socket
 import time
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal, TypeAlias, cast, get_args
 
+from tinygpt.cgroup import oom_kills_since
 from tinygpt.errors import DISK_FULL_ERRNOS, RunError
 from tinygpt.files import atomic
 from tinygpt.files.safe_open import open_to_write, read_text
-from tinygpt.run.layout import STATUS, StrPath
+from tinygpt.run.layout import METRICS, STATUS, StrPath
 from tinygpt.run.lines import LARGEST
+from tinygpt.run.presence import (
+    Kernel,
+    boot_id,
+    look_at_lock,
+    parse_kernel,
+    pid_namespace,
+    process_start,
+    this_host,
+)
 from tinygpt.run.reader import last_end
 
 StatusState: TypeAlias = Literal["starting", "running", "paused", "done", "stopped", "failed"]
@@ -31,7 +41,8 @@ State: TypeAlias = Literal[
 LARGEST_STATUS = 1 << 16
 """Bytes of the largest status.json that is read; viewers parse it twice a second."""
 HEARTBEAT_OVERDUE = 30.0
-"""Seconds without a heartbeat after which a run counts as stalled."""
+"""Seconds without a heartbeat after which a run counts as stalled, where only that can tell. One
+that lies as far in the future says as little."""
 
 # Seconds. The start time of a process, which psutil derives from the boot time, shifts by a second
 # or two when the clock is set; no system reuses a pid that soon.
@@ -42,7 +53,8 @@ _SAME_START = 5.0
 class Status:
     """The content of status.json: `heartbeat` and `process_started` in unix seconds.
 
-    `process_started` tells the training process from a later one with the same pid.
+    `process_started` tells the training process from a later one with the same pid; `kernel` is
+    None in files of older versions and on macOS.
     """
 
     state: StatusState
@@ -52,11 +64,13 @@ class Status:
     step: int
     heartbeat: float
     error: str | None = None
+    kernel: Kernel | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunState:
-    """What a run is doing, with a short reason; `heartbeat_age` in seconds."""
+    """What a run is doing, with a short reason; `heartbeat_age` in seconds, negative for one in
+    the future."""
 
     state: State
     reason: str
@@ -65,13 +79,18 @@ class RunState:
 
     @property
     def active(self) -> bool:
-        """Whether a trainer is, or may be, working on this run."""
-        return self.state in ("live", "paused", "stalled")
+        """Whether a trainer is working on this run, as far as can be told."""
+        return self.state in ("live", "paused")
+
+    @property
+    def silent(self) -> bool:
+        """Whether its trainer lives, but its heartbeat is overdue."""
+        return self.active and (self.heartbeat_age or 0.0) > HEARTBEAT_OVERDUE
 
     @property
     def resumable(self) -> bool:
         """Whether it ended early, so that it can be resumed."""
-        return self.state in ("stopped", "killed", "failed")
+        return self.state in ("stopped", "killed", "failed", "stalled")
 
 
 def write_status(path: StrPath, status: Status, *, durable: bool = True) -> None:
@@ -116,15 +135,23 @@ def read_status(path: StrPath) -> Status | None:
         raise RunError(f"{file} is not the status of a run: {error}") from error
 
 
-def read_state(path: StrPath, now: float | None = None) -> RunState:
+def read_state(
+    path: StrPath,
+    now: float | None = None,
+    *,
+    heartbeat_age: Callable[[Status], float] | None = None,
+) -> RunState:
     """The state of the run directory `path` at `now` (unix seconds; None: now). Never raises.
 
     - new: created, but no trainer has reported yet
-    - live, paused: the process runs (same host), or its heartbeat is recent (another host)
-    - stalled: the heartbeat is overdue, and the process runs or is on another host
+    - live, paused: the trainer lives, or that cannot be told and its heartbeat is fresh
+    - stalled: whether the trainer lives cannot be told, and its heartbeat is overdue
     - done, stopped, failed: as the trainer reported
-    - killed: it was last reported as running on this host, and its process no longer exists
+    - killed: it was last reported as running, and no longer exists
     - unreadable: no such folder, or status.json is not valid
+
+    A heartbeat is a time by the trainer's clock, which may not agree with the one here;
+    `heartbeat_age` tells its age in seconds in another way.
     """
     try:
         status = read_status(path)
@@ -134,58 +161,112 @@ def read_state(path: StrPath, now: float | None = None) -> RunState:
         if not Path(path).is_dir():
             return RunState(state="unreadable", reason=f"{os.fspath(path)} is not a folder")
         return RunState(state="new", reason="no training process has reported yet")
-    age = max(0.0, (time.time() if now is None else now) - status.heartbeat)
+    if heartbeat_age is not None:
+        age = heartbeat_age(status)
+    else:
+        age = (time.time() if now is None else now) - status.heartbeat
     state, reason = _state(path, status, age)
     return RunState(state=state, reason=reason, status=status, heartbeat_age=age)
 
 
-def this_host() -> str:
-    """Name of this machine, as recorded in status.json and in the lock."""
-    return socket.gethostname()
+class HeartbeatWatch:
+    """Tells the age of a run's heartbeat to a viewer that reads it again and again.
 
-
-def process_start(pid: int) -> float | None:
-    """Start time of the process `pid` on this host in unix seconds, None if it does not run.
-
-    A zombie does not run: a killed trainer stays one until the interface that started it reaps it.
+    That it changes is a sign of life that needs no clock but the viewer's own. Until the first
+    change, the trainer's clock is compared with the one here. For `read_state`.
     """
-    import psutil  # type: ignore[import-untyped,unused-ignore]  # noqa: PLC0415 - 15 ms
 
-    try:
-        process = psutil.Process(pid)
-        zombie = process.status() == psutil.STATUS_ZOMBIE
-        return None if zombie else float(process.create_time())
-    except psutil.NoSuchProcess:
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._last: float | None = None
+        self._changed: float | None = None
+
+    def __call__(self, status: Status) -> float:
+        """Seconds since the heartbeat of `status`."""
+        now, before = self._clock(), self._last
+        self._last = status.heartbeat
+        if before not in (None, status.heartbeat):
+            self._changed = now
+        return time.time() - status.heartbeat if self._changed is None else now - self._changed
+
+
+def trainer_alive(path: StrPath, status: Status) -> bool | None:
+    """Whether the trainer that wrote `status` lives; None if that cannot be told from here.
+
+    A held lock is a living trainer, wherever it is. A free one is a dead trainer if it is the very
+    lock that the trainer held, on this kernel. Else its process tells, if its pid means the same
+    here; by an older version or on macOS, that is decided by the host's name.
+    """
+    lock, kernel = look_at_lock(Path(path, METRICS)), status.kernel
+    if lock.state == "held":
+        return True
+    if kernel is None:
+        return _process_alive(status) if status.host == this_host() else None
+    if kernel.boot_id != boot_id():
         return None
-    except psutil.AccessDenied as error:
-        raise PermissionError(f"process {pid} belongs to another user") from error
+    if lock.state == "free" and lock.file == kernel.locked:
+        return False
+    return _process_alive(status) if kernel.pid_namespace == pid_namespace() else None
 
 
 def _state(path: StrPath, status: Status, age: float) -> tuple[State, str]:
     if status.state in ("done", "stopped", "failed"):
         return cast(State, status.state), status.error or f"{status.state} at step {status.step}"
-    if status.host == this_host() and not _alive(status):
-        return _state_without_process(path, status)
-    who = f"process {status.pid} on {status.host}"
-    if age > HEARTBEAT_OVERDUE:
-        return "stalled", f"no heartbeat from {who} for {age:.0f} s"
-    why = f"{status.error} ({who} is {status.state})" if status.error else None
-    return "paused" if status.state == "paused" else "live", why or f"{who} is {status.state}"
-
-
-def _state_without_process(path: StrPath, status: Status) -> tuple[State, str]:
-    """The process no longer exists: killed, unless it wrote its `end` but not its last status."""
+    alive = trainer_alive(path, status)
+    if alive or (alive is None and abs(age) <= HEARTBEAT_OVERDUE):
+        return _active_state(status, age)
     end = last_end(path)
     if end is not None and end.time >= status.process_started - _SAME_START:
-        return end.state, end.error or end.reason
-    return "killed", f"Trainer (pid {status.pid}) died after step {status.step}"
+        return end.state, end.error or end.reason  # it wrote its end, but not its last status
+    if alive is None and not _rebooted(status):
+        return "stalled", f"{_silence(age)} from {_who(status)}"
+    return "killed", _death(status)
 
 
-def _alive(status: Status) -> bool:
+def _active_state(status: Status, age: float) -> tuple[State, str]:
+    reason = f"{_who(status)} is {status.state}"
+    if age > HEARTBEAT_OVERDUE:
+        reason = f"{reason}, but there is {_silence(age)}"
+    if status.error:
+        reason = f"{status.error} ({reason})"
+    return "paused" if status.state == "paused" else "live", reason
+
+
+def _who(status: Status) -> str:
+    return f"process {status.pid} on {status.host}"
+
+
+def _silence(age: float) -> str:
+    if age < 0:
+        return f"a heartbeat of a time {-age:.0f} s in the future"
+    return f"no heartbeat for {age:.0f} s"
+
+
+def _rebooted(status: Status) -> bool:
+    """Whether the trainer ran on this host before its last start."""
+    kernel = status.kernel
+    return (
+        kernel is not None
+        and status.host == this_host()
+        and boot_id() not in (None, kernel.boot_id)
+    )
+
+
+def _death(status: Status) -> str:
+    kernel = status.kernel
+    reason = f"Trainer (pid {status.pid}) died after step {status.step}"
+    if kernel is None or kernel.oom_kills is None or kernel.boot_id != boot_id():
+        return reason
+    if not oom_kills_since(kernel.oom_kills):
+        return reason
+    return f"{reason}: out of memory (its control group has had a kill since its last heartbeat)"
+
+
+def _process_alive(status: Status) -> bool | None:
     try:
         started = process_start(status.pid)
     except PermissionError:  # it exists; only the heartbeat can tell more
-        return True
+        return None
     return started is not None and abs(started - status.process_started) <= _SAME_START
 
 
@@ -202,6 +283,7 @@ def _parse(data: Any) -> Status:
         raise ValueError(f"pid {data['pid']} is not valid")
     if not isinstance(data["host"], str) or not isinstance(data.get("error"), str | None):
         raise TypeError("host or error is not text")
+    kernel = parse_kernel(data.get("kernel"))
     return Status(
         state=data["state"],
         pid=data["pid"],
@@ -210,4 +292,5 @@ def _parse(data: Any) -> Status:
         step=data["step"],
         heartbeat=float(data["heartbeat"]),
         error=data.get("error"),
+        kernel=kernel,
     )

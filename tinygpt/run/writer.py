@@ -1,8 +1,9 @@
 """The writer of a run directory, and the lock that makes it the only one.
 
 A trainer holds an flock on the file `lock` as long as it lives; the system releases it however the
-process ends. On network disks locks may not reach other hosts, or not exist at all; there a trainer
-also refuses a run whose status.json has another trainer's recent heartbeat (see `status`).
+process ends. On network disks locks may not reach other hosts, or not exist at all; so a trainer
+also refuses a run that is active by its status (see `status`). Viewers test a second lock, which
+trainers hold in addition (see `presence`).
 """
 
 import errno
@@ -12,11 +13,13 @@ import os
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Self
 
 import tomli_w
 
+from tinygpt import cgroup
 from tinygpt.errors import RunError
 from tinygpt.files import atomic
 from tinygpt.files.safe_open import open_to_write
@@ -33,15 +36,22 @@ from tinygpt.run.layout import (
     read_config,
 )
 from tinygpt.run.lines import to_json
+from tinygpt.run.presence import (
+    Kernel,
+    boot_id,
+    hold_lock,
+    pid_namespace,
+    process_start,
+    this_host,
+)
 from tinygpt.run.reader import first_record
 from tinygpt.run.records import SCHEMA_VERSION, CheckpointRecord, EndRecord, Record
 from tinygpt.run.status import (
     HEARTBEAT_OVERDUE,
     Status,
     StatusState,
-    process_start,
     read_state,
-    this_host,
+    trainer_alive,
     write_status,
 )
 
@@ -68,7 +78,12 @@ class RunWriter:
         self._process_started = process_start(os.getpid()) or 0.0
         self._written = -float("inf")  # time of the last status, unix seconds
         self._metrics = open_to_write(path / METRICS, os.O_RDWR | os.O_APPEND | os.O_CREAT)
-        self._size = _cut_torn_tail(self._metrics)
+        try:
+            self._kernel = _this_kernel(path, self._metrics)
+            self._size = _cut_torn_tail(self._metrics)
+        except BaseException:
+            os.close(self._metrics)
+            raise
 
     @classmethod
     def create(
@@ -89,7 +104,7 @@ class RunWriter:
         toml = tomli_w.dumps(config)
         with _os_errors_as_run_errors(run):
             atomic.make_folders(run)
-            lock = _lock(run, clock())
+            lock = _lock(run)
             try:
                 if any((run / name).exists() for name in (RUN_TOML, METRICS, STATUS)):
                     raise RunError(
@@ -114,7 +129,7 @@ class RunWriter:
         run = Path(path)
         read_config(run)
         with _os_errors_as_run_errors(run):
-            lock = _lock(run, clock())
+            lock = _lock(run)
             try:
                 _check_schema(run)
                 _check_links(run)
@@ -205,6 +220,7 @@ class RunWriter:
             step=step,
             heartbeat=self._written,
             error=error,
+            kernel=self._kernel and replace(self._kernel, oom_kills=cgroup.oom_kills()),
         )
         with _os_errors_as_run_errors(self.path / STATUS):
             write_status(self.path, status, durable=durable)
@@ -219,11 +235,25 @@ def _os_errors_as_run_errors(path: Path) -> Iterator[None]:
         raise RunError(f"cannot write {error.filename or path}: {error.strerror}") from error
 
 
-def _lock(run: Path, now: float) -> int:
+def _this_kernel(run: Path, metrics: int) -> Kernel | None:
+    """What viewers on this kernel need; takes the lock that they test, on the open metrics."""
+    try:
+        locked = hold_lock(metrics, run / METRICS)
+    except (
+        BlockingIOError
+    ) as error:  # of a trainer on another host, whose flock does not reach here
+        raise RunError(f"{run} is being trained by another process: stop that first") from error
+    boot = boot_id()
+    if boot is None:
+        return None
+    return Kernel(boot_id=boot, pid_namespace=pid_namespace(), locked=locked)
+
+
+def _lock(run: Path) -> int:
     """Lock a run; returns the descriptor. Raises RunError that names the process that has it."""
     descriptor = open_to_write(run / LOCK, os.O_RDWR | os.O_CREAT)
     try:
-        _check_inactive(run, now, locked=_try_flock(run, descriptor))
+        _check_inactive(run, descriptor, locked=_try_flock(run, descriptor))
         os.ftruncate(descriptor, 0)
         os.pwrite(descriptor, json.dumps({"pid": os.getpid(), "host": this_host()}).encode(), 0)
     except BaseException:
@@ -255,24 +285,36 @@ def _holder(descriptor: int) -> str:
         return "another process"
 
 
-def _check_inactive(run: Path, now: float, *, locked: bool) -> None:
-    """Raise RunError if the status says that another trainer is active and the lock cannot tell.
+def _check_inactive(run: Path, lock: int, *, locked: bool) -> None:
+    """Raise RunError if another trainer is active by the run's status.
 
-    For this host, having the lock is enough. A trainer on another host may hold a lock that is not
-    visible here (network disks mounted with local locks); it counts as active until its heartbeat
-    is overdue.
+    An older version says nothing of its kernel; on this host, having its lock is enough. A trainer
+    on another host may hold a lock that is not visible here (network disks mounted with local
+    locks); it counts as active until its heartbeat is overdue.
     """
-    state = read_state(run, now)
+    state = read_state(run, heartbeat_age=lambda status: _age_on_disk(run, lock, status))
     status = state.status
     if status is None or not state.active:
         return
-    here = status.host == this_host()
-    if (here and locked) or (not here and state.state == "stalled"):
+    if locked and status.kernel is None and status.host == this_host():
         return
-    wait = f"; if it is gone, try again in {HEARTBEAT_OVERDUE:.0f} s" if not here else ""
+    unsure = trainer_alive(run, status) is None
+    wait = f"; if it is gone, try again in {HEARTBEAT_OVERDUE:.0f} s" if unsure else ""
     raise RunError(
         f"{run} is being trained by process {status.pid} on {status.host}: stop that first{wait}"
     )
+
+
+def _age_on_disk(run: Path, lock: int, status: Status) -> float:
+    """Seconds since the heartbeat was written, by the clock of the disk.
+
+    On a network disk that is the server's, so that the clocks of two hosts need not agree.
+    """
+    try:
+        os.utime(lock)
+        return os.fstat(lock).st_mtime - os.stat(run / STATUS).st_mtime
+    except OSError:
+        return time.time() - status.heartbeat
 
 
 def _check_schema(run: Path) -> None:

@@ -47,9 +47,19 @@ def test_lists(tmp_path: Path) -> None:
     assert newest is not None
     assert live is not None
     assert (newest.name, live.name, live.path) == ("newer", "middle", tmp_path / "middle")
-    stalled = run.live_run(tmp_path, now=NOW + 60)
-    assert stalled is not None
-    assert (stalled.name, stalled.state.state) == ("paused", "stalled")
+
+
+def test_a_stalled_run_is_not_preferred(tmp_path: Path) -> None:
+    make_run(tmp_path / "stalled", 100.0, host="elsewhere")
+    make_run(tmp_path / "done", 200.0, state="done")
+    current = run.current_run(tmp_path, now=NOW + 29)
+    assert current is not None
+    assert (current.name, current.state.state) == ("stalled", "live")
+    for now in (NOW + 31, NOW - 86400):
+        current = run.current_run(tmp_path, now)
+        assert current is not None
+        assert current.name == "done"
+        assert run.live_run(tmp_path, now) is None
 
 
 def test_a_folder_with_only_a_log_is_a_new_run(folder: Path) -> None:

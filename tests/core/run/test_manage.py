@@ -58,5 +58,7 @@ def test_only_what_ended_early_can_be_resumed(out: Path) -> None:
     assert problems["killed"] is None
     assert "live is already being trained" in (problems["live"] or "")
     assert "--resume --name done --steps" in (problems["done"] or "")
+    stalled = RunState(state="stalled", reason="no heartbeat")
+    assert resume_problem(out / "x", stalled) is None
     unreadable = RunState(state="unreadable", reason="run.toml is missing")
     assert resume_problem(out / "x", unreadable) == "x cannot be resumed: run.toml is missing"

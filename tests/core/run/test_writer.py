@@ -1,15 +1,16 @@
 """One writer per run: what it writes, repairs and refuses, and the lock."""
 
 import dataclasses
+import fcntl
 import os
 import subprocess
-import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from tests.helpers.paths import ROOT
+from tests.helpers.namespaces import holding
 from tests.helpers.records import train
 from tests.helpers.run_files import (
     CONFIG,
@@ -21,7 +22,8 @@ from tests.helpers.run_files import (
 )
 from tinygpt import run
 from tinygpt.errors import RunError
-from tinygpt.run.status import this_host, write_status
+from tinygpt.run.presence import this_host
+from tinygpt.run.status import write_status
 
 
 def test_create_and_read_back(folder: Path, writer: run.RunWriter) -> None:
@@ -138,30 +140,10 @@ def test_a_full_disk_still_takes_the_status(
     assert not list(folder.glob(".*.tmp"))
 
 
-HOLDER = """
-import sys
-from tinygpt import run
-writer = run.RunWriter.create(sys.argv[1], {"seed": 7}, "{}")
-writer.status("running", 5)
-print("held", flush=True)
-sys.stdin.read()
-"""
-
-
 @pytest.fixture
 def holder(folder: Path) -> Iterator[subprocess.Popen[str]]:
-    """Another process that appears to train the run: it holds the lock."""
-    with subprocess.Popen(
-        [sys.executable, "-c", HOLDER, str(folder)],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-        cwd=ROOT,
-    ) as process:
-        assert process.stdout is not None
-        assert process.stdout.readline() == "held\n"
+    with holding(folder) as process:
         yield process
-        process.kill()
 
 
 def test_two_writers_refuse_until_the_first_is_killed(
@@ -195,17 +177,23 @@ def test_two_writers_in_one_process_refuse(folder: Path, writer: run.RunWriter) 
 
 def test_trainer_on_another_host_counts_until_its_heartbeat_is_overdue(folder: Path) -> None:
     run.RunWriter.create(folder, CONFIG, "{}").close()
-    write_status(folder, status(host="elsewhere"))
-    with pytest.raises(RunError, match="process 7 on elsewhere: stop that first; if it is gone"):
-        run.RunWriter.open(folder, clock=lambda: NOW + 29)
-    run.RunWriter.open(folder, clock=lambda: NOW + 31).close()
+    for heartbeat in (NOW, time.time(), time.time() + 86400):  # its clock does not matter
+        write_status(folder, status(host="elsewhere", heartbeat=heartbeat))
+        with pytest.raises(RunError, match="7 on elsewhere: stop that first; if it is gone, try"):
+            run.RunWriter.open(folder)
+        os.utime(folder / run.STATUS, (time.time() - 31,) * 2)
+        run.RunWriter.open(folder).close()
 
 
-def test_without_flock_the_status_decides(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def unsupported(_descriptor: int, _operation: int) -> None:
+@pytest.mark.parametrize("missing", [("flock",), ("flock", "fcntl")])
+def test_without_locks_the_status_decides(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, missing: tuple[str, ...]
+) -> None:
+    def unsupported(*_arguments: object) -> None:
         raise OSError(38, "Function not implemented")
 
-    monkeypatch.setattr("fcntl.flock", unsupported)
+    for call in missing:
+        monkeypatch.setattr(fcntl, call, unsupported)
     with run.RunWriter.create(folder, CONFIG, "{}") as writer:
         with pytest.raises(RunError, match=f"process {os.getpid()}"):
             run.RunWriter.open(folder)
