@@ -46,7 +46,7 @@ RUN = (
         needs="live",
     ),
     Key("k", "checkpoint", "checkpoint", "Write a checkpoint now", needs="live"),
-    Key("u", "resume", "resume", "Resume a stopped or killed run", needs="resumable"),
+    Key("u", "resume", "resume", "Resume a stopped, killed or stalled run", needs="resumable"),
     Key("n", "new_run", "new", "New run: fill in a form", footer=True),
     Key("r", "runs", "runs", "All runs: open, overlay, rename, delete, resume", footer=True),
 )

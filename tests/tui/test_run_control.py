@@ -1,6 +1,8 @@
 """What the app's keys ask of a run: pause, stop, checkpoint, resume; and quitting."""
 
 import os
+import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -8,7 +10,11 @@ from textual.pilot import Pilot
 
 from tests.helpers.app import drive, lines, opened, screen_text, until
 from tests.helpers.scenes import make_run, records
-from tinygpt.run import RunWriter, request
+from tests.helpers.training import make_session, stop_at, train_session
+from tests.helpers.waiting import PATIENCE
+from tinygpt.run import METRICS, STATUS, RunWriter, read_state, read_status, request
+from tinygpt.run.presence import this_host
+from tinygpt.run.status import write_status
 from tinygpt_tui.app import LabApp
 from tinygpt_tui.screens.dialog import Ask
 
@@ -128,6 +134,33 @@ def test_a_start_is_noted_until_the_trainer_reports(tmp_path: Path) -> None:
         assert not app.control._starting
 
     drive(tmp_path, body)
+
+
+def test_a_stalled_run_is_resumed(tmp_path: Path) -> None:
+    """Its trainer, on another host, is gone since 31 s without an end."""
+    session = make_session(tmp_path, steps=60)
+    run = session.writer.path
+    train_session(session, interrupted=stop_at(9, session))
+    records = (run / METRICS).read_bytes().splitlines(keepends=True)
+    (run / METRICS).write_bytes(b"".join(records[:-1]))
+    status = read_status(run)
+    assert status is not None
+    gone = replace(status, state="running", host="gone", kernel=None, heartbeat=time.time() - 31)
+    write_status(run, gone)
+    os.utime(run / STATUS, (gone.heartbeat,) * 2)
+
+    async def body(app: LabApp, pilot: "Pilot[int]") -> None:
+        await opened(app, pilot, step=9)
+        assert "Stalled" in lines(app, "header")
+        await until(pilot, lambda: "no heartbeat for" in screen_text(app))
+        assert "u resumes it" in screen_text(app)
+        await pilot.press("u")
+        await until(pilot, lambda: read_state(run).state == "done", PATIENCE)
+
+    drive(tmp_path, body)
+    status = read_status(run)
+    assert status is not None
+    assert (status.host, status.step) == (this_host(), 60)
 
 
 def test_resume_says_why_it_cannot(tmp_path: Path) -> None:

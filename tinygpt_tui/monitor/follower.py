@@ -21,6 +21,7 @@ from tinygpt.run import (
     list_steps,
     read_state,
 )
+from tinygpt.run.status import HeartbeatWatch
 from tinygpt_tui.monitor.machine import Machine, read_machine
 
 PERIOD = 0.5
@@ -75,6 +76,7 @@ class Follower:
         self._wake = threading.Event()
         self._stopped = False
         self._reader = MetricsReader(run)
+        self._heartbeat = HeartbeatWatch()
         self._state: RunState | None = None
         self._machine_read = -machine_every
         self._thread = threading.Thread(target=self._loop, name=f"follow {run.name}", daemon=True)
@@ -101,7 +103,7 @@ class Follower:
             update.more = len(update.items) > 0 and self._reader.has_more()
         except TinyGPTError as error:
             update.error = str(error)
-        update.state = read_state(self.run)
+        update.state = read_state(self.run, heartbeat_age=self._heartbeat)
         if self._clock() - self._machine_read >= self._machine_every:
             self._machine_read = self._clock()
             update.machine = read_machine()

@@ -106,7 +106,7 @@ def status_line(state: TrainState) -> Row:
     if run and run.state in ("failed", "killed", "stopped", "stalled", "unreadable"):
         hint = "  u resumes it" if run.resumable else ""
         return row(Span(f" {printable(run.reason)}", "warn"), Span(hint, "key"))
-    if run and run.active and run.status and run.status.error:
+    if run and run.active and (run.silent or (run.status and run.status.error)):
         return row(Span(f" {printable(run.reason)}", "warn"))
     if state.history.end and run and run.state == "done":
         return closing_line(state.history, state.overlays)

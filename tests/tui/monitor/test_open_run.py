@@ -1,12 +1,15 @@
 """The open run: which one is opened first, and following it."""
 
+from dataclasses import replace
 from pathlib import Path
 
 from textual.pilot import Pilot
 
 from tests.helpers.app import drive, lines, opened, screen_text, until
-from tests.helpers.scenes import make_run, records
-from tinygpt.run import RunWriter
+from tests.helpers.records import started
+from tests.helpers.scenes import ended, make_run, records
+from tinygpt.run import RunWriter, read_state, read_status
+from tinygpt.run.status import write_status
 from tinygpt_tui.app import LabApp
 from tinygpt_tui.monitor.follower import RunUpdate
 from tinygpt_tui.monitor.open_run import choose_run
@@ -21,6 +24,20 @@ def test_only_finished_runs_opens_the_newest_and_says_so(tmp_path: Path) -> None
     assert path == tmp_path / "finished"
     assert note is not None
     assert "showing the latest run, finished" in note
+
+
+def test_a_stalled_run_is_not_preferred(tmp_path: Path) -> None:
+    """To a newer one that is finished; once its lock is held, it is."""
+    stalled = make_run(tmp_path, "stalled", [replace(started(), time=10.0)])
+    with make_run(tmp_path, "finished", [replace(started(), time=20.0), ended()]) as writer:
+        writer.status("done", 30)
+    assert choose_run(tmp_path, None) == (stalled.path, None)
+    stalled.close()
+    status = read_status(stalled.path)
+    assert status is not None
+    write_status(stalled.path, replace(status, host="gone", kernel=None, heartbeat=10.0))
+    assert read_state(stalled.path).state == "stalled"
+    assert choose_run(tmp_path, None)[0] == tmp_path / "finished"
 
 
 def test_a_replaced_file_starts_over(tmp_path: Path, live: RunWriter) -> None:

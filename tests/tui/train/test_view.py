@@ -114,6 +114,13 @@ def test_crosshair_reads_the_exact_values() -> None:
     assert f"Dense {raw:.3f} mean" in line
 
 
+def test_a_live_run_without_heartbeats_says_so() -> None:
+    reason = "process 7 on box is running, but there is no heartbeat for 95 s"
+    silent = RunState(state="live", reason=reason, heartbeat_age=95.0)
+    (line,) = plain([status_line(make_state(run_state=silent))])
+    assert line.strip() == reason
+
+
 def test_text_from_files_cannot_command_the_terminal() -> None:
     note = "bad \x1b[2J name\x07"
     (line,) = plain([status_line(make_state(note=note))])
