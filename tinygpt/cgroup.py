@@ -8,7 +8,7 @@ than Linux have none of this; there every function returns None.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 ROOT = Path("/")
@@ -65,8 +65,8 @@ def oom_kills() -> OomKills | None:
     return None
 
 
-def oom_kills_since(before: OomKills) -> int | None:
-    """Kills in the group of `before` since then; None if that group is not visible here."""
+def recount(before: OomKills) -> OomKills | None:
+    """The count of the same group now; None if that group is not visible here."""
     group = Path(before.group)
     if group.is_absolute() or ".." in group.parts:  # read from a file that anyone may have written
         return None
@@ -75,7 +75,7 @@ def oom_kills_since(before: OomKills) -> int | None:
         count = _oom_count(folder) if folder.stat().st_ino == before.inode else None
     except (OSError, ValueError):
         return None
-    return None if count is None else count - before.count
+    return None if count is None else replace(before, count=count)
 
 
 def _groups(controller: str) -> list[Path]:

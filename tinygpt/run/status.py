@@ -16,7 +16,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal, TypeAlias, cast, get_args
 
-from tinygpt.cgroup import oom_kills_since
+from tinygpt.cgroup import recount
 from tinygpt.errors import DISK_FULL_ERRNOS, RunError
 from tinygpt.files import atomic
 from tinygpt.files.safe_open import open_to_write, read_text
@@ -257,7 +257,8 @@ def _death(status: Status) -> str:
     reason = f"Trainer (pid {status.pid}) died after step {status.step}"
     if kernel is None or kernel.oom_kills is None or kernel.boot_id != boot_id():
         return reason
-    if not oom_kills_since(kernel.oom_kills):
+    now = recount(kernel.oom_kills)
+    if now is None or now.count <= kernel.oom_kills.count:
         return reason
     return f"{reason}: out of memory (its control group has had a kill since its last heartbeat)"
 

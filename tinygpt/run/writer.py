@@ -220,7 +220,7 @@ class RunWriter:
             step=step,
             heartbeat=self._written,
             error=error,
-            kernel=self._kernel and replace(self._kernel, oom_kills=cgroup.oom_kills()),
+            kernel=_recounted(self._kernel),
         )
         with _os_errors_as_run_errors(self.path / STATUS):
             write_status(self.path, status, durable=durable)
@@ -246,7 +246,19 @@ def _this_kernel(run: Path, metrics: int) -> Kernel | None:
     boot = boot_id()
     if boot is None:
         return None
-    return Kernel(boot_id=boot, pid_namespace=pid_namespace(), locked=locked)
+    return Kernel(
+        boot_id=boot,
+        pid_namespace=pid_namespace(),
+        locked=locked,
+        oom_kills=cgroup.oom_kills(),
+    )
+
+
+def _recounted(kernel: Kernel | None) -> Kernel | None:
+    """With the out-of-memory kills so far, so that later ones can be told from them."""
+    if kernel is None or kernel.oom_kills is None:
+        return kernel
+    return replace(kernel, oom_kills=cgroup.recount(kernel.oom_kills))
 
 
 def _lock(run: Path) -> int:
