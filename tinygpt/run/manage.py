@@ -7,11 +7,13 @@ import os
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
 from tinygpt.errors import RunError
 from tinygpt.files.safe_open import open_to_write
 from tinygpt.run import LOCK, RunState, read_state, validate_run_name
+from tinygpt.run.status import age_on_disk
 
 
 def resume_problem(path: Path, state: RunState) -> str | None:
@@ -72,11 +74,12 @@ def delete_run(path: Path) -> None:
 @contextmanager
 def _locked(path: Path, what: str) -> Iterator[None]:
     """Hold the run's lock, if it has one, so that no trainer starts in the meantime."""
-    if read_state(path).active:
-        raise RunError(active_problem(path, what))
     try:
         lock = _acquire_lock(path, what)
         try:
+            age = None if lock is None else partial(age_on_disk, path, lock)
+            if read_state(path, heartbeat_age=age).active:
+                raise RunError(active_problem(path, what))
             yield
         finally:
             if lock is not None:

@@ -190,6 +190,19 @@ class HeartbeatWatch:
         return time.time() - status.heartbeat if self._changed is None else now - self._changed
 
 
+def age_on_disk(path: StrPath, lock: int, status: Status) -> float:
+    """Seconds since the heartbeat was written, by the clock of the disk. For `read_state`.
+
+    On a network disk that is the server's, so that the clocks of two hosts need not agree. Needs
+    the run's lock file, open for writing as `lock`, whose time is set to learn what time it is.
+    """
+    try:
+        os.utime(lock)
+        return os.fstat(lock).st_mtime - Path(path, STATUS).stat().st_mtime
+    except OSError:
+        return time.time() - status.heartbeat
+
+
 def trainer_alive(path: StrPath, status: Status) -> bool | None:
     """Whether the trainer that wrote `status` lives; None if that cannot be told from here.
 

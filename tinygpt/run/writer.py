@@ -14,6 +14,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any, Self
 
@@ -50,6 +51,7 @@ from tinygpt.run.status import (
     HEARTBEAT_OVERDUE,
     Status,
     StatusState,
+    age_on_disk,
     read_state,
     trainer_alive,
     write_status,
@@ -304,7 +306,7 @@ def _check_inactive(run: Path, lock: int, *, locked: bool) -> None:
     on another host may hold a lock that is not visible here (network disks mounted with local
     locks); it counts as active until its heartbeat is overdue.
     """
-    state = read_state(run, heartbeat_age=lambda status: _age_on_disk(run, lock, status))
+    state = read_state(run, heartbeat_age=partial(age_on_disk, run, lock))
     status = state.status
     if status is None or not state.active:
         return
@@ -315,18 +317,6 @@ def _check_inactive(run: Path, lock: int, *, locked: bool) -> None:
     raise RunError(
         f"{run} is being trained by process {status.pid} on {status.host}: stop that first{wait}"
     )
-
-
-def _age_on_disk(run: Path, lock: int, status: Status) -> float:
-    """Seconds since the heartbeat was written, by the clock of the disk.
-
-    On a network disk that is the server's, so that the clocks of two hosts need not agree.
-    """
-    try:
-        os.utime(lock)
-        return os.fstat(lock).st_mtime - os.stat(run / STATUS).st_mtime
-    except OSError:
-        return time.time() - status.heartbeat
 
 
 def _check_schema(run: Path) -> None:

@@ -1,13 +1,17 @@
 """Whole runs are renamed and deleted, but none that is being trained."""
 
+import os
+import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from tests.helpers.runs import make_run
 from tinygpt.errors import RunError
-from tinygpt.run import RunState, RunWriter, read_state
+from tinygpt.run import METRICS, STATUS, RunState, RunWriter, read_state, read_status
 from tinygpt.run.manage import delete_run, rename_run, resume_problem
+from tinygpt.run.status import write_status
 
 
 @pytest.fixture
@@ -41,6 +45,20 @@ def test_delete_and_rename_refuse(out: Path) -> None:
         writer.status("stopped", 500)  # over, by its word; but the lock is held
         with pytest.raises(RunError, match="is being trained"):
             delete_run(out / "done")
+
+
+def test_another_host_counts_while_it_writes_whatever_its_clock_says(out: Path) -> None:
+    run = out / "done"
+    status = read_status(run)
+    assert status is not None
+    ahead = replace(status, state="running", host="gone", kernel=None, heartbeat=9e9)
+    (run / METRICS).write_bytes(b"")  # without its end
+    write_status(run, ahead)
+    with pytest.raises(RunError, match="done is being trained"):
+        delete_run(run)
+    os.utime(run / STATUS, (time.time() - 31,) * 2)
+    delete_run(run)
+    assert not run.exists()
 
 
 def test_delete_of_a_link_spares_its_target(out: Path) -> None:
