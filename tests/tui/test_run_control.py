@@ -16,6 +16,7 @@ from tinygpt.run import METRICS, STATUS, RunWriter, read_state, read_status, req
 from tinygpt.run.presence import this_host
 from tinygpt.run.status import write_status
 from tinygpt_tui.app import LabApp
+from tinygpt_tui.launch import trainer_process
 from tinygpt_tui.screens.dialog import Ask
 
 
@@ -156,6 +157,8 @@ def test_a_stalled_run_is_resumed(tmp_path: Path) -> None:
         assert "u resumes it" in screen_text(app)
         await pilot.press("u")
         await until(pilot, lambda: read_state(run).state == "done", PATIENCE)
+        children = trainer_process._CHILDREN
+        await until(pilot, lambda: trainer_process.poll_children().keys() == children.keys())
 
     drive(tmp_path, body)
     status = read_status(run)
