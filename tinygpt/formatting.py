@@ -29,7 +29,7 @@ def loss(value: float | None) -> str:
     size = abs(value)
     if size >= 9999.5:
         return count(value)
-    return f"{value:.{3 if size < 9.9995 else 2 if size < 99.995 else 1 if size < 999.95 else 0}f}"
+    return f"{value:z.{3 if size < 9.9995 else 2 if size < 99.995 else 1 if size < 999.95 else 0}f}"
 
 
 def count(value: float | None) -> str:
@@ -83,4 +83,4 @@ def percent(fraction: float | None) -> str:
     if not math.isfinite(fraction):
         return _infinite(fraction)
     value = 100 * fraction
-    return f"{value:.1f}%" if 0 < abs(value) < 9.95 else f"{value:.0f}%"
+    return f"{value:z.1f}%" if 0 < abs(value) < 9.95 else f"{value:z.0f}%"

@@ -24,6 +24,7 @@ def test_numbers() -> None:
     assert [formatting.percent(x) for x in (0, 0.032, 0.42, 1, NAN)] == [
         *("0%", "3.2%", "42%", "100%", "–")
     ]
+    assert [formatting.loss(-0.0), formatting.percent(-0.0)] == ["0.000", "0%"]
     assert [formatting.rate(12345, "tok"), formatting.rate(None)] == ["12.3k tok/s", "–/s"]
 
 

@@ -36,7 +36,7 @@ def statistics(attention: Tensor) -> dict[str, Tensor]:
     """
     own, later = attention.diagonal(dim1=-2, dim2=-1), attention[..., 1:, :]
     return {
-        "entropy": -torch.xlogy(attention, attention).sum(-1).mean(-1),
+        "entropy": 0.0 - torch.xlogy(attention, attention).sum(-1).mean(-1),  # 0, never -0
         "distance": (attention * _distances(attention)).sum(-1).mean(-1),
         "previous": later.diagonal(dim1=-2, dim2=-1).mean(-1),
         "self": own.mean(-1),

@@ -74,4 +74,4 @@ def surprisal(logits: Tensor, ids: Sequence[int] | Tensor) -> Tensor:
     """(T,) nats of each token given those before it, from logits (T, V); nan for the first."""
     targets = torch.as_tensor(ids, dtype=torch.int64).cpu().flatten()[1:]
     known = logits[:-1].log_softmax(-1).gather(-1, targets[:, None])[:, 0]
-    return torch.cat((known.new_full((1,), torch.nan), -known))
+    return torch.cat((known.new_full((1,), torch.nan), 0.0 - known))

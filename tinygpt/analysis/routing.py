@@ -108,7 +108,7 @@ def load_entropy(counts: Ints) -> Floats:
     """(L,): entropy of the load, in nats; log E if uniform, 0 if one expert gets all tokens."""
     share = load(counts)
     logs = np.log(share, where=share > 0, out=np.zeros_like(share))
-    return np.asarray(-(share * logs).sum(-1), np.float64)
+    return np.asarray(0.0 - (share * logs).sum(-1), np.float64)  # of one expert 0, not -0
 
 
 def worst_over_mean(counts: Ints) -> Floats:

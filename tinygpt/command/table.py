@@ -48,7 +48,7 @@ def comparison(models: Mapping[str, Mapping[str, Any]]) -> list[list[str]]:
         row = [title, *("-" if value is None else form(value) for value in values)]
         if both:
             comparable = key.endswith(("loss", "perplexity")) and None not in values
-            row.append(f"{values[1] - values[0]:+.4f}" if comparable else "")  # type: ignore[operator]
+            row.append(f"{values[1] - values[0]:+z.4f}" if comparable else "")  # type: ignore[operator]
         rows.append(row)
     return rows
 

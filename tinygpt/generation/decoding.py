@@ -44,12 +44,12 @@ class TokenEvent:
     @property
     def surprisal(self) -> float:
         """-log of its raw probability, in nats."""
-        return -float(self.raw[self.id].log())
+        return 0.0 - float(self.raw[self.id].log())  # of a certain token 0, not -0
 
     @property
     def entropy(self) -> float:
         """Of the raw distribution, in nats."""
-        return -float(torch.special.xlogy(self.raw, self.raw).sum())
+        return 0.0 - float(torch.special.xlogy(self.raw, self.raw).sum())
 
     @property
     def removed(self) -> dict[int, str]:

@@ -107,7 +107,7 @@ class RoutingTally:
         shares = [(load / load.sum()).tolist() for load in self._loads]
         return RoutingStatistics(
             load=shares,
-            entropy=[-sum(p * math.log(p) for p in share if p > 0) for share in shares],
+            entropy=[0.0 - sum(p * math.log(p) for p in share if p > 0) for share in shares],
             worst_over_mean=[max(share) * len(share) for share in shares],
             mean_top1=[top1.item() / self._tokens for top1 in self._top1],
             dead=[share.count(0.0) for share in shares],

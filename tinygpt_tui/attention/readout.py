@@ -31,8 +31,8 @@ def number(name: str, value: float) -> str:
     if math.isnan(value):
         return "-"
     if name == "distance":
-        return f"{value:.1f}"
-    return f"{value:.2f}" if name in UNITS else percent(float(value))
+        return f"{value:z.1f}"
+    return f"{value:z.2f}" if name in UNITS else percent(float(value))
 
 
 def panel(state: AttentionState, shown: InspectedText, columns: int, lines: int) -> list[Row]:

@@ -137,5 +137,4 @@ def validation_ids(corpus: Corpus, tokenizer: Tokenizer) -> list[int]:
 
 
 def _arrays(tensors: Mapping[str, Tensor]) -> dict[str, NDArray[np.float32]]:
-    # An entropy of -0.0 would be shown with its sign.
-    return {name: tensor.float().numpy() + np.float32(0) for name, tensor in tensors.items()}
+    return {name: tensor.float().numpy() for name, tensor in tensors.items()}

@@ -139,7 +139,7 @@ def with_candidate(token: Token, chosen: int) -> Token:
         id=token.ids[chosen],
         text=token.texts[chosen],
         rank=1 + sum(p > raw for p in token.raw),
-        surprisal=-math.log(raw) if raw > 0 else math.inf,
+        surprisal=0.0 - math.log(raw) if raw > 0 else math.inf,
     )
 
 

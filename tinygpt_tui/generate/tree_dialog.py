@@ -55,7 +55,7 @@ def tree_entries(tree: Tree) -> list[tuple[str, str]]:
             branch = "".join(token.text for token in text.tokens[text.at :])
             begin = f"at {text.at + 1}: {printable(branch)}"
         name = f"[{printable(text.name)}] " if text.name else ""
-        nll = f"{text.mean_surprisal:.2f}" if text.tokens else "-"
+        nll = f"{text.mean_surprisal:z.2f}" if text.tokens else "-"
         label = f"{'  ' * max(depth - 1, 0)}{corner}{text.id} {model} {nll} {name}{begin}"
         entries.append((str(text.id), label[:LABEL_WIDTH]))
     return entries

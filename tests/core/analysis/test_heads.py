@@ -56,6 +56,7 @@ def test_heads_that_do_one_thing(keys: list[int], said: dict[str, float]) -> Non
     found = heads.statistics(attending_to(keys))
     for name, value in said.items():
         assert found[name].item() == pytest.approx(value)
+    assert not found["entropy"].signbit().any()
 
 
 def test_one_token_has_no_previous() -> None:

@@ -88,6 +88,7 @@ def test_surprisal_is_the_loss_token_by_token() -> None:
     wanted = torch.nn.functional.cross_entropy(model(ids[None])[0, :-1], ids[1:], reduction="none")
     torch.testing.assert_close(found[1:], wanted.detach(), atol=1e-5, rtol=0)
     assert surprisal(torch.randn(1, 13), [5]).isnan().tolist() == [True]
+    assert not surprisal(torch.eye(2) * 1e9, [1, 0])[1].signbit()
 
 
 @pytest.mark.parametrize("variant", ["dense", "moe"])

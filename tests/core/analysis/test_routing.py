@@ -105,6 +105,7 @@ def test_dead_experts_and_even_ones() -> None:
     alone = even * np.eye(E, dtype=np.int64)[0][:, None]
     assert (routing.load_entropy(alone)[0], routing.worst_over_mean(alone)[0]) == (0, E)
     assert routing.dead(alone).tolist() == [E - 1]
+    assert not np.signbit(routing.load_entropy(alone)).any()
 
 
 def test_import_brings_no_torch() -> None:

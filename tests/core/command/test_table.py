@@ -11,3 +11,8 @@ def test_closing_table() -> None:
     assert ["perplexity", "-", "-", ""] in rows
     assert ["steps", "2,000", "2,000", ""] in rows
     assert ["training time", "3:07", "3:07", ""] in rows
+
+
+def test_equal_losses_differ_by_a_plain_zero() -> None:
+    rows = comparison({"dense": {"val_loss": 1.5}, "moe": {"val_loss": 1.49999}})
+    assert rows[1] == ["validation loss", "1.5000", "1.5000", "+0.0000"]

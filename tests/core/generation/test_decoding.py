@@ -248,7 +248,8 @@ def test_steps_tell_which_filter_removed_what() -> None:
 
 def test_entropy_of_a_certainty_is_zero() -> None:
     sure = torch.tensor([0.0, 1.0])
-    assert TokenEvent(1, "b", sure, sure).entropy == 0
+    event = TokenEvent(1, "b", sure, sure)
+    assert str((event.entropy, event.surprisal)) == "(0.0, 0.0)"
 
 
 @pytest.mark.parametrize("moe", [None, MoEConfig()])

@@ -4,6 +4,7 @@ import pytest
 import torch
 
 from tests.helpers.models import tiny
+from tinygpt.config import MoEConfig
 from tinygpt.training.evaluation import evaluate, windows
 
 
@@ -28,3 +29,10 @@ def test_evaluation_leaves_the_model_training() -> None:
     parts = windows(torch.arange(13), 11)
     assert evaluate(model, parts).loss == evaluate(model, parts).loss
     assert model.training
+
+
+def test_the_load_entropy_of_one_expert_is_zero() -> None:
+    model = tiny(moe=MoEConfig(experts=1))
+    found = evaluate(model, windows(torch.arange(13), 11)).routing
+    assert found is not None
+    assert [str(entropy) for entropy in found.entropy] == ["0.0"] * model.config.layers
