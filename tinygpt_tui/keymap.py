@@ -221,9 +221,9 @@ EXPERTS = (
     Key("down", "down(1)", "down", "Next layer; in the table: scroll down", "↓"),
     Key("left", "move(-1)", "left", "Move the cursor left: experts of each token", "←"),
     Key("right", "move(1)", "right", "Move the cursor right", "→"),
-    Key("pageup", "lines(-1)", "line up", "Cursor one line up; in the table: page up", "PgUp"),
+    Key("pageup", "lines(-1)", "line up", "Cursor one line up; table or load: page up", "PgUp"),
     Key(
-        "pagedown", "lines(1)", "line down", "Cursor one line down; in the table: page down", "PgDn"
+        "pagedown", "lines(1)", "line down", "Cursor one line down; table, load: page down", "PgDn"
     ),
     Key("home", "move(-1000000)", "first", "Move the cursor to the first token", "Home"),
     Key("end", "move(1000000)", "last", "Move the cursor to the last token", "End"),
@@ -236,7 +236,7 @@ EXPERTS = (
     Key("c", "corpus", "corpus", "Use random lines of the corpus", footer=True),
     Key("w", "digits", "digits", "Show the expert's number under each character"),
     Key("d", "classes", "classes", "Table by character / by character class"),
-    Key("e", "expert", "expert", "Choose the expert to sort the table by"),
+    Key("e", "expert", "expert", "Next expert: sorts the table, scrolls the load to it"),
     Key("o", "order", "order", "Sort the table by lift, count or name"),
 )
 GENERAL = (

@@ -44,6 +44,22 @@ def records() -> tuple[RoutingRecord, ...]:
     return tuple(found)
 
 
+def load_record(load: list[list[float]], step: int = 100) -> RoutingRecord:
+    """An evaluation with this load (L, E)."""
+    layers = len(load)
+    return RoutingRecord(
+        time=1.0,
+        model="moe",
+        step=step,
+        tokens=77 * step,
+        load=load,
+        entropy=[0.0] * layers,
+        worst_over_mean=[1.5] * layers,
+        mean_top1=[0.3] * layers,
+        dead=[0] * layers,
+    )
+
+
 def inspect_reply(
     job: int = 1, *, step: int = 100, experts: int = EXPERTS, text: str = TEXT
 ) -> InspectResult:

@@ -21,6 +21,7 @@ from tinygpt_tui.engine.results import RoutingSurvey
 from tinygpt_tui.experts.load_chart import share_style
 from tinygpt_tui.experts.state import Sorting
 from tinygpt_tui.render.cells import Row, Span, fit, row
+from tinygpt_tui.render.scroll import around
 from tinygpt_tui.render.text import named
 from tinygpt_tui.theme import expert_style
 
@@ -95,9 +96,8 @@ def _columns(experts: int, columns: int, sorting: Sorting) -> Columns:
         return Columns(total=True, counts=True, experts=range(experts))
     if room >= _TOTAL + experts * _LIFT:
         return Columns(total=True, counts=False, experts=range(experts))
-    fitting = min(max(room // _LIFT, 1), experts)
-    first = max(0, min(sorting.expert - fitting // 2, experts - fitting))
-    return Columns(total=False, counts=False, experts=range(first, first + fitting))
+    fitting = around(sorting.expert, max(room // _LIFT, 1), experts)
+    return Columns(total=False, counts=False, experts=fitting)
 
 
 def _title(survey: RoutingSurvey, columns: int, layer: int, sorting: Sorting) -> Row:

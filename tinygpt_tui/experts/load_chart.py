@@ -21,13 +21,14 @@ from tinygpt.run import RoutingRecord
 from tinygpt_tui.engine.results import RoutingSurvey
 from tinygpt_tui.render.bars import HEIGHTS
 from tinygpt_tui.render.cells import Row, Span, beside, fit, row, width
+from tinygpt_tui.render.scroll import around
 from tinygpt_tui.render.table import Column, table
 from tinygpt_tui.theme import expert_style
 
 BOUNDS = (0.5, 0.8, 1.25, 2.0)
 """Ratios to the uniform load between the five styles."""
-_HEAD, _TAIL = 6, 5
-"""Columns of " L0 0 " and of "  25%" in each row."""
+_LAYER, _TAIL = 4, 5
+"""Columns of " L0 " and of "  25%" in each row."""
 MIN_LAYER_COLUMNS = 22
 """Least columns of a layer if several are side by side."""
 
@@ -85,18 +86,21 @@ def load_block(
     lines: int,
     *,
     layer: int = 0,
+    selected: int = 0,
     at: int | None = None,
 ) -> list[Row]:
     """A heading, the rows of all layers (or those around `layer`), and an axis of steps with the
-    step `at` marked."""
+    step `at` marked. If not all experts of a layer fit, those around `selected` are shown."""
     if not records:
         words = " Expert load appears after the first evaluation."
         return [fit(row(Span(words, "muted")), columns)]
     layers, experts = np.shape(records[-1].load)
-    across, down = arrange(layers, experts, columns, lines - 2)
-    gap = 1 if across == 1 and down * (experts + 1) <= lines - 1 else 0
+    visible = visible_experts(experts, lines, selected)
+    across, down = arrange(layers, len(visible), columns, lines - 2)
+    gap = 1 if across == 1 and down * (len(visible) + 1) <= lines - 1 else 0
     each = (columns - (across - 1) * 2) // across
-    chart = max(each - _HEAD - _TAIL, 1)
+    head = _LAYER + _label_columns(experts)
+    chart = max(each - head - _TAIL, 1)
     loads, ends = load_over_time(records, chart)
     place = _place(ends, chart, at)
     first = max(0, min(layer - across * down // 2, layers - across * down))
@@ -106,33 +110,40 @@ def load_block(
         for number in range(start, min(start + down, first + across * down, layers)):
             block += [()] * gap if block else []
             now = loads[number, :, -1 if place is None else place].tolist()
-            block += _layer(loads[number], number, each, now, chosen=number == layer)
-        blocks.append([*block, _axis(ends, chart, each, place)])
-    rows = [_heading(experts, columns), *beside(blocks, gap=2)]
+            marked = selected if number == layer and len(visible) < experts else None
+            style = "strong" if number == layer else "muted"
+            name = Span(f" L{number:<{_LAYER - 2}}", style)
+            block += _layer(name, loads[number], now, visible, marked)
+        blocks.append([*block, _axis(ends, head, chart, each, place)])
+    rows = [_heading(experts, visible, columns), *beside(blocks, gap=2)]
     return [fit(cells, columns) for cells in rows[:lines]]
 
 
+def visible_experts(experts: int, lines: int, selected: int) -> range:
+    """The experts of a layer that are shown in a block of `lines`: all, or those around one."""
+    return around(selected, max(lines - 2, 1), experts)
+
+
+def _label_columns(experts: int) -> int:
+    """Columns of an expert's number and of the space after it."""
+    return len(str(experts - 1)) + 1
+
+
 def _layer(
-    loads: Floats, number: int, columns: int, now: Sequence[float], *, chosen: bool
+    name: Span, loads: Floats, now: Sequence[float], visible: range, marked: int | None
 ) -> list[Row]:
-    """One row per expert: the load over time, `loads` (E, chart columns), and `now` (E,)."""
+    """One row per visible expert: its load over time, from `loads` (E, chart columns), and `now`
+    (E,). The number of the expert `marked` is reversed."""
     experts = len(now)
+    label = _label_columns(experts)
     rows = []
-    for expert in range(experts):
-        name = f" L{number:<2}" if not expert else "    "
+    for expert in visible:
+        head = name if expert == visible[0] else Span(" " * _LAYER, name.style)
+        style = expert_style(expert) + ("+reverse" if expert == marked else "")
         cells = [load_cell(float(share), experts) for share in loads[expert]]
         text = f"{percent(now[expert]):>{_TAIL}}"
-        rows.append(
-            fit(
-                row(
-                    Span(name, "strong" if chosen else "muted"),
-                    Span(f"{expert % 100:<{_HEAD - 4}}", expert_style(expert)),
-                    *cells,
-                    Span(text, share_style(now[expert] * experts)),
-                ),
-                columns,
-            )
-        )
+        share = Span(text, share_style(now[expert] * experts))
+        rows.append(row(head, Span(f"{expert:<{label}}", style), *cells, share))
     return rows
 
 
@@ -144,13 +155,13 @@ def _place(ends: tuple[int, int], chart: int, at: int | None) -> int | None:
     return min(int((at - first) / max(last - first, 1) * chart), chart - 1)
 
 
-def _axis(ends: tuple[int, int], chart: int, columns: int, place: int | None) -> Row:
-    """The first and the last step, with a mark in the column `place`."""
+def _axis(ends: tuple[int, int], head: int, chart: int, columns: int, place: int | None) -> Row:
+    """The first and the last step below the chart, with a mark in its column `place`."""
     first, last = ends
     left, right = f"{first:,}", f"step {last:,}"
     if len(left) + len(right) + 2 > chart:
         left, right = "", f"{last:,}"
-    parts: list[Span | str] = [" " * _HEAD]
+    parts: list[Span | str] = [" " * head]
     if place is None:
         parts += [Span(left + right.rjust(chart - len(left)), "faint")]
         return fit(row(*parts), columns)
@@ -164,14 +175,15 @@ def _axis(ends: tuple[int, int], chart: int, columns: int, place: int | None) ->
     return fit(row(*parts, Span(line[0], "faint"), mark, Span(line[1], "faint")), columns)
 
 
-def _heading(experts: int, columns: int) -> Row:
-    """The legend: what heights and colours mean."""
+def _heading(experts: int, visible: range, columns: int) -> Row:
+    """What heights and colours mean, and which experts are visible if not all fit."""
     uniform = percent(1 / experts)
     parts: list[Span | str] = [Span(" load  ", "muted")]
     for ratio, name in ((0.25, "low"), (1.0, f"uniform {uniform}"), (2.0, "2x or more")):
         parts += [load_cell(ratio / experts, experts), Span(f" {name}  ", "muted")]
     parts += [load_cell(0.0, experts), Span(" dead", "muted")]
-    return fit(row(*parts), columns)
+    some = f" experts {visible[0]}-{visible[-1]} of {experts}" if len(visible) < experts else ""
+    return row(*fit(row(*parts), columns - len(some)), Span(some, "text"))
 
 
 @dataclass(frozen=True)
@@ -265,7 +277,7 @@ def _numbers(number: int, one: Balance, experts: int, *, chosen: bool) -> list[S
     return [
         Span(f"L{number}", "strong" if chosen else "muted"),
         Span(
-            f"{one.entropy:.2f} {percent(uniform):>5}",
+            f"{one.entropy:z.2f} {percent(uniform):>5}",
             _health(good=uniform >= 0.9, bad=uniform < 0.7),
         ),
         Span(

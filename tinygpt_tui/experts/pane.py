@@ -167,10 +167,13 @@ class ExpertsPane(Container):
         self.draw()
 
     def action_lines(self, by: int) -> None:
-        if self.controller.state.view == "table":
+        state, (columns, lines) = self.controller.state, self.size
+        if state.view == "table":
             self.controller.scroll(by * self._table_rows, self._table_rows)
+        elif state.view == "load" and not view.together(columns, lines):
+            self.controller.page_experts(by * view.visible_experts(state, lines))
         else:
-            self.controller.move_lines(by, view.text_columns(self.size.width, self.size.height))
+            self.controller.move_lines(by, view.text_columns(columns, lines))
         self.draw()
 
     def action_timeline(self, by: int) -> None:

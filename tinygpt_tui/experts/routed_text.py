@@ -6,14 +6,15 @@ import numpy as np
 
 from tinygpt.formatting import percent
 from tinygpt_tui.engine.results import RoutedText
-from tinygpt_tui.render.bars import progress
-from tinygpt_tui.render.cells import Row, Span, fit, row
+from tinygpt_tui.render.bars import expert_names, progress
+from tinygpt_tui.render.cells import Row, Span, fit, row, width
+from tinygpt_tui.render.scroll import around
 from tinygpt_tui.render.text import named
 from tinygpt_tui.render.wrap import Flow
 from tinygpt_tui.theme import expert_style
 
-_BAR = 8
-"""Least columns of an expert and its probability."""
+_PERCENT = 5
+"""Columns of a probability and the space after it."""
 
 
 def lay_out(routed: RoutedText, columns: int) -> Flow:
@@ -27,40 +28,39 @@ def text_block(
     routed: RoutedText, columns: int, lines: int, *, layer: int, cursor: int, digits: bool = False
 ) -> list[Row]:
     """Up to `lines` lines around the cursor; with `digits`, each character has its expert's number
-    below it."""
+    below it, read downwards if it has several digits."""
     flow = lay_out(routed, columns)
     choice = routed.choice[layer]
-    each = 2 if digits else 1
-    room = max(1, lines // each)
-    line = flow.place(cursor)[0]
-    first = max(0, min(line - room // 2, flow.height - room))
+    each = lines_each(routed, digits=digits)
     rows: list[Row] = []
-    for number in range(first, min(first + room, flow.height)):
+    for number in around(flow.place(cursor)[0], max(1, lines // each), flow.height):
         cells = flow.line(number)
         spans = [
             Span(cell.text, _style(int(choice[cell.token]), chosen=cell.token == cursor))
             for cell in cells
         ]
         rows.append(fit(row(" ", *spans), columns))
-        if digits:
-            under = [
-                Span(f"{int(choice[c.token]) % 10:<{c.width}}" if c.width else "", "muted")
-                for c in cells
-            ]
-            rows.append(fit(row(" ", *under), columns))
+        for digit in range(each - 1):
+            under = (
+                f"{choice[c.token]:>{each - 1}}"[digit].ljust(c.width) for c in cells if c.width
+            )
+            rows.append(fit(row(" ", Span("".join(under), "muted")), columns))
     return rows[: max(lines, 0)]
+
+
+def lines_each(routed: RoutedText, *, digits: bool) -> int:
+    """Lines on the screen per line of the text: one, and one per digit of an expert's number."""
+    return 1 + (len(str(routed.experts - 1)) if digits else 0)
 
 
 def _style(expert: int, *, chosen: bool) -> str:
     return expert_style(expert) + ("+reverse bold" if chosen else "")
 
 
-def legend(experts: int, layer: int, columns: int) -> Row:
-    """The colour of each expert."""
-    parts: list[Span | str] = [Span(f" L{layer} experts ", "muted")]
-    for expert in range(experts):
-        parts += [Span(f"■{expert} ", expert_style(expert))]
-    return fit(row(*parts), columns)
+def legend(experts: int, layer: int, columns: int, *, chosen: int = 0) -> Row:
+    """The colour of each expert; if not all fit, of those around the expert `chosen`."""
+    head = Span(f" L{layer} experts ", "muted")
+    return fit(row(head, *expert_names(experts, columns - width((head,)), chosen)), columns)
 
 
 def path_block(
@@ -88,24 +88,29 @@ def path_block(
 
 
 def _bars(routed: RoutedText, layer: int, cursor: int, columns: int, *, chosen: bool) -> Row:
-    """One bar per expert of a layer, or for the most probable ones if not all fit."""
+    """One bar per expert of a layer, or for the selected and the most probable ones if not all
+    fit."""
     probabilities = routed.router[layer, cursor]
     selected = int(routed.choice[layer, cursor])
     head = Span(f" L{layer:<3}", "strong" if chosen else "muted")
-    fitting = max(1, (columns - 5) // _BAR)
+    label = len(str(routed.experts - 1)) + 2  # the mark, the number, a space
+    fitting = max(1, (columns - 5) // (label + _PERCENT))
     shown = list(range(routed.experts))
     if fitting < len(shown):
-        shown = [int(e) for e in np.argsort(-probabilities, kind="stable")[:fitting]]
+        order: list[int] = np.argsort(-probabilities, kind="stable").tolist()
+        shown = (
+            order[:fitting] if selected in order[:fitting] else [selected, *order[: fitting - 1]]
+        )
     each = (columns - 5) // len(shown)
     parts: list[Span | str] = [head]
     for expert in shown:
         probability, picked = float(probabilities[expert]), expert == selected
         style = expert_style(expert)
         mark = "●" if picked else " "
-        name = Span(f"{mark}{expert:<2}", style if picked else "muted")
+        name = Span(f"{mark}{expert:<{label - 1}}", style if picked else "muted")
         number = f" {percent(probability):>4} "
-        bar = max(each - 3 - len(number), 0)
+        bar = max(each - label - len(number), 0)
         drawn = progress(probability, bar, style) if bar > 1 else ()
-        number = number if drawn else f"{number[1:]:<{each - 3}}"
+        number = number if drawn else f"{number[1:]:<{each - label}}"
         parts += [name, *drawn, Span(number, "strong" if picked else "muted")]
     return fit(row(*parts), columns)

@@ -62,9 +62,14 @@ class ViewSelection:
         self._sort(order=ORDERS[(place + 1) % len(ORDERS)], top=0)
 
     def next_expert(self) -> None:
-        """Sort the table by the next expert."""
-        experts = self.state.survey.experts if self.state.survey else 1
+        """Select the next expert; after the last, the first."""
+        experts = self.state.experts or 1
         self._sort(expert=(self.state.sorting.expert + 1) % experts, top=0)
+
+    def page_experts(self, by: int) -> None:
+        """Select the expert `by` places later, at most the last."""
+        last = max(self.state.experts - 1, 0)
+        self._sort(expert=min(max(self.state.sorting.expert + by, 0), last), top=0)
 
     def say(self, note: str) -> None:
         """Show a sentence at the bottom; empty removes it."""

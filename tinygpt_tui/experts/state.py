@@ -23,7 +23,8 @@ class Sorting:
     """One row per class of characters instead of one per character."""
     order: Order = "lift"
     expert: int = 0
-    """The expert whose lift or count sorts the rows."""
+    """The selected expert: its lift or count sorts the rows, and where not all experts fit, those
+    around it are shown."""
     top: int = 0
     """First visible row."""
 
@@ -73,3 +74,12 @@ class ExpertsState:
         if self.survey:
             return self.survey.layers
         return len(self.routings[-1].load) if self.routings else 0
+
+    @property
+    def experts(self) -> int:
+        """Experts of a layer; 0 until they are known."""
+        if self.routed_text:
+            return self.routed_text.experts
+        if self.survey:
+            return self.survey.experts
+        return len(self.routings[-1].load[0]) if self.routings else 0

@@ -10,6 +10,7 @@ from tinygpt_tui.engine.results import RoutedText, RoutingSurvey
 from tinygpt_tui.experts import lift_table, load_chart, routed_text
 from tinygpt_tui.experts.state import VIEWS, ExpertsState
 from tinygpt_tui.render.cells import Row, Span, beside, fit, row, width
+from tinygpt_tui.render.scroll import around
 from tinygpt_tui.render.text import sentence
 from tinygpt_tui.render.timeline import position, slider
 
@@ -104,12 +105,14 @@ def _body(state: ExpertsState, columns: int, lines: int) -> list[Row]:
 def _load(state: ExpertsState, columns: int, lines: int) -> list[Row]:
     """The load during training, and below it the balance of the layers."""
     balance, experts, where = _balance(state)
-    below = min(len(balance) + 5, max(lines * 2 // 5, 4)) if balance else 0
-    if lines < 12 and below:  # the balance of the selected layer alone
-        below = 3 if lines >= 8 else 0
-    gap = 1 if below and lines >= 16 else 0
+    below, gap = _balance_lines(len(balance), lines)
     rows = load_chart.load_block(
-        state.routings, columns, lines - below - gap, layer=state.layer, at=state.at
+        state.routings,
+        columns,
+        lines - below - gap,
+        layer=state.layer,
+        selected=state.sorting.expert,
+        at=state.at,
     )
     if not below:
         return rows
@@ -118,6 +121,21 @@ def _load(state: ExpertsState, columns: int, lines: int) -> list[Row]:
     return rows + load_chart.balance_block(
         balance, experts, where, columns, rest, layer=state.layer
     )
+
+
+def _balance_lines(layers: int, lines: int) -> tuple[int, int]:
+    """Lines of the balance of so many layers, and of the gap above it."""
+    below = min(layers + 5, max(lines * 2 // 5, 4)) if layers else 0
+    if lines < 12 and below:  # the balance of the selected layer alone
+        below = 3 if lines >= 8 else 0
+    return below, 1 if below and lines >= 16 else 0
+
+
+def visible_experts(state: ExpertsState, lines: int) -> int:
+    """How many experts of a layer the load shows in a tab of this height."""
+    lines -= 2
+    chart = lines - sum(_balance_lines(len(_balance(state)[0]), lines))
+    return len(load_chart.visible_experts(state.experts, chart, state.sorting.expert))
 
 
 def _balance(state: ExpertsState) -> tuple[list[load_chart.Balance], int, str]:
@@ -156,12 +174,15 @@ def _text(state: ExpertsState, columns: int, lines: int) -> list[Row]:
     layer = min(state.layer, routed.layers - 1)
     head = [
         _text_title(state, routed, cursor, columns),
-        routed_text.legend(routed.experts, layer, columns),
+        routed_text.legend(
+            routed.experts, layer, columns, chosen=int(routed.choice[layer, cursor])
+        ),
     ]
     below = min(routed.layers + 1, max((lines - 2) // 2, 1))
     gap = [fit((), columns)] * (lines >= 14)
     room = max(lines - len(problem) - 2 - below - 2 * len(gap), 1)
-    room = min(room, routed_text.lay_out(routed, columns).height * (2 if state.digits else 1))
+    each = routed_text.lines_each(routed, digits=state.digits)
+    room = min(room, routed_text.lay_out(routed, columns).height * each)
     text = routed_text.text_block(
         routed, columns, room, layer=layer, cursor=cursor, digits=state.digits
     )
@@ -225,7 +246,7 @@ def _table(state: ExpertsState, columns: int, lines: int) -> list[Row]:
     if columns >= TABLE_AND_EXAMPLES:
         left = columns * 3 // 5
         right = columns - left - 2
-        experts = range(min(survey.experts, max(lines // 4, 1)))
+        experts = around(state.sorting.expert, max(lines // 4, 1), survey.experts)
         blocks = (
             _tables(state, survey, left, lines),
             lift_table.examples_block(survey, right, lines, layer=layer, experts=experts),

@@ -18,7 +18,8 @@ def texts(controller: GenerateController, note: str, columns: int, height: int) 
     text = controller.text
     if options.colour != "plain":
         routed = (side.text for side in controller.sides if side.text and side.text.experts)
-        below.append(view.legend(options, next(routed, text), columns))
+        chosen = view.expert_at(text, controller.cursor, options.layer)
+        below.append(view.legend(options, next(routed, text), columns, chosen))
     if rows := inspector_height(controller, columns, height):
         assert text is not None
         assert controller.cursor is not None

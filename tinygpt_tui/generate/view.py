@@ -17,6 +17,7 @@ from tinygpt_tui.engine.protocol import Token
 from tinygpt_tui.generate.settings import SETTINGS, Setting, shown
 from tinygpt_tui.generate.state import Side, ViewOptions
 from tinygpt_tui.generate.tree import Text
+from tinygpt_tui.render.bars import expert_names
 from tinygpt_tui.render.cells import Row, Span, beside, fit, row, width
 from tinygpt_tui.render.text import named, sentence
 from tinygpt_tui.render.wrap import Cell, Flow
@@ -82,17 +83,16 @@ def _heat(number: int) -> str:
     return f"heat.{number}"
 
 
-def legend(options: ViewOptions, text: Text | None, columns: int) -> Row:
-    """What the colours mean."""
+def legend(options: ViewOptions, text: Text | None, columns: int, chosen: int = 0) -> Row:
+    """What the colours mean; if not all experts fit, those around the expert `chosen`."""
     mark = "■"
     parts: list[Span | str] = [Span(f" {options.colour} ", "muted")]
     if options.colour == "expert":
         experts = text.experts if text else 0
         if not experts:
             return fit(row(Span(" expert: Dense has no experts", "muted")), columns)
-        parts += [Span(f"in layer {options.layer} ", "muted")]
-        for expert in range(min(experts, theme.EXPERTS)):
-            parts += [Span(f" {mark} {expert}", theme.expert_style(expert))]
+        parts += [Span(f"in layer {options.layer}  ", "muted")]
+        parts += expert_names(experts, columns - width(row(*parts)), chosen)
     else:
         bounds = BOUNDS[options.colour]
         names = [f"<{bounds[0]:g}", *(f"{low:g}" for low in bounds)]
@@ -102,6 +102,14 @@ def legend(options: ViewOptions, text: Text | None, columns: int) -> Row:
             parts += [Span(f" {mark} {name}", _heat(heat))]
         parts += [Span(" nats" if options.colour != "probability" else "", "muted")]
     return fit(row(*parts), columns)
+
+
+def expert_at(text: Text | None, cursor: int | None, layer: int) -> int:
+    """The expert of the token under the cursor; 0 if it is not known."""
+    if text is None or cursor is None or cursor + 1 >= len(text.tokens):
+        return 0
+    experts = text.tokens[cursor + 1].experts
+    return experts[min(layer, len(experts) - 1)] if experts else 0
 
 
 def lay_out(side: Side, columns: int, options: ViewOptions) -> Flow | None:
@@ -142,7 +150,7 @@ def _facts_of(text: Text) -> list[tuple[int, str]]:
     elif not math.isnan(text.speed):
         facts.append((3, rate(text.speed, "tok")))
     if text.tokens and not text.generating:
-        facts.append((4, f"mean NLL {text.mean_surprisal:.2f}"))
+        facts.append((4, f"mean NLL {text.mean_surprisal:z.2f}"))
     if text.name:
         facts.append((0, printable(text.name)))
     return facts
@@ -241,8 +249,8 @@ def _token_facts(text: Text, cursor: int, columns: int) -> Row:
     parts = [
         f"rank {token.rank}",
         f"p {math.exp(-token.surprisal):.3f}",
-        f"surprisal {token.surprisal:.2f}",
-        f"entropy {token.entropy:.2f} nats",
+        f"surprisal {token.surprisal:z.2f}",
+        f"entropy {token.entropy:z.2f} nats",
     ]
     if after is not None and after.experts:
         parts.append("experts " + " ".join(map(str, after.experts)))
@@ -324,7 +332,7 @@ def _entry(text: Text, columns: int, *, active: bool, timeline: bool, run: str) 
     if run and text_run not in ("", run):
         parts.insert(0, printable(text_run))
     if text.tokens:
-        parts.append(f"mean NLL {text.mean_surprisal:.2f}")
+        parts.append(f"mean NLL {text.mean_surprisal:z.2f}")
     parts += ["generating"] if text.generating else []
     mark = "▸" if active else " "
     dot = " · "

@@ -7,6 +7,8 @@ from collections.abc import Sequence
 
 from tinygpt.formatting import percent
 from tinygpt_tui.render.cells import Row, Span, fit, row
+from tinygpt_tui.render.scroll import around
+from tinygpt_tui.theme import expert_style
 
 _EIGHTHS = " ▏▎▍▌▋▊▉█"
 HEIGHTS = "▁▂▃▄▅▆▇█"
@@ -28,6 +30,16 @@ def _filled(part: float, width: int) -> str:
     return "█" * full + (_EIGHTHS[eighths] if eighths else "")
 
 
+def expert_names(experts: int, columns: int, chosen: int) -> list[Span]:
+    """Each expert's number in its colour; if not all fit, those around `chosen`, between dots."""
+    names = [f"■{expert} " for expert in range(experts)]
+    shown, more = range(experts), Span("… ", "faint")
+    if sum(map(len, names)) > columns:
+        shown = around(chosen, max((columns - 4) // len(names[-1]), 1), experts)
+    spans = [Span(names[expert], expert_style(expert)) for expert in shown]
+    return [*[more] * (shown[0] > 0), *spans, *[more] * (shown[-1] < experts - 1)]
+
+
 def load_bars(load: Sequence[Sequence[float]], width: int, *, style: str = "moe") -> list[Row]:
     """One row per layer with one bar per expert: the share of tokens routed to it, `load` (L, E).
 
@@ -37,11 +49,23 @@ def load_bars(load: Sequence[Sequence[float]], width: int, *, style: str = "moe"
     """
     if width < MIN_LOAD_WIDTH:
         return [row(" " * max(width, 0)) for _ in load]
-    digits = len(str(max(len(load) - 1, 0)))
     return [
-        _layer(f"L{layer:<{digits}} ", shares, width, style=style)
+        _layer(_name(layer, len(load)), shares, width, style=style)
         for layer, shares in enumerate(load)
     ]
+
+
+def load_title(load: Sequence[Sequence[float]], width: int) -> str:
+    """The heading of `load_bars`, which says so if not all experts fit."""
+    experts = max(map(len, load), default=0)
+    room = width - len(_name(0, len(load)))
+    return (
+        "expert load per layer" if experts <= room else f"load: experts 0-{room - 1} of {experts}"
+    )
+
+
+def _name(layer: int, layers: int) -> str:
+    return f"L{layer:<{len(str(max(layers - 1, 0)))}} "
 
 
 def _layer(name: str, shares: Sequence[float], width: int, *, style: str) -> Row:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import textwrap
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -13,7 +13,7 @@ from tinygpt import formatting
 from tinygpt.escape import printable
 from tinygpt_tui.monitor.history import History, VariantHistory
 from tinygpt_tui.monitor.overlays import Overlay
-from tinygpt_tui.render.bars import load_bars, progress
+from tinygpt_tui.render.bars import load_bars, load_title, progress
 from tinygpt_tui.render.cells import Row, Span, beside, fit, row, width
 from tinygpt_tui.render.curves import View, chart
 from tinygpt_tui.render.downsample import time_ticks
@@ -119,14 +119,21 @@ def closing_line(history: History, overlays: Sequence[Overlay] = ()) -> Row:
     parts: list[Span | str] = [Span(f" Finished{reason}", "good")]
     losses = {name: v.evaluated.val_loss for name, v in history.variants.items() if v.evaluated}
     if losses.keys() >= {"dense", "moe"}:
-        better, worse = sorted(("dense", "moe"), key=losses.__getitem__)
-        gap = losses[worse] - losses[better]
-        parts += ["   ", Span(f"{_title(better)} is better by {gap:.4f} nats", better)]
+        parts += ["   ", _verdict(losses)]
         times = {name: history.variants[name].seconds.values for name in ("dense", "moe")}
         if not overlays and all(len(t) and t[-1] > 0 for t in times.values()):
             ratio = float(times["moe"][-1] / times["dense"][-1])
             parts.append(Span(f"   MoE training time: {ratio:.2f}x Dense", "muted"))
     return row(*parts, *_overlay_names(overlays))
+
+
+def _verdict(losses: Mapping[str, float]) -> Span:
+    """Which model has the lower validation loss, as far as four decimals tell."""
+    better, worse = sorted(("dense", "moe"), key=losses.__getitem__)
+    gap = f"{losses[worse] - losses[better]:.4f}"
+    if float(gap) == 0:
+        return Span("Dense and MoE have equal losses", "text")
+    return Span(f"{_title(better)} is better by {gap} nats", better)
 
 
 def _end_reason(history: History) -> str:
@@ -247,11 +254,11 @@ def _gap_cells(history: History) -> list[Span]:
     dense, moe = (variant.evaluated if variant else None for variant in variants)
     if not dense or not moe or dense.step != moe.step:
         return cells
-    gap = dense.val_loss - moe.val_loss
-    style = "moe" if gap > 0 else "dense"
-    cells[_VAL] = Span(f"{gap:+.4f}", style)
-    cells[_PPL] = Span(f"{dense.perplexity - moe.perplexity:+.2f}", style)
-    cells[_BEST] = Span(f"{dense.best_val_loss - moe.best_val_loss:+.4f}", style)
+    gap = f"{dense.val_loss - moe.val_loss:+z.4f}"
+    style = "text" if float(gap) == 0 else "moe" if float(gap) > 0 else "dense"
+    cells[_VAL] = Span(gap, style)
+    cells[_PPL] = Span(f"{dense.perplexity - moe.perplexity:+z.2f}", style)
+    cells[_BEST] = Span(f"{dense.best_val_loss - moe.best_val_loss:+z.4f}", style)
     return cells
 
 
@@ -294,7 +301,8 @@ def bottom(state: TrainState, columns: int, lines: int) -> list[Row]:
     left: list[Row] = []
     if loads:
         size = min(44, max(24, columns * 3 // 10))
-        left = [fit(row(Span(" expert load per layer", "muted")), size)]
+        words = load_title(loads[0].load, size)
+        left = [fit(row(Span(f" {words}", "muted")), size)]
         left += [fit(cells, size) for cells in load_bars(loads[0].load, size)]
     rest = columns - (width(left[0]) + 2 if left else 0)
     samples = [(name, v) for name, v in state.history.variants.items() if v.sample]

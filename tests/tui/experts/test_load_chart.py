@@ -1,10 +1,13 @@
 """The load during training and the balance of the layers."""
 
 import math
+import re
 
+import numpy as np
 import pytest
 
 from tests.helpers.records import routed
+from tests.helpers.routed import load_record
 from tinygpt_tui.experts import load_chart
 from tinygpt_tui.render.cells import plain
 
@@ -50,3 +53,27 @@ def test_the_agreement_is_explained_where_there_is_room() -> None:
         "load balance @ step 7    agreement: with latest",
         "load balance @ step 7",
     ]
+
+
+@pytest.mark.parametrize("experts", [11, 64, 1024])
+@pytest.mark.parametrize("size", [(80, 11), (80, 20), (58, 5), (24, 4)])
+def test_every_expert_can_be_shown_under_its_own_number(
+    experts: int, size: tuple[int, int]
+) -> None:
+    load = np.linspace(0.5, 1.5, experts) / experts
+    record = load_record([load.tolist()] * 2)
+    for expert in (0, 9, 10, experts - 1):
+        rows = plain(load_chart.load_block([record], *size, layer=1, selected=expert))
+        found = {line[4:9].split()[0] for line in rows[1:-1]}
+        assert str(expert) in found
+        if size[0] == 80 and len(found) < experts:
+            visible = load_chart.visible_experts(experts, size[1], expert)
+            assert rows[0].endswith(f"experts {visible[0]}-{visible[-1]} of {experts}")
+            assert re.match(rf"[ L0-9]{{4}}{visible[0]} ", rows[1])
+
+
+def test_the_entropy_of_one_expert_has_no_sign() -> None:
+    for zero in (-0.0, -1e-9):
+        one = load_chart.Balance(zero, 1.0, 1.0, 0)
+        row = plain(load_chart.balance_block([one], 1, "", 70, 9))[2]
+        assert row.split()[:4] == ["L0", "0.00", "100%", "1.00"]

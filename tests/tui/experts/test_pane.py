@@ -178,3 +178,18 @@ def test_a_hidden_tab_sends_no_requests(out: Path) -> None:
         await until(pilot, lambda: bool(asked))
 
     drive(out, on_tab(body))
+
+
+def test_keys_select_an_expert_in_the_load_and_move_the_cursor_in_the_text(out: Path) -> None:
+    async def body(app: LabApp, pilot: "Pilot[int]", controller: ExpertsController) -> None:
+        await until(pilot, lambda: settled(controller))
+        await pilot.press("e")
+        assert controller.state.sorting.expert == 1
+        await pilot.press("pagedown")
+        assert (controller.state.sorting.expert, controller.state.cursor) == (3, 0)
+        await pilot.press("e", "v", "t", *"abc\\nde", "enter")
+        await until(pilot, lambda: settled(controller) and controller.text == "abc\nde")
+        await pilot.press("home", "pagedown")
+        assert (controller.state.sorting.expert, controller.state.cursor) == (0, 4)
+
+    drive(out, on_tab(body), (80, 24))

@@ -2,14 +2,16 @@
 
 from dataclasses import replace
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.helpers import snapshots
-from tests.helpers.routed import LAYERS, experts_state
-from tinygpt_tui.experts.state import VIEWS
-from tinygpt_tui.experts.view import tab
+from tests.helpers.routed import LAYERS, experts_state, load_record
+from tinygpt_tui.experts.selection import ViewSelection
+from tinygpt_tui.experts.state import VIEWS, Sorting
+from tinygpt_tui.experts.view import tab, visible_experts
 from tinygpt_tui.render.cells import plain, width
 
 
@@ -73,3 +75,28 @@ def test_a_sentence_stands_for_what_is_missing(changes: dict[str, object], says:
 def test_nothing_else_is_shown_of_a_dense_run() -> None:
     rows = plain(tab(experts_state(empty_reason="This run trains only Dense."), 80, 22))
     assert [line.strip() for line in rows if line.strip()] == ["This run trains only Dense."]
+
+
+@pytest.mark.parametrize("size", [(80, 22), (120, 34), (58, 12), (200, 58)])
+def test_every_expert_can_be_reached_in_the_load(size: tuple[int, int]) -> None:
+    share = np.arange(1, 65) / np.arange(1, 65).sum()
+    selection = ViewSelection()
+    selection.state = experts_state(
+        routings=[load_record([share.tolist()] * 4)], routed_text=None, survey=None, layer=3
+    )
+    seen: set[str] = set()
+    for _ in range(64):
+        rows = plain(tab(selection.state, *size))[3:]
+        marked = f" {selection.state.sorting.expert} "
+        assert any(marked in line[3 : size[0] // 2] for line in rows)
+        seen |= {line[4:7].strip() for line in rows}
+        selection.page_experts(visible_experts(selection.state, size[1]))
+    assert seen >= {str(expert) for expert in range(64)}
+    assert "of 64" in plain(tab(selection.state, *size))[2]
+    selection.next_expert()
+    assert selection.state.sorting.expert == 0
+
+
+def test_a_wide_table_has_examples_of_the_selected_expert() -> None:
+    shown = experts_state(view="table", sorting=Sorting(expert=4))
+    assert "in expert 4" in "\n".join(plain(tab(shown, 140, 16)))

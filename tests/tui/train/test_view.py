@@ -7,8 +7,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.helpers import snapshots
+from tests.helpers.records import evaluated, started
 from tests.helpers.scenes import history
-from tinygpt.run import RunState
+from tinygpt.run import EndRecord, RunState
 from tinygpt_tui.keymap import CHARTS, GENERAL, RUN
 from tinygpt_tui.monitor.history import History
 from tinygpt_tui.monitor.machine import Gpu, Machine
@@ -105,6 +106,18 @@ def test_gap_and_closing_line() -> None:
     assert "Dense - MoE" in text
     assert "+0.0500" in text
     assert "MoE is better by 0.0500 nats" in text
+
+
+@pytest.mark.parametrize("other", [1.5, 1.5 + 4e-5, 1.5 - 4e-5])
+def test_equal_losses_are_called_equal(other: float) -> None:
+    known = History()
+    known.add([started(), evaluated("dense", 7, 1.5), evaluated("moe", 7, other)])
+    known.add([EndRecord(time=20.0, state="done", reason="all steps are taken", models={})])
+    line = plain([closing_line(known)])[0]
+    assert "Dense and MoE have equal losses" in line
+    assert "better" not in line
+    gap = next(line for line in plain(tab(make_state(history=known), 200, 40)) if "Dense -" in line)
+    assert gap.split()[3:] == ["+0.0000", "+0.00", "+0.0000"]
 
 
 def test_crosshair_reads_the_exact_values() -> None:
