@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from rich.cells import cell_len
+
 from tinygpt_tui import theme
 from tinygpt_tui.attention.layout import Frame, Plan, frame, map_size
 from tinygpt_tui.attention.legend import legend
@@ -80,10 +82,21 @@ def heatmap_rows(shown: InspectedText, choice: Choice, framed: Frame, top: float
 
 
 def _key_labels(shown: InspectedText, choice: Choice, framed: Frame, key: int) -> Row:
+    """The character of each key above its column, or some positions if several keys share one; the
+    character of the key under the cursor in either case."""
     small = framed.pixels
     each = small.factor * (2 if choice.paint.glyphs else 1)
     columns = (len(small.columns) - 1) * each
-    cells = [" "] * columns
+    cells = [Span(" ", "muted")] * columns
+
+    def put(place: int, token: int, style: str) -> None:
+        """Write a wide character over two columns, if each key has two or the next one is blank."""
+        blank = framed.pooled and place * each + 1 < columns
+        label = mark(shown.texts[token], 2 if each > 1 or blank else 1)
+        wide = cell_len(label) - 1
+        start = place * each + max(each // 2 - wide, 0)
+        cells[start : start + 1 + wide] = [Span(label, style), *[Span("")] * wide]
+
     at = heatmap.find(small.columns, key)
     if framed.pooled:
         step = max(1, 8 // each)
@@ -91,14 +104,13 @@ def _key_labels(shown: InspectedText, choice: Choice, framed: Frame, key: int) -
             text = str(shown.start + int(small.columns[place]) + 1)
             here = at is not None and place * each - 2 < at * each < place * each + len(text) + 1
             if not here and place * each + len(text) < columns:
-                cells[place * each : place * each + len(text)] = text
+                cells[place * each : place * each + len(text)] = [Span(c, "muted") for c in text]
     else:
         for place, position in enumerate(small.columns[:-1]):
-            cells[place * each + each // 2] = mark(shown.texts[position])
-    spans = [Span(cell, "muted") for cell in cells]
+            put(place, int(position), "muted")
     if at is not None:
-        spans[at * each + each // 2] = Span(mark(shown.texts[key]), "cursor+reverse")
-    return row(*spans)
+        put(at, key, "cursor+reverse")
+    return row(*cells)
 
 
 def _query_labels(
@@ -119,10 +131,12 @@ def _query_labels(
             if line % 4 == 0 and here:
                 spans = [Span(str(shown.start + int(small.rows[here[0]]) + 1), "muted")]
         else:
-            for place in here if not framed.pooled else [at]:
+            places = here if not framed.pooled else [at]
+            for place in places:
                 assert place is not None
                 position = query if place == at else int(small.rows[place])
                 style = "cursor+reverse" if place == at else "muted"
-                spans.append(Span(mark(shown.texts[position]), style))
+                label = mark(shown.texts[position], 2 if len(places) == 1 else 1)
+                spans.append(Span(label, style))
         labels.append(fit(row(*fit(row(*spans), framed.margin - 1, "right"), " "), framed.margin))
     return labels

@@ -6,12 +6,13 @@ import math
 from dataclasses import replace
 
 import numpy as np
+from rich.cells import cell_len
 
 from tinygpt.formatting import percent
 from tinygpt_tui.attention.layout import Plan
 from tinygpt_tui.attention.state import UNITS, AttentionState, Choice
 from tinygpt_tui.engine.results import InspectedText
-from tinygpt_tui.render.cells import Row, Span, fit, row
+from tinygpt_tui.render.cells import Row, Span, fit, padded, row
 from tinygpt_tui.render.heatmap import Floats
 from tinygpt_tui.render.text import mark, quoted
 
@@ -56,7 +57,7 @@ def _under_cursor(shown: InspectedText, choice: Choice, matrix: Floats) -> list[
     rows = [
         row(
             Span(f"{name:<6}", "muted"),
-            Span(f"{quoted(shown.texts[at]):<4}", "cursor"),
+            Span(padded(quoted(shown.texts[at]), 4), "cursor"),
             Span(f" at {shown.start + at + 1}", "muted"),
         )
         for name, at in names
@@ -87,11 +88,10 @@ def _top_keys(shown: InspectedText, choice: Choice, matrix: Floats, columns: int
     rows = [row(Span("top attended keys", "muted"))]
     for key, weight in top:
         style = "cursor" if key == choice.key else "text"
-        name = quoted(shown.texts[key])
         rows.append(
             row(
                 Span(f"{shown.start + key + 1:>5} ", "muted"),
-                Span(f"{name:<4}", style),
+                Span(padded(quoted(shown.texts[key]), 4), style),
                 Span(f" {weight:.4f} ", style),
                 Span("▄" * max(round(space * weight / most), 1 if space else 0), "bar"),
             )
@@ -102,9 +102,11 @@ def _top_keys(shown: InspectedText, choice: Choice, matrix: Floats, columns: int
 def _context(shown: InspectedText, choice: Choice, columns: int) -> Row:
     """The text around the query, with query and key marked."""
     end = min(choice.query + max(columns // 4, 2), shown.size)
-    begin = max(0, end - columns)
+    marks = [mark(text, 2) for text in shown.texts[max(0, end - columns) : end]]
+    while sum(map(cell_len, marks)) > columns:
+        del marks[0]
     spans = []
-    for place in range(begin, end):
+    for place, character in enumerate(marks, end - len(marks)):
         style = "muted"
         if place == choice.query:
             style = "cursor+reverse"
@@ -112,7 +114,7 @@ def _context(shown: InspectedText, choice: Choice, columns: int) -> Row:
             style = "cursor+underline"
         elif place > choice.query:
             style = "faint"
-        spans.append(Span(mark(shown.texts[place]), style))
+        spans.append(Span(character, style))
     return row(*spans)
 
 

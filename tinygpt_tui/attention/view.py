@@ -109,7 +109,7 @@ def text_row(state: AttentionState, shown: InspectedText, columns: int) -> Row:
         else f" characters {shown.start + 1}-{end} of {shown.total} "
     )
     space = columns - len(what) - len(part)
-    marks = "".join(mark(text) for text in shown.texts[: max(space, 0)])
+    marks = "".join(mark(text, 2) for text in shown.texts[: max(space, 0)])
     return row(
         Span(what, "muted"), *fit(row(Span(marks, "text")), max(space, 0)), Span(part, "muted")
     )

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
+from rich.cells import cell_len
 
 from tinygpt.analysis import routing
 from tinygpt.analysis.routing import Floats, Ints
@@ -20,7 +21,7 @@ from tinygpt_tui.engine.protocol import Example
 from tinygpt_tui.engine.results import RoutingSurvey
 from tinygpt_tui.experts.load_chart import share_style
 from tinygpt_tui.experts.state import Sorting
-from tinygpt_tui.render.cells import Row, Span, fit, row
+from tinygpt_tui.render.cells import Row, Span, fit, padded, row
 from tinygpt_tui.render.scroll import around
 from tinygpt_tui.render.text import named
 from tinygpt_tui.theme import expert_style
@@ -205,13 +206,15 @@ def _examples(
     """One line per example, with the token in the same column."""
     rows = []
     for number, example in enumerate(examples):
-        head = f" {named(survey.vocabulary[token]):<5}{lift:>5.1f}x "
-        head = head if not number else " " * len(head)
-        room = min(max((columns - len(head)) // 2 - 1, 0), CONTEXT_COLUMNS)
+        head = f" {padded(named(survey.vocabulary[token]), 5)}{lift:>5.1f}x "
+        head = head if not number else padded("", cell_len(head))
+        room = min(max((columns - cell_len(head)) // 2 - 1, 0), CONTEXT_COLUMNS)
         before, token_text, after = map(printable, (example.before, example.token, example.after))
+        while cell_len(before) > room:
+            before = before[1:]
         parts = (
             Span(head, "text"),
-            Span(f"{before[-room:] if room else '':>{room}}", "muted"),
+            Span(padded(before, room, "right"), "muted"),
             Span(token_text, expert_style(expert) + "+reverse"),
             Span(after, "muted"),
         )

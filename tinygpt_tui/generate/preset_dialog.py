@@ -17,6 +17,7 @@ from tinygpt_tui.generate.presets import (
     saved_presets,
     with_preset,
 )
+from tinygpt_tui.render.cells import padded
 from tinygpt_tui.screens.dialog import AskText
 from tinygpt_tui.screens.pick import PickDialog, PickResult
 
@@ -47,7 +48,9 @@ def open_presets(
         else:
             done(with_preset(params, presets[result.value]))
 
-    entries = [(name, f"{name:<12} {describe_filters(preset)}") for name, preset in presets.items()]
+    entries = [
+        (name, f"{padded(name, 12)} {describe_filters(preset)}") for name, preset in presets.items()
+    ]
     now = preset_name(params, presets)
     at = list(presets).index(now) if now else 0
     app.push_screen(PickDialog("Presets", entries, keys=KEYS, at=at), picked)

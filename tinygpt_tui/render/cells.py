@@ -39,6 +39,12 @@ def width(cells: Row) -> int:
     return total
 
 
+def padded(text: str, columns: int, align: str = "left") -> str:
+    """The text with spaces up to at least `columns`; a wide character counts as two."""
+    missing = " " * (columns - width((Span(text),)))
+    return text + missing if align == "left" else missing + text
+
+
 def fit(cells: Row, columns: int, align: str = "left") -> Row:
     """The row cut or padded with spaces to exactly `columns`."""
     missing = columns - width(cells)

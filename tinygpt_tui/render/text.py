@@ -28,17 +28,18 @@ def named(text: str) -> str:
 
 
 @lru_cache(maxsize=1024)
-def mark(text: str) -> str:
-    """A token as one cell; wide characters, which would break the alignment, become a box."""
+def mark(text: str, columns: int = 1) -> str:
+    """The first character of a token, at most `columns` (1 or 2) wide; one that needs more room, or
+    has no width of its own, becomes a box."""
     if text == " ":
         return "∙"
     if text == "\n":
         return "⏎"
     first = printable(text.strip() or text)[:1]
-    return first if cell_len(first) == 1 else "□"
+    return first if 1 <= cell_len(first) <= columns else "□"
 
 
 def quoted(text: str) -> str:
     """A token as shown within a sentence."""
     known = _NAMES.get(text)
-    return known or (mark(text) if len(text) <= 1 else printable(text))
+    return known or (mark(text, 2) if len(text) <= 1 else printable(text))

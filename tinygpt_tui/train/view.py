@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import textwrap
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -18,6 +17,7 @@ from tinygpt_tui.render.cells import Row, Span, beside, fit, row, width
 from tinygpt_tui.render.curves import View, chart
 from tinygpt_tui.render.downsample import time_ticks
 from tinygpt_tui.render.table import Column, table
+from tinygpt_tui.render.wrap import Flow
 from tinygpt_tui.theme import NAMES
 from tinygpt_tui.train.curves import (
     Quantity,
@@ -323,9 +323,11 @@ def sample_block(name: str, variant: VariantHistory, columns: int, lines: int) -
     sample = variant.sample
     title = f"{_title(name)} sample @ step {sample.step:,}"
     rows = [fit(row(Span(title, name)), columns)]
-    for line in (sample.prompt + sample.text).strip("\n").split("\n"):
-        wrapped = textwrap.wrap(printable(line), max(1, columns)) or [""]
-        rows += [fit(row(Span(part, "text")), columns) for part in wrapped]
+    flow = Flow(columns)
+    flow.add((sample.prompt + sample.text).strip("\n"), -1)
+    for number in range(min(flow.height, lines - 1)):
+        text = "".join(cell.text for cell in flow.line(number))
+        rows.append(fit(row(Span(text, "text")), columns))
     return rows[:lines]
 
 

@@ -1,4 +1,9 @@
 """The readout of the Attention tab."""
+# ruff: noqa: RUF001 - the commas are Chinese
+
+from dataclasses import replace
+
+from rich.cells import cell_len
 
 from tests.helpers.looks import attention_state, inspected, weights
 from tinygpt_tui.attention import readout, view
@@ -21,3 +26,19 @@ def test_top_keys_are_in_order_and_not_after_the_query() -> None:
     expected = sorted(range(12), key=lambda key: -matrix[11, key])[:5]
     assert [key for key, _ in found] == expected
     assert len(readout.top_keys(matrix, 1)) == 2
+
+
+def test_the_columns_of_the_readout_are_those_of_narrow_characters() -> None:
+    wide = replace(
+        inspected(29),
+        texts=tuple("春眠不觉晓，处处闻啼鸟。夜来风雨声，花落知多少。春眠不觉晓")[:29],
+    )
+    rows = []
+    for shown in (inspected(29), wide):
+        made = attention_state(shown, (120, 34), level="head")
+        panel = plain(readout.panel(made, shown, 40, 20))
+        rows.append([cell_len(line[: line.index("at ")]) for line in panel[:2]])
+        context = plain([readout._context(shown, made.choice, 21)])[0]
+        assert cell_len(context) <= 21
+        assert shown.texts[23] in context
+    assert rows[0] == rows[1]

@@ -1,10 +1,13 @@
 """The Attention tab's rows at every level and size."""
+# ruff: noqa: RUF001 - the commas are Chinese
 
+import itertools
 from dataclasses import replace
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from rich.cells import cell_len
 
 from tests.helpers import snapshots
 from tests.helpers.looks import STEPS, attention_state, inspected
@@ -81,12 +84,53 @@ def test_an_error_stands_where_the_text_was_and_the_map_stays() -> None:
     assert "the engine ended" in plain(view.tab(made, 40, 10))[0]
 
 
-def test_wide_and_unprintable_characters_take_one_cell() -> None:
-    shown = replace(inspected(5), texts=("a", "界", "\x1b", "\n", " "))
-    assert [mark(text) for text in shown.texts] == ["a", "□", "␛", "⏎", "∙"]
+def test_wide_and_unprintable_characters_take_the_cells_there_are() -> None:
+    texts = ("a", "界", "\x1b", "\n", " ", "\u0301")
+    assert [mark(text) for text in texts] == ["a", "□", "␛", "⏎", "∙", "□"]
+    assert [mark(text, 2) for text in texts] == ["a", "界", "␛", "⏎", "∙", "□"]
+    shown = replace(inspected(6), texts=texts)
     for level in LEVELS:
         rows = view.tab(attention_state(shown, (80, 22), level=level), 80, 22)
         assert {width(cells) for cells in rows} == {80}
+
+
+CHINESE = "春眠不觉晓，处处闻啼鸟。夜来风雨声，花落知多少。" * 3
+
+
+def chinese(size: int, room: tuple[int, int], level: str, *, glyphs: bool = False) -> list[str]:
+    """The tab with a text of Chinese characters, as lines."""
+    shown = replace(inspected(size), texts=tuple(CHINESE[:size]))
+    made = attention_state(
+        shown, room, level=level, query=size - 1, key=2, paint=Paint(glyphs=glyphs)
+    )
+    return plain(view.tab(made, *room))
+
+
+@pytest.mark.parametrize("level", ["grid", "head", "window", "text"])
+@pytest.mark.parametrize("room", [(80, 22), (120, 34)])
+def test_chinese_is_readable_at_every_level(room: tuple[int, int], level: str) -> None:
+    rows = chinese(11, room, level)
+    assert CHINESE[:11] in rows[1]
+    assert "□" not in "".join(rows)
+    if level in ("head", "window"):
+        assert "不" in "".join(rows[3:]), "the key under the cursor"
+
+
+@pytest.mark.parametrize("glyphs", [False, True])
+def test_a_wide_key_stands_above_its_two_columns(glyphs: bool) -> None:  # noqa: FBT001
+    rows = chinese(7, (80, 22), "head", glyphs=glyphs)
+    column = lambda text, sign: cell_len(text[: text.index(sign)])  # noqa: E731
+    columns = [column(rows[2], sign) for sign in CHINESE[:7]]
+    (each,) = {b - a for a, b in itertools.pairwise(columns)}
+    assert each >= 2
+    labels = [row[:3].strip() for row in rows[3:]]
+    assert [label[0] for label in labels if label][:7] == list(CHINESE[:7])
+
+
+def test_where_only_one_column_fits_wide_characters_are_boxes() -> None:
+    rows = chinese(31, (80, 22), "head")
+    assert rows[2][3:35].rstrip() == "□" * 31
+    assert f"query {CHINESE[30]}" in rows[2]
 
 
 def test_the_picture_has_a_rectangle_for_each_half_and_no_gap() -> None:

@@ -2,9 +2,12 @@
 
 from dataclasses import replace
 
+from rich.cells import cell_len
+
 from tests.helpers.routed import VOCABULARY, survey_reply
 from tinygpt.analysis import routing
 from tinygpt_tui.engine import results
+from tinygpt_tui.engine.protocol import Example
 from tinygpt_tui.experts import lift_table
 from tinygpt_tui.experts.state import Sorting
 from tinygpt_tui.render.cells import plain
@@ -46,3 +49,17 @@ def test_a_heading_says_whether_anything_is_over_represented() -> None:
     alone = replace(found, examples={})
     rows = plain(lift_table.examples_block(alone, 50, 4, layer=1, experts=[2]))
     assert rows[0].strip() == "■ Nothing over-represented in expert 2"
+
+
+def test_examples_of_wide_characters_keep_their_columns() -> None:
+    found = results.routing_survey(survey_reply())
+    assert found is not None
+    vocabulary = tuple("漢" if c == "b" else c for c in found.vocabulary)
+    places = []
+    for before in ("cab ab cab ab c", "漢字漢字漢字漢字漢"):
+        examples = {key: (Example(before, "!", "d"),) for key in found.examples}
+        changed = replace(found, vocabulary=vocabulary, examples=examples)
+        rows = plain(lift_table.examples_block(changed, 50, 4, layer=1, experts=[2]))
+        places += [cell_len(line[: line.index("!")]) for line in rows[1:3]]
+    assert len(places) == 4
+    assert len(set(places)) == 1

@@ -1,4 +1,5 @@
 """The Train tab at every size, in every state: snapshots, and what must always hold."""
+# ruff: noqa: RUF001 - the commas are Chinese
 
 import dataclasses
 
@@ -21,6 +22,7 @@ from tinygpt_tui.train.state import Options, TrainState
 from tinygpt_tui.train.view import (
     closing_line,
     fraction_done,
+    sample_block,
     seconds_left,
     status_line,
     tab,
@@ -198,3 +200,13 @@ def test_the_closing_line_names_what_lies_over_it() -> None:
     assert line.endswith("compared with:  baby  big")
     assert "training time" not in line
     assert "training time" in plain([closing_line(history(100, end=True))])[0]
+
+
+def test_a_sample_of_wide_characters_is_wrapped_not_cut() -> None:
+    known = history(70)
+    variant = known.variants["dense"]
+    assert variant.sample is not None
+    text = "春眠不觉晓，处处闻啼鸟。夜来风雨声，花落知多少。"
+    variant.sample = dataclasses.replace(variant.sample, prompt="", text=text)
+    rows = plain(sample_block("dense", variant, 20, 9))[1:]
+    assert [line.strip() for line in rows] == [text[:10], text[10:20], text[20:]]
