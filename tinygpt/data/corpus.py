@@ -11,9 +11,11 @@ from __future__ import annotations
 
 import hashlib
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol, TypeVar
+from typing import Any, BinaryIO, Protocol, TypeVar
 
 from tinygpt.data import shakespeare
 from tinygpt.data.download import Download
@@ -167,11 +169,21 @@ def _remedy() -> str:
 
 
 def _read_bytes(name: str) -> bytes:
-    """The bytes of a file; CorpusError says why it cannot be read."""
+    with open_file(name) as file:
+        return file.read()
+
+
+@contextmanager
+def open_file(name: str) -> Iterator[BinaryIO]:
+    """A file to train on, open in binary.
+
+    Raises:
+        CorpusError: it cannot be opened or read; says why and names ``--data``.
+    """
     try:
         # A pipe could not be read again by a resume.
         with open_regular(Path(name).expanduser()) as file:
-            return file.read()
+            yield file
     except FileNotFoundError as error:
         near = closest(name, ("auto", *KNOWN))
         hint = f"did you mean {near}?" if near else f"name a text file, {' or '.join(KNOWN)}"

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
@@ -13,8 +14,7 @@ from tinygpt.analysis import heads
 from tinygpt.analysis.inspection import inspect_tokens, window_start
 from tinygpt.analysis.survey import Surveyor
 from tinygpt.checkpoint import Checkpoint
-from tinygpt.data.corpus import Corpus, split
-from tinygpt.data.tokenizer import Tokenizer
+from tinygpt.data.tokenizer import Ids, Tokenizer
 from tinygpt.errors import TinyGPTError, TokenizerError
 from tinygpt_tui.engine.protocol import (
     Example,
@@ -30,10 +30,13 @@ EXAMPLE_CONTEXT = 12
 
 @dataclass(frozen=True, slots=True)
 class CorpusFound:
-    """The corpus for a survey, or why it could not be loaded."""
+    """The text for a survey, or why it could not be loaded."""
 
     request: SurveyRequest
-    corpus: Corpus | TinyGPTError
+    name: str
+    """Of the corpus."""
+    text: str | TinyGPTError
+    """Its validation split, or the first part of a large one."""
 
 
 def inspect(request: InspectRequest, checkpoint: Checkpoint) -> InspectResult:
@@ -69,22 +72,18 @@ class SurveyJob:
     """A survey in progress.
 
     Raises:
-        TinyGPTError: the corpus has a character outside the model's vocabulary, or `final` has
-            another shape.
+        TinyGPTError: the text could not be loaded or has a character outside the model's
+            vocabulary, or `final` has another shape.
     """
 
     def __init__(
-        self,
-        request: SurveyRequest,
-        checkpoint: Checkpoint,
-        corpus: Corpus,
-        final: Checkpoint | None,
+        self, found: CorpusFound, checkpoint: Checkpoint, final: Checkpoint | None
     ) -> None:
-        self.job = request.job
-        self._checkpoint, self._corpus = checkpoint, corpus
-        self._ids = validation_ids(corpus, checkpoint.tokenizer)
+        self.job = found.request.job
+        self._checkpoint, self._corpus = checkpoint, found.name
+        self._ids = token_ids(found, checkpoint.tokenizer)
         other = final.model if final else None
-        self._surveyor = Surveyor(checkpoint.model, self._ids, final=other)
+        self._surveyor = Surveyor(checkpoint.model, torch.from_numpy(self._ids), final=other)
 
     def step(self) -> bool:
         """Process one more window; returns False if none was left."""
@@ -100,7 +99,7 @@ class SurveyJob:
             path=str(checkpoint.path),
             step=checkpoint.step,
             tokens=findings.tokens,
-            corpus=self._corpus.name,
+            corpus=self._corpus,
             statistics=_arrays(findings.statistics),
             uniform_baseline=findings.uniform_baseline,
             vocabulary=tuple(checkpoint.tokenizer.decode([i]) for i in range(size)),
@@ -124,16 +123,18 @@ class SurveyJob:
         )
 
 
-def validation_ids(corpus: Corpus, tokenizer: Tokenizer) -> list[int]:
-    """The token ids of the validation split.
+def token_ids(found: CorpusFound, tokenizer: Tokenizer) -> Ids:
+    """The token ids of the text.
 
     Raises:
-        TokenizerError: the corpus is not the one that the model was trained on.
+        TinyGPTError: it could not be loaded, or is not of the corpus that the model was trained on.
     """
+    if isinstance(found.text, TinyGPTError):
+        raise found.text
     try:
-        return tokenizer.encode(split(corpus.text)[1])
+        return tokenizer.encode_array(found.text)
     except TokenizerError as error:
-        raise TokenizerError(f"the model was not trained on {corpus.name}: {error}") from error
+        raise TokenizerError(f"the model was not trained on {found.name}: {error}") from error
 
 
 def _arrays(tensors: Mapping[str, Tensor]) -> dict[str, NDArray[np.float32]]:

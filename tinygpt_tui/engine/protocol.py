@@ -37,11 +37,13 @@ class StopRequest(msgspec.Struct, tag=True, frozen=True):
 
 
 class CorpusLineRequest(msgspec.Struct, tag=True, frozen=True):
-    """Pick a random line of the corpus; answered by `CorpusLine` or `Failed`."""
+    """Pick a line of the corpus; answered by `CorpusLine` or `Failed`."""
 
     job: int
     data: str
     """As ``--data`` takes it."""
+    opening: bool = False
+    """The first words of the validation split instead of a random line."""
 
 
 class InspectRequest(msgspec.Struct, tag=True, frozen=True):

@@ -22,7 +22,7 @@ from typing import IO, Any
 import torch
 
 from tinygpt.checkpoint import Checkpoint, load
-from tinygpt.data.corpus import find_corpus
+from tinygpt.data.excerpts import random_line, validation_opening, validation_sample
 from tinygpt.device import choose_device
 from tinygpt.errors import TinyGPTError
 from tinygpt.generation.decoding import TokenEvent, stream
@@ -84,6 +84,7 @@ class Worker:
         self._awaiting_corpus: dict[int, SurveyRequest] = {}
         self._surveys: deque[SurveyJob] = deque()
         self._checkpoints: OrderedDict[Path, Checkpoint] = OrderedDict()
+        self._random = random.Random()  # noqa: S311 - no secret
         self._flushed = 0.0
         self._out_lock = threading.Lock()
 
@@ -186,20 +187,18 @@ class Worker:
 
     def _find_corpus(self, request: SurveyRequest) -> None:
         try:
-            self._requeue(CorpusFound(request, find_corpus(request.data)))
+            self._requeue(CorpusFound(request, *validation_sample(request.data)))
         except TinyGPTError as error:
-            self._requeue(CorpusFound(request, error))
+            self._requeue(CorpusFound(request, "", error))
 
     def _start_survey(self, found: CorpusFound) -> None:
         request = self._awaiting_corpus.pop(found.request.job, None)
         if request is None:  # it was stopped
             return
         try:
-            if isinstance(found.corpus, TinyGPTError):
-                raise found.corpus
             checkpoint = self._checkpoint(request.path)
             final = self._checkpoint(request.final) if request.final else None
-            self._surveys.append(SurveyJob(request, checkpoint, found.corpus, final))
+            self._surveys.append(SurveyJob(found, checkpoint, final))
         except (TinyGPTError, RuntimeError) as error:
             self._fail(request.job, error)
 
@@ -217,11 +216,14 @@ class Worker:
 
     def _corpus_line(self, request: CorpusLineRequest) -> None:
         try:
-            lines = [line for line in find_corpus(request.data).text.splitlines() if line.strip()]
+            if request.opening:
+                text = validation_opening(request.data)
+            else:
+                text = random_line(request.data, self._random)
         except TinyGPTError as error:
             self._fail(request.job, error)
             return
-        self._send(CorpusLine(request.job, random.choice(lines)))  # noqa: S311 - no secret
+        self._send(CorpusLine(request.job, text))
 
     def _checkpoint(self, directory: str) -> Checkpoint:
         path = _step_directory(Path(directory))

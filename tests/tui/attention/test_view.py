@@ -119,8 +119,7 @@ def test_chinese_is_readable_at_every_level(room: tuple[int, int], level: str) -
 @pytest.mark.parametrize("glyphs", [False, True])
 def test_a_wide_key_stands_above_its_two_columns(glyphs: bool) -> None:  # noqa: FBT001
     rows = chinese(7, (80, 22), "head", glyphs=glyphs)
-    column = lambda text, sign: cell_len(text[: text.index(sign)])  # noqa: E731
-    columns = [column(rows[2], sign) for sign in CHINESE[:7]]
+    columns = [cell_len(rows[2][: rows[2].index(sign)]) for sign in CHINESE[:7]]
     (each,) = {b - a for a, b in itertools.pairwise(columns)}
     assert each >= 2
     labels = [row[:3].strip() for row in rows[3:]]

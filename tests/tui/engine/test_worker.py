@@ -116,8 +116,13 @@ def test_a_line_of_the_corpus(probe: EngineProbe, tmp_path: Path) -> None:
     (line,) = probe.until_over(job)[job]
     assert isinstance(line, CorpusLine)
     assert line.text in {"one", "two"}
-    probe.ask(CorpusLineRequest(job, str(tmp_path / "none.txt")))
-    assert isinstance(probe.until_over(job)[job][0], Failed)
+    (tmp_path / "blank.txt").write_text("\n\n")
+    for name in ("none.txt", "blank.txt"):
+        probe.ask(CorpusLineRequest(job, str(tmp_path / name)))
+        assert isinstance(probe.until_over(job)[job][0], Failed)
+    text.write_text("no" * 900 + "\nthe words after it\n" + "x" * 181)
+    probe.ask(CorpusLineRequest(job, str(text), opening=True))
+    assert probe.until_over(job)[job] == [CorpusLine(job, "the words after it")]
 
 
 @pytest.mark.parametrize("variant", ["dense", "moe"])

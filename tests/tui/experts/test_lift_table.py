@@ -57,7 +57,9 @@ def test_examples_of_wide_characters_keep_their_columns() -> None:
     vocabulary = tuple("漢" if c == "b" else c for c in found.vocabulary)
     places = []
     for before in ("cab ab cab ab c", "漢字漢字漢字漢字漢"):
-        examples = {key: (Example(before, "!", "d"),) for key in found.examples}
+        example = (Example(before, "!", "d"),)
+        examples: dict[tuple[int, int, int], tuple[Example, ...]]
+        examples = dict.fromkeys(found.examples, example)
         changed = replace(found, vocabulary=vocabulary, examples=examples)
         rows = plain(lift_table.examples_block(changed, 50, 4, layer=1, experts=[2]))
         places += [cell_len(line[: line.index("!")]) for line in rows[1:3]]

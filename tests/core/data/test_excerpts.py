@@ -1,0 +1,162 @@
+"""Pieces of a corpus, read without the rest of it."""
+
+import collections
+import operator
+import random
+import subprocess
+import sys
+from functools import partial
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tests.helpers.paths import ROOT
+from tinygpt.data import excerpts
+from tinygpt.data.corpus import split
+from tinygpt.data.excerpts import random_line, validation_opening, validation_sample
+from tinygpt.errors import CorpusError
+
+
+@pytest.fixture
+def text(tmp_path: Path) -> Path:
+    return tmp_path / "text.txt"
+
+
+def drawn(data: Path, count: int, seed: int = 3) -> collections.Counter[str]:
+    rng = random.Random(seed)
+    return collections.Counter(random_line(str(data), rng) for _ in range(count))
+
+
+def test_every_line_of_a_small_file_is_equally_likely(text: Path) -> None:
+    text.write_text("a" * 400 + "\n\n  \n" + "".join(f"{n}\n" for n in range(9)) + "end")
+    found = drawn(text, 2200)
+    assert found.keys() == {"a" * 400, "end", *map(str, range(9))}
+    assert all(140 < count < 270 for count in found.values())
+    assert drawn(text, 50) == drawn(text, 50)
+    assert drawn(text, 50) != drawn(text, 50, seed=4)
+
+
+def test_every_line_of_a_large_file_is_about_equally_likely(
+    text: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(excerpts, "BLOCK", 1009)
+    lines = [f"{n} " + "é界x"[n % 3] * (n % 29) for n in range(200)]
+    text.write_text("\n".join(lines) + "\n")
+    found = drawn(text, 20_000)
+    assert found.keys() == set(lines)
+    assert min(found.values()) > 50
+    assert max(found.values()) < 200
+
+
+@settings(max_examples=80)
+@given(
+    st.lists(st.text(st.sampled_from("aé界👩 "), max_size=20), min_size=1, max_size=30),
+    st.sampled_from(["\n", "\r\n"]),
+    st.integers(1, 60),
+)
+def test_each_line_begins_in_one_block(
+    tmp_path_factory: pytest.TempPathFactory, lines: list[str], newline: str, block: int
+) -> None:
+    path = tmp_path_factory.getbasetemp() / "lines.txt"
+    raw = newline.join([*lines, "end"]).encode()
+    path.write_bytes(raw)
+    found = []
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(excerpts, "BLOCK", block)
+        begins = [len(newline.join([*lines[:n], ""]).encode()) for n in range(len(lines) + 1)]
+        for start in range(0, len(raw), block):
+            if any(start <= place < start + block for place in begins):
+                part = excerpts._read(str(path), partial(operator.add, start - len(raw)), block)
+                found += excerpts._lines(part)
+    assert found == [*lines, "end"]
+
+
+def test_a_line_of_a_corpus_without_line_ends_is_a_part_of_it(text: Path) -> None:
+    text.write_text("界" * 100_000)
+    assert drawn(text, 7) == {"界" * 1000: 7}
+
+
+@pytest.mark.parametrize(
+    ("content", "says"),
+    [
+        (b"", "is empty"),
+        (b"abc\xff\n" * 9, "is not UTF-8"),
+        (None, "does not exist"),
+    ],
+)
+def test_a_corpus_without_text_is_a_sentence(text: Path, content: bytes | None, says: str) -> None:
+    if content is not None:
+        text.write_bytes(content)
+    with pytest.raises(CorpusError, match=says):
+        random_line(str(text), random.Random(1))
+    with pytest.raises(CorpusError, match=says):
+        validation_opening(str(text))
+
+
+def test_a_blank_corpus_has_no_line(text: Path) -> None:
+    text.write_text("\n \n\r\n")
+    with pytest.raises(CorpusError, match="has no line with text"):
+        random_line(str(text), random.Random(1))
+    assert validation_opening(str(text)) == ""
+
+
+@pytest.mark.parametrize(
+    ("validation", "opening"),
+    [
+        (
+            "half a line\n\nWhat is the matter with you, my dear lord of Warwick?\n",
+            "What is the matter with you, my",
+        ),
+        ("x\n春眠不觉晓\n处处闻啼鸟", "春眠不觉晓"),
+        ("x\n" + "花" * 99, "花" * 32),
+        ("no line begins here", "no line begins here"),
+    ],
+)
+def test_the_opening_is_that_of_the_validation_split(
+    text: Path, validation: str, opening: str
+) -> None:
+    size = len(validation.encode())
+    text.write_bytes(b"a" * (9 * size - 1) + b"b" + validation.encode())
+    assert text.read_bytes()[int(0.9 * 10 * size) :].decode() == validation
+    assert validation_opening(str(text)) == opening
+
+
+def test_validation_is_whole_unless_it_is_large(
+    text: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    text.write_text("abcdé\n" * 1000)
+    whole = split("abcdé\n" * 1000)[1]
+    assert validation_sample(str(text)) == ("text.txt", whole)
+    monkeypatch.setattr(excerpts, "LARGE", 999)
+    monkeypatch.setattr(excerpts, "SAMPLE", 50)
+    name, sample = validation_sample(str(text))
+    assert name == "text.txt"
+    assert sample.strip("\n").startswith(whole[:40])
+    assert 50 <= len(sample.encode()) <= 51 + 4 * excerpts.LONGEST_LINE
+
+
+SCRIPT = """
+import random, resource, sys
+from tinygpt.data import excerpts
+for _ in range(50):
+    assert excerpts.random_line(sys.argv[1], random.Random()) == "a line of twenty-four by"
+assert excerpts.validation_opening(sys.argv[1]) == "a line of twenty-four by"
+assert len(excerpts.validation_sample(sys.argv[1])[1]) < 5 << 20
+print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
+"""
+
+
+def test_a_large_corpus_takes_no_more_memory_than_a_small_one(tmp_path: Path) -> None:
+    peaks = []
+    for name, size in (("small", 1 << 20), ("large", 200 << 20)):
+        path = tmp_path / name
+        block = b"a line of twenty-four by\n" * 41_943
+        with path.open("wb") as file:
+            for _ in range(size // len(block) or 1):
+                file.write(block)
+        script = [sys.executable, "-c", SCRIPT, str(path)]
+        found = subprocess.run(script, cwd=ROOT, check=True, capture_output=True, text=True)
+        peaks.append(int(found.stdout))
+    assert peaks[1] - peaks[0] < 30_000, "KiB"

@@ -1,0 +1,156 @@
+"""Pieces of a corpus that are read without the rest of it: a gigabyte takes many seconds to load.
+
+A file is opened at the place that is needed. tinyshakespeare and its substitute, of a megabyte, are
+loaded as a whole, since only then it is known which of them is available.
+"""
+
+from __future__ import annotations
+
+import codecs
+import io
+import os
+import random
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import BinaryIO, NamedTuple
+
+from tinygpt.data.corpus import KNOWN, TRAIN_SHARE, find_corpus, open_file, split
+from tinygpt.errors import CorpusError
+
+BLOCK = 64 * 1024
+"""Bytes in which a random line begins."""
+LONGEST_LINE = 1000
+"""Characters of a line; the rest of it is left out."""
+OPENING = 32
+"""Characters of the opening of the validation split, at most."""
+LARGE, SAMPLE = 64 << 20, 4 << 20
+"""Of a file of more than `LARGE` bytes, a sample of validation is its first `SAMPLE` bytes."""
+_UTF8 = 4
+"""Bytes of the longest character."""
+_TRIES = 16
+
+
+class _Block(NamedTuple):
+    """A part of a corpus."""
+
+    start: int
+    """The byte at which it begins."""
+    text: bytes
+    """Whole characters of UTF-8: from the last byte before `start` to after its end."""
+    offset: int
+    """The byte at which `text` begins."""
+
+
+def random_line(data: str, rng: random.Random) -> str:
+    """A line with text of the corpus `data`, which is as ``--data`` takes it.
+
+    All lines that begin in the same block of `BLOCK` bytes are equally likely, and blocks are as
+    likely as they are long. Of a text without line ends, the answer is a part.
+
+    Raises:
+        CorpusError: the corpus is not available, is no UTF-8 text, or seems to be blank.
+    """
+    part = ""
+    for _ in range(_TRIES):
+        block = _read(data, lambda size: rng.randrange(size) // BLOCK * BLOCK, BLOCK)
+        if lines := [line for line in _lines(block) if line.strip()]:
+            return rng.choice(lines)
+        part = part or _part(block).strip()
+    if part:
+        return part
+    raise CorpusError(f"--data {data} has no line with text: name a text file to train on")
+
+
+def validation_opening(data: str) -> str:
+    """The first words of the first line with text that begins in the validation split.
+
+    In a file, the split is taken to begin at 90 % of its bytes.
+
+    Raises:
+        CorpusError: as for `random_line`.
+    """
+    block = _read(data, lambda size: int(TRAIN_SHARE * size), BLOCK)
+    lines = [*_lines(block), _part(block)]
+    line = next((line.strip() for line in lines if line.strip()), "")
+    if len(line) <= OPENING:
+        return line
+    words, _, _ = line[: OPENING + 1].rpartition(" ")
+    return words.rstrip() or line[:OPENING]
+
+
+def validation_sample(data: str) -> tuple[str, str]:
+    """The name of a corpus and its validation split, or if the file is large the first part of it.
+
+    Raises:
+        CorpusError: as for `random_line`.
+    """
+    if data not in ("auto", *KNOWN):
+        with open_file(data) as file:
+            large = _size(file) > LARGE
+        if large:
+            block = _read(data, lambda size: int(TRAIN_SHARE * size), SAMPLE)
+            return Path(data).name, _decoded(block.text, data)
+    corpus = find_corpus(data)
+    return corpus.name, split(corpus.text)[1]
+
+
+def _lines(block: _Block) -> list[str]:
+    """The lines that begin in the first `BLOCK` bytes: up to `LONGEST_LINE` characters of each."""
+    lines, place = [], block.offset
+    for line in block.text.splitlines(keepends=True):
+        begins_here = place > block.offset or not place
+        if begins_here and block.start <= place < block.start + BLOCK:
+            lines.append(line)
+        place += len(line)
+    return [line.decode().rstrip("\r\n")[:LONGEST_LINE] for line in lines]
+
+
+def _part(block: _Block) -> str:
+    """The beginning of the block, wherever its lines begin."""
+    inside, _ = _whole_characters(block.text[max(block.start - block.offset, 0) :])
+    return inside.decode()[:LONGEST_LINE]
+
+
+def _read(data: str, place: Callable[[int], int], size: int) -> _Block:
+    """`size` bytes from `place(size of the corpus)`, with the byte before them, and after them as
+    much as the longest line takes."""
+    with _opened(data) as file:
+        total = _size(file)
+        if not total:
+            raise CorpusError(f"--data {data} is empty: name a text file to train on")
+        start = place(total)
+        offset = file.seek(max(start - 1, 0))
+        raw = file.read(size + 1 + LONGEST_LINE * _UTF8)
+    text, left_out = _whole_characters(raw)
+    _decoded(text, data)
+    return _Block(start, text, offset + left_out)
+
+
+@contextmanager
+def _opened(data: str) -> Iterator[BinaryIO]:
+    if data in ("auto", *KNOWN):
+        yield io.BytesIO(find_corpus(data).text.encode())
+    else:
+        with open_file(data) as file:
+            yield file
+
+
+def _size(file: BinaryIO) -> int:
+    return file.seek(0, os.SEEK_END)
+
+
+def _whole_characters(raw: bytes) -> tuple[bytes, int]:
+    """The bytes without a part of a character at either end, and how many the first part has."""
+    first = next((i for i, byte in enumerate(raw[:_UTF8]) if byte & 0xC0 != 0x80), 0)
+    decoder = codecs.getincrementaldecoder("utf-8")("replace")
+    decoder.decode(raw)
+    unfinished = len(decoder.getstate()[0])
+    return raw[first : len(raw) - unfinished], first
+
+
+def _decoded(text: bytes, data: str) -> str:
+    try:
+        return text.decode()
+    except UnicodeDecodeError as error:
+        raise CorpusError(f"--data {data} is not UTF-8 text: save it as UTF-8") from error
