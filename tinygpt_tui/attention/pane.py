@@ -97,7 +97,7 @@ class AttentionPane(Container):
             generated = None if controller.text else self._generated()
             if generated is not None and len(generated.text) > 1:
                 controller.set_text(generated.text, "Generate", generated.at)
-            controller.set_default_text(PromptHistory().last)
+            controller.set_default_text(PromptHistory().suggestion(controller.unknown) or "")
             controller.refresh()
         self.draw()
 

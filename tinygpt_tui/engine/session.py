@@ -172,10 +172,11 @@ class EngineSession:
         unknown = self.unknown(text)
         return "".join(c for c in text if c not in unknown)
 
-    def ask_corpus_line(self) -> int:
-        """Request a random line of the run's corpus; returns the job number."""
+    def ask_corpus_line(self, *, opening: bool = False) -> int:
+        """Request a random line of the run's corpus, or the first words of its validation split;
+        returns the job number."""
         job = self._new_job()
-        self._ask(CorpusLineRequest(job, self.data))
+        self._ask(CorpusLineRequest(job, self.data, opening))
         return job
 
     def request(

@@ -21,6 +21,7 @@ from tinygpt_tui.engine.protocol import CorpusLine, Failed
 from tinygpt_tui.generate import layout, view
 from tinygpt_tui.generate.checkpoint_dialog import choose_checkpoint
 from tinygpt_tui.generate.controller import GenerateController
+from tinygpt_tui.generate.first_prompt import FirstPrompt
 from tinygpt_tui.generate.preset_dialog import open_presets
 from tinygpt_tui.generate.presets import all_presets, preset_name
 from tinygpt_tui.generate.saving import ask_file, copy_text
@@ -57,6 +58,7 @@ class GeneratePane(Container):
         self.engine = engine
         self.controller = GenerateController(ask_for(self, engine), engine.new_job)
         self.prompt_history = PromptHistory()
+        self._first_prompt = FirstPrompt(self.controller, self.prompt_history)
         self.presets = all_presets()
         self._line_jobs: set[int] = set()
         self._timer: Timer | None = None
@@ -64,7 +66,7 @@ class GeneratePane(Container):
         self._note = ""
 
     def compose(self) -> ComposeResult:
-        yield PromptArea(self.prompt_history.last, self.controller.unknown, id="prompt")
+        yield PromptArea(self._first_prompt.text, self.controller.unknown, id="prompt")
         yield CellView(id="settings")
         yield CellView(id="chain")
         yield SettingField(self._set_params, self._field_closed, id="field")
@@ -73,6 +75,8 @@ class GeneratePane(Container):
     def open(self, run: Path | None) -> None:
         """Generate with this run's models from now on."""
         self.controller.open(run)
+        self._first_prompt.reset()
+        self._update_prompt(ask=False)
         self.draw()
 
     def activate(self) -> None:
@@ -80,6 +84,7 @@ class GeneratePane(Container):
         self.controller.load_vocabulary()
         if self.controller.variants:
             self.engine.start()
+        self._update_prompt(ask=True)
         self.draw()
 
     @property
@@ -102,7 +107,13 @@ class GeneratePane(Container):
         self.controller.checkpoint_steps = checkpoint_steps
         self.controller.load_vocabulary()
         self.controller.update_notes()
+        self._update_prompt(ask=self.is_on_screen)
         self.draw()
+
+    def _update_prompt(self, *, ask: bool) -> None:
+        """Show a prompt that the model can continue; `ask`: if need be, one from the corpus."""
+        ask = ask and bool(self.controller.variants)
+        self._first_prompt.update(self.query_one(PromptArea), ask=ask)
 
     def draw_later(self) -> None:
         """Draw with the next frame, however often this is called."""
@@ -131,6 +142,8 @@ class GeneratePane(Container):
 
     def on_engine_reply(self, message: EngineReply) -> None:
         reply = message.reply
+        if self._first_prompt.handle_reply(reply, self.query_one(PromptArea)):
+            return
         if reply.job in self._line_jobs:
             self._line_jobs.discard(reply.job)
             if isinstance(reply, CorpusLine):

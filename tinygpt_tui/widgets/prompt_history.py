@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Collection
+
 from tinygpt_tui.user_files import read_json, write_json
 
 MAX_PROMPTS = 500
 """Older prompts are dropped."""
 DEFAULT_PROMPT = "ROMEO:"
+"""The prompt for a vocabulary that has its characters, while none is remembered."""
 FILE = "prompts.json"
 
 
@@ -18,10 +21,13 @@ class PromptHistory:
         self.all = [p for p in saved if isinstance(p, str) and p] if isinstance(saved, list) else []
         self.position = len(self.all)
 
-    @property
-    def last(self) -> str:
-        """The most recent prompt."""
-        return self.all[-1] if self.all else DEFAULT_PROMPT
+    def suggestion(self, unknown: Callable[[str], Collection[str]]) -> str | None:
+        """The most recent prompt without unknown characters, else `DEFAULT_PROMPT` if it has none.
+
+        `unknown` returns the characters of a text that are outside the vocabulary.
+        """
+        candidates = (*reversed(self.all), DEFAULT_PROMPT)
+        return next((prompt for prompt in candidates if not unknown(prompt)), None)
 
     def add(self, prompt: str) -> None:
         """Add a prompt at the end, without its earlier copy, and reset the position to the end."""

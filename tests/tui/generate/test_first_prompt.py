@@ -1,0 +1,103 @@
+"""The first prompt: of which the model knows every character."""
+
+from pathlib import Path
+
+import pytest
+from textual.pilot import Pilot
+
+from tests.helpers.app import Body, drive, until
+from tests.helpers.generating import idle
+from tinygpt_tui.app import LabApp
+from tinygpt_tui.screens.dialog import Ask
+from tinygpt_tui.widgets.prompt_area import PromptArea
+from tinygpt_tui.widgets.prompt_history import PromptHistory
+
+
+def use_corpus(out: Path, text: str) -> None:
+    """Let the run's corpus be this text."""
+    corpus = out.parent / "corpus.txt"
+    corpus.write_text(text)
+    config = out / "one" / "run.toml"
+    config.write_text(f'data = "{corpus}"\n' + config.read_text())
+
+
+def on_opening(body: Body) -> Body:
+    """`body` on the Generate tab as it is shown first."""
+
+    async def go(app: LabApp, pilot: "Pilot[int]") -> None:
+        await until(pilot, lambda: bool(app.generate.controller.checkpoint_steps))
+        await pilot.press("2")
+        await body(app, pilot)
+
+    return go
+
+
+def prompt_of(app: LabApp) -> str:
+    return app.generate.query_one(PromptArea).text
+
+
+@pytest.mark.parametrize("size", [(80, 24), (120, 36)])
+def test_it_is_the_opening_of_the_validation_split(out: Path, size: tuple[int, int]) -> None:
+    validation = "bad cab\n" + "a deed\nbead\n" * 7
+    use_corpus(out, "k" * (9 * len(validation) - 1) + "\n" + validation)
+
+    async def body(app: LabApp, pilot: "Pilot[int]") -> None:
+        await until(pilot, lambda: prompt_of(app) == "bad cab")
+        await pilot.press("g")
+        await until(pilot, lambda: idle(app))
+        assert not isinstance(app.screen, Ask)
+        assert app.generate.controller.text is not None
+        assert app.generate.controller.text.prompt == "bad cab"
+        assert PromptHistory().all == ["bad cab"]
+
+    drive(out, on_opening(body), size)
+
+
+def test_without_a_corpus_it_is_the_prompt_of_the_samples(out: Path) -> None:
+    config = out / "one" / "run.toml"
+    data = f'data = "{out.parent / "none.txt"}"\n'
+    config.write_text(data + config.read_text() + '[train]\nsample_prompt = "cab"\n')
+
+    async def body(app: LabApp, pilot: "Pilot[int]") -> None:
+        await until(pilot, lambda: prompt_of(app) == "cab")
+        assert [said.message for said in app._notifications] == []
+
+    drive(out, on_opening(body))
+
+
+def test_a_remembered_prompt_comes_first_unless_the_model_does_not_know_it(out: Path) -> None:
+    use_corpus(out, "bad cab\n" * 99)
+    for prompt in ("bee", "ROMEO:"):
+        PromptHistory().add(prompt)
+
+    async def body(app: LabApp, pilot: "Pilot[int]") -> None:
+        await until(pilot, lambda: prompt_of(app) == "bee")
+        await pilot.press("p", "up")
+        assert prompt_of(app) == "ROMEO:"
+
+    drive(out, on_opening(body))
+
+
+def test_a_prompt_that_was_typed_stays(out: Path) -> None:
+    use_corpus(out, "bad cab\n" * 99)
+
+    async def body(app: LabApp, pilot: "Pilot[int]") -> None:
+        await pilot.press("p", "ctrl+u", *"dab")
+        app.open_run(out / "one")
+        app.generate.activate()
+        await pilot.pause()
+        assert prompt_of(app) == "dab"
+
+    drive(out, on_opening(body))
+
+
+def test_an_opening_that_arrives_late_does_not_replace_what_is_typed(out: Path) -> None:
+    use_corpus(out, "bad cab\n" * 99)
+
+    async def body(app: LabApp, pilot: "Pilot[int]") -> None:
+        app.generate.query_one(PromptArea).put("dab")
+        await pilot.press("g")
+        await until(pilot, lambda: idle(app))
+        assert prompt_of(app) == "dab"
+
+    drive(out, on_opening(body))
