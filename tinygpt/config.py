@@ -88,8 +88,15 @@ class ModelConfig(_Checked):
         if self.moe and self.active_hidden % self.moe.top_k:
             raise ConfigError(
                 f"gpt.hidden {self.active_hidden} cannot be divided evenly among "
-                f"moe.top_k {self.moe.top_k} experts: choose a multiple of {self.moe.top_k}"
+                f"moe.top_k {self.moe.top_k} experts: try --gpt.hidden {self._divisible_hidden()}"
             )
+
+    def _divisible_hidden(self) -> int:
+        """The nearest width of a feed-forward block that ``top_k`` experts can share, if possible
+        with a multiple of 8 channels each, which matmuls on a GPU need."""
+        assert self.moe is not None
+        unit = self.moe.top_k * (8 if self.active_hidden >= 8 * self.moe.top_k else 1)
+        return max(round(self.active_hidden / unit), 1) * unit
 
     @property
     def head_width(self) -> int:

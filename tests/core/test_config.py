@@ -71,7 +71,7 @@ def test_dotted_names_are_unique_and_have_help() -> None:
         ({"gpt.width": 130}, "--gpt.width 132"),
         ({"gpt.width": 12, "gpt.heads": 4}, "--gpt.width 16"),
         ({"moe.top_k": 5}, "there are only 4 experts"),
-        ({"moe.top_k": 3}, "cannot be divided evenly among moe.top_k 3"),
+        ({"moe.top_k": 3}, "among moe.top_k 3 experts: try --gpt.hidden 504"),
         ({"tokenizer": "bpe"}, "--tokenizer char"),
     ],
 )
@@ -127,3 +127,17 @@ def test_a_setting_is_found_by_its_old_name_too() -> None:
 
 def test_a_gpu_trains_a_larger_preset() -> None:
     assert [preset_for(device) for device in ("cpu", "cuda", "mps")] == ["nano", "baby", "nano"]
+
+
+@pytest.mark.parametrize("top_k", range(1, 12))
+@pytest.mark.parametrize("width", [2, 64, 100, 128, 384, 768])
+def test_the_suggested_width_of_experts_works(top_k: int, width: int) -> None:
+    moe = MoEConfig(experts=12, top_k=top_k)
+    try:
+        ModelConfig(heads=1, width=width, moe=moe)
+    except ConfigError as error:
+        hidden = int(str(error).split("--gpt.hidden ")[1])
+        config = ModelConfig(heads=1, width=width, hidden=hidden, moe=moe)
+        assert config.expert_hidden * top_k == hidden
+        assert hidden < 8 * top_k or config.expert_hidden % 8 == 0
+        assert abs(hidden - 4 * width) <= 4 * top_k

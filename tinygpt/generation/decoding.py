@@ -182,8 +182,8 @@ class _Continuation:
         """The next token, from its logits (V,); None if the text is finished."""
         if self.finished:
             return None
-        if logits.isnan().any():
-            raise TinyGPTError("the model's output is NaN: its weights are damaged")
+        if not bool(logits.max() > -torch.inf):  # NaN is not, either
+            raise TinyGPTError("the model's output is NaN or -inf: its weights are damaged")
         steps = filter_steps(logits, self._params, self.ids)
         filtered = filtered_logits(logits, steps).softmax(-1)
         if self._params.deterministic:

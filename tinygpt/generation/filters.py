@@ -66,7 +66,7 @@ def chain(params: SamplingParams) -> list[tuple[str, Filter]]:
         "repetition_penalty": lambda x, ids: penalize_repetition(x, p.repetition_penalty, ids),
         "no_repeat_ngram": lambda x, ids: forbid_repeated_ngrams(x, p.no_repeat_ngram, ids),
         "greedy": lambda x, _: keep_only(x, _is_first_maximum(x)),
-        "temperature": lambda x, _: x / p.temperature,
+        "temperature": lambda x, _: at_most_finite(x / p.temperature),
         "top_k": lambda x, _: keep_only(x, in_top_k(x, p.top_k)),
         "top_p": lambda x, _: keep_only(x, in_nucleus(x, p.top_p)),
         "min_p": lambda x, _: keep_only(x, in_min_p(x, p.min_p)),
@@ -81,6 +81,11 @@ def resolve_infinities(logits: Tensor) -> Tensor:
     return keep_only(torch.zeros_like(logits), infinite) if bool(infinite.any()) else logits
 
 
+def at_most_finite(logits: Tensor) -> Tensor:
+    """Logits that overflowed to +inf become the largest finite number."""
+    return logits.clamp(max=torch.finfo(logits.dtype).max)
+
+
 def keep_only(logits: Tensor, keep: Tensor) -> Tensor:
     """-inf wherever `keep` is false."""
     return logits.masked_fill(~keep, -math.inf)
@@ -92,7 +97,8 @@ def penalize_repetition(logits: Tensor, penalty: float, context_ids: Sequence[in
         return logits
     seen = torch.tensor(sorted(set(context_ids)), device=logits.device)
     scores = logits[seen]
-    return logits.index_copy(0, seen, torch.where(scores < 0, scores * penalty, scores / penalty))
+    scores = torch.where(scores < 0, scores * penalty, scores / penalty)
+    return logits.index_copy(0, seen, at_most_finite(scores))
 
 
 def forbid_repeated_ngrams(logits: Tensor, size: int, context_ids: Sequence[int]) -> Tensor:

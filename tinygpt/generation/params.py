@@ -13,6 +13,9 @@ from tinygpt.fields import convert, setting
 GREEDY_TEMPERATURE = 1e-5
 """Temperature under which sampling is greedy: dividing by less would overflow fp32."""
 
+MOST = 999_999
+"""Largest top-k and n-gram: more than any vocabulary or context, and not too long for a message."""
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class SamplingParams:
@@ -22,8 +25,8 @@ class SamplingParams:
         ConfigError: a value is out of range; the message names the flag.
     """
 
-    temperature: float = setting(1.0, "divides the logits; 0 is greedy", low=0.0)
-    top_k: int = setting(0, "sample from the N most likely tokens; 0 is off", low=0)
+    temperature: float = setting(1.0, "divides the logits; 0 is greedy", low=0.0, high=1000.0)
+    top_k: int = setting(0, "sample from the N most likely tokens; 0 is off", low=0, high=MOST)
     """Tokens tied with the last of them are kept as well."""
     top_p: float = setting(
         1.0, "sample from the fewest tokens that reach probability X; 1 is off", low=0.0, high=1.0
@@ -38,10 +41,12 @@ class SamplingParams:
     )
     """The most typical tokens are those of surprisal nearest the entropy (arXiv:2202.00666)."""
     repetition_penalty: float = setting(
-        1.0, "make tokens that occurred less likely; 1 is off", above=0.0
+        1.0, "make tokens that occurred less likely; 1 is off", low=0.01, high=100.0
     )
     """Divides positive logits of such tokens, multiplies negative ones (CTRL, arXiv:1909.05858)."""
-    no_repeat_ngram: int = setting(0, "never repeat a sequence of N tokens; 0 is off", low=0)
+    no_repeat_ngram: int = setting(
+        0, "never repeat a sequence of N tokens; 0 is off", low=0, high=MOST
+    )
     """The prompt counts as well."""
     temperature_last: bool = setting(False, "apply the temperature after the filters")
     greedy: bool = setting(False, "always take the most likely token")

@@ -44,7 +44,7 @@ class Setting:
         """The valid values in words."""
         match self.name:
             case "temperature":
-                return "0 or more; 0 is greedy"
+                return f"{_limits(self.name)}; 0 is greedy"
             case "max_new_tokens":
                 return f"0 to {MAX_TOKENS:,}"
             case "seed":
@@ -57,8 +57,6 @@ class Setting:
 def _limits(name: str) -> str:
     limits = SamplingParams.__dataclass_fields__[name].metadata
     low, high, above = limits["low"], limits["high"], limits["above"]
-    if high is None:
-        return f"{low:g} or more" if above is None else f"more than {above:g}"
     return f"{low:g} to {high:g}" if above is None else f"more than {above:g}, at most {high:g}"
 
 

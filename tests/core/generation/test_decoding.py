@@ -1,6 +1,7 @@
 """Filters against their definitions; streams against the model they come from."""
 
 import math
+from typing import Any
 
 import pytest
 import torch
@@ -13,6 +14,7 @@ from tinygpt.analysis.inspection import inspect_tokens
 from tinygpt.config import MoEConfig
 from tinygpt.data.tokenizer import CharTokenizer
 from tinygpt.errors import ConfigError, TinyGPTError, TokenizerError
+from tinygpt.fields import flag
 from tinygpt.generation.decoding import TokenEvent, generate, stream, stream_many
 from tinygpt.generation.filters import filter_logits, filter_steps
 from tinygpt.generation.params import SamplingParams
@@ -360,3 +362,70 @@ class TestAgainstTransformers:
 
 def test_a_chain_without_filters_is_empty() -> None:
     assert filter_steps(torch.zeros(3), SamplingParams()) == []
+
+
+extremes = st.sampled_from(
+    [0, -0.0, 1e-45, 1e-39, 1e-5, 0.01, 0.5, 1.0, 1 + 1e-7, 7, 100, 1000, 1e39, 1e308, math.inf]
+) | st.floats(allow_nan=True)
+sizes = st.sampled_from([0, 1, 2, 13, 999_999, 10**6, 2**63, 10**30, -1])
+
+
+@settings(max_examples=200)
+@given(
+    st.fixed_dictionaries(
+        {},
+        optional={
+            "temperature": extremes,
+            "top_k": sizes,
+            "top_p": extremes,
+            "min_p": extremes,
+            "typical_p": extremes,
+            "repetition_penalty": extremes,
+            "no_repeat_ngram": sizes,
+            "temperature_last": st.booleans(),
+            "greedy": st.booleans(),
+            "seed": st.integers(),
+        },
+    )
+)
+def test_extreme_settings_are_refused_by_flag_or_give_text(values: dict[str, Any]) -> None:
+    params, refused = None, ""
+    try:
+        params = SamplingParams(**values, max_new_tokens=3)
+    except ConfigError as error:
+        refused = str(error)
+    if params is None:
+        assert refused.split()[0] in {flag(name) for name in values}
+    else:
+        assert len(generate(tiny(), TOKENIZER, "abc", params)) == 3
+
+
+@settings(max_examples=200)
+@given(
+    st.lists(
+        st.sampled_from([-math.inf, -3.4e38, -1e30, -1.0, -0.0, 0.5, 1e30, 3.4e38, math.inf]),
+        min_size=2,
+        max_size=9,
+    ).filter(lambda logits: max(logits) > -math.inf),
+    st.sampled_from([1e-5, 0.01, 1.0, 1000.0]),
+    st.sampled_from([0.01, 1.0, 100.0]),
+    st.booleans(),
+)
+def test_extreme_logits_leave_a_distribution(
+    logits: list[float],
+    temperature: float,
+    penalty: float,
+    last: bool,  # noqa: FBT001
+) -> None:
+    params = SamplingParams(
+        temperature=temperature,
+        repetition_penalty=penalty,
+        temperature_last=last,
+        top_k=5,
+        typical_p=0.9,
+        min_p=0.01,
+    )
+    filtered = filter_logits(torch.tensor(logits), params, [0, 1]).softmax(-1)
+    assert float(filtered.sum()) == pytest.approx(1)
+    impossible = [i for i, logit in enumerate(logits) if logit == -math.inf]
+    assert not filtered[impossible].any()

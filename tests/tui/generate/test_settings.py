@@ -83,5 +83,5 @@ def test_a_value_out_of_range_is_refused_with_the_range(name: str, text: str) ->
 def test_the_range_comes_from_the_fields() -> None:
     assert BY_NAME["top_p"].range == "0 to 1; 1 is off"
     assert BY_NAME["typical_p"].range == "more than 0, at most 1; 1 is off"
-    assert BY_NAME["repetition_penalty"].range == "more than 0; 1 is off"
-    assert BY_NAME["no_repeat_ngram"].range == "0 or more; 0 is off"
+    assert BY_NAME["repetition_penalty"].range == "0.01 to 100; 1 is off"
+    assert BY_NAME["no_repeat_ngram"].range == "0 to 999999; 0 is off"
