@@ -196,8 +196,7 @@ class GenerateController(TextSelection, EngineSession):
             case Opened():
                 text.opened = reply
             case Tokens():
-                text.tokens += reply.tokens
-                text.new_tokens += len(reply.tokens)
+                self.tree.receive(text, reply.tokens)
             case Ended():
                 text.job, text.end, text.seconds = None, reply.why, reply.seconds
                 if text.queued and text.end == "length":

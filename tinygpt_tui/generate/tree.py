@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
@@ -11,6 +12,10 @@ import msgspec
 
 from tinygpt.generation.params import SamplingParams
 from tinygpt_tui.engine.protocol import Opened, Token
+
+MAX_KEPT = 1_000_000
+"""Candidates that are kept for the inspector in all texts of a session, about 0.2 KB each: 0.2 GB
+for 15,000 tokens with 65 characters, or for 7,800 with a large vocabulary."""
 
 
 @dataclass
@@ -44,6 +49,8 @@ class Text:
     name: str = ""
     forced: set[int] = field(default_factory=set)
     """Indices of tokens chosen by hand."""
+    dropped: int = 0
+    """Number of leading tokens whose candidates are not kept any more: see `Tree.receive`."""
 
     @property
     def generating(self) -> bool:
@@ -79,6 +86,38 @@ class Tree:
     def __init__(self) -> None:
         self.texts: dict[int, Text] = {}
         self._last_id = 0
+        self._kept = 0
+        """Upper bound of the candidates that are kept."""
+
+    def receive(self, text: Text, tokens: Sequence[Token]) -> None:
+        """Append generated tokens to a text.
+
+        Of all texts, about `MAX_KEPT` candidates are kept: beyond them, tokens lose all but their
+        own and the most probable one, those of the oldest texts first, and of texts that are being
+        generated last and in turns.
+        """
+        text.tokens += tokens
+        text.new_tokens += len(tokens)
+        self._kept += sum(len(token.ids) for token in tokens)
+        if self._kept > MAX_KEPT:
+            self._drop_candidates()
+
+    def _drop_candidates(self) -> None:
+        """Drop the oldest candidates until a quarter of `MAX_KEPT` is free."""
+        texts = list(self.texts.values())
+        tokens = {id(token): token for text in texts for token in text.tokens}
+        holders = Counter(id(token) for text in texts for token in text.tokens)  # branches share
+        self._kept = sum(len(token.ids) for token in tokens.values())
+        while self._kept > MAX_KEPT * 3 // 4:
+            full = [text for text in texts if text.dropped < len(text.tokens)]
+            if not full:
+                return
+            text = min(full, key=lambda t: (t.generating, t.dropped if t.generating else t.id))
+            token = text.tokens[text.dropped]
+            text.tokens[text.dropped] = few = without_candidates(token)
+            holders[id(token)] -= 1
+            self._kept += len(few.ids) - (0 if holders[id(token)] else len(token.ids))
+            text.dropped += 1
 
     def add(
         self,
@@ -95,6 +134,7 @@ class Tree:
         if parent is not None:
             text.parent, text.at, text.opened = parent.id, at, parent.opened
             text.tokens = parent.tokens[:at]
+            text.dropped = min(parent.dropped, at)
             text.forced = {place for place in parent.forced if place < at}
         self.texts[text.id] = text
         return text
@@ -129,6 +169,20 @@ class Tree:
             if other.parent in removed:
                 removed.add(other.id)
         return [self.texts.pop(number) for number in sorted(removed)]
+
+
+def without_candidates(token: Token) -> Token:
+    """The token with only the most probable candidate, and its own if that is listed."""
+    own = token.ids.index(token.id) if token.id in token.ids else 0
+    kept = sorted({0, own})
+    return msgspec.structs.replace(
+        token,
+        ids=tuple(token.ids[i] for i in kept),
+        texts=tuple(token.texts[i] for i in kept),
+        raw=tuple(token.raw[i] for i in kept),
+        filtered=tuple(token.filtered[i] for i in kept),
+        removed=tuple(token.removed[i] for i in kept),
+    )
 
 
 def with_candidate(token: Token, chosen: int) -> Token:

@@ -256,6 +256,8 @@ def _token_facts(text: Text, cursor: int, columns: int) -> Row:
         parts.append("experts " + " ".join(map(str, after.experts)))
     if cursor in text.forced:
         parts.append("chosen by hand")
+    if cursor < text.dropped:
+        parts.append("other candidates not kept")
     head = f" {cursor + 1}/{len(text.tokens)} "
     return fit(
         row(Span(head, "muted"), Span(named(token.text), "strong"), Span(dot, "faint"))

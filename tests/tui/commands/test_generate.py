@@ -10,7 +10,11 @@ from pathlib import Path
 import pytest
 
 import tinygpt
-from tinygpt import SamplingParams
+from tests.helpers.checkpoints import snapshot
+from tests.helpers.paths import ROOT
+from tests.helpers.scenes import make_run
+from tinygpt import GPT, CharTokenizer, ModelConfig, SamplingParams, checkpoint
+from tinygpt.data.tokenizer import save_tokenizer
 from tinygpt.fields import flag
 from tinygpt_tui import cli
 
@@ -88,3 +92,44 @@ def test_a_reader_that_has_read_enough_is_no_error(run: Path) -> None:
         assert writer.stdout.read(3)
         writer.stdout.close()
         assert (writer.wait(60), writer.stderr.read()) == (0, b"")
+
+
+PEAK = """
+import resource, sys
+from tinygpt_tui import cli
+status = cli.main(sys.argv[1:])
+sys.stderr.write(str(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss))
+sys.exit(status)
+"""
+
+
+def test_the_distributions_of_tokens_are_not_kept(tmp_path: Path) -> None:
+    """With a vocabulary of 30,001, those of 200 tokens took 70 MB."""
+    tokenizer = CharTokenizer([chr(0x4E00 + i) for i in range(30_001)])
+    config = ModelConfig(vocab_size=30_001, layers=1, heads=1, width=2, context=7)
+    model = GPT(config)
+    held = dataclasses.replace(snapshot(), config=config, weights=model.state_dict())
+    make_run(tmp_path, "one").close()
+    checkpoint.save(tmp_path / "one", held)
+    save_tokenizer(tokenizer, tmp_path / "one" / "tokenizer.json")
+    asked = [str(tmp_path / "one"), "--generate", "\u4e00", "--top-k", "9", "--top-p", "0.9"]
+    for form in ([], ["--json"]):
+        peaks = []
+        for count in (4, 204):
+            script = [sys.executable, "-c", PEAK, *asked, "--max-new-tokens", str(count), *form]
+            said = subprocess.run(script, cwd=ROOT, capture_output=True, check=True)
+            peaks.append(int(said.stderr))
+        assert peaks[1] - peaks[0] < 20_000, "KiB"
+
+
+@pytest.mark.parametrize(
+    "setting", [("--repetition-penalty", "1e-39"), ("--temperature", "1e39"), ("--top-k", "1" * 30)]
+)
+def test_extreme_settings_are_one_sentence_that_names_the_flag(
+    run: Path, setting: tuple[str, str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert cli.main([str(run), "--generate", "abc", *setting]) == 2
+    said = capsys.readouterr()
+    assert said.out == ""
+    assert said.err.startswith(setting[0])
+    assert said.err.count("\n") == 1
