@@ -17,11 +17,11 @@ RESUMABLE = 3
 def prune(run: StrPath, variant: str, snapshots: int, best: int | None) -> list[int]:
     """Delete all but the newest, the best and log-spaced snapshots; returns the deleted steps.
 
-    Older checkpoints lose their training state. What cannot be deleted is tried again at the next
-    call.
+    The newest `RESUMABLE` stay whatever `snapshots` is, as a resume may need the spares. Older
+    checkpoints lose their training state. What cannot be deleted is tried again at the next call.
     """
     steps = list_steps(run, variant)
-    dropped = thin_out(steps, snapshots, [] if best is None else [best])
+    dropped = thin_out(steps, snapshots, [] if best is None else [best], newest=RESUMABLE)
     for step in dropped:
         atomic.remove_directory(checkpoint_dir(run, variant, step))
     for step in [s for s in steps if s not in dropped][:-RESUMABLE]:
@@ -32,17 +32,19 @@ def prune(run: StrPath, variant: str, snapshots: int, best: int | None) -> list[
     return dropped
 
 
-def thin_out(steps: Iterable[int], snapshots: int, always: Iterable[int] = ()) -> list[int]:
+def thin_out(
+    steps: Iterable[int], snapshots: int, always: Iterable[int] = (), newest: int = 1
+) -> list[int]:
     """Which steps to drop so that `snapshots` stay, evenly spaced in the logarithm of the step.
 
-    The first and the newest step stay, and so do those in `always`, which do not count towards
+    The first and the `newest` steps stay, and so do those in `always`, which do not count towards
     `snapshots`. Calling this after every checkpoint gives nearly the spacing that would be possible
     if the last step were known in advance.
     """
     kept, fixed = sorted(set(steps)), set(always)
     dropped = []
     while len([s for s in kept if s not in fixed]) > max(snapshots, 1):
-        inner = [i for i in range(1, len(kept) - 1) if kept[i] not in fixed]
+        inner = [i for i in range(1, len(kept) - newest) if kept[i] not in fixed]
         if not inner:
             break
         closest = min(inner, key=lambda i: math.log((kept[i + 1] + 1) / (kept[i - 1] + 1)))

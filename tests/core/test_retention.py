@@ -3,6 +3,7 @@
 import itertools
 from pathlib import Path
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -31,6 +32,16 @@ def test_prune_keeps_newest_best_and_snapshots(tmp_path: Path) -> None:
     ]
     assert resumable == steps[-3:]
     assert all(load(checkpoint_dir(run, "dense", s)).step == s for s in steps)
+
+
+@pytest.mark.parametrize("snapshots", [0, 1, 2, 3, 20])
+def test_a_damaged_newest_checkpoint_has_two_spares(tmp_path: Path, snapshots: int) -> None:
+    for step in range(0, 40, 2):
+        checkpoint.save(tmp_path, snapshot(step=step))
+        prune(tmp_path, "dense", snapshots=snapshots, best=14)
+    for step in (38, 36, 34):
+        assert checkpoint.newest_resumable(tmp_path, "dense")[0].step == step
+        (checkpoint_dir(tmp_path, "dense", step) / "training.safetensors").write_bytes(b"")
 
 
 @given(st.sets(st.integers(0, 10**7), min_size=1, max_size=60), st.integers(0, 30), st.data())
