@@ -150,7 +150,8 @@ class OptimConfig(_Checked):
     final: float = setting(0.02, "learning rate at the end, as a share of its peak", low=0, high=1)
     average: float = setting(
         0.1,
-        "window of the average of the weights, as a share of the steps taken (0: off)",
+        "window of the average of the weights, as a share of the steps taken: two thirds of the "
+        "average lie in it (0: off)",
         low=0,
         high=1,
     )

@@ -20,7 +20,7 @@ from tinygpt.model.moe import Routing, balance_loss, z_loss
 from tinygpt.optim import make_optimizers, schedule, set_learning_rate
 from tinygpt.training.clocks import Stopwatch
 from tinygpt.training.evaluation import Evaluation, evaluate
-from tinygpt.training.weight_average import WeightAverage
+from tinygpt.training.weight_average import EVERY, WeightAverage
 
 _CURRENT = "model."
 """Prefix of the current weights in the training state, where their average is what is saved."""
@@ -85,8 +85,11 @@ class Learner:
 
     @property
     def result(self) -> GPT:
-        """The model to evaluate and save: the averaged weights, or the current ones."""
-        return self.average.model if self.average else self.model
+        """The model to evaluate and save: the averaged weights, or the current ones without an
+        average and until its first update."""
+        if self.average and self.progress.step >= EVERY:
+            return self.average.model
+        return self.model
 
     @property
     def val_loss(self) -> float | None:
@@ -183,10 +186,10 @@ class Learner:
                 for name in snapshot.training
                 if name.startswith(_CURRENT)
             }
+            self.progress = _progress(snapshot)
             self.result.load_state_dict(dict(snapshot.weights))
             self.model.load_state_dict(current or dict(snapshot.weights))
             self._load_optimizer_state(training)
-            self.progress = _progress(snapshot)
         except (RuntimeError, KeyError, TypeError, ValueError) as error:
             raise CheckpointError(f"{where} does not fit the run: {error}") from error
 

@@ -7,6 +7,7 @@ from tests.helpers.models import tiny
 from tests.helpers.training import SHAPE
 from tinygpt.config import build
 from tinygpt.training.learner import CompiledOrEager, Learner
+from tinygpt.training.weight_average import EVERY, WeightAverage
 
 
 def randomized(**changes: object) -> Learner:
@@ -78,6 +79,22 @@ def test_accumulated_gradients_equal_one_batch() -> None:
     b = whole.train([batch], 0.0)
     torch.testing.assert_close(a.loss, b.loss)
     torch.testing.assert_close(a.grad_norm, b.grad_norm)
+
+
+def test_what_is_saved_was_trained_after_any_step() -> None:
+    """The average begins at its first update, which still counts the untrained weights a little."""
+    learner = randomized(**{"optim.average": 0.1})
+    first = learner.model.head.detach().clone()
+    learner.average = WeightAverage(learner.model, 0.1)
+    expected, current = first.clone(), first
+    for step in range(1, 3 * EVERY):
+        learner.train(BATCHES, 0.0)
+        current = learner.model.head.detach()
+        if step % EVERY == 0:
+            expected.lerp_(current, EVERY / (0.1 * step + EVERY))
+        saved = learner.snapshot().weights["head"]
+        assert not torch.equal(saved, first)
+        assert torch.equal(saved, expected if step >= EVERY else current)
 
 
 def test_a_compiler_that_fails_costs_one_warning(monkeypatch: pytest.MonkeyPatch) -> None:

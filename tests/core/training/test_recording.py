@@ -1,5 +1,6 @@
 """Losses and weights that are not finite; which checkpoints are written and kept."""
 
+import itertools
 import math
 from pathlib import Path
 
@@ -8,7 +9,7 @@ import torch
 from tests.helpers.exactness import records
 from tests.helpers.training import make_session, train_session
 from tinygpt import load
-from tinygpt.run import EvalRecord, Record, TrainRecord, list_steps, read_state
+from tinygpt.run import EvalRecord, Record, TrainRecord, list_steps, read_state, step_name
 
 
 def test_a_loss_that_is_not_finite_stops_that_variant_alone(tmp_path: Path) -> None:
@@ -72,3 +73,13 @@ def test_no_checkpoint_of_infinite_weights_between_two_logged_losses(tmp_path: P
     assert outcome.error is not None
     assert "a weight is not finite" in outcome.error
     assert all(p.isfinite().all() for p in load(tmp_path / "run" / "dense").model.parameters())
+
+
+def test_the_first_snapshots_are_of_trained_models(tmp_path: Path) -> None:
+    outcome = train_session(make_session(tmp_path, steps=3, train__sample_tokens=0))
+    for variant in ("dense", "moe"):
+        steps = range(4)
+        heads = [load(tmp_path / "run" / variant / step_name(s)).model.head for s in steps]
+        assert all(not torch.equal(a, b) for a, b in itertools.pairwise(heads))
+        untrained = math.log(39)  # the head starts at zero: uniform over the vocabulary
+        assert abs(outcome.models[variant]["val_loss"] - untrained) > 1e-4
