@@ -16,7 +16,7 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import safetensors
 import safetensors.torch
@@ -54,7 +54,8 @@ class Checkpoint:
     variant: str
     step: int
     val_loss: float | None
-    """Over the validation split, in nats per token; None if not evaluated at this step."""
+    """Over the validation split or its sample, in nats per token; None if not evaluated at this
+    step."""
     path: Path
 
 
@@ -71,6 +72,8 @@ class Snapshot:
     training: Mapping[str, Tensor]
     progress: Mapping[str, Any]
     """JSON values of `training.learner.Progress`: best loss, seconds, and so on."""
+    pending: Literal["probe", "evaluation"] | None = None
+    """What was to follow the last step, if it was saved in the middle of that."""
 
 
 def save(run: StrPath, snapshot: Snapshot) -> Path:
@@ -95,6 +98,7 @@ def save(run: StrPath, snapshot: Snapshot) -> Path:
                 "val_loss": snapshot.val_loss,
                 "model": dataclasses.asdict(snapshot.config),
                 "progress": dict(snapshot.progress),
+                "pending": snapshot.pending,
                 "files": files,
             }
             (folder / META).write_text(json.dumps(meta, indent=1, allow_nan=False) + "\n")
@@ -119,6 +123,7 @@ def restore(path: StrPath) -> Snapshot:
         weights=_tensors(folder, WEIGHTS, meta),
         training=_tensors(folder, TRAINING, meta),
         progress=meta["progress"],
+        pending=meta["pending"],
     )
 
 
@@ -238,6 +243,8 @@ def _check(meta: dict[str, Any], file: Path) -> None:
         raise CheckpointError(f"{file} has an unknown variant {meta['variant']!r}")
     if not isinstance(meta.setdefault("val_loss", None), float | None):
         raise CheckpointError(f"{file} has no valid 'val_loss'")
+    if meta.setdefault("pending", None) not in (None, "probe", "evaluation"):
+        raise CheckpointError(f"{file} has no valid 'pending'")
 
 
 def _model_config(values: Mapping[str, Any], folder: Path) -> ModelConfig:

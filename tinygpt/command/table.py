@@ -18,6 +18,7 @@ ROWS: tuple[tuple[str, str, Callable[[Any], str]], ...] = (
     ("validation loss", "val_loss", lambda x: f"{x:.4f}"),
     ("best validation loss", "best_val_loss", lambda x: f"{x:.4f}"),
     ("perplexity", "perplexity", lambda x: f"{x:.3f}"),
+    ("validation over", "val_loss_over", str),
     ("steps", "step", lambda x: f"{x:,}"),
     ("tokens", "tokens", lambda x: f"{x:,}"),
     ("parameters", "params_total", lambda x: f"{x:,}"),
@@ -44,6 +45,8 @@ def comparison(models: Mapping[str, Mapping[str, Any]]) -> list[list[str]]:
     both = len(models) > 1
     rows = [["", *models, *(["moe - dense"] if both else [])]]
     for title, key, form in ROWS:
+        if key == "val_loss_over" and not any(key in model for model in models.values()):
+            continue  # no sample was needed
         values = [model.get(key) for model in models.values()]
         row = [title, *("-" if value is None else form(value) for value in values)]
         if both:

@@ -130,6 +130,8 @@ def _train(session: Session, interrupts: Interrupts, *, as_json: bool) -> int:
 
     keep_freed_memory()
     say(_opening(session))
+    if session.val_tokens:
+        say(_validation(session, session.val_tokens))
     tracker = ProgressTracker(session.config, {v.variant: v.progress for v in session.learners})
     display: Display = Bars(tracker) if sys.stderr.isatty() else Lines()
     log = TrainLog(session.path)
@@ -156,6 +158,16 @@ def _opening(session: Session) -> str:
         only = f" ({active:,} active)" if active < total else ""
         sizes.append(f"{learner.variant} {total:,} parameters{only}")
     return f"{', '.join(sizes)}; on {session.device}; run {session.path}"
+
+
+def _validation(session: Session, sample: int) -> str:
+    from tinygpt.training.evaluation import tokens_in  # noqa: PLC0415
+
+    whole = tokens_in(session.whole_validation)
+    return (
+        f"validation: a fixed sample of {sample:,} of {whole:,} tokens while training, "
+        "all of them at the end"
+    )
 
 
 def _close(session: Session, outcome: Outcome, interrupts: Interrupts, *, as_json: bool) -> int:

@@ -30,7 +30,8 @@ class StartRecord:
 
     `corpus` holds name, sha256 and chars; `models` maps a variant to its params_total and
     params_active; `steps` is the number planned, None if only a time limit or a target loss ends
-    the run; `context` and `batch_tokens` in tokens.
+    the run; `context` and `batch_tokens` in tokens. `val_tokens` is the size of the sample of the
+    validation split that is evaluated during training, None if that is the whole split.
     """
 
     kind: ClassVar[str] = "start"
@@ -44,6 +45,7 @@ class StartRecord:
     steps: int | None = None
     context: int
     batch_tokens: int
+    val_tokens: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,7 +67,11 @@ class TrainRecord:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EvalRecord:
-    """One evaluation with windows of `context` tokens; `wall_seconds` leaves out only pauses."""
+    """One evaluation with windows of `context` tokens; `wall_seconds` leaves out only pauses.
+
+    `val_tokens` is the size in tokens of the sample that `val_loss` is the mean over, None if that
+    is the whole validation split.
+    """
 
     kind: ClassVar[str] = "eval"
     time: Time
@@ -82,6 +88,7 @@ class EvalRecord:
     train_seconds: float
     wall_seconds: float
     context: int
+    val_tokens: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

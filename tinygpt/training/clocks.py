@@ -15,6 +15,7 @@ class Stopwatch:
     def __init__(self, device: str) -> None:
         self._cuda = device == "cuda"
         self._seconds = 0.0
+        self._aside = 0.0
         self._started = 0.0
         self._events: list[tuple[torch.cuda.Event, torch.cuda.Event]] = []
 
@@ -25,11 +26,24 @@ class Stopwatch:
             pair[0].record()
         self._started = time.perf_counter()
 
-    def __exit__(self, *_: object) -> None:
+    def __exit__(self, failed: type[BaseException] | None, *_: object) -> None:
+        """A block that raises is not counted."""
+        aside, self._aside = self._aside, 0.0
+        if failed:
+            del self._events[-1:]
+            return
         if self._cuda:
             self._events[-1][1].record()
         else:
             self._seconds += time.perf_counter() - self._started
+        self._seconds -= aside
+
+    @contextmanager
+    def aside(self) -> Iterator[None]:
+        """Leave out the seconds of this with-block, inside one that is counted."""
+        began = time.perf_counter()
+        yield
+        self._aside += time.perf_counter() - began
 
     def read(self) -> float:
         """Seconds since the last reading; on CUDA this waits for the device."""
@@ -38,7 +52,7 @@ class Stopwatch:
             end.synchronize()
             seconds += begin.elapsed_time(end) / 1000
         self._events.clear()
-        return seconds
+        return max(0.0, seconds)
 
 
 class RunClock:

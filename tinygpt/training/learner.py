@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import math
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
+from typing import Literal, TypeAlias
 
 import torch
 import torch.nn.functional as F
@@ -20,7 +22,11 @@ from tinygpt.model.moe import Routing, balance_loss, z_loss
 from tinygpt.optim import make_optimizers, schedule, set_learning_rate
 from tinygpt.training.clocks import Stopwatch
 from tinygpt.training.evaluation import Evaluation, evaluate
+from tinygpt.training.listening import Listen, no_listener
 from tinygpt.training.weight_average import EVERY, WeightAverage
+
+Pending: TypeAlias = Literal["probe", "evaluation"]
+"""A check whether the target loss may be reached, or an evaluation."""
 
 _CURRENT = "model."
 """Prefix of the current weights in the training state, where their average is what is saved."""
@@ -51,6 +57,15 @@ class Progress:
 
 
 @dataclass(frozen=True, slots=True)
+class WholeLosses:
+    """Losses over the whole validation split, in nats per token."""
+
+    last: float
+    best: float | None
+    """Of the checkpoint that was the best by the sample; None if it cannot be read."""
+
+
+@dataclass(frozen=True, slots=True)
 class StepResult:
     """Results of one optimizer step. On CUDA, reading a tensor waits for the device."""
 
@@ -77,6 +92,11 @@ class Learner:
         self.progress = Progress()
         self.failure: str | None = None
         """One sentence, once the variant cannot continue."""
+        self.pending: Pending | None = None
+        """What is still to do after the last step; a checkpoint in the middle of it records that,
+        so that a resume begins with it."""
+        self.whole: WholeLosses | None = None
+        """Set at the end of a run whose evaluations were of a sample."""
         compiled = device == "cuda" and config.train.compile
         self.forward: Callable[[Tensor], Trace] = (
             CompiledOrEager(self.model) if compiled else self.model.run
@@ -115,22 +135,30 @@ class Learner:
         """Whether every weight is a finite number."""
         return all(bool(parameter.isfinite().all()) for parameter in self.model.parameters())
 
-    def train(self, batches: list[Tensor], fraction: float) -> StepResult:
-        """One optimizer step on micro-batches (B, T + 1), after `fraction` (0 to 1) of the run."""
+    def train(
+        self, batches: list[Tensor], fraction: float, listen: Listen = no_listener
+    ) -> StepResult:
+        """One optimizer step on micro-batches (B, T + 1), after `fraction` (0 to 1) of the run.
+
+        `listen` is called before each micro-batch and before the optimizers. What it raises gives
+        up the step: the variant is then as it was before, and can take the same step again.
+        """
         optim, moe = self.config.optim, self.model.config.moe
         step = self.progress.step
         rate = schedule(fraction, (step + 1) / max(1, optim.warmup), optim)
         set_learning_rate(self.optimizers, rate)
         loss = torch.zeros((), device=self.device)
         loads: list[Tensor] = []
-        with self._stopwatch:
+        with self._stopwatch, self._gradients_dropped_on_failure():
             self._seed_dropout(step)
             for batch in batches:
+                self._listen(listen)
                 part, routing = self._loss(batch)
                 loss += part.detach() / len(batches)
                 (self._with_balance(part, routing) / len(batches)).backward()
                 if moe and moe.bias_rate:
                     loads = _add([r.load() for r in routing], loads)
+            self._listen(listen)
             grad_norm = self._clip(optim.clip or math.inf)
             for optimizer in self.optimizers:
                 optimizer.step()
@@ -147,10 +175,13 @@ class Learner:
         """Update ``progress.train_seconds``; on CUDA this waits for the device."""
         self.progress.train_seconds += self._stopwatch.read()
 
-    def evaluate(self, windows: list[Tensor]) -> Evaluation:
-        """Evaluate the resulting model over windows (W, T + 1), in the precision of training."""
+    def evaluate(
+        self, windows: list[Tensor], listen: Listen = no_listener, model: GPT | None = None
+    ) -> Evaluation:
+        """Evaluate a model, by default the resulting one, over windows (W, T + 1), in the
+        precision of training."""
         with autocast_context(self.device, self.matmul_dtype):
-            return evaluate(self.result, windows)
+            return evaluate(model or self.result, windows, listen)
 
     def run(self, ids: Tensor) -> Trace:
         """A forward pass in the precision of training."""
@@ -168,6 +199,7 @@ class Learner:
             weights=self.result.state_dict(),
             training=self._optimizer_state() | self._current_weights(),
             progress=asdict(self.progress),
+            pending=self.pending,
         )
 
     def restore(self, snapshot: Snapshot) -> None:
@@ -190,8 +222,23 @@ class Learner:
             self.result.load_state_dict(dict(snapshot.weights))
             self.model.load_state_dict(current or dict(snapshot.weights))
             self._load_optimizer_state(training)
+            self.pending = snapshot.pending
         except (RuntimeError, KeyError, TypeError, ValueError) as error:
             raise CheckpointError(f"{where} does not fit the run: {error}") from error
+
+    def _listen(self, listen: Listen) -> None:
+        """Pauses and checkpoints are not training time."""
+        with self._stopwatch.aside():
+            listen()
+
+    @contextmanager
+    def _gradients_dropped_on_failure(self) -> Iterator[None]:
+        try:
+            yield
+        except BaseException:
+            for optimizer in self.optimizers:
+                optimizer.zero_grad(set_to_none=True)
+            raise
 
     def _loss(self, batch: Tensor) -> tuple[Tensor, list[Routing]]:
         trace = self.run(batch[:, :-1])

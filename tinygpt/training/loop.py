@@ -3,6 +3,17 @@
 Between two steps, in this order: requests and signals are handled; each variant that is at this
 step takes it; its records are written; if due, it is evaluated and checkpointed. A variant that
 was resumed from an earlier step than the other first catches up alone.
+
+Steps and evaluations may take minutes, so requests, signals and the time limit are noticed in the
+middle of them too. What becomes of the work in progress:
+
+- A stop gives up the step or evaluation. The variant is saved as it was after its last whole step,
+  and its resume takes up the evaluation or the next step again. The other variant may be a step
+  ahead or behind.
+- A pause waits there.
+- The time limit gives up a step that no variant has taken yet, so that both end at the same one. A
+  step that one variant has taken already may be finished by the other, within `overtime`; else it
+  ends one step earlier. Evaluations are finished, as the last one would be of the same weights.
 """
 
 from __future__ import annotations
@@ -11,6 +22,7 @@ import math
 import time
 import traceback
 from collections.abc import Callable
+from contextlib import suppress
 from functools import partial
 from typing import Literal
 
@@ -20,12 +32,11 @@ from tinygpt.run import Control, Record
 from tinygpt.training.clocks import RunClock
 from tinygpt.training.disk_wait import DiskWait
 from tinygpt.training.learner import Learner, StepResult
+from tinygpt.training.listening import Listener, StopError, TimeLimitError
 from tinygpt.training.outcome import Outcome, one_sentence, summary
 from tinygpt.training.recording import Recorder
 from tinygpt.training.session import Session
 
-PAUSE_POLL = 0.2
-"""Seconds between two polls of the requests while paused."""
 PROBE_EVERY = 20
 """Optimizer steps between two checks whether the target loss is reached."""
 PROBE_MARGIN = 0.15
@@ -39,7 +50,7 @@ class Loop:
     Args:
         session: what to train, and where to write.
         observe: called with each record after it was written.
-        interrupted: called between steps; a text (the signal's name) ends the session.
+        interrupted: called at least every two seconds; a text (the signal's name) ends the session.
         sleep: waits while paused.
     """
 
@@ -52,18 +63,26 @@ class Loop:
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
         self.session, self.config, self.learners = session, session.config, session.learners
-        self._interrupted, self._sleep = interrupted, sleep
-        self._control = Control(session.path)
         self._clock = RunClock(max(v.progress.wall_seconds for v in self.learners))
+        control = Control(session.path)
         self._disk = DiskWait(
             session.writer,
             self._clock,
             step=lambda: self.step,
-            stop_requested=lambda: bool(interrupted()) or "stop" in self._control.poll(),
+            stop_requested=lambda: bool(interrupted()) or "stop" in control.poll(),
             sleep=sleep,
         )
-        self._recorder = Recorder(session, self._disk, self._clock, observe)
-        self._time_over = self._time_fraction() >= 1
+        self._listener = Listener(
+            control,
+            self._clock,
+            interrupted=interrupted,
+            sleep=sleep,
+            heartbeat=lambda: self._disk.write(partial(session.writer.heartbeat, self.step)),
+            status=lambda state: self._recorder.status(state, self.step),
+            save=lambda: self._recorder.save_all(),  # noqa: PLW0108 - it does not exist yet
+        )
+        self._recorder = Recorder(session, self._disk, self._clock, observe, self._listener)
+        self._time_over = self._clock.seconds >= self._limit
 
     def run(self) -> Outcome:
         """Train until every variant has finished, or a stop is requested.
@@ -77,8 +96,6 @@ class Loop:
             self._recorder.status("running", self.step)
             self._recorder.save_untrained()
             stopped = self._train()
-            if stopped:
-                self._recorder.save_all()
             error = "; ".join(v.failure for v in self.learners if v.failure) or None
         except Exception as exception:  # noqa: BLE001 - the run records any of them as its end
             error = one_sentence(exception, self.step)
@@ -92,89 +109,106 @@ class Loop:
 
     def _train(self) -> str | None:
         """Step until all variants have finished; returns the reason if stopped before."""
-        while active := self._active():
-            step = self.step
-            if reason := self._handle_requests(step):
-                return reason
-            batches = self.session.batches(step)
-            fraction = self._fraction(step)
-            self._time_over = self._time_fraction() >= 1  # once per step: both end at the same one
-            for learner in active:
-                if learner.progress.step == step:
-                    self._after_step(learner, learner.train(batches, fraction))
-            self._disk.write(partial(self.session.writer.heartbeat, step + 1))
+        try:
+            for learner in self.learners:
+                if learner.pending:  # a resume from the middle of an evaluation
+                    self._evaluate_and_save(learner, due=True)
+            while self._active():
+                self._step()
+            self._evaluate_last()
+        except StopError as stop:
+            self._recorder.save_all()
+            return str(stop)
         return None
+
+    def _step(self) -> None:
+        """Each variant that is furthest behind takes a step, or gives it up at the time limit."""
+        self._listener.look()
+        step = self.step
+        batches, fraction = self.session.batches(step), self._fraction(step)
+        try:
+            for learner in self._active():
+                if learner.progress.step == step:
+                    with self._listener.until(self._step_limit(step)):
+                        result = learner.train(batches, fraction, self._listener)
+                    self._after_step(learner, result)
+        except TimeLimitError:
+            self._time_over = True
+        # Once per step, so that both variants end at the same one.
+        self._time_over = self._time_over or self._clock.seconds >= self._limit
 
     def _after_step(self, learner: Learner, result: StepResult) -> None:
         """Log, evaluate and save one variant, whichever of them is due."""
         train, step = self.config.train, learner.progress.step
-        last = learner.finished or self._time_over
-        evaluated = last or step % train.eval_every == 0 or self._may_be_on_target(learner, result)
+        if learner.finished or step % train.eval_every == 0:
+            learner.pending = "evaluation"
+        elif self._probe_due(step, result):
+            learner.pending = "probe"
         snapshot = retention.snapshot_due(step, train.snapshots)
         periodic = bool(train.checkpoint_every) and step % train.checkpoint_every == 0
-        if evaluated or snapshot or periodic or step % train.log_every == 0:
+        if learner.pending or snapshot or periodic or step % train.log_every == 0:
             self._recorder.log_step(learner, result)
-        improved = evaluated and not learner.failure and self._recorder.evaluate(learner)
-        # Asked again: by this evaluation it may have reached the target, or failed.
-        due = snapshot or periodic or improved or last or learner.finished
+        self._evaluate_and_save(learner, due=snapshot or periodic)
+
+    def _evaluate_and_save(self, learner: Learner, *, due: bool) -> None:
+        """Do what is pending for a variant, then save it if that is `due` or there is a reason."""
+        if learner.pending == "probe" and not learner.failure:
+            learner.pending = "evaluation" if self._may_be_on_target(learner) else None
+        improved = (
+            learner.pending is not None and not learner.failure and self._recorder.evaluate(learner)
+        )
+        # A checkpoint that was requested in the middle lacks the evaluation.
+        due = due or improved or learner.finished or self._recorder.is_saved(learner)
         if due and not learner.failure:
             self._recorder.save(learner)
 
-    def _may_be_on_target(self, learner: Learner, result: StepResult) -> bool:
-        """Whether to evaluate ahead of schedule, because the target loss may be reached.
-
-        Decided on part of the validation split, as a whole evaluation would cost too much.
-        """
-        target, due = self.config.target_loss, learner.progress.step % PROBE_EVERY == 0
-        if target is None or not due or result.loss.item() > target + PROBE_MARGIN:
+    def _probe_due(self, step: int, result: StepResult) -> bool:
+        """Whether the loss of a batch is near enough to the target loss to evaluate a part of the
+        validation split ahead of schedule; the whole would cost too much."""
+        target = self.config.target_loss
+        if target is None or step % PROBE_EVERY:
             return False
-        probed = learner.evaluate(self.session.probe).loss
-        return probed + (learner.progress.probe_bias or 0.0) <= target
+        return result.loss.item() <= target + PROBE_MARGIN
 
-    def _handle_requests(self, step: int) -> str | None:
-        """Handle signals and requests; returns the reason if one of them is to stop.
+    def _may_be_on_target(self, learner: Learner) -> bool:
+        assert self.config.target_loss is not None
+        probed = self._recorder.probe(learner)
+        return probed + (learner.progress.probe_bias or 0.0) <= self.config.target_loss
 
-        Blocks while paused.
-        """
-        requests, stop = self._poll()
-        if stop or "pause" not in requests:
-            return stop
-        with self._clock.stopped():
-            self._recorder.status("paused", step)
-            while not stop and "pause" in requests:
-                self._sleep(PAUSE_POLL)
-                self._disk.write(partial(self.session.writer.heartbeat, step))
-                requests, stop = self._poll()
-        if not stop:
-            self._recorder.status("running", step)
-        return stop
-
-    def _poll(self) -> tuple[set[str], str | None]:
-        """The pending requests, and the reason to stop if there is one. Saves if requested."""
-        requests = self._control.poll()
-        stop = self._interrupted() or ("asked to stop" if "stop" in requests else None)
-        if "stop" in requests:
-            self._control.acknowledge("stop")
-        if "checkpoint" in requests:
-            self._control.acknowledge("checkpoint")
-            self._recorder.save_all()
-        return requests, stop
+    def _evaluate_last(self) -> None:
+        """Evaluate what the time limit ended; or if there was time, on the whole split."""
+        for learner in self.learners:
+            if not learner.failure and learner.val_loss is None:
+                learner.pending = "evaluation"
+                self._evaluate_and_save(learner, due=True)
+        self._recorder.save_all()
+        if self.session.val_tokens and not self._time_over:
+            with suppress(TimeLimitError), self._listener.until(self._limit):
+                self._recorder.evaluate_whole()
 
     def _active(self) -> list[Learner]:
         return [] if self._time_over else [v for v in self.learners if not v.finished]
 
     def _fraction(self, step: int) -> float:
         """Share of the run completed, 0 to 1: by steps or by time, whichever is larger."""
-        return min(1.0, max(self._time_fraction(), step / (self.config.steps or math.inf)))
+        by_time = self._clock.seconds / self._limit
+        return min(1.0, max(by_time, step / (self.config.steps or math.inf)))
 
-    def _time_fraction(self) -> float:
-        return self._clock.seconds / 60 / (self.config.minutes or math.inf)
+    def _step_limit(self, step: int) -> float:
+        """Seconds of the run at which a step is given up."""
+        taken = any(v.progress.step > step for v in self.learners)
+        return self._limit + overtime(self._limit) if taken else self._limit
+
+    @property
+    def _limit(self) -> float:
+        """Seconds of the run at which it ends."""
+        return 60 * (self.config.minutes or math.inf)
 
     def _end(self, stopped: str | None, error: str | None, trace: str | None) -> Outcome:
         state: Literal["done", "stopped", "failed"]
         state = "failed" if error else "stopped" if stopped else "done"
         reason = error or stopped or self._why_done()
-        models = {v.variant: summary(v) for v in self.learners}
+        models = {v.variant: summary(v, self.session.val_tokens) for v in self.learners}
         outcome = Outcome(state, reason, error, models, trace)
         try:
             self._recorder.end(outcome, max(v.progress.step for v in self.learners))
@@ -185,6 +219,12 @@ class Loop:
     def _why_done(self) -> str:
         if self.config.target_loss and all(v.on_target for v in self.learners):
             return f"target loss of {self.config.target_loss:g} reached"
-        if self._time_fraction() >= 1:
+        if self._time_over and not all(v.finished for v in self.learners):
             return f"time limit of {self.config.minutes:g} min reached"
         return f"{self.config.steps:,} steps"
+
+
+def overtime(limit: float) -> float:
+    """Seconds that a variant may take beyond a time limit in seconds, to finish a step that the
+    other variant has taken: a twentieth of the limit, but at least 2 s."""
+    return max(2.0, limit / 20)

@@ -25,8 +25,12 @@ class Outcome:
     """Traceback of an unexpected exception."""
 
 
-def summary(learner: Learner) -> dict[str, Any]:
-    """Results of one variant, as the final table and ``--json`` show them."""
+def summary(learner: Learner, val_tokens: int | None = None) -> dict[str, Any]:
+    """Results of one variant, as the final table and ``--json`` show them.
+
+    `val_tokens` is the size of the sample that its evaluations were of, None if they were of the
+    whole validation split.
+    """
     progress = learner.progress
     total, active = learner.model.parameter_counts()
     numbers: dict[str, Any] = {
@@ -41,9 +45,25 @@ def summary(learner: Learner) -> dict[str, Any]:
         "params_active": active,
         "tokens_per_second": progress.tokens / max(progress.train_seconds, 1e-9),
         "seconds_to_target": progress.seconds_to_target,
+        **(_whole(learner, val_tokens) if val_tokens else {}),
     }
     if learner.model.config.moe:
         numbers["expert_load"] = progress.expert_load
+    return numbers
+
+
+def _whole(learner: Learner, val_tokens: int) -> dict[str, Any]:
+    """The losses over the whole split where they are known, and those over the sample."""
+    progress, whole = learner.progress, learner.whole
+    numbers: dict[str, Any] = {
+        "val_tokens": val_tokens,
+        "val_loss_over": "whole split" if whole else "sample",
+        "sampled_val_loss": progress.val_loss,
+        "sampled_best_val_loss": progress.best_val_loss,
+    }
+    if whole:
+        replaced = {"val_loss": whole.last, "best_val_loss": whole.best}
+        numbers |= {**replaced, "perplexity": perplexity(whole.last)}
     return numbers
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import time
+import warnings
 from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
@@ -26,7 +27,8 @@ from tinygpt.run import (
 from tinygpt.training.clocks import RunClock
 from tinygpt.training.disk_wait import DiskWait
 from tinygpt.training.evaluation import Evaluation, RoutingStatistics, perplexity
-from tinygpt.training.learner import Learner, StepResult
+from tinygpt.training.learner import Learner, StepResult, WholeLosses
+from tinygpt.training.listening import Listen, no_listener
 from tinygpt.training.outcome import Outcome
 from tinygpt.training.session import Session
 
@@ -39,6 +41,8 @@ class Recorder:
         disk: writes, and waits while the disk is full.
         clock: of the run.
         observe: called with each record after it was written.
+        listen: called in the middle of evaluations and samples; what it raises gives them up,
+            before anything of them is recorded.
     """
 
     def __init__(
@@ -47,10 +51,11 @@ class Recorder:
         disk: DiskWait,
         clock: RunClock,
         observe: Callable[[Record], None] = lambda _: None,
+        listen: Listen = no_listener,
     ) -> None:
         self.session, self.config, self.writer = session, session.config, session.writer
         self.disk = disk
-        self._clock, self._observe = clock, observe
+        self._clock, self._observe, self._listen = clock, observe, listen
         self._train_tokens = len(session.batches.tokens)
         progress = {v.variant: v.progress for v in session.learners}
         self._logged = {name: (p.step, p.train_seconds) for name, p in progress.items()}
@@ -89,17 +94,23 @@ class Recorder:
                 break
 
     def evaluate(self, learner: Learner) -> bool:
-        """Evaluate, write the results and a sample; returns whether the loss is the best so far."""
-        validation = learner.evaluate(self.session.validation)
-        on_train = learner.evaluate(self.session.train_sample)
+        """Evaluate, write the results and a sample; returns whether the loss is the best so far.
+
+        What takes long comes first: an evaluation that is given up has changed nothing.
+        """
         progress = learner.progress
+        validation = learner.evaluate(self.session.validation, self._listen)
+        on_train = learner.evaluate(self.session.train_sample, self._listen)
         if not math.isfinite(validation.loss):
             self._fail(learner, f"the validation loss is {validation.loss}")
             return False
+        probed = self.probe(learner) if self.config.target_loss is not None else None
+        text = self._sample_text(learner) if self.config.train.sample_tokens else None
+        learner.pending = None
         progress.val_loss, progress.train_loss = validation.loss, on_train.loss
         progress.evaluated_step = progress.step
-        if self.config.target_loss is not None:
-            progress.probe_bias = validation.loss - learner.evaluate(self.session.probe).loss
+        if probed is not None:
+            progress.probe_bias = validation.loss - probed
         improved = progress.best_val_loss is None or validation.loss < progress.best_val_loss
         if improved:
             progress.best_val_loss, progress.best_step = validation.loss, progress.step
@@ -109,9 +120,37 @@ class Recorder:
         self._write_evaluation(learner, validation)
         if validation.routing:
             self._write_routing(learner, validation.routing)
-        if self.config.train.sample_tokens:
-            self._write_sample(learner)
+        if text is not None:
+            self._write_sample(learner, text)
         return improved
+
+    def probe(self, learner: Learner) -> float:
+        """Loss over part of the validation split."""
+        return learner.evaluate(self.session.probe, self._listen).loss
+
+    def evaluate_whole(self) -> None:
+        """Evaluate the last and the best model of each variant on the whole validation split.
+
+        All or none of the variants, so that their losses compare.
+        """
+        learners = [v for v in self.session.learners if not v.failure]
+        losses = [self._whole_losses(learner) for learner in learners]
+        for learner, whole in zip(learners, losses, strict=True):
+            learner.whole = whole
+
+    def _whole_losses(self, learner: Learner) -> WholeLosses:
+        windows, best_step = self.session.whole_validation, learner.progress.best_step
+        last = learner.evaluate(windows, self._listen).loss
+        if best_step == learner.progress.step:
+            return WholeLosses(last, last)
+        assert best_step is not None
+        try:
+            folder = checkpoint_dir(self.session.path, learner.variant, best_step)
+            best = checkpoint.load(folder, learner.device).model
+        except TinyGPTError as error:
+            warnings.warn(f"the best checkpoint is not evaluated again: {error}", stacklevel=2)
+            return WholeLosses(last, None)
+        return WholeLosses(last, learner.evaluate(windows, self._listen, best).loss)
 
     def save(self, learner: Learner) -> None:
         """Write a checkpoint, then its record, then thin out the older checkpoints.
@@ -142,10 +181,14 @@ class Recorder:
             if learner.progress.step == 0 and 0 not in steps:
                 self.save(learner)
 
+    def is_saved(self, learner: Learner) -> bool:
+        """Whether there is a checkpoint of its last step."""
+        return self._saved.get(learner.variant) == learner.progress.step
+
     def save_all(self) -> None:
         """Save every variant that has not failed and has stepped since its last checkpoint."""
         for learner in self.session.learners:
-            if not learner.failure and self._saved.get(learner.variant) != learner.progress.step:
+            if not learner.failure and not self.is_saved(learner):
                 self.save(learner)
 
     def end(self, outcome: Outcome, step: int) -> None:
@@ -189,6 +232,7 @@ class Recorder:
                 train_seconds=progress.train_seconds,
                 wall_seconds=progress.wall_seconds,
                 context=self.config.gpt.context,
+                val_tokens=self.session.val_tokens,
             )
         )
 
@@ -205,19 +249,25 @@ class Recorder:
             )
         )
 
-    def _write_sample(self, learner: Learner) -> None:
+    def _sample_text(self, learner: Learner) -> str:
         """A text from the same prompt and seed each time, so that samples can be compared."""
         train = self.config.train
         params = decoding.SamplingParams(
             seed=self.config.seed, max_new_tokens=train.sample_tokens, temperature=0.8
         )
-        text = decoding.generate(
+        text = []
+        for event in decoding.stream(
             learner.result, self.session.tokenizer, train.sample_prompt, params
-        )
+        ):
+            text.append(event.text)
+            self._listen()
+        return "".join(text)
+
+    def _write_sample(self, learner: Learner, text: str) -> None:
         self._write(
             SampleRecord(
                 **self._common(learner),
-                prompt=train.sample_prompt,
+                prompt=self.config.train.sample_prompt,
                 seed=self.config.seed,
                 text=text,
             )

@@ -16,7 +16,7 @@ from typing import Any
 from tinygpt.checkpoint import newest_resumable
 from tinygpt.config import RunConfig, build, dotted_fields, flatten, from_tables
 from tinygpt.data.corpus import KNOWN, Corpus, check_length, find_corpus
-from tinygpt.data.tokenizer import CharTokenizer, load_tokenizer
+from tinygpt.data.tokenizer import CharTokenizer, Ids, load_tokenizer
 from tinygpt.device import choose_device
 from tinygpt.errors import CheckpointError, ConfigError, RunError
 from tinygpt.fields import flag
@@ -72,18 +72,20 @@ def resume(path: Path, requested: Mapping[str, object]) -> Session:
     learners, notes = _restored(config, path, tokenizer, device)
     _refuse_finished(config, learners, path)
     first = _resume_record(config, learners, notes)
+    ids = tokenizer.encode_array(corpus.text)
     writer = RunWriter.open(path, step=first.step)
     with closed_on_failure(writer):
         if {v: list_steps(path, v) for v in config.variants} != before:
             raise RunError(f"{path} was trained by another process just now: try again")
         if writer.empty:
-            writer.append(_missing_start_record(config, path, stored, learners))
+            writer.append(_missing_start_record(config, path, stored, learners, ids))
         _remove_later(path, first.models)
         return assemble(
             writer,
             config,
             first,
             corpus=corpus,
+            ids=ids,
             tokenizer=tokenizer,
             learners=learners,
             notes=notes,
@@ -104,11 +106,15 @@ def _resume_record(
 
 
 def _missing_start_record(
-    config: RunConfig, path: Path, stored: Mapping[str, Any], learners: Sequence[Learner]
+    config: RunConfig,
+    path: Path,
+    stored: Mapping[str, Any],
+    learners: Sequence[Learner],
+    ids: Ids,
 ) -> StartRecord:
     """The start record of a run that was killed before it wrote one."""
     described = {"versions": versions(), **{k: _without_dates(v) for k, v in stored.items()}}
-    return start_record(config, path.name, described, learners)
+    return start_record(config, path.name, described, learners, ids)
 
 
 def _without_dates(value: Any) -> Any:

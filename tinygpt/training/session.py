@@ -17,7 +17,7 @@ from torch import Tensor
 from tinygpt.config import RunConfig, flatten, unflatten
 from tinygpt.data.batches import Batches
 from tinygpt.data.corpus import Corpus, check_length, split
-from tinygpt.data.tokenizer import CharTokenizer
+from tinygpt.data.tokenizer import CharTokenizer, Ids
 from tinygpt.device import choose_device, device_name, total_memory
 from tinygpt.errors import ConfigError, TinyGPTError
 from tinygpt.run import (
@@ -26,7 +26,7 @@ from tinygpt.run import (
     StartRecord,
     validate_run_name,
 )
-from tinygpt.training.evaluation import spread, windows
+from tinygpt.training.evaluation import sample, sample_tokens, spread, tokens_in, windows
 from tinygpt.training.learner import Learner
 
 BYTES_PER_PARAMETER = 16
@@ -46,9 +46,11 @@ class Session:
     writer: RunWriter
     batches: Batches
     validation: list[Tensor]
+    """Windows of the validation split that are evaluated during training."""
+    whole_validation: list[Tensor]
     """Windows of the whole validation split."""
     probe: list[Tensor]
-    """At most `PROBE_WINDOWS` of the full windows in `validation`."""
+    """At most `PROBE_WINDOWS` of the full windows of the validation split."""
     train_sample: list[Tensor]
     """Fixed windows of the training split, evaluated to compare with the validation loss."""
     device: str
@@ -59,6 +61,11 @@ class Session:
     def path(self) -> Path:
         """The run directory."""
         return self.writer.path
+
+    @property
+    def val_tokens(self) -> int | None:
+        """Tokens of the sample that is evaluated during training, None if that is all of them."""
+        return None if self.validation is self.whole_validation else tokens_in(self.validation)
 
 
 def begin(config: RunConfig, corpus: Corpus, out: str, name: str, argv: list[str]) -> Session:
@@ -75,18 +82,23 @@ def begin(config: RunConfig, corpus: Corpus, out: str, name: str, argv: list[str
     device = choose_device(config.device, config.train.threads)
     learners = [make_learner(v, config, tokenizer, device) for v in config.variants]
     described = describe(config, corpus, argv)
+    ids = tokenizer.encode_array(corpus.text)  # seconds for a large one: before the run exists
     writer = RunWriter.create(Path(out, name), described, tokenizer.to_json())
-    start = start_record(config, name, described, learners)
+    start = start_record(config, name, described, learners, ids)
     with closed_on_failure(writer):
         return assemble(
-            writer, config, start, corpus=corpus, tokenizer=tokenizer, learners=learners
+            writer, config, start, corpus=corpus, ids=ids, tokenizer=tokenizer, learners=learners
         )
 
 
 def start_record(
-    config: RunConfig, name: str, described: Mapping[str, Any], learners: Sequence[Learner]
+    config: RunConfig,
+    name: str,
+    described: Mapping[str, Any],
+    learners: Sequence[Learner],
+    ids: Ids,
 ) -> StartRecord:
-    """The first record of a run; `described` is what run.toml holds."""
+    """The first record of a run; `described` is what run.toml holds, `ids` the corpus (N,)."""
     return StartRecord(
         time=time.time(),
         run=name,
@@ -97,7 +109,13 @@ def start_record(
         steps=config.steps,
         context=config.gpt.context,
         batch_tokens=config.batch_tokens,
+        val_tokens=_sample_tokens(config, len(split(ids)[1])),
     )
+
+
+def _sample_tokens(config: RunConfig, tokens: int) -> int | None:
+    between = config.train.eval_every * config.batch_tokens
+    return sample_tokens(tokens, config.gpt.context, between)
 
 
 def describe(config: RunConfig, corpus: Corpus, argv: list[str]) -> dict[str, Any]:
@@ -146,15 +164,15 @@ def assemble(
     first: StartRecord | ResumeRecord,
     *,
     corpus: Corpus,
+    ids: Ids,
     tokenizer: CharTokenizer,
     learners: list[Learner],
     notes: Sequence[str] = (),
 ) -> Session:
-    """A session from its parts; writes its first record."""
+    """A session from its parts, with the corpus as `ids` (N,); writes its first record."""
     context, device = config.gpt.context, learners[0].device
-    train, validation = (
-        torch.from_numpy(ids).to(device) for ids in split(tokenizer.encode_array(corpus.text))
-    )
+    train, validation = (torch.from_numpy(part).to(device) for part in split(ids))
+    whole, size = windows(validation, context), _sample_tokens(config, len(validation))
     session = Session(
         config=config,
         corpus=corpus,
@@ -162,7 +180,8 @@ def assemble(
         learners=learners,
         writer=writer,
         batches=Batches(train, config.train.batch, context, config.train.accumulate, config.seed),
-        validation=windows(validation, context),
+        validation=whole if size is None else sample(validation, context, size),
+        whole_validation=whole,
         probe=spread(validation, context, PROBE_WINDOWS),
         train_sample=spread(train, context, config.train.eval_train_windows),
         device=device,

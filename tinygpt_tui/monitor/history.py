@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass, field
+import math
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
 
 import numpy as np
 
@@ -64,6 +66,9 @@ class VariantHistory:
     loss_count: Column = field(default_factory=lambda: Column(0.0))
     """Cumulative count of the finite losses, from 0."""
     evaluations: list[EvalRecord] = field(default_factory=list)
+    whole: EvalRecord | None = None
+    """At the end of a run whose evaluations were of a sample: the latest one, with the losses over
+    the whole validation split."""
     routings: list[RoutingRecord] = field(default_factory=list)
     """Expert load over training: one record per evaluation, in order of steps."""
     sample: SampleRecord | None = None
@@ -92,8 +97,26 @@ class VariantHistory:
             self.routings = []
         self.routings.append(record)
 
+    def add_end(self, numbers: Mapping[str, Any]) -> None:
+        """Take the final losses from the summary of an end record, if they are over the whole
+        validation split and the evaluations are not."""
+        last = self.evaluations[-1] if self.evaluations else None
+        val_loss, best = numbers.get("val_loss"), numbers.get("best_val_loss")
+        if last is None or last.val_tokens is None or numbers.get("val_loss_over") != "whole split":
+            return
+        if isinstance(val_loss, float):
+            self.whole = replace(
+                last,
+                val_loss=val_loss,
+                perplexity=math.exp(min(val_loss, 700.0)),
+                bits_per_char=val_loss / math.log(2),
+                best_val_loss=best if isinstance(best, float) else math.nan,
+                val_tokens=None,
+            )
+
     def rewind(self, step: int) -> None:
         """Drop everything after `step`: a resumed run trains those steps again."""
+        self.whole = None
         size = int(np.searchsorted(self.step.values, step, side="right"))
         for column in (self.step, self.loss, self.seconds):
             column.cut(size)
@@ -106,8 +129,8 @@ class VariantHistory:
 
     @property
     def evaluated(self) -> EvalRecord | None:
-        """The latest evaluation."""
-        return self.evaluations[-1] if self.evaluations else None
+        """The latest evaluation, over the whole validation split if that is known."""
+        return self.whole or (self.evaluations[-1] if self.evaluations else None)
 
     @property
     def routing(self) -> RoutingRecord | None:
@@ -153,7 +176,7 @@ class History:
                 self.start = item
                 self.variants = {name: VariantHistory() for name in item.models}
             case EndRecord():
-                self.end = item
+                self._add_end(item)
             case ResumeRecord():
                 self.end = None
                 for name, step in item.models.items():
@@ -170,6 +193,12 @@ class History:
                 self._variant(item.model).checkpoint = item
             case _:
                 pass  # single train records: bulk reads group them into columns
+
+    def _add_end(self, record: EndRecord) -> None:
+        self.end = record
+        for name, numbers in record.models.items():
+            if name in self.variants:
+                self.variants[name].add_end(numbers)
 
     def _variant(self, name: str) -> VariantHistory:
         return self.variants.setdefault(name, VariantHistory())

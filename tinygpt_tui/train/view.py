@@ -168,6 +168,8 @@ def _hint_line(state: TrainState) -> Row:
     options = state.options
     parts = [f"train: mean of {options.average}" if options.average > 1 else "train: unsmoothed"]
     parts.append("auto-scroll" if options.window is None else "zoomed (0 shows all)")
+    if state.history.start and (sample := state.history.start.val_tokens):
+        parts.append(f"val: a fixed sample of {formatting.count(sample)} tokens")
     if options.hidden:
         parts.append("hidden: " + ", ".join(sorted(options.hidden)))
     return row(Span(" " + " · ".join(parts), "muted"), *_overlay_names(state.overlays))

@@ -16,3 +16,10 @@ def test_closing_table() -> None:
 def test_equal_losses_differ_by_a_plain_zero() -> None:
     rows = comparison({"dense": {"val_loss": 1.5}, "moe": {"val_loss": 1.49999}})
     assert rows[1] == ["validation loss", "1.5000", "1.5000", "+0.0000"]
+
+
+def test_the_table_says_what_a_sampled_split_was_evaluated_on() -> None:
+    dense = {"val_loss": 1.5, "val_loss_over": "whole split"}
+    rows = comparison({"dense": dense, "moe": {**dense, "val_loss_over": "sample"}})
+    assert ["validation over", "whole split", "sample", ""] in rows
+    assert "validation over" not in [row[0] for row in comparison({"dense": {"val_loss": 1.5}})]

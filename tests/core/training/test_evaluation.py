@@ -4,8 +4,8 @@ import pytest
 import torch
 
 from tests.helpers.models import tiny
-from tinygpt.config import MoEConfig
-from tinygpt.training.evaluation import evaluate, windows
+from tinygpt.config import PRESETS, MoEConfig, build
+from tinygpt.training.evaluation import evaluate, sample, sample_tokens, tokens_in, windows
 
 
 def test_evaluation_predicts_every_token_but_the_first_once() -> None:
@@ -36,3 +36,42 @@ def test_the_load_entropy_of_one_expert_is_zero() -> None:
     found = evaluate(model, windows(torch.arange(13), 11)).routing
     assert found is not None
     assert [str(entropy) for entropy in found.entropy] == ["0.0"] * model.config.layers
+
+
+def test_a_listener_is_called_before_each_batch_and_may_end_the_evaluation() -> None:
+    model, calls = tiny().train(), []
+    parts = windows(torch.randint(13, (12_293,)), 11)
+    evaluate(model, parts, lambda: calls.append(1))
+    assert len(calls) == 5  # 1,117 windows, at most 341 per batch, and the remainder
+
+    def stop() -> None:
+        raise InterruptedError
+
+    with pytest.raises(InterruptedError):
+        evaluate(model, parts, stop)
+    assert model.training
+
+
+@pytest.mark.parametrize("preset", PRESETS)
+def test_tinyshakespeare_is_evaluated_as_a_whole(preset: str) -> None:
+    config = build({"preset": preset})
+    between = config.train.eval_every * config.batch_tokens
+    assert sample_tokens(111_540, config.gpt.context, between) is None
+
+
+def test_the_sample_grows_with_the_work_between_two_evaluations() -> None:
+    assert sample_tokens(131_073, 64, 10) is None
+    assert sample_tokens(131_074, 64, 10) == 131_072
+    assert sample_tokens(10**7, 7, 10) == 131_068  # full windows
+    assert sample_tokens(10**7, 64, 10**6) == 149_952
+    assert sample_tokens(10**7, 64, 10**8) is None
+    assert sample_tokens(10**7, 200_000, 10) == 200_000  # at least one window
+
+
+def test_the_sample_covers_the_whole_text_evenly() -> None:
+    tokens = torch.arange(1 + 11 * 19)
+    (found,) = sample(tokens, 11, 7 * 11)
+    assert found.shape == (7, 12)
+    assert (found[:, 0] // 11).tolist() == [0, 2, 5, 8, 10, 13, 16]
+    assert tokens_in([found]) == 77
+    assert tokens_in(windows(torch.arange(38), 11)) == 37

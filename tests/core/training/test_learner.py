@@ -1,4 +1,4 @@
-"""One optimizer step: loss, gradients, precision, compilation."""
+"""One optimizer step: loss, gradients, precision, compilation, giving up."""
 
 import pytest
 import torch
@@ -79,6 +79,42 @@ def test_accumulated_gradients_equal_one_batch() -> None:
     b = whole.train([batch], 0.0)
     torch.testing.assert_close(a.loss, b.loss)
     torch.testing.assert_close(a.grad_norm, b.grad_norm)
+
+
+@pytest.mark.parametrize("calls", [1, 2, 3])
+def test_a_step_that_is_given_up_has_changed_nothing(calls: int) -> None:
+    """Given up before the first micro-batch, between the two, and before the optimizers."""
+    options: dict[str, object] = {"gpt.dropout": 0.1, "moe.bias_rate": 0.01}
+    undisturbed, learner = randomized(**options), randomized(**options)
+    for each in (undisturbed, learner):
+        each.train(BATCHES, 0.0)
+    before = state(learner)
+    left = [calls]
+
+    def stop() -> None:
+        left[0] -= 1
+        if not left[0]:
+            raise InterruptedError
+
+    with pytest.raises(InterruptedError):
+        learner.train(BATCHES, 0.5, stop)
+    assert all(p.grad is None for p in learner.model.parameters())
+    assert_same(before, state(learner))
+    for each in (undisturbed, learner):
+        each.train(BATCHES, 0.5)
+    assert_same(state(undisturbed), state(learner))
+
+
+def state(learner: Learner) -> dict[str, torch.Tensor]:
+    """A copy of the weights, their average, and the state of the optimizers."""
+    snapshot = learner.snapshot()
+    tensors = {**snapshot.training, **{f"average.{k}": t for k, t in snapshot.weights.items()}}
+    return {name: tensor.clone() for name, tensor in tensors.items()}
+
+
+def assert_same(a: dict[str, torch.Tensor], b: dict[str, torch.Tensor]) -> None:
+    assert a.keys() == b.keys()
+    assert [name for name in a if not torch.equal(a[name], b[name])] == []
 
 
 def test_what_is_saved_was_trained_after_any_step() -> None:

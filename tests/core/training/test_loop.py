@@ -144,7 +144,7 @@ def test_pause_checkpoint_and_stop_are_obeyed(tmp_path: Path) -> None:
             request(run, "stop")
 
     loop = Loop(made, observe=ask, sleep=sleep)
-    loop._control._every = 0.0
+    loop._listener._control._every = 0.0
     with made.writer:
         outcome = loop.run()
     assert states == ["paused"] * 3

@@ -2,14 +2,27 @@
 
 import itertools
 import math
+from collections.abc import Callable
 from pathlib import Path
 
+import pytest
 import torch
 
 from tests.helpers.exactness import records
-from tests.helpers.training import make_session, train_session
+from tests.helpers.training import LARGE, make_session, train_session
 from tinygpt import load
-from tinygpt.run import EvalRecord, Record, TrainRecord, list_steps, read_state, step_name
+from tinygpt.run import (
+    CheckpointRecord,
+    EndRecord,
+    EvalRecord,
+    Record,
+    StartRecord,
+    TrainRecord,
+    list_steps,
+    read_state,
+    step_name,
+)
+from tinygpt.training.learner import Learner
 
 
 def test_a_loss_that_is_not_finite_stops_that_variant_alone(tmp_path: Path) -> None:
@@ -83,3 +96,57 @@ def test_the_first_snapshots_are_of_trained_models(tmp_path: Path) -> None:
         assert all(not torch.equal(a, b) for a, b in itertools.pairwise(heads))
         untrained = math.log(39)  # the head starts at zero: uniform over the vocabulary
         assert abs(outcome.models[variant]["val_loss"] - untrained) > 1e-4
+
+
+def test_a_large_split_is_evaluated_by_a_sample_and_at_the_end_as_a_whole(tmp_path: Path) -> None:
+    session = make_session(tmp_path, LARGE, model="dense")
+    run, dense = tmp_path / "run", session.learners[0]
+    outcome = train_session(session, observe=spoil(dense, after=6))
+    assert outcome.state == "done"
+    start, end = records(run)[0], records(run)[-1]
+    assert isinstance(start, StartRecord)
+    assert isinstance(end, EndRecord)
+    evaluations = [r for r in records(run) if isinstance(r, EvalRecord)]
+    assert {start.val_tokens, *(r.val_tokens for r in evaluations)} == {18_724 * 7}
+    assert evaluations[0].val_loss == min(r.val_loss for r in evaluations)
+    shown = outcome.models["dense"]
+    assert shown == end.models["dense"]
+    for key, step in (("val_loss", 13), ("best_val_loss", 6)):
+        model = load(run / "dense" / step_name(step)).model
+        whole = dense.evaluate(session.whole_validation, model=model).loss
+        assert shown[key] == pytest.approx(whole, abs=1e-6)
+        assert shown[key] != shown[f"sampled_{key}"]
+    assert shown["sampled_best_val_loss"] == evaluations[0].val_loss
+    assert shown["sampled_val_loss"] == evaluations[-1].val_loss
+    assert shown["perplexity"] == pytest.approx(math.exp(shown["val_loss"]))
+    assert (shown["val_loss_over"], shown["val_tokens"]) == ("whole split", 18_724 * 7)
+
+
+def test_a_damaged_best_checkpoint_does_not_fail_the_run(tmp_path: Path) -> None:
+    session = make_session(tmp_path, LARGE, model="dense")
+    spoiled = spoil(session.learners[0], after=6)
+
+    def damage(record: Record) -> None:
+        spoiled(record)
+        if isinstance(record, CheckpointRecord) and record.step == 13:
+            (tmp_path / "run" / "dense" / step_name(6) / "model.safetensors").write_bytes(b"x")
+
+    with pytest.warns(UserWarning, match="step-00000006.*is not the file that was saved"):
+        outcome = train_session(session, observe=damage)
+    assert outcome.state == "done"
+    assert outcome.models["dense"]["best_val_loss"] is None
+    assert math.isfinite(outcome.models["dense"]["val_loss"])
+    assert outcome.models["dense"]["val_loss_over"] == "whole split"
+
+
+def spoil(learner: Learner, after: int) -> Callable[[Record], None]:
+    """An `observe` that makes a variant worse after the evaluation at a step."""
+
+    def observe(record: Record) -> None:
+        if isinstance(record, CheckpointRecord) and record.step == after:
+            with torch.no_grad():
+                learner.model.head.mul_(50)
+            for group in (g for o in learner.optimizers for g in o.param_groups):
+                group["peak"] = 0.0
+
+    return observe

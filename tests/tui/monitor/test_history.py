@@ -1,5 +1,7 @@
 """The fold of records."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -52,6 +54,28 @@ def test_resume_takes_back_what_will_come_again() -> None:
     assert history.variants["moe"].loss.values[-1] == 9.0
     window = averages(history.variants["moe"], np.array([4.0]), 2)
     assert window.tolist() == [5.0]
+
+
+def test_the_final_losses_are_those_over_the_whole_split() -> None:
+    history = History()
+    history.add(lockstep(7))
+    history.add([replace(evaluated(name, 7, 1.5), val_tokens=55) for name in ("dense", "moe")])
+    whole = {"val_loss": 1.25, "best_val_loss": 1.125, "val_loss_over": "whole split"}
+    sampled = {"val_loss": 1.75, "best_val_loss": 1.75, "val_loss_over": "sample"}
+    end = EndRecord(
+        time=1.0, state="done", reason="", models={"dense": whole, "moe": sampled, "x": whole}
+    )
+    history.add([end])
+    dense, moe = (history.variants[name].evaluated for name in ("dense", "moe"))
+    assert dense is not None
+    assert (dense.step, dense.val_loss, dense.best_val_loss) == (7, 1.25, 1.125)
+    assert dense.perplexity == pytest.approx(np.exp(1.25))
+    assert dense.bits_per_char == pytest.approx(1.25 / np.log(2))
+    assert [r.val_loss for r in history.variants["dense"].evaluations] == [1.5]  # the curve
+    assert moe is not None
+    assert moe.val_loss == 1.5
+    history.add([ResumeRecord(time=2.0, step=7, models={"dense": 7, "moe": 7})])
+    assert history.variants["dense"].evaluated == history.variants["dense"].evaluations[-1]
 
 
 def test_routing_over_time_is_kept_and_taken_back() -> None:

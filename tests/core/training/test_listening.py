@@ -1,0 +1,318 @@
+"""Requests, signals, heartbeats and the time limit in the middle of long work."""
+
+import math
+import signal
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from tests.helpers.exactness import exact, records
+from tests.helpers.models import TEXT
+from tests.helpers.trainer import SHAPE, start_training
+from tests.helpers.training import make_session, train_session
+from tests.helpers.waiting import until
+from tinygpt import checkpoint
+from tinygpt.run import (
+    CheckpointRecord,
+    Control,
+    EndRecord,
+    EvalRecord,
+    Record,
+    TrainRecord,
+    checkpoint_dir,
+    list_steps,
+    read_status,
+    request,
+)
+from tinygpt.training import Loop, listening, resume
+from tinygpt.training.clocks import RunClock
+from tinygpt.training.listening import Listener, StopError, TimeLimitError
+
+
+class Bench:
+    """A listener, the calls it makes, and a clock that is set by hand."""
+
+    def __init__(self, path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.now = 0.0
+        self.calls: list[str] = []
+        self.signal: str | None = None
+        monkeypatch.setattr(time, "monotonic", lambda: self.now)
+        self.clock = RunClock()
+        self.listener = Listener(
+            Control(path, every=0.0),
+            self.clock,
+            interrupted=lambda: self.signal,
+            sleep=self.sleep,
+            heartbeat=lambda: self.calls.append("heartbeat"),
+            status=self.calls.append,
+            save=lambda: self.calls.append("save"),
+        )
+        self.woken: Callable[[], None] = lambda: None
+
+    def sleep(self, seconds: float) -> None:
+        self.now += seconds
+        self.woken()
+
+
+def test_it_looks_once_a_second(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    bench = Bench(tmp_path, monkeypatch)
+    looks = []
+    for tenth in range(35):
+        bench.now = tenth / 10
+        bench.calls.clear()
+        bench.listener()
+        looks += [tenth] if bench.calls else []
+    assert looks == [0, 10, 20, 30]
+
+
+def test_a_pause_is_waited_for_in_the_middle_of_work(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bench = Bench(tmp_path, monkeypatch)
+    request(tmp_path, "pause")
+    request(tmp_path, "checkpoint")
+    bench.woken = lambda: request(tmp_path, "resume") if bench.now > 0.5 else None
+    bench.listener()
+    assert bench.calls == ["heartbeat", "save", "paused", *["heartbeat"] * 3, "running"]
+    assert bench.clock.seconds == 0
+
+
+def test_stops_and_the_time_limit_end_the_work(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bench = Bench(tmp_path, monkeypatch)
+    with bench.listener.until(2.5):
+        bench.now = 2.4
+        bench.listener()
+        bench.now = 3.5
+        with pytest.raises(TimeLimitError):
+            bench.listener()
+    bench.now = 7
+    bench.listener()  # no limit now
+    request(tmp_path, "stop")
+    bench.now = 9
+    with pytest.raises(StopError, match="asked to stop"):
+        bench.listener()
+    bench.signal = "SIGTERM"
+    bench.now = 11
+    with pytest.raises(StopError, match="SIGTERM"):
+        bench.listener()
+
+
+@pytest.mark.parametrize("every", [17, 41])
+def test_wherever_it_is_stopped_it_ends_the_same(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, every: int
+) -> None:
+    """Stopped at each `every`-th look, in steps, evaluations and samples."""
+    monkeypatch.setattr(listening, "LISTEN_EVERY", 0.0)
+    whole = undisturbed(tmp_path, train__log_every=7)
+    session, pending, uneven = make_session(tmp_path, train__log_every=7), set(), 0
+    for _ in range(100):
+        looks = count(1)
+        stop = lambda looks=looks: "SIGTERM" if next(looks) >= every else None  # noqa: E731
+        outcome = train_session(session, interrupted=stop)
+        pending |= {v.pending for v in session.learners}
+        uneven += session.learners[0].progress.step != session.learners[1].progress.step
+        if outcome.state == "done":
+            break
+        torch.manual_seed(12345)  # whatever the global generator holds
+        session = resume(tmp_path / "run", {})
+    assert outcome.state == "done"
+    assert "evaluation" in pending
+    assert uneven
+    assert_same_end(tmp_path / "run", whole)
+
+
+@pytest.mark.parametrize("pending", ["probe", "evaluation"])
+@pytest.mark.parametrize("variant", [0, 1])
+def test_a_resume_begins_with_the_check_that_was_given_up(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, pending: str, variant: int
+) -> None:
+    monkeypatch.setattr(listening, "LISTEN_EVERY", 0.0)
+    options = {"target_loss": 3.2, "train__eval_every": 50, "steps": 43, "train__log_every": 7}
+    whole = undisturbed(tmp_path, **options)
+    session = make_session(tmp_path, **options)
+    learner = session.learners[variant]
+
+    def stop() -> str | None:
+        return "SIGTERM" if learner.pending == pending else None
+
+    assert train_session(session, interrupted=stop).state == "stopped"
+    again = resume(tmp_path / "run", {})
+    assert again.learners[variant].pending == pending
+    assert train_session(again).state == "done"
+    assert_same_end(tmp_path / "run", whole)
+
+
+def undisturbed(folder: Path, **options: object) -> Path:
+    (folder / "whole").mkdir()
+    train_session(make_session(folder / "whole", **options))
+    return folder / "whole" / "run"
+
+
+def assert_same_end(run: Path, whole: Path) -> None:
+    assert exact(run) == exact(whole)
+    for variant in ("dense", "moe"):
+        step = list_steps(whole, variant)[-1]
+        a, b = (checkpoint.restore(checkpoint_dir(path, variant, step)) for path in (run, whole))
+        assert a.val_loss == b.val_loss
+        assert all(torch.equal(a.weights[k], b.weights[k]) for k in b.weights)
+        assert all(torch.equal(a.training[k], b.training[k]) for k in b.training)
+
+
+def test_a_checkpoint_in_the_middle_of_an_evaluation_is_replaced_after_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(listening, "LISTEN_EVERY", 0.0)
+    session = make_session(tmp_path, model="dense", train__snapshots=0, train__checkpoint_every=0)
+    run, seen = tmp_path / "run", []
+
+    def ask(record: Record) -> None:
+        if isinstance(record, TrainRecord) and record.step == 12:
+            request(run, "checkpoint")
+        if isinstance(record, CheckpointRecord):
+            folder = run / record.path
+            seen.append((record.step, record.val_loss, checkpoint.restore(folder).pending))
+
+    loop = Loop(session, observe=ask)
+    loop._listener._control._every = 0.0
+    with session.writer:
+        assert loop.run().state == "done"
+    losses = {r.step: r.val_loss for r in records(run) if isinstance(r, EvalRecord)}
+    assert seen[2:4] == [(12, None, "evaluation"), (12, losses[12], None)]
+
+
+def test_a_time_limit_in_the_first_step_of_two_leaves_both_before_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    outcome = _limited_at(tmp_path, monkeypatch, "dense", seconds=0.0)
+    assert [m["step"] for m in outcome.models.values()] == [4, 4]
+    assert all(m["val_loss"] is not None for m in outcome.models.values())
+    assert list_steps(tmp_path / "run", "moe")[-1] == 4
+
+
+def test_a_step_that_one_variant_took_is_finished_by_the_other_in_overtime(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    outcome = _limited_at(tmp_path, monkeypatch, "moe", seconds=1.9)
+    assert [m["step"] for m in outcome.models.values()] == [5, 5]
+
+
+def test_but_not_for_ever(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    outcome = _limited_at(tmp_path, monkeypatch, "moe", seconds=2.1)
+    assert [m["step"] for m in outcome.models.values()] == [5, 4]
+    assert outcome.state == "done"
+
+
+def _limited_at(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, variant: str, *, seconds: float
+) -> Any:
+    """A run whose limit of half a minute passed `seconds` ago in the fifth step of a variant."""
+    monkeypatch.setattr(listening, "LISTEN_EVERY", 0.0)
+    session = make_session(tmp_path, minutes=0.5, steps=1000)
+    loop = Loop(session)
+    clock, learner = loop._clock, next(v for v in session.learners if v.variant == variant)
+    train = learner.train
+
+    def late(*arguments: Any) -> Any:
+        if learner.progress.step == 4:
+            clock._zero = time.monotonic() - 30 - seconds
+        return train(*arguments)
+
+    learner.train = late
+    with session.writer:
+        outcome = loop.run()
+    assert outcome.reason == "time limit of 0.5 min reached"
+    return outcome
+
+
+# The same in a process of its own.
+
+LONG_STEP = (*SHAPE, "--train.accumulate", "300000", "--steps", "3", "--train.snapshots", "0")
+"""Minutes per step."""
+
+
+@contextmanager
+def training(folder: Path, *arguments: str) -> Iterator[Any]:
+    """A trainer in its own process, killed at the end of the block."""
+    process = start_training(folder, *arguments, "--name", "a")
+    try:
+        yield process
+    finally:
+        with suppress(ProcessLookupError):
+            process.kill()
+        process.communicate()
+
+
+def heartbeats(run: Path, number: int, state: str = "running") -> None:
+    """Wait for `number` different heartbeats in a state; each was recent when it was seen."""
+    seen: set[float] = set()
+
+    def enough() -> bool:
+        status = read_status(run) if run.exists() else None
+        if status is not None and status.state == state:
+            seen.add(status.heartbeat)
+        return len(seen) >= number
+
+    until(enough, lambda: f"{len(seen)} heartbeats, {read_status(run)}")
+
+
+def ended(run: Path) -> EndRecord:
+    (end,) = [r for r in records(run) if isinstance(r, EndRecord)]
+    return end
+
+
+def test_a_step_of_minutes_is_not_deaf(tmp_path: Path) -> None:
+    (tmp_path / "corpus.txt").write_text(TEXT)
+    run = tmp_path / "runs" / "a"
+    with training(tmp_path, "--data", "corpus.txt", *LONG_STEP) as process:
+        heartbeats(run, 3)
+        request(run, "pause")
+        heartbeats(run, 2, "paused")
+        request(run, "resume")
+        heartbeats(run, 2)
+        request(run, "checkpoint")
+        until(lambda: not (run / "control" / "checkpoint").exists())
+        process.send_signal(signal.SIGINT)
+        until(lambda: process.poll() is not None)
+        assert process.returncode == 130
+    assert (ended(run).state, ended(run).reason) == ("stopped", "SIGINT")
+    assert not [r for r in records(run) if isinstance(r, TrainRecord)]
+    assert list_steps(run, "dense") == list_steps(run, "moe") == [0]
+
+
+def test_a_step_of_minutes_ends_at_the_time_limit(tmp_path: Path) -> None:
+    (tmp_path / "corpus.txt").write_text(TEXT)
+    run = tmp_path / "runs" / "a"
+    options = (*LONG_STEP, "--minutes", "0.05")
+    with training(tmp_path, "--data", "corpus.txt", *options) as process:
+        until(lambda: process.poll() is not None)
+        assert process.returncode == 0
+    assert (ended(run).state, ended(run).reason) == ("done", "time limit of 0.05 min reached")
+    assert [m["step"] for m in ended(run).models.values()] == [0, 0]
+    assert all(math.isfinite(m["val_loss"]) for m in ended(run).models.values())
+
+
+def test_an_evaluation_of_minutes_is_not_deaf(tmp_path: Path) -> None:
+    (tmp_path / "corpus.txt").write_text(TEXT * 30_000)
+    run = tmp_path / "runs" / "a"
+    larger = ("--gpt.width", "48", "--gpt.context", "64", "--steps", "2", "--model", "dense")
+    with training(tmp_path, "--data", "corpus.txt", *SHAPE, *larger) as process:
+        until(lambda: run.exists() and list_steps(run, "dense")[-1:] == [2])
+        heartbeats(run, 4)  # in the evaluation of the whole split
+        request(run, "stop")
+        until(lambda: process.poll() is not None)
+        assert process.returncode == 0
+    end = ended(run)
+    assert (end.state, end.reason) == ("stopped", "asked to stop")
+    (evaluated,) = [r for r in records(run) if isinstance(r, EvalRecord)]
+    assert evaluated.val_tokens == 131_072
+    dense = end.models["dense"]
+    assert (dense["step"], dense["val_loss_over"]) == (2, "sample")
+    assert dense["val_loss"] == dense["sampled_val_loss"] == evaluated.val_loss

@@ -1,0 +1,118 @@
+"""What a trainer attends to besides the training: requests, signals and its time limit.
+
+Between two steps `Listener.look` handles whatever is pending. Evaluations, the micro-batches of a
+step and the tokens of a sample may take minutes, so they call the listener too, as `Listen`, and
+give up their work where it raises.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Literal, TypeAlias
+
+from tinygpt.run import Control
+from tinygpt.training.clocks import RunClock
+
+LISTEN_EVERY = 1.0
+"""Seconds between two looks in the middle of work. Looking lists a directory."""
+PAUSE_POLL = 0.2
+"""Seconds between two polls of the requests while paused."""
+
+Listen: TypeAlias = Callable[[], None]
+"""Called by long work wherever it can be given up: every two seconds of work or more often."""
+
+
+class StopError(Exception):
+    """A signal or a request ended the session; its text is the reason."""
+
+
+class TimeLimitError(Exception):
+    """The time limit has been reached."""
+
+
+class Listener:
+    """Handles requests and signals, writes the heartbeat, and knows the time limit.
+
+    Args:
+        control: the requests.
+        clock: of the run; stands still while paused.
+        interrupted: a text (the signal's name) ends the session.
+        sleep: waits while paused.
+        heartbeat: tells viewers that the run is alive.
+        status: tells viewers that the run is paused, or running again.
+        save: saves every variant, as it was after its last whole step.
+    """
+
+    def __init__(
+        self,
+        control: Control,
+        clock: RunClock,
+        *,
+        interrupted: Callable[[], str | None],
+        sleep: Callable[[float], None],
+        heartbeat: Callable[[], None],
+        status: Callable[[Literal["running", "paused"]], None],
+        save: Callable[[], None],
+    ) -> None:
+        self._control, self._clock = control, clock
+        self._interrupted, self._sleep = interrupted, sleep
+        self._heartbeat, self._status, self._save = heartbeat, status, save
+        self._looked = -math.inf
+        self._limit = math.inf
+
+    def __call__(self) -> None:
+        """Look, if the last look was `LISTEN_EVERY` seconds ago; otherwise this costs one clock.
+
+        Raises:
+            StopError: the work in progress must be given up, because the session ends.
+            TimeLimitError: the same, because the limit set by `until` has been reached.
+        """
+        if time.monotonic() - self._looked < LISTEN_EVERY:
+            return
+        self.look()
+        if self._clock.seconds >= self._limit:
+            raise TimeLimitError
+
+    @contextmanager
+    def until(self, seconds: float) -> Iterator[None]:
+        """Work in the with-block is given up once the clock of the run shows `seconds`."""
+        self._limit = seconds
+        try:
+            yield
+        finally:
+            self._limit = math.inf
+
+    def look(self) -> None:
+        """Write the heartbeat, and handle signals and requests; blocks while paused.
+
+        Raises:
+            StopError: one of them is to stop.
+        """
+        self._heartbeat()
+        if "pause" in self._poll():
+            with self._clock.stopped():
+                self._status("paused")
+                while "pause" in self._poll():
+                    self._sleep(PAUSE_POLL)
+                    self._heartbeat()
+            self._status("running")
+        self._looked = time.monotonic()
+
+    def _poll(self) -> set[str]:
+        """The pending requests. Saves if requested; raises StopError if asked to stop."""
+        requests = self._control.poll()
+        stop = self._interrupted() or ("asked to stop" if "stop" in requests else None)
+        for name in requests & {"stop", "checkpoint"}:
+            self._control.acknowledge(name)
+        if stop:
+            raise StopError(stop)
+        if "checkpoint" in requests:
+            self._save()
+        return requests
+
+
+def no_listener() -> None:
+    """A `Listen` for work that nobody interrupts."""
