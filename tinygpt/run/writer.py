@@ -10,6 +10,7 @@ import errno
 import fcntl
 import json
 import os
+import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -79,6 +80,7 @@ class RunWriter:
         self._error: str | None = None
         self._process_started = process_start(os.getpid()) or 0.0
         self._written = -float("inf")  # time of the last status, unix seconds
+        self._status_lock = threading.Lock()  # heartbeats may come from another thread
         self._metrics = open_to_write(path / METRICS, os.O_RDWR | os.O_APPEND | os.O_CREAT)
         try:
             self._kernel = _this_kernel(path, self._metrics)
@@ -184,15 +186,17 @@ class RunWriter:
 
     def status(self, state: StatusState, step: int, error: str | None = None) -> None:
         """Replace status.json; `error` is one sentence for the user."""
-        self._write_status(state, step, error, durable=True)
+        with self._status_lock:
+            self._write_status(state, step, error, durable=True)
 
     def heartbeat(self, step: int, every: float = HEARTBEAT_EVERY) -> None:
         """Report that the run is alive and at `step`, in its last state; call it every step.
 
         Writes at most once in `every` seconds, without waiting for the disk.
         """
-        if not 0 <= self._clock() - self._written < every:  # also if the clock was set back
-            self._write_status(self._state, step, self._error, durable=False)
+        with self._status_lock:
+            if not 0 <= self._clock() - self._written < every:  # also if the clock was set back
+                self._write_status(self._state, step, self._error, durable=False)
 
     def close(self) -> None:
         """Sync the metrics if possible, and release the lock. Does not change the status."""

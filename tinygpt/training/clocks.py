@@ -20,6 +20,7 @@ class Stopwatch:
         self._events: list[tuple[torch.cuda.Event, torch.cuda.Event]] = []
 
     def __enter__(self) -> None:
+        self._aside = 0.0
         if self._cuda:
             pair = torch.cuda.Event(enable_timing=True), torch.cuda.Event(enable_timing=True)
             self._events.append(pair)
@@ -28,7 +29,6 @@ class Stopwatch:
 
     def __exit__(self, failed: type[BaseException] | None, *_: object) -> None:
         """A block that raises is not counted."""
-        aside, self._aside = self._aside, 0.0
         if failed:
             del self._events[-1:]
             return
@@ -36,7 +36,7 @@ class Stopwatch:
             self._events[-1][1].record()
         else:
             self._seconds += time.perf_counter() - self._started
-        self._seconds -= aside
+        self._seconds -= self._aside
 
     @contextmanager
     def aside(self) -> Iterator[None]:

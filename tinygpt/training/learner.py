@@ -5,8 +5,9 @@ from __future__ import annotations
 import math
 import warnings
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import asdict, dataclass
+from functools import partial
 from typing import Literal, TypeAlias
 
 import torch
@@ -21,8 +22,8 @@ from tinygpt.model.gpt import GPT, Trace
 from tinygpt.model.moe import Routing, balance_loss, z_loss
 from tinygpt.optim import make_optimizers, schedule, set_learning_rate
 from tinygpt.training.clocks import Stopwatch
-from tinygpt.training.evaluation import Evaluation, evaluate
-from tinygpt.training.listening import Listen, no_listener
+from tinygpt.training.evaluation import TOKENS, Evaluation, evaluate
+from tinygpt.training.listening import Listen, between_blocks, no_listener
 from tinygpt.training.weight_average import EVERY, WeightAverage
 
 Pending: TypeAlias = Literal["probe", "evaluation"]
@@ -97,9 +98,9 @@ class Learner:
         so that a resume begins with it."""
         self.whole: WholeLosses | None = None
         """Set at the end of a run whose evaluations were of a sample."""
-        compiled = device == "cuda" and config.train.compile
+        self.compiled = device == "cuda" and config.train.compile
         self.forward: Callable[[Tensor], Trace] = (
-            CompiledOrEager(self.model) if compiled else self.model.run
+            CompiledOrEager(self.model) if self.compiled else self.model.run
         )
         self._stopwatch = Stopwatch(device)
 
@@ -140,8 +141,9 @@ class Learner:
     ) -> StepResult:
         """One optimizer step on micro-batches (B, T + 1), after `fraction` (0 to 1) of the run.
 
-        `listen` is called before each micro-batch and before the optimizers. What it raises gives
-        up the step: the variant is then as it was before, and can take the same step again.
+        `listen` is called before each micro-batch and before the optimizers, on a CPU also within
+        a large micro-batch. What it raises gives up the step: the variant is then as it was before,
+        and can take the same step again.
         """
         optim, moe = self.config.optim, self.model.config.moe
         step = self.progress.step
@@ -149,7 +151,11 @@ class Learner:
         set_learning_rate(self.optimizers, rate)
         loss = torch.zeros((), device=self.device)
         loads: list[Tensor] = []
-        with self._stopwatch, self._gradients_dropped_on_failure():
+        with (
+            self._stopwatch,
+            self._gradients_dropped_on_failure(),
+            self._blocks_listen(self.model, batches[0][:, 1:].numel(), listen),
+        ):
             self._seed_dropout(step)
             for batch in batches:
                 self._listen(listen)
@@ -180,8 +186,12 @@ class Learner:
     ) -> Evaluation:
         """Evaluate a model, by default the resulting one, over windows (W, T + 1), in the
         precision of training."""
-        with autocast_context(self.device, self.matmul_dtype):
-            return evaluate(model or self.result, windows, listen)
+        model = model or self.result
+        with (
+            autocast_context(self.device, self.matmul_dtype),
+            self._blocks_listen(model, TOKENS, listen),
+        ):
+            return evaluate(model, windows, listen)
 
     def run(self, ids: Tensor) -> Trace:
         """A forward pass in the precision of training."""
@@ -230,6 +240,13 @@ class Learner:
         """Pauses and checkpoints are not training time."""
         with self._stopwatch.aside():
             listen()
+
+    def _blocks_listen(
+        self, model: GPT, tokens: int, listen: Listen
+    ) -> AbstractContextManager[None]:
+        if self.device != "cpu":
+            return nullcontext()
+        return between_blocks(model, tokens, partial(self._listen, listen))
 
     @contextmanager
     def _gradients_dropped_on_failure(self) -> Iterator[None]:

@@ -2,24 +2,35 @@
 
 Between two steps `Listener.look` handles whatever is pending. Evaluations, the micro-batches of a
 step and the tokens of a sample may take minutes, so they call the listener too, as `Listen`, and
-give up their work where it raises.
+give up their work where it raises. Compiling, and a checkpoint on a slow disk, cannot be given up;
+`background_heartbeat` shows that the run is alive.
 """
 
 from __future__ import annotations
 
 import math
+import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Literal, TypeAlias
 
-from tinygpt.run import Control
+from torch import Tensor
+
+from tinygpt.errors import TinyGPTError
+from tinygpt.model.gpt import GPT, Block
+from tinygpt.run import HEARTBEAT_EVERY, Control, RunWriter
 from tinygpt.training.clocks import RunClock
 
 LISTEN_EVERY = 1.0
 """Seconds between two looks in the middle of work. Looking lists a directory."""
 PAUSE_POLL = 0.2
 """Seconds between two polls of the requests while paused."""
+
+LARGE_BATCH = 5e9
+"""Tokens x active parameters of a batch that may take more than a second on a CPU."""
+BACKGROUND_SECONDS = 300.0
+"""Seconds that heartbeats may come from the background."""
 
 Listen: TypeAlias = Callable[[], None]
 """Called by long work wherever it can be given up: every two seconds of work or more often."""
@@ -112,6 +123,56 @@ class Listener:
         if "checkpoint" in requests:
             self._save()
         return requests
+
+
+@contextmanager
+def between_blocks(model: GPT, tokens: int, listen: Listen) -> Iterator[None]:
+    """In the with-block, `listen` is also called after each block of `model`, forwards and
+    backwards, if a batch of `tokens` is large. Not for a compiled model."""
+    if tokens * model.config.parameters()[1] < LARGE_BATCH:
+        yield
+        return
+
+    def after_block(_module: Block, _inputs: object, output: tuple[Tensor, ...]) -> None:
+        listen()
+        if output[0].requires_grad:
+            output[0].register_hook(lambda _: listen())
+
+    hooks = [block.register_forward_hook(after_block) for block in model.blocks]
+    try:
+        yield
+    finally:
+        for hook in hooks:
+            hook.remove()
+
+
+@contextmanager
+def background_heartbeat(
+    writer: RunWriter,
+    step: int,
+    every: float = HEARTBEAT_EVERY,
+    seconds: float = BACKGROUND_SECONDS,
+) -> Iterator[None]:
+    """Heartbeats from a thread, while one call of a library or the disk blocks this one.
+
+    They end after `seconds`, so that a trainer that hangs in the call counts as stalled then.
+    """
+    done = threading.Event()
+
+    def beat() -> None:
+        for _ in range(round(seconds / every)):
+            if done.wait(every):
+                return
+            with suppress(TinyGPTError):
+                writer.heartbeat(step, every)
+
+    thread = threading.Thread(target=beat, daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        done.set()
+        thread.join()
 
 
 def no_listener() -> None:

@@ -22,7 +22,7 @@ import math
 import time
 import traceback
 from collections.abc import Callable
-from contextlib import suppress
+from contextlib import AbstractContextManager, nullcontext, suppress
 from functools import partial
 from typing import Literal
 
@@ -32,7 +32,12 @@ from tinygpt.run import Control, Record
 from tinygpt.training.clocks import RunClock
 from tinygpt.training.disk_wait import DiskWait
 from tinygpt.training.learner import Learner, StepResult
-from tinygpt.training.listening import Listener, StopError, TimeLimitError
+from tinygpt.training.listening import (
+    Listener,
+    StopError,
+    TimeLimitError,
+    background_heartbeat,
+)
 from tinygpt.training.outcome import Outcome, one_sentence, summary
 from tinygpt.training.recording import Recorder
 from tinygpt.training.session import Session
@@ -81,6 +86,7 @@ class Loop:
             status=lambda state: self._recorder.status(state, self.step),
             save=lambda: self._recorder.save_all(),  # noqa: PLW0108 - it does not exist yet
         )
+        self._compiled: set[str] = set()
         self._recorder = Recorder(session, self._disk, self._clock, observe, self._listener)
         self._time_over = self._clock.seconds >= self._limit
 
@@ -129,13 +135,21 @@ class Loop:
         try:
             for learner in self._active():
                 if learner.progress.step == step:
-                    with self._listener.until(self._step_limit(step)):
+                    with self._listener.until(self._step_limit(step)), self._compiling(learner):
                         result = learner.train(batches, fraction, self._listener)
                     self._after_step(learner, result)
         except TimeLimitError:
             self._time_over = True
         # Once per step, so that both variants end at the same one.
         self._time_over = self._time_over or self._clock.seconds >= self._limit
+
+    def _compiling(self, learner: Learner) -> AbstractContextManager[None]:
+        """Shows that the run is alive while the first step of a session compiles the model."""
+        first = learner.variant not in self._compiled
+        if learner.compiled and first:
+            self._compiled.add(learner.variant)
+            return background_heartbeat(self.session.writer, learner.progress.step)
+        return nullcontext()
 
     def _after_step(self, learner: Learner, result: StepResult) -> None:
         """Log, evaluate and save one variant, whichever of them is due."""
@@ -196,8 +210,9 @@ class Loop:
 
     def _step_limit(self, step: int) -> float:
         """Seconds of the run at which a step is given up."""
-        taken = any(v.progress.step > step for v in self.learners)
-        return self._limit + overtime(self._limit) if taken else self._limit
+        if any(v.progress.step > step for v in self.learners):
+            return max(self._limit, self._clock.seconds) + overtime(self._limit)
+        return self._limit
 
     @property
     def _limit(self) -> float:
@@ -225,6 +240,6 @@ class Loop:
 
 
 def overtime(limit: float) -> float:
-    """Seconds that a variant may take beyond a time limit in seconds, to finish a step that the
-    other variant has taken: a twentieth of the limit, but at least 2 s."""
+    """Seconds beyond a time limit in seconds that a variant may spend on a step that the other one
+    has taken: a twentieth of the limit, but at least 2 s."""
     return max(2.0, limit / 20)

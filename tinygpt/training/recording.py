@@ -8,6 +8,7 @@ import warnings
 from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
+from pathlib import Path
 from typing import Any, Literal
 
 from tinygpt import checkpoint, retention
@@ -28,7 +29,7 @@ from tinygpt.training.clocks import RunClock
 from tinygpt.training.disk_wait import DiskWait
 from tinygpt.training.evaluation import Evaluation, RoutingStatistics, perplexity
 from tinygpt.training.learner import Learner, StepResult, WholeLosses
-from tinygpt.training.listening import Listen, no_listener
+from tinygpt.training.listening import Listen, background_heartbeat, no_listener
 from tinygpt.training.outcome import Outcome
 from tinygpt.training.session import Session
 
@@ -146,7 +147,8 @@ class Recorder:
         assert best_step is not None
         try:
             folder = checkpoint_dir(self.session.path, learner.variant, best_step)
-            best = checkpoint.load(folder, learner.device).model
+            with background_heartbeat(self.writer, learner.progress.step):
+                best = checkpoint.load(folder, learner.device).model
         except TinyGPTError as error:
             warnings.warn(f"the best checkpoint is not evaluated again: {error}", stacklevel=2)
             return WholeLosses(last, None)
@@ -163,7 +165,7 @@ class Recorder:
             return
         learner.read_clock()
         progress.wall_seconds = self._clock.seconds
-        path = self.disk.write(lambda: checkpoint.save(self.session.path, learner.snapshot()))
+        path = self.disk.write(partial(self._save, learner))
         self._saved[variant] = progress.step
         self._write(
             CheckpointRecord(
@@ -173,6 +175,10 @@ class Recorder:
             )
         )
         retention.prune(self.session.path, variant, self.config.train.snapshots, progress.best_step)
+
+    def _save(self, learner: Learner) -> Path:
+        with background_heartbeat(self.writer, learner.progress.step):
+            return checkpoint.save(self.session.path, learner.snapshot())
 
     def save_untrained(self) -> None:
         """Save the first snapshot: the models before their first step."""

@@ -41,6 +41,8 @@ def test_a_stopwatch_leaves_out_pauses_and_blocks_that_raise(
         with watch.aside():
             now[0] += 13
         raise InterruptedError
+    with watch.aside():
+        now[0] += 19
     assert watch.read() == 0
     with watch:
         now[0] += 17

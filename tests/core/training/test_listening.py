@@ -2,6 +2,7 @@
 
 import math
 import signal
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -13,7 +14,7 @@ import pytest
 import torch
 
 from tests.helpers.exactness import exact, records
-from tests.helpers.models import TEXT
+from tests.helpers.models import TEXT, tiny
 from tests.helpers.trainer import SHAPE, start_training
 from tests.helpers.training import make_session, train_session
 from tests.helpers.waiting import until
@@ -32,7 +33,60 @@ from tinygpt.run import (
 )
 from tinygpt.training import Loop, listening, resume
 from tinygpt.training.clocks import RunClock
-from tinygpt.training.listening import Listener, StopError, TimeLimitError
+from tinygpt.training.listening import (
+    Listener,
+    StopError,
+    TimeLimitError,
+    background_heartbeat,
+    between_blocks,
+)
+
+
+def test_heartbeats_from_the_background_end_with_the_call_or_their_time(tmp_path: Path) -> None:
+    session = make_session(tmp_path)
+    writer, run = session.writer, tmp_path / "run"
+
+    def heartbeat() -> float:
+        status = read_status(run)
+        assert status is not None
+        return status.heartbeat
+
+    with writer:
+        with background_heartbeat(writer, 7, every=0.01):
+            begun = heartbeat()
+            until(lambda: heartbeat() > begun)
+        status = read_status(run)
+        assert status is not None
+        assert (status.state, status.step) == ("starting", 7)
+        threads = threading.active_count()
+        with background_heartbeat(writer, 7, every=0.01, seconds=0.05):
+            assert threading.active_count() == threads + 1
+            until(lambda: threading.active_count() == threads)  # as in a trainer that hangs
+
+
+@pytest.mark.parametrize("forwards", [True, False])
+def test_a_large_batch_listens_between_blocks(
+    monkeypatch: pytest.MonkeyPatch, *, forwards: bool
+) -> None:
+    monkeypatch.setattr(listening, "LARGE_BATCH", 0.0)
+    model, calls = tiny(), []
+    ids = torch.arange(11)[None]
+    loss = model(ids).square().sum()
+    gradients = torch.autograd.grad(loss, list(model.parameters()))
+
+    def listen() -> None:
+        calls.append(1)
+        if len(calls) > (2 if forwards else 5):  # of three blocks, forwards and then backwards
+            raise StopError
+
+    with pytest.raises(StopError), between_blocks(model, 11, listen):
+        model(ids).square().sum().backward()
+    model.zero_grad()
+    with between_blocks(model, 11, lambda: None):
+        model(ids).square().sum().backward()
+    found = [p.grad for p in model.parameters()]
+    assert all(torch.equal(a, b) for a, b in zip(gradients, found, strict=True) if b is not None)
+    assert not any(block._forward_hooks for block in model.blocks)
 
 
 class Bench:
@@ -191,7 +245,7 @@ def test_a_checkpoint_in_the_middle_of_an_evaluation_is_replaced_after_it(
 def test_a_time_limit_in_the_first_step_of_two_leaves_both_before_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    outcome = _limited_at(tmp_path, monkeypatch, "dense", seconds=0.0)
+    outcome = _limited_at(tmp_path, monkeypatch, "dense", seconds=0.1)
     assert [m["step"] for m in outcome.models.values()] == [4, 4]
     assert all(m["val_loss"] is not None for m in outcome.models.values())
     assert list_steps(tmp_path / "run", "moe")[-1] == 4
@@ -200,35 +254,48 @@ def test_a_time_limit_in_the_first_step_of_two_leaves_both_before_it(
 def test_a_step_that_one_variant_took_is_finished_by_the_other_in_overtime(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    outcome = _limited_at(tmp_path, monkeypatch, "moe", seconds=1.9)
+    outcome = _limited_at(tmp_path, monkeypatch, "moe", seconds=1.0)
     assert [m["step"] for m in outcome.models.values()] == [5, 5]
 
 
 def test_but_not_for_ever(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    outcome = _limited_at(tmp_path, monkeypatch, "moe", seconds=2.1)
+    outcome = _limited_at(tmp_path, monkeypatch, "moe", seconds=31.0)
     assert [m["step"] for m in outcome.models.values()] == [5, 4]
     assert outcome.state == "done"
+
+
+def test_after_an_evaluation_that_took_long_there_is_overtime_too(tmp_path: Path) -> None:
+    session = make_session(tmp_path, minutes=10, steps=1000)
+
+    def late(record: Record) -> None:
+        if isinstance(record, EvalRecord) and record.model == "dense":
+            loop._clock._zero = time.monotonic() - 660
+
+    loop = Loop(session, observe=late)
+    with session.writer:
+        outcome = loop.run()
+    assert [m["step"] for m in outcome.models.values()] == [6, 6]
 
 
 def _limited_at(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, variant: str, *, seconds: float
 ) -> Any:
-    """A run whose limit of half a minute passed `seconds` ago in the fifth step of a variant."""
+    """A run whose limit of ten minutes passed `seconds` ago in the fifth step of a variant."""
     monkeypatch.setattr(listening, "LISTEN_EVERY", 0.0)
-    session = make_session(tmp_path, minutes=0.5, steps=1000)
+    session = make_session(tmp_path, minutes=10, steps=1000)
     loop = Loop(session)
     clock, learner = loop._clock, next(v for v in session.learners if v.variant == variant)
     train = learner.train
 
     def late(*arguments: Any) -> Any:
         if learner.progress.step == 4:
-            clock._zero = time.monotonic() - 30 - seconds
+            clock._zero = time.monotonic() - 600 - seconds
         return train(*arguments)
 
     learner.train = late
     with session.writer:
         outcome = loop.run()
-    assert outcome.reason == "time limit of 0.5 min reached"
+    assert outcome.reason == "time limit of 10 min reached"
     return outcome
 
 
