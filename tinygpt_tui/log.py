@@ -8,6 +8,8 @@ import traceback
 from contextlib import suppress
 from pathlib import Path
 
+from tinygpt.files.safe_open import open_to_write
+
 MAX_BYTES = 1 << 20
 """Size at which the log is rotated; the previous one is kept as app.log.1."""
 
@@ -27,5 +29,6 @@ def note(text: str, error: BaseException | None = None) -> None:
         file.parent.mkdir(parents=True, exist_ok=True)
         if file.exists() and file.stat().st_size > MAX_BYTES:
             file.replace(file.with_name("app.log.1"))
-        with open(file, "a", encoding="utf-8", errors="backslashreplace") as log:
+        opened = open_to_write(file, os.O_WRONLY | os.O_APPEND | os.O_CREAT)
+        with os.fdopen(opened, "a", encoding="utf-8", errors="backslashreplace") as log:
             log.write(f"{time.strftime('%Y-%m-%d %H:%M:%S%z')} {text}\n")

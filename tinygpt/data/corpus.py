@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import shlex
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -21,7 +22,8 @@ from tinygpt.data import shakespeare
 from tinygpt.data.download import Download
 from tinygpt.errors import CorpusError
 from tinygpt.fields import closest
-from tinygpt.files.safe_open import bad_byte, open_regular
+from tinygpt.files.encoding import encoding_problem, wide_encoding
+from tinygpt.files.safe_open import open_regular
 
 TINYSHAKESPEARE = "tinyshakespeare"
 TINYSHAKESPEARE_URL = (
@@ -99,11 +101,16 @@ def read_text(path: str | Path) -> Corpus:
     """Any UTF-8 text file as a corpus, unchanged.
 
     Raises:
-        CorpusError: the file is missing, unreadable, empty, binary (contains a NUL) or not UTF-8.
+        CorpusError: the file is missing, unreadable, empty, binary (contains a NUL) or not UTF-8;
+            for UTF-16 the message says how to convert it.
     """
     raw = _read_bytes(str(path))
     if not raw:
         msg = f"--data {path} is empty: name a text file to train on"
+        raise CorpusError(msg)
+    if encoding := wide_encoding(raw):
+        convert = f"iconv -f {encoding} -t UTF-8 {shlex.quote(str(path))} > utf-8.txt"
+        msg = f"--data {path} is {encoding} text: convert it to UTF-8 with {convert}"
         raise CorpusError(msg)
     if (nul := raw.find(0)) >= 0:
         msg = f"--data {path} is a binary file (NUL at byte {nul:,}): name a UTF-8 text file"
@@ -111,7 +118,7 @@ def read_text(path: str | Path) -> Corpus:
     try:
         text = raw.decode()
     except UnicodeDecodeError as error:
-        msg = f"--data {path} is not UTF-8 text ({bad_byte(error)}): save it as UTF-8"
+        msg = f"--data {path} is {encoding_problem(error)}: save it as UTF-8"
         raise CorpusError(msg) from error
     sha256 = _sha256(raw)
     if sha256 == TINYSHAKESPEARE_SHA256:
@@ -168,6 +175,11 @@ def _remedy() -> str:
     return "name a text file with --data PATH, or pip install 'tinygpt-tui[offline]'"
 
 
+def _read_whole(path: Path) -> bytes:
+    with open_regular(path) as file:
+        return file.read()
+
+
 def _read_bytes(name: str) -> bytes:
     with open_file(name) as file:
         return file.read()
@@ -181,7 +193,6 @@ def open_file(name: str) -> Iterator[BinaryIO]:
         CorpusError: it cannot be opened or read; says why and names ``--data``.
     """
     try:
-        # A pipe could not be read again by a resume.
         with open_regular(Path(name).expanduser()) as file:
             yield file
     except FileNotFoundError as error:
@@ -234,13 +245,13 @@ def _tinyshakespeare(download: Download, cache: Path) -> Corpus:
         (Path("data", _FILE), f"./data/{_FILE}"),
     ):
         try:
-            return _exact(path.read_bytes(), source)
+            return _exact(_read_whole(path), source)
         except OSError:
             continue
         except CorpusError as error:
             tried.append(str(error))
     try:
-        return _exact(download.fetch(cached).read_bytes(), "downloaded")
+        return _exact(_read_whole(download.fetch(cached)), "downloaded")
     except (OSError, CorpusError) as error:
         tried.append(str(error))
     raise CorpusError("; ".join(tried))

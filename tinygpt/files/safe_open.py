@@ -8,20 +8,18 @@ writing: a foreign run could otherwise have its metrics appended to any of the u
 import errno
 import os
 import stat
-from typing import BinaryIO
+import tomllib
+from typing import Any, BinaryIO
 
 LARGEST = 64 << 20
 """Bytes of the largest file that is read as a whole: a large vocabulary takes about 10 MB."""
+LARGEST_TOML = 1 << 20
+"""Bytes of the largest settings file that is read: a thousand times the usual size."""
 
 
 def open_regular(path: str | os.PathLike[str]) -> BinaryIO:
     """Open for reading in binary. Raises OSError for anything but a regular file."""
     return os.fdopen(_opened(path, os.O_RDONLY), "rb")
-
-
-def bad_byte(error: UnicodeDecodeError) -> str:
-    """Where and why bytes are not UTF-8, as part of an error message."""
-    return f"invalid byte 0x{error.object[error.start]:02x} at byte {error.start:,}"
 
 
 def open_to_write(path: str | os.PathLike[str], flags: int) -> int:
@@ -44,6 +42,21 @@ def read_text(path: str | os.PathLike[str], largest: int = LARGEST) -> str:
     if len(data) > largest:
         raise OSError(errno.EFBIG, f"it is larger than {largest >> 10:,} KiB", os.fspath(path))
     return data.decode("utf-8")
+
+
+def read_toml(path: str | os.PathLike[str]) -> dict[str, Any]:
+    """The tables of a regular file of at most `LARGEST_TOML` bytes; a byte-order mark is ignored.
+
+    Raises:
+        OSError: as `read_text`.
+        UnicodeDecodeError: it is not UTF-8.
+        ValueError: it is not TOML.
+    """
+    text = read_text(path, LARGEST_TOML).removeprefix("\ufeff")
+    try:
+        return tomllib.loads(text)
+    except RecursionError as error:
+        raise ValueError("its tables are nested too deep") from error
 
 
 def _opened(path: str | os.PathLike[str], flags: int) -> int:

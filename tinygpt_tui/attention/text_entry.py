@@ -7,13 +7,17 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tinygpt.data.tokenizer import summarize
+from tinygpt.files.encoding import wide_encoding
+from tinygpt.files.safe_open import open_regular
 from tinygpt_tui.attention.controller import AttentionController
 from tinygpt_tui.screens.unknown_characters import resolve_unknown
 from tinygpt_tui.widgets.prompt_area import PromptArea
 
 HINT = "Enter inspect  Esc cancel  ctrl+r random corpus line"
 MAX_CHARACTERS = 200_000
-"""At most this much of a file is read."""
+"""At most this much of a file is inspected."""
+MAX_BYTES = 4 * MAX_CHARACTERS
+"""A character of UTF-8 takes at most four."""
 
 
 @dataclass(frozen=True)
@@ -90,9 +94,13 @@ def inspect_generated(controller: AttentionController, generated: GeneratedText 
 def inspect_file(controller: AttentionController, path: Path) -> None:
     """Inspect the text of a file; if it cannot be read, `controller.message` says why."""
     try:
-        with open(path, encoding="utf-8", errors="replace") as file:
-            text = file.read(MAX_CHARACTERS)
+        with open_regular(path) as file:
+            data = file.read(MAX_BYTES)
     except OSError as error:
         controller.message = f"cannot read {path}: {error.strerror}"
+        return
+    if encoding := wide_encoding(data):
+        controller.message = f"{path} is {encoding} text: save it as UTF-8"
     else:
-        controller.set_text(text, path.name)
+        text = data.decode(errors="replace")[:MAX_CHARACTERS]
+        controller.set_text(text.replace("\r\n", "\n").replace("\r", "\n"), path.name)

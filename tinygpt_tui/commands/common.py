@@ -10,9 +10,11 @@ from typing import Any
 
 from tinygpt.errors import ConfigError, TinyGPTError
 from tinygpt.fields import flag
-from tinygpt.files.safe_open import bad_byte
+from tinygpt.files.encoding import encoding_problem
 
 USAGE = 2
+LONGEST_STDIN = 1 << 24
+"""Characters that are read from stdin: far more than any context, and it may never end."""
 
 
 def status_of(work: Callable[[], None]) -> int:
@@ -30,13 +32,20 @@ def status_of(work: Callable[[], None]) -> int:
 
 
 def text_or_stdin(text: str) -> str:
-    """`text`, or stdin if it is ``-``."""
+    """`text`, or stdin if it is ``-``.
+
+    Raises:
+        ConfigError: stdin is not UTF-8, or longer than `LONGEST_STDIN`.
+    """
     if text != "-":
         return text
     try:
-        return sys.stdin.read()
+        read = sys.stdin.read(LONGEST_STDIN + 1)
     except UnicodeDecodeError as error:
-        raise ConfigError(f"stdin is not UTF-8 text ({bad_byte(error)}): pipe in UTF-8") from error
+        raise ConfigError(f"stdin is {encoding_problem(error)}: pipe in UTF-8") from error
+    if len(read) > LONGEST_STDIN:
+        raise ConfigError(f"stdin is longer than {LONGEST_STDIN:,} characters: pipe in less")
+    return read
 
 
 def reject_other_options(given: Mapping[str, Any], own: Set[str], command: str) -> None:

@@ -147,6 +147,11 @@ class TestTinyshakespeare:
         Path(folder, "tinyshakespeare.txt").write_bytes(GOOD)
         assert find_corpus("tinyshakespeare", url=closed_port).text == GOOD.decode()
 
+    def test_a_pipe_of_that_name_is_not_waited_for(self, closed_port: str) -> None:
+        os.mkfifo("tinyshakespeare.txt")
+        with pytest.raises(CorpusError, match="no network"):
+            find_corpus("tinyshakespeare", url=closed_port)
+
     def test_corrupted_cache_is_downloaded_again(self, serve: Serve, cached: Path) -> None:
         cached.parent.mkdir()
         cached.write_bytes(GOOD[:-1])
@@ -273,6 +278,11 @@ class TestFile:
             (
                 b"na\xc3\xafve caf\xe9\n",
                 "--data x.txt is not UTF-8 text (invalid byte 0xe9 at byte 10): save it as UTF-8",
+            ),
+            (
+                "naïve".encode("utf-16"),
+                "--data x.txt is UTF-16 text: "
+                "convert it to UTF-8 with iconv -f UTF-16 -t UTF-8 x.txt > utf-8.txt",
             ),
         ],
     )

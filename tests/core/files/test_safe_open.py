@@ -55,3 +55,15 @@ def test_no_more_than_the_largest_is_read(tmp_path: Path) -> None:
     path.write_bytes(b"\xff")
     with pytest.raises(ValueError, match="utf-8"):
         safe_open.read_text(path)
+
+
+def test_toml_may_begin_with_a_byte_order_mark(tmp_path: Path) -> None:
+    path = tmp_path / "settings.toml"
+    path.write_bytes(b"\xef\xbb\xbfsteps = 7\r\n")
+    assert safe_open.read_toml(path) == {"steps": 7}
+    path.write_bytes(b"a = " + b"[" * 100_000)
+    with pytest.raises(ValueError, match="nested too deep"):
+        safe_open.read_toml(path)
+    path.write_bytes(b"#" * (safe_open.LARGEST_TOML + 1))
+    with pytest.raises(OSError, match="larger than 1,024 KiB"):
+        safe_open.read_toml(path)

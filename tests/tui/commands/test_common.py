@@ -20,6 +20,20 @@ def test_a_prompt_that_is_no_text_is_refused(
 
 
 @pytest.mark.parametrize("command", ["--generate", "--inspect"])
+def test_a_stdin_that_never_ends_is_refused(
+    run: Path,
+    command: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    with open("/dev/zero", encoding="utf-8") as endless:
+        monkeypatch.setattr(sys, "stdin", endless)
+        assert cli.main(["one", "--out", str(run.parent), command, "-"]) == 2
+    said = capsys.readouterr().err
+    assert said == "stdin is longer than 16,777,216 characters: pipe in less\n"
+
+
+@pytest.mark.parametrize("command", ["--generate", "--inspect"])
 def test_model_beside_a_variant_or_a_step_is_the_same_one_or_refused(
     run: Path, command: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
