@@ -282,6 +282,9 @@ def preset_for(device: str) -> str:
 ALIASES = {"train.film": "train.snapshots"}
 """Former names of settings, still accepted in flags, ``--config`` files and ``run.toml``."""
 
+RECORDED = {"corpus": Mapping, "versions": Mapping, "argv": list, "begun": str}
+"""What ``run.toml`` holds besides settings, and of which type."""
+
 
 def dotted_fields(
     cls: type = RunConfig, prefix: str = ""
@@ -359,9 +362,12 @@ def unflatten(flat: Mapping[str, Scalar]) -> dict[str, Any]:
 
 
 def from_tables(tables: Mapping[str, Any]) -> dict[str, object]:
-    """Nested TOML tables to dotted names; former names become today's."""
+    """Nested TOML tables to dotted names, without what is `RECORDED`; former names become
+    today's."""
     flat: dict[str, object] = {}
     for key, value in tables.items():
+        if key in RECORDED and isinstance(value, RECORDED[key]):
+            continue
         if isinstance(value, Mapping):
             flat.update({f"{key}.{inner}": leaf for inner, leaf in value.items()})
         else:

@@ -6,7 +6,6 @@ Imports neither torch nor rich, so that ``--help`` answers at once.
 from __future__ import annotations
 
 import argparse
-import tomllib
 from collections.abc import Mapping
 from typing import Any, NoReturn
 
@@ -14,6 +13,8 @@ from tinygpt import config as configuration
 from tinygpt.errors import ConfigError
 from tinygpt.escape import printable
 from tinygpt.fields import choices, closest, flag, kind_of, nearest
+from tinygpt.files.encoding import encoding_problem
+from tinygpt.files.safe_open import read_toml
 
 USAGE = 2
 """Exit status after a mistake on the command line."""
@@ -110,9 +111,10 @@ def settings(options: argparse.Namespace) -> dict[str, object]:
 
 def _read_toml(path: str) -> Mapping[str, Any]:
     try:
-        with open(path, "rb") as file:
-            return tomllib.load(file)
+        return read_toml(path)
     except OSError as error:
         raise ConfigError(f"--config {path} cannot be read: {error.strerror}") from error
-    except (ValueError, RecursionError) as error:
+    except UnicodeDecodeError as error:
+        raise ConfigError(f"--config {path} is {encoding_problem(error)}: save it as UTF-8") from error
+    except ValueError as error:
         raise ConfigError(f"--config {path} is not valid TOML: {error}") from error

@@ -3,14 +3,13 @@
 import os
 import re
 import time
-import tomllib
 import unicodedata
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeAlias
 
 from tinygpt.errors import RunError
-from tinygpt.files.safe_open import read_text
+from tinygpt.files.safe_open import read_toml
 
 StrPath: TypeAlias = str | os.PathLike[str]
 
@@ -25,9 +24,6 @@ VARIANTS = ("dense", "moe")
 
 LONGEST_NAME = 60
 """Characters of the longest run name: in any script under the 255 bytes of a file name."""
-
-LARGEST_TOML = 1 << 20
-"""Bytes of the largest run.toml that is read: a thousand times the usual size."""
 
 _STEP = re.compile(r"step-(\d{8,})", re.ASCII)
 
@@ -67,12 +63,12 @@ def read_config(path: StrPath) -> dict[str, Any]:
     """The run.toml of the run directory `path`. Raises RunError if it cannot be read."""
     file = Path(path, RUN_TOML)
     try:
-        return tomllib.loads(read_text(file, LARGEST_TOML))
+        return read_toml(file)
     except FileNotFoundError as error:
         raise RunError(f"{file} is missing: not a run directory, or an incomplete copy") from error
     except OSError as error:
         raise RunError(f"cannot read {file}: {error.strerror}") from error
-    except (ValueError, RecursionError) as error:
+    except ValueError as error:
         raise RunError(f"{file} is not valid TOML in UTF-8: {error}") from error
 
 

@@ -55,14 +55,8 @@ def measured_run(run: Summary) -> MeasuredRun | None:
     """The measured speed of a finished run; None if it is unknown."""
     if not run.settings or not run.step or not run.wall_seconds:
         return None
-    known = {name.partition(".")[0] for name in flatten(RunConfig())} | {
-        "minutes",
-        "target_loss",
-        "steps",
-    }
-    tables = {name: value for name, value in run.settings.items() if name in known}
     try:
-        config = build(from_tables(tables), preset_applies=False)
+        config = build(from_tables(run.settings), preset_applies=False)
     except TinyGPTError:  # written by a later version, or edited by hand
         return None
     return MeasuredRun(config, run.wall_seconds / run.step)

@@ -1,9 +1,13 @@
 """Settings from flags and files."""
 
+import os
 from pathlib import Path
 
-from tests.helpers.trainer import run_training
+import pytest
+
+from tests.helpers.trainer import SHAPE, run_training
 from tinygpt.command.options import settings, training_parser
+from tinygpt.errors import ConfigError
 from tinygpt.run import read_config
 
 
@@ -26,3 +30,44 @@ def test_an_old_flag_still_works_but_is_not_listed() -> None:
     parser = training_parser("x", "")
     assert settings(parser.parse_args(["--train.film", "7"])) == {"train.snapshots": "7"}
     assert "--train.film" not in parser.format_help()
+
+
+def test_the_settings_of_another_run(corpus_file: Path, tmp_path: Path) -> None:
+    arguments = ("--data", str(corpus_file), *SHAPE, "--steps", "3", "--name")
+    assert run_training(tmp_path, *arguments, "a").returncode == 0
+    stored = Path("runs", "a", "run.toml")
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "elsewhere" / "marked.toml").write_text(
+        "\ufeff" + (tmp_path / stored).read_text(encoding="utf-8"), encoding="utf-8"
+    )
+    for folder, file, name in ((".", str(stored), "b"), ("elsewhere", "marked.toml", "c")):
+        out = str(tmp_path / "runs")
+        given = ("--config", file, "--out", out, "--name", name)
+        done = run_training(tmp_path / folder, *given)
+        assert done.returncode == 0, done.stderr
+        first, again = (read_config(tmp_path / "runs" / run) for run in ("a", name))
+        assert again.pop("argv") != first.pop("argv")
+        del first["begun"], again["begun"]
+        assert again == first
+
+
+@pytest.mark.parametrize(
+    ("line", "name"), [("corpuss = 1", "corpuss"), ('corpus = "x.txt"', "corpus")]
+)
+def test_only_what_a_run_records_is_skipped(tmp_path: Path, line: str, name: str) -> None:
+    (tmp_path / "run.toml").write_text(line)
+    options = training_parser("x", "").parse_args(["--config", str(tmp_path / "run.toml")])
+    with pytest.raises(ConfigError, match=f"unknown setting '{name}'"):
+        settings(options)
+
+
+def test_a_file_that_never_ends_is_refused(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "wide.toml").write_text("steps = 3", encoding="utf-16")
+    for file, problem in (
+        ("pipe", "cannot be read: it is not a regular file"),
+        ("/dev/zero", "cannot be read: it is not a regular file"),
+        ("wide.toml", "is UTF-16 text: save it as UTF-8"),
+    ):
+        done = run_training(tmp_path, "--config", file)
+        assert (done.returncode, done.stderr) == (2, f"--config {file} {problem}\n")
