@@ -267,7 +267,8 @@ class LabApp(ErrorReportingApp[int]):
 
     def _on_form_filled(self, arguments: list[str] | None) -> None:
         if arguments:
-            self.control.start(arguments, arguments[arguments.index("--name") + 1])
+            given = dict(zip(arguments[::2], arguments[1::2], strict=True))
+            self.control.start(arguments, given["--preset"], given.get("--name"))
 
     def action_runs(self) -> None:
         screen = RunsScreen(self.out, current=self.run_path, overlays=self.overlays.paths)

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from tinygpt.errors import TinyGPTError
-from tinygpt.run import new_run_name, request
+from tinygpt.run import request, reserve_run
 from tinygpt.run.control import Request
 from tinygpt.run.manage import resume_problem
 from tinygpt_tui.launch import trainer_process
@@ -97,20 +97,20 @@ class RunControl:
 
     # -- processes
 
-    def start(self, arguments: list[str], name: str) -> None:
-        """Train a new run in a separate process, and open it."""
-        path = self._out / name
+    def start(self, arguments: list[str], preset: str, name: str | None = None) -> None:
+        """Train a new run in a separate process, and open it; without `name`, it gets a free one,
+        which begins with `preset`."""
         try:
-            self._starting[path] = trainer_process.start_training(arguments, self._out, name)
+            path = reserve_run(self._out, preset) if name is None else self._out / name
+            self._starting[path] = trainer_process.start_training(arguments, self._out, path.name)
         except (OSError, TinyGPTError) as error:
             self._app.report_error(f"cannot start training: {error}")
             return
         self._open_run(path, "starting: the first curve appears within seconds")
 
     def start_preset(self, preset: str) -> None:
-        """Train a new run of a preset, under an unused name."""
-        name = new_run_name(self._out, preset)
-        self.start(["--preset", preset, "--name", name], name)
+        """Train a new run of a preset."""
+        self.start(["--preset", preset], preset)
 
     def resume(self) -> None:
         """Resume the open run, or say why it cannot be resumed."""

@@ -21,7 +21,7 @@ from tinygpt.command.options import USAGE, settings
 from tinygpt.command.progress import ProgressTracker
 from tinygpt.command.streams import TrainLog, say
 from tinygpt.errors import RunError, TinyGPTError
-from tinygpt.run import Record, new_run_name, newest_run, validate_run_name
+from tinygpt.run import Record, newest_run, validate_run_name
 
 if TYPE_CHECKING:
     from tinygpt.command.display import Display
@@ -62,12 +62,9 @@ def prepare(options: argparse.Namespace) -> Session:
     config = _new_config(requested)
     from tinygpt.training import begin  # noqa: PLC0415
 
-    name = getattr(options, "name", None)
-    if name is None:
-        name = new_run_name(options.out, config.preset)
     corpus = _find_corpus(config.data)
     argv = [os.path.basename(sys.argv[0]), *sys.argv[1:]]
-    session = begin(config, corpus, options.out, name, argv)
+    session = begin(config, corpus, options.out, getattr(options, "name", None), argv)
     say(f"corpus: {corpus.source}")
     return session
 

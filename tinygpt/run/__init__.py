@@ -29,6 +29,7 @@ from tinygpt.run.layout import (
     new_run_name,
     parse_step,
     read_config,
+    reserve_run,
     step_name,
     validate_run_name,
 )
@@ -124,6 +125,7 @@ __all__ = [
     "read_state",
     "read_status",
     "request",
+    "reserve_run",
     "step_name",
     "to_json",
     "validate_run_name",

@@ -5,10 +5,12 @@ import re
 import time
 import unicodedata
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, TypeAlias
 
 from tinygpt.errors import RunError
+from tinygpt.files import atomic
 from tinygpt.files.safe_open import read_toml
 
 StrPath: TypeAlias = str | os.PathLike[str]
@@ -111,3 +113,20 @@ def new_run_name(out: StrPath, prefix: str = "run", clock: Callable[[], float] =
         copy += 1
         name = f"{stem}-{copy}"
     return validate_run_name(name)
+
+
+def reserve_run(out: StrPath, prefix: str = "run", clock: Callable[[], float] = time.time) -> Path:
+    """Create the empty folder of a new run in `out`, under a name of `new_run_name`.
+
+    Creating it reserves the name: of several processes that do so at the same moment, each gets its
+    own. Raises RunError if `prefix` is not valid in a name, or the folder cannot be created.
+    """
+    try:
+        atomic.make_folders(out)
+        while True:
+            run = Path(out, new_run_name(out, prefix, clock))
+            with suppress(FileExistsError):  # another process was faster
+                run.mkdir()
+                return run
+    except OSError as error:
+        raise RunError(f"cannot write {error.filename or out}: {error.strerror}") from error

@@ -1,4 +1,4 @@
-"""Renames and deletes whole runs, and says whether one can be resumed."""
+"""Renames and deletes whole runs, removes failed starts, and says whether one can be resumed."""
 
 from __future__ import annotations
 
@@ -6,13 +6,13 @@ import fcntl
 import os
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import partial
 from pathlib import Path
 
 from tinygpt.errors import RunError
 from tinygpt.files.safe_open import open_to_write
-from tinygpt.run import LOCK, RunState, read_state, validate_run_name
+from tinygpt.run import LOCK, LOG, RunState, read_state, validate_run_name
 from tinygpt.run.status import age_on_disk
 
 
@@ -69,6 +69,16 @@ def delete_run(path: Path) -> None:
         hidden = path.with_name(f".deleted-{os.getpid()}-{path.name}")
         path.rename(hidden)
         shutil.rmtree(hidden)
+
+
+def remove_stub(path: Path) -> None:
+    """Remove the folder of a failed start, if it contains nothing but a log and a lock that no
+    trainer holds; what cannot be removed stays."""
+    with suppress(OSError, RunError), _locked(path, "removed"):
+        if {entry.name for entry in path.iterdir()} <= {LOG, LOCK}:
+            for name in (LOG, LOCK):
+                (path / name).unlink(missing_ok=True)
+            path.rmdir()
 
 
 @contextmanager

@@ -24,6 +24,7 @@ from tinygpt.run import (
     ResumeRecord,
     RunWriter,
     StartRecord,
+    reserve_run,
     validate_run_name,
 )
 from tinygpt.training.evaluation import sample, sample_tokens, spread, tokens_in, windows
@@ -68,14 +69,19 @@ class Session:
         return None if self.validation is self.whole_validation else tokens_in(self.validation)
 
 
-def begin(config: RunConfig, corpus: Corpus, out: str, name: str, argv: list[str]) -> Session:
+def begin(
+    config: RunConfig, corpus: Corpus, out: str, name: str | None, argv: list[str]
+) -> Session:
     """Create a new run directory `out`/`name`; `argv` is recorded in run.toml.
+
+    Without a `name`, the run gets one that no other run has, also if several start at once.
 
     Raises:
         TinyGPTError: settings, corpus or name cannot be used. Everything a user can get wrong is
             checked before the directory is created.
     """
-    validate_run_name(name)
+    if name is not None:
+        validate_run_name(name)
     check_length(corpus.text, config.gpt.context)
     tokenizer = CharTokenizer.train(corpus.text)
     check_prompt(config, tokenizer)
@@ -83,8 +89,9 @@ def begin(config: RunConfig, corpus: Corpus, out: str, name: str, argv: list[str
     learners = [make_learner(v, config, tokenizer, device) for v in config.variants]
     described = describe(config, corpus, argv)
     ids = tokenizer.encode_array(corpus.text)  # seconds for a large one: before the run exists
-    writer = RunWriter.create(Path(out, name), described, tokenizer.to_json())
-    start = start_record(config, name, described, learners, ids)
+    path = reserve_run(out, config.preset) if name is None else Path(out, name)
+    writer = RunWriter.create(path, described, tokenizer.to_json())
+    start = start_record(config, path.name, described, learners, ids)
     with closed_on_failure(writer):
         return assemble(
             writer, config, start, corpus=corpus, ids=ids, tokenizer=tokenizer, learners=learners

@@ -21,7 +21,8 @@ from pathlib import Path
 from tinygpt.errors import RunError, TinyGPTError
 from tinygpt.escape import printable
 from tinygpt.files.safe_open import open_regular, open_to_write
-from tinygpt.run import LOCK, LOG, read_status, validate_run_name
+from tinygpt.run import LOG, read_status, validate_run_name
+from tinygpt.run.manage import remove_stub
 from tinygpt.threads import limit_spinning
 
 NICENESS = 10
@@ -49,15 +50,18 @@ _CHILDREN: dict[int, _Child] = {}
 def start_training(arguments: Sequence[str], out: Path, name: str) -> int:
     """Train a new run `name` in `out` with these options; returns the pid.
 
+    Its folder may exist, but with nothing in it (`tinygpt.run.reserve_run`) or only a log.
+
     Raises:
         RunError: the name is invalid or taken; the folder or the process cannot be created.
     """
     run = out / validate_run_name(name)
-    if run.exists() and any(entry.name != LOG for entry in run.iterdir()):
+    there = {entry.name for entry in run.iterdir()} if run.exists() else set()
+    if there - {LOG}:
         raise RunError(f"{run} already exists: choose another --name")
     given = _without(arguments, "--name", "--out")
     options = [*given, "--name", name, "--out", str(out), *_spare_threads(given)]
-    return _start(options, run, is_new=not run.exists())
+    return _start(options, run, is_new=not there)
 
 
 def resume_training(run: Path, extra: Sequence[str] = ()) -> int:
@@ -92,7 +96,7 @@ def early_failure(pid: int) -> str | None:
     if child.failure is None:
         child.failure = _last_log_line(child)
         if child.is_new:
-            _remove_stub(child.run)
+            remove_stub(child.run)
     return child.failure
 
 
@@ -123,7 +127,7 @@ def _start(options: Sequence[str], run: Path, *, is_new: bool) -> int:
             )
     except OSError as error:
         if is_new:
-            _remove_stub(run)
+            remove_stub(run)
         where = error.filename or run
         raise RunError(f"training cannot be started: {where}: {error.strerror}") from error
     _CHILDREN[process.pid] = _Child(process, run, begin, is_new)
@@ -207,12 +211,3 @@ def _signal(number: int) -> str:
         return signal.Signals(number).name
     except ValueError:  # a real-time signal has no name
         return f"signal {number}"
-
-
-def _remove_stub(run: Path) -> None:
-    """Remove the folder of a failed start if it contains nothing but a log and a lock."""
-    with suppress(OSError):
-        if {entry.name for entry in run.iterdir()} <= {LOG, LOCK}:
-            for name in (LOG, LOCK):
-                (run / name).unlink(missing_ok=True)
-            run.rmdir()

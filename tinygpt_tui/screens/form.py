@@ -162,12 +162,12 @@ def default_texts(values: Mapping[str, str]) -> dict[str, str]:
 def form_arguments(name: str, values: Mapping[str, str], config: RunConfig) -> list[str]:
     """The options for `launch.trainer_process.start_training`, name and preset first.
 
-    ``--name`` and ``--preset`` are always included (the trainer's default preset depends on the
-    machine), other options only if they differ from the preset.
+    ``--preset`` is always included (the trainer's default depends on the machine), ``--name`` if it
+    is not blank, other options only if they differ from the preset.
     """
     preset = values["preset"]
     given, default = flatten(config), flatten(build({"preset": preset}))
-    arguments = ["--name", name, "--preset", preset]
+    arguments = [*(["--name", name] if name else []), "--preset", preset]
     for field in values:
         both_limits = field == "steps" and "minutes" in values
         if given[field] != default.get(field) or both_limits:

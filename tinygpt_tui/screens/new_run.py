@@ -139,8 +139,7 @@ class NewRunScreen(Dialog[list[str]]):
         values = self._values()
         problems, config = read_form(self._out, self._text(NAME), values)
         if config is not None and not problems:
-            name = self._text(NAME) or new_run_name(self._out, values["preset"])
-            self.dismiss(form_arguments(name, values, config))
+            self.dismiss(form_arguments(self._text(NAME), values, config))
 
     def _measure(self) -> None:
         """In a thread: read the finished runs and the machine's memory."""

@@ -5,8 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.helpers.trainer import SHAPE, run_training
-from tinygpt.run import read_config
+from tests.helpers.trainer import SHAPE, run_training, start_training
+from tests.helpers.waiting import PATIENCE
+from tinygpt.run import read_config, read_state
 
 
 def test_json_and_plain_lines(corpus_file: Path, tmp_path: Path) -> None:
@@ -101,3 +102,14 @@ def test_a_loss_that_explodes_leaves_valid_json(corpus_file: Path, tmp_path: Pat
     models = json.loads(done.stdout.splitlines()[-1])["models"]
     assert models["dense"]["perplexity"] is None
     assert "Traceback" not in done.stderr
+
+
+def test_names_that_the_command_chooses_are_free(corpus_file: Path, tmp_path: Path) -> None:
+    """Also if several start at the same moment."""
+    arguments = ("--data", str(corpus_file), *SHAPE, "--steps", "2", "--model", "dense")
+    processes = [start_training(tmp_path, *arguments) for _ in range(3)]
+    for process in processes:
+        _, said = process.communicate(timeout=PATIENCE)
+        assert process.returncode == 0, said
+    runs = list((tmp_path / "runs").iterdir())
+    assert [read_state(run).state for run in runs] == ["done"] * 3

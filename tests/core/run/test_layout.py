@@ -1,5 +1,7 @@
 """Names of runs and of their files."""
 
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -49,6 +51,23 @@ def test_new_names_are_free(tmp_path: Path) -> None:
         (tmp_path / name).mkdir()
     with pytest.raises(RunError, match="separator"):
         run.new_run_name(tmp_path, "a/b")
+
+
+def test_a_reserved_name_is_taken_by_one(tmp_path: Path) -> None:
+    out, count = tmp_path / "new" / "runs", 8
+    together = threading.Barrier(count)
+
+    def reserve() -> Path:
+        together.wait()
+        return run.reserve_run(out, "nano", clock=lambda: NOW)
+
+    with ThreadPoolExecutor(count) as pool:
+        taken = [reserved.result() for reserved in [pool.submit(reserve) for _ in range(count)]]
+    assert len(set(taken)) == count
+    assert sorted(taken) == sorted(out.iterdir())
+    (tmp_path / "file").touch()
+    with pytest.raises(RunError, match="cannot write .*file"):
+        run.reserve_run(tmp_path / "file")
 
 
 def test_step_names() -> None:

@@ -1,5 +1,6 @@
 """Whole runs are renamed and deleted, but none that is being trained."""
 
+import fcntl
 import os
 import time
 from dataclasses import replace
@@ -10,7 +11,7 @@ import pytest
 from tests.helpers.runs import make_run
 from tinygpt.errors import RunError
 from tinygpt.run import METRICS, STATUS, RunState, RunWriter, read_state, read_status
-from tinygpt.run.manage import delete_run, rename_run, resume_problem
+from tinygpt.run.manage import delete_run, remove_stub, rename_run, resume_problem
 from tinygpt.run.status import write_status
 
 
@@ -59,6 +60,19 @@ def test_another_host_counts_while_it_writes_whatever_its_clock_says(out: Path) 
     os.utime(run / STATUS, (time.time() - 31,) * 2)
     delete_run(run)
     assert not run.exists()
+
+
+def test_only_what_no_trainer_holds_is_a_stub(out: Path) -> None:
+    stub = out / "stub"
+    stub.mkdir()
+    (stub / "train.log").write_text("--steps 'x' is not a whole number\n")
+    with open(stub / "lock", "w") as lock:  # of another trainer, which has written no file yet
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        remove_stub(stub)
+        assert stub.exists()
+    remove_stub(stub)
+    remove_stub(out / "done")
+    assert sorted(path.name for path in out.iterdir()) == ["done", "killed", "live"]
 
 
 def test_delete_of_a_link_spares_its_target(out: Path) -> None:

@@ -14,7 +14,7 @@ from tests.helpers.paths import ROOT
 from tests.helpers.trainer import SHAPE
 from tests.helpers.waiting import PATIENCE, until
 from tinygpt.errors import RunError
-from tinygpt.run import read_state, read_status, request
+from tinygpt.run import read_state, read_status, request, reserve_run
 from tinygpt_tui.launch import trainer_process
 
 
@@ -91,6 +91,15 @@ def test_early_failure_is_the_error_message(tmp_path: Path, started: list[int]) 
     assert said.startswith("moe.top_k is 9, but there are only 4 experts")
     assert not (tmp_path / "a").exists(), "the name is free again"
     assert trainer_process.early_failure(pid) == said
+
+
+def test_a_reserved_folder_is_used_and_freed(tmp_path: Path, started: list[int]) -> None:
+    run = reserve_run(tmp_path, "nano")
+    pid = trainer_process.start_training(["--moe.top-k", "9"], tmp_path, run.name)
+    started.append(pid)
+    assert [entry.name for entry in run.iterdir()] == ["train.log"]
+    until(lambda: trainer_process.early_failure(pid))
+    assert not run.exists()
 
 
 def test_early_failure_of_a_resume_keeps_the_run(tmp_path: Path, started: list[int]) -> None:
