@@ -33,8 +33,8 @@ from tinygpt.run import (
     read_config,
 )
 from tinygpt.run.layout import RUN_TOML, TOKENIZER
-from tinygpt.run.reader import last_end
 from tinygpt.training.learner import Learner
+from tinygpt.training.run_end import END_SETTINGS, refuse_reached_end
 from tinygpt.training.session import (
     Session,
     assemble,
@@ -44,9 +44,6 @@ from tinygpt.training.session import (
     start_record,
     versions,
 )
-
-END_SETTINGS = ("steps", "minutes", "target_loss")
-"""Settings that decide when a run ends. A resume may replace them, also for later resumes."""
 
 MAY_CHANGE = frozenset({*END_SETTINGS, "data", "device", "train.threads", "train.compile"})
 """Settings that a resume may change. The corpus may have moved, but its sha256 must be the same."""
@@ -70,7 +67,7 @@ def resume(path: Path, requested: Mapping[str, object]) -> Session:
     device = choose_device(config.device, config.train.threads)
     before = {variant: list_steps(path, variant) for variant in config.variants}
     learners, notes = _restored(config, path, tokenizer, device)
-    _refuse_finished(config, learners, path)
+    refuse_reached_end(config, stored, learners, path)
     first = _resume_record(config, learners, notes)
     ids = tokenizer.encode_array(corpus.text)
     writer = RunWriter.open(path, step=first.step)
@@ -201,29 +198,6 @@ def _with_checkpoints(path: Path) -> set[str]:
         return on_disk
     items = MetricsReader(path).read_all()
     return on_disk | {item.model for item in items if isinstance(item, CheckpointRecord)}
-
-
-def _refuse_finished(config: RunConfig, learners: list[Learner], path: Path) -> None:
-    """Raises RunError if the run has finished, and `config` does not set a later end.
-
-    A run that only lacks its end record is not refused: the resume writes it.
-    """
-    end = last_end(path)
-    if end is None or end.state != "done":
-        return
-    step = max(v.progress.step for v in learners)
-    spent = max(v.progress.wall_seconds for v in learners) / 60
-    if config.minutes and spent >= config.minutes:
-        raise RunError(
-            f"{path} has reached its limit of {config.minutes:g} minutes: set more --minutes"
-        )
-    if not all(v.finished for v in learners):
-        return
-    if config.steps is not None and step >= config.steps:
-        raise RunError(f"{path} finished at step {step}: set more steps, as --steps {2 * step}")
-    raise RunError(
-        f"{path} has reached --target-loss {config.target_loss:g} at step {step}: set a lower one"
-    )
 
 
 def _remove_later(path: Path, models: Mapping[str, int]) -> None:

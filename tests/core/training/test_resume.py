@@ -146,17 +146,6 @@ def test_a_torn_checkpoint_does_not_stay(tmp_path: Path) -> None:
     assert load(run / "moe").step == 8
 
 
-def test_ends_that_were_reached_are_named(tmp_path: Path) -> None:
-    train_session(make_session(tmp_path, target_loss=100.0))
-    run = tmp_path / "run"
-    with pytest.raises(RunError, match=r"has reached --target-loss 100 at step 6: set a lower one"):
-        resume(run, {"steps": "60"})
-    with pytest.raises(RunError, match=r"has reached its limit of .* minutes"):
-        resume(run, {"minutes": "0.0001"})
-    outcome = train_session(resume(run, {"target_loss": "0.1"}))
-    assert outcome.models["dense"]["seconds_to_target"] is None
-
-
 def test_the_corpus_may_have_moved(tmp_path: Path) -> None:
     made = make_session(tmp_path)
     train_session(made, interrupted=stop_at(3, made))

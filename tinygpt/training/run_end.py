@@ -1,0 +1,82 @@
+"""The end of a run: which settings decide it, and whether a resume has anything left to train."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from tinygpt import formatting
+from tinygpt.config import RunConfig
+from tinygpt.errors import RunError
+from tinygpt.run.reader import last_end
+from tinygpt.training.learner import Learner
+
+END_SETTINGS = ("steps", "minutes", "target_loss")
+"""Settings that decide when a run ends. A resume may replace them, also for later resumes."""
+
+
+def refuse_reached_end(
+    config: RunConfig, stored: Mapping[str, Any], learners: Sequence[Learner], path: Path
+) -> None:
+    """Raises RunError if there is nothing left to train.
+
+    An end in `config` that differs from the `stored` one must not have been reached, or the planned
+    end would be lost for nothing. If none differs, a run is refused that has its end record; one
+    that lacks only that is not, as the resume writes it.
+    """
+    new = {name for name in END_SETTINGS if getattr(config, name) != stored.get(name)}
+    problem = _reached_new_end(config, new, learners, path)
+    end = last_end(path)
+    if problem is None and end is not None and end.state == "done":
+        problem = _reached_end(config, learners, path)
+    if problem:
+        raise RunError(problem)
+
+
+def _reached_new_end(
+    config: RunConfig, new: set[str], learners: Sequence[Learner], path: Path
+) -> str | None:
+    """Which of the `new` settings sets an end that has been reached, and what would be right."""
+    step, seconds = _last_step(learners), _seconds(learners)
+    if "steps" in new and config.steps is not None:
+        # A variant that fell back to an older checkpoint may have to catch up with the other.
+        if step > config.steps or all(v.progress.step == config.steps for v in learners):
+            return (
+                f"--steps {config.steps} is not more than the {step:,} steps that {path} has "
+                "taken: set more, they count from the start of the run"
+            )
+    if "minutes" in new and config.minutes is not None and seconds >= 60 * config.minutes:
+        return (
+            f"--minutes {config.minutes:g} is not more than the {formatting.duration(seconds)} "
+            f"that {path} has taken: set more, they count from the start of the run"
+        )
+    if "target_loss" in new and all(v.on_target for v in learners):
+        losses = ", ".join(f"{v.variant} {v.progress.val_loss:.4f}" for v in learners)
+        return (
+            f"--target-loss {config.target_loss:g} has been reached by {path} ({losses}): "
+            "set a lower one"
+        )
+    return None
+
+
+def _reached_end(config: RunConfig, learners: Sequence[Learner], path: Path) -> str | None:
+    """Why a finished run has nothing left to train; None if an end was moved."""
+    step = _last_step(learners)
+    if config.minutes is not None and _seconds(learners) >= 60 * config.minutes:
+        return f"{path} has reached its limit of {config.minutes:g} minutes: set more --minutes"
+    if not all(v.finished for v in learners):
+        return None
+    if config.steps is not None and step >= config.steps:
+        return f"{path} finished at step {step}: set more steps, as --steps {2 * step}"
+    return f"{path} has reached --target-loss {config.target_loss:g} at step {step}: set a lower one"
+
+
+def _last_step(learners: Sequence[Learner]) -> int:
+    """The step of the variant that is furthest."""
+    return max(v.progress.step for v in learners)
+
+
+def _seconds(learners: Sequence[Learner]) -> float:
+    """The wall-clock time of the run so far."""
+    return max(v.progress.wall_seconds for v in learners)
