@@ -282,6 +282,9 @@ def preset_for(device: str) -> str:
 ALIASES = {"train.film": "train.snapshots"}
 """Former names of settings, still accepted in flags, ``--config`` files and ``run.toml``."""
 
+END_SETTINGS = ("steps", "minutes", "target_loss")
+"""Settings that decide when a run ends. A resume may replace them, also for later resumes."""
+
 RECORDED = {"corpus": Mapping, "versions": Mapping, "argv": list, "begun": str}
 """What ``run.toml`` holds besides settings, and of which type."""
 

@@ -51,7 +51,10 @@ def matmul_dtype(device: str, precision: str) -> torch.dtype:
         ConfigError: the device cannot train in bf16.
     """
     if precision == "bf16" and device not in ("cpu", "cuda"):
-        raise ConfigError(f"--train.precision bf16 is for cpu and cuda, not for {device}: use fp32")
+        raise ConfigError(
+            f"--train.precision bf16 is for cpu and cuda, not for {device}: "
+            "use fp32, or --device cpu"
+        )
     bf16 = precision == "bf16" or (precision == "auto" and _has_fast_bf16(device))
     return torch.bfloat16 if bf16 else torch.float32
 

@@ -115,6 +115,8 @@ def _read_toml(path: str) -> Mapping[str, Any]:
     except OSError as error:
         raise ConfigError(f"--config {path} cannot be read: {error.strerror}") from error
     except UnicodeDecodeError as error:
-        raise ConfigError(f"--config {path} is {encoding_problem(error)}: save it as UTF-8") from error
+        raise ConfigError(
+            f"--config {path} is {encoding_problem(error)}: save it as UTF-8"
+        ) from error
     except ValueError as error:
         raise ConfigError(f"--config {path} is not valid TOML: {error}") from error

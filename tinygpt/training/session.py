@@ -16,7 +16,7 @@ from torch import Tensor
 
 from tinygpt.config import RunConfig, flatten, unflatten
 from tinygpt.data.batches import Batches
-from tinygpt.data.corpus import Corpus, check_length, split
+from tinygpt.data.corpus import KNOWN, Corpus, check_length, split
 from tinygpt.data.tokenizer import CharTokenizer, Ids
 from tinygpt.device import choose_device, device_name, total_memory
 from tinygpt.errors import ConfigError, TinyGPTError
@@ -126,15 +126,22 @@ def _sample_tokens(config: RunConfig, tokens: int) -> int | None:
 
 
 def describe(config: RunConfig, corpus: Corpus, argv: list[str]) -> dict[str, Any]:
-    """The contents of run.toml."""
+    """The contents of run.toml. The path of a corpus is stored absolute: a resume may start in
+    another folder."""
+    settings = flatten(config)
+    file = {"bytes": corpus.size, "path": corpus.path} if corpus.path else {}
+    if file and config.data not in ("auto", *KNOWN):
+        settings["data"] = str(corpus.path)
+    described = {
+        "name": corpus.name,
+        "sha256": corpus.sha256,
+        "chars": len(corpus.text),
+        "source": corpus.source,
+        **file,
+    }
     return {
-        **unflatten({name: _writable(value) for name, value in flatten(config).items()}),
-        "corpus": {
-            "name": _writable(corpus.name),
-            "sha256": corpus.sha256,
-            "chars": len(corpus.text),
-            "source": _writable(corpus.source),
-        },
+        **unflatten({name: _writable(value) for name, value in settings.items()}),
+        "corpus": {name: _writable(value) for name, value in described.items()},
         "versions": versions(),
         "argv": [_writable(argument) for argument in argv],
         "begun": time.strftime("%Y-%m-%dT%H:%M:%S%z"),

@@ -281,8 +281,10 @@ class TestFile:
             ),
             (
                 "naïve".encode("utf-16"),
-                "--data x.txt is UTF-16 text: "
-                "convert it to UTF-8 with iconv -f UTF-16 -t UTF-8 x.txt > utf-8.txt",
+                (
+                    "--data x.txt is UTF-16 text: "
+                    "convert it to UTF-8 with iconv -f UTF-16 -t UTF-8 x.txt > utf-8.txt"
+                ),
             ),
         ],
     )
@@ -318,6 +320,28 @@ class TestFile:
         Path("x.txt").chmod(0)
         with pytest.raises(CorpusError, match="permission denied"):
             find_corpus("x.txt")
+
+    @pytest.mark.skipif(not Path("/dev/stdin").exists(), reason="there is no /dev/stdin here")
+    @pytest.mark.parametrize("data", ["/dev/stdin", "/dev/fd/0", "-", "link", "/proc/self/fd/0"])
+    @pytest.mark.parametrize("piped", [True, False])
+    def test_what_only_this_process_has_open(self, data: str, *, piped: bool) -> None:
+        """A resume could not read it again, even if it is a file here."""
+        Path("x.txt").write_text("a text")
+        Path("link").symlink_to("/dev/stdin")
+        code = "import sys; from tinygpt.data.corpus import find_corpus as f; f(sys.argv[1])"
+        with open("x.txt") as file:
+            done = subprocess.run(
+                [sys.executable, "-c", code, data],
+                env={**os.environ, "PYTHONPATH": str(ROOT)},
+                capture_output=True,
+                text=True,
+                check=False,
+                **({"input": "a text"} if piped else {"stdin": file}),
+            )
+        assert done.stderr.splitlines()[-1] == (
+            f"tinygpt.errors.CorpusError: --data {data} is a stream, which a resume could not "
+            "read again: save the text to a file, and name that"
+        )
 
 
 class TestSplit:

@@ -66,7 +66,7 @@ def test_a_reserved_name_is_taken_by_one(tmp_path: Path) -> None:
     assert len(set(taken)) == count
     assert sorted(taken) == sorted(out.iterdir())
     (tmp_path / "file").touch()
-    with pytest.raises(RunError, match="cannot write .*file"):
+    with pytest.raises(RunError, match=r"cannot write .*file"):
         run.reserve_run(tmp_path / "file")
 
 

@@ -14,6 +14,7 @@ from tests.helpers.training import make_session, stop_at, train_session
 from tinygpt import checkpoint, load
 from tinygpt.errors import ConfigError, CorpusError, RunError
 from tinygpt.run import ResumeRecord, StartRecord, checkpoint_dir, read_state
+from tinygpt.run.settings import stored_settings
 from tinygpt.training import resume
 from tinygpt.training.resume import resumed_config
 
@@ -116,7 +117,7 @@ def test_resume_with_another_corpus(tmp_path: Path) -> None:
     made = make_session(tmp_path)
     train_session(made, interrupted=stop_at(3, made))
     (tmp_path / "corpus.txt").write_text(TEXT + "more")
-    with pytest.raises(RunError, match=r"the corpus of .* has changed"):
+    with pytest.raises(CorpusError, match=r"the corpus of .* has changed"):
         resume(tmp_path / "run", {})
 
 
@@ -147,9 +148,51 @@ def test_a_torn_checkpoint_does_not_stay(tmp_path: Path) -> None:
 
 
 def test_the_corpus_may_have_moved(tmp_path: Path) -> None:
+    """Its new place is recorded, so that it is asked for once."""
     made = make_session(tmp_path)
     train_session(made, interrupted=stop_at(3, made))
-    moved = (tmp_path / "corpus.txt").rename(tmp_path / "moved.txt")
-    with pytest.raises(CorpusError, match="does not exist"):
+    run = tmp_path / "run"
+    (tmp_path / "elsewhere").mkdir()
+    moved = (tmp_path / "corpus.txt").rename(tmp_path / "elsewhere" / "moved.txt")
+    with pytest.raises(CorpusError, match=r"name its file with --resume --data PATH \(sha256 "):
+        resume(run, {})
+    for place in (str(moved), None, None):
+        session = resume(run, {"data": place} if place else {})
+        assert session.corpus.path == str(moved)
+        session.writer.close()
+    assert [r.data for r in records(run) if isinstance(r, ResumeRecord)] == [str(moved), None, None]
+    beside = moved.rename(tmp_path / "beside.txt")
+    resume(run, {}).writer.close()
+    assert stored_settings(run)["data"] == str(beside)
+
+
+def test_the_path_of_the_corpus_is_stored_absolute(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    made = make_session(Path())
+    train_session(made, interrupted=stop_at(3, made))
+    stored = stored_settings(tmp_path / "run")
+    assert stored["data"] == stored["corpus"]["path"] == str(tmp_path / "corpus.txt")
+    assert stored["corpus"]["bytes"] == len(TEXT)
+    monkeypatch.chdir("/")
+    resume(tmp_path / "run", {}).writer.close()
+
+
+@pytest.mark.parametrize("device", ["cuda", "mps"])
+def test_a_device_that_is_missing_here(tmp_path: Path, device: str) -> None:
+    if (torch.cuda if device == "cuda" else torch.backends.mps).is_available():
+        pytest.skip(f"there is {device} here")
+    made = make_session(tmp_path)
+    train_session(made, interrupted=stop_at(3, made))
+    settings = tmp_path / "run" / "run.toml"
+    settings.write_text(settings.read_text().replace('device = "cpu"', f'device = "{device}"'))
+    with pytest.raises(ConfigError) as error:
         resume(tmp_path / "run", {})
-    resume(tmp_path / "run", {"data": str(moved)}).writer.close()
+    assert str(error.value) == (
+        f"{tmp_path / 'run'} was started with --device {device}, which is not available here: "
+        "resume it with --device cpu"
+    )
+    assert train_session(resume(tmp_path / "run", {"device": "cpu"})).state == "done"
+    with pytest.raises(ConfigError, match=f"^--device {device} is not available here: use"):
+        resume(tmp_path / "run", {"device": device, "steps": "99"})

@@ -34,7 +34,7 @@ def stopped(tmp_path: Path) -> Path:
         ({"minutes": "1e-5", "steps": "99"}, "--minutes 1e-05 is not more than"),
         (
             {"target_loss": "100"},
-            r"--target-loss 100 has been reached by .*run \(dense \d\.\d{4}, moe \d\.\d{4}\): set a",
+            r"--target-loss 100 has been reached by .*run \(dense \d\.\d+, moe \d\.\d+\): set a",
         ),
     ],
 )
