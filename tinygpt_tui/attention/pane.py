@@ -31,7 +31,7 @@ from tinygpt_tui.engine.results import MODES
 from tinygpt_tui.keymap import ATTENTION
 from tinygpt_tui.render.svg import svg
 from tinygpt_tui.screens.dialog import AskText
-from tinygpt_tui.screens.file_name import file_problem
+from tinygpt_tui.screens.file_name import file_problem, typed_path
 from tinygpt_tui.screens.pick import PickDialog, PickResult
 from tinygpt_tui.theme import NAMES
 from tinygpt_tui.widgets.bindings import bindings
@@ -304,7 +304,7 @@ class AttentionPane(Container):
     def action_file(self) -> None:
         def answered(name: str | None) -> None:
             if name:
-                inspect_file(self.controller, Path(name).expanduser())
+                inspect_file(self.controller, typed_path(name))
                 self.draw()
 
         self.app.push_screen(

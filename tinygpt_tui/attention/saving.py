@@ -13,7 +13,7 @@ from tinygpt.analysis import export
 from tinygpt.files import atomic
 from tinygpt_tui.attention.state import AttentionState
 from tinygpt_tui.screens.dialog import AskText
-from tinygpt_tui.screens.file_name import save_problem
+from tinygpt_tui.screens.file_name import save_problem, typed_path
 from tinygpt_tui.screens.pick import PickDialog, PickResult
 
 KINDS = [
@@ -46,7 +46,7 @@ def ask_and_save(app: App[Any], state: AttentionState, picture: Callable[[], str
     def named(kind: str, name: str | None) -> None:
         if not name:
             return
-        path = Path(name).expanduser()
+        path = typed_path(name)
         try:
             save(state, kind, path, picture)
         except OSError as error:

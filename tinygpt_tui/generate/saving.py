@@ -11,7 +11,7 @@ from textual.app import App
 from tinygpt.files import atomic
 from tinygpt_tui.generate.tree import Text, reproducible
 from tinygpt_tui.screens.dialog import AskText
-from tinygpt_tui.screens.file_name import save_problem
+from tinygpt_tui.screens.file_name import save_problem, typed_path
 
 
 def copy_text(app: App[Any], text: Text) -> None:
@@ -29,7 +29,7 @@ def ask_file(app: App[Any], text: Text) -> None:
 
     def answered(answer: str | None) -> None:
         if answer:
-            _save(app, text, Path(answer).expanduser())
+            _save(app, text, typed_path(answer))
 
     app.push_screen(AskText(question, name, save_problem, title="Save", keep=True), answered)
 

@@ -2,22 +2,39 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
+
+QUOTES = "'\""
+
+
+def unquoted(text: str) -> str:
+    """A typed or pasted path, without the blanks and quotes around it, unless a file has them in
+    its name."""
+    bare = text.strip()
+    if len(bare) > 1 and bare[0] == bare[-1] and bare[0] in QUOTES:
+        bare = bare[1:-1]
+    return text if os.path.lexists(text) else bare
+
+
+def typed_path(text: str) -> Path:
+    """The path that was typed or pasted: `unquoted`, and with ~ for the home folder."""
+    return Path(os.path.expanduser(unquoted(text)))
 
 
 def save_problem(name: str) -> str | None:
     """Why no file can be saved under this name; None if it can."""
-    path = Path(name).expanduser()
-    if not name.strip() or path.is_dir():
+    path = typed_path(name)
+    if not unquoted(name) or os.path.isdir(path):
         return "Enter a file name"
-    if not path.parent.is_dir():
+    if not os.path.isdir(path.parent):
         return f"There is no folder {path.parent}"
-    return f"{path} already exists: choose another name" if path.exists() else None
+    return f"{path} already exists: choose another name" if os.path.lexists(path) else None
 
 
 def file_problem(name: str) -> str | None:
     """Why this is not the name of a readable file; None if it is."""
-    path = Path(name).expanduser()
-    if not name.strip() or path.is_dir():
+    path = typed_path(name)
+    if not unquoted(name) or os.path.isdir(path):
         return "Enter the name of a text file"
-    return None if path.is_file() else f"There is no file {path}"
+    return None if os.path.isfile(path) else f"There is no file {path}"

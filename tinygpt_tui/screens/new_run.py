@@ -25,6 +25,7 @@ from tinygpt_tui.launch import cost
 from tinygpt_tui.monitor.machine import read_machine
 from tinygpt_tui.monitor.summary import summary
 from tinygpt_tui.screens.dialog import Dialog
+from tinygpt_tui.screens.file_name import unquoted
 from tinygpt_tui.screens.form import (
     CONFIG_FIELDS,
     FORM_FIELDS,
@@ -157,7 +158,7 @@ class NewRunScreen(Dialog[list[str]]):
 
     def _text(self, name: str) -> str:
         widget = self.query_one(f"#{field_id(name)}", Input)
-        return widget.value if name == "data" else widget.value.strip()
+        return unquoted(widget.value) if name == "data" else widget.value.strip()
 
     def _values(self) -> dict[str, str]:
         """The values that are selected or filled in, by dotted name."""

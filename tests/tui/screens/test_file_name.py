@@ -2,7 +2,9 @@
 
 from pathlib import Path
 
-from tinygpt_tui.screens.file_name import file_problem, save_problem
+import pytest
+
+from tinygpt_tui.screens.file_name import file_problem, save_problem, typed_path, unquoted
 
 
 def test_names_of_files(tmp_path: Path) -> None:
@@ -16,3 +18,31 @@ def test_names_of_files(tmp_path: Path) -> None:
     for name in ("", " ", str(tmp_path)):
         assert save_problem(name) == "Enter a file name"
         assert file_problem(name) == "Enter the name of a text file"
+
+
+@pytest.mark.parametrize("pasted", ["{}", " {} ", "'{}'", '"{}"\n', "\t'{}' "])
+def test_a_pasted_path(tmp_path: Path, pasted: str) -> None:
+    file = tmp_path / "a b.txt"
+    file.touch()
+    assert typed_path(pasted.format(file)) == file
+    assert file_problem(pasted.format(file)) is None
+
+
+def test_quotes_and_blanks_in_a_name_are_kept(tmp_path: Path) -> None:
+    strange = tmp_path / "'a' "
+    assert unquoted(f"{strange}") == str(strange).rstrip()
+    strange.touch()
+    assert unquoted(f"{strange}") == str(strange)
+    assert [unquoted(text) for text in ("", "'", "''", "'a", "auto ")] == [
+        "",
+        "'",
+        "",
+        "'a",
+        "auto",
+    ]
+
+
+@pytest.mark.parametrize("broken", ["~nobody-here/x", "a\0b", "x" * 300])
+def test_impossible_names(broken: str) -> None:
+    assert file_problem(broken) is not None
+    save_problem(broken)

@@ -30,6 +30,12 @@ def test_form_names_the_run_and_what_differs(tmp_path: Path) -> None:
     ]
 
 
+def test_a_corpus_is_pasted_with_quotes_and_blanks(tmp_path: Path, corpus_file: Path) -> None:
+    pasted = {"data": f" '{corpus_file}' "}
+    app = drive(NewRunScreen(tmp_path, preset="nano", values=pasted), press("ctrl+s"))
+    assert app.result == ["--preset", "nano", "--data", str(corpus_file)]
+
+
 def test_blank_form_names_only_the_preset(tmp_path: Path) -> None:
     app = drive(NewRunScreen(tmp_path, preset="micro"), press("ctrl+s"))
     assert app.result == ["--preset", "micro"]
