@@ -26,8 +26,7 @@ def find_run_corpus(run: Path, stored: Mapping[str, Any], data: str | None = Non
     Raises:
         CorpusError: it is at none of these places, or `data` is another text.
     """
-    recorded = stored.get("corpus")
-    recorded = recorded if isinstance(recorded, Mapping) else {}
+    recorded = _recorded(stored)
     sha256 = recorded.get("sha256")
     if data is not None:
         corpus = find_corpus(data)
@@ -51,6 +50,23 @@ def find_run_corpus(run: Path, stored: Mapping[str, Any], data: str | None = Non
         if corpus.sha256 == sha256:
             return corpus
     raise CorpusError(_not_found(run, paths, sha256))
+
+
+def probable_place(run: Path, stored: Mapping[str, Any]) -> str:
+    """Where the text of a run probably is, as ``--data`` takes it: the first of the places of
+    `find_run_corpus` with a file of its name and size. No file is read."""
+    recorded = _recorded(stored)
+    size = recorded.get("bytes")
+    for place in _places(run, _stored_paths(stored, recorded), None):
+        if os.path.isfile(place) and size in (None, os.path.getsize(place)):
+            return os.path.abspath(place)
+    return str(stored.get("data", "auto"))
+
+
+def _recorded(stored: Mapping[str, Any]) -> Mapping[str, Any]:
+    """What run.toml records of the corpus."""
+    recorded = stored.get("corpus")
+    return recorded if isinstance(recorded, Mapping) else {}
 
 
 def _stored_paths(stored: Mapping[str, Any], recorded: Mapping[str, Any]) -> list[str]:

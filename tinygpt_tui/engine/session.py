@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Generic, TypeVar
 
+from tinygpt.data.run_corpus import probable_place
 from tinygpt.data.tokenizer import load_tokenizer
 from tinygpt.errors import TinyGPTError
 from tinygpt.run import TOKENIZER, VARIANTS, checkpoint_dir, read_config
@@ -149,8 +150,8 @@ class EngineSession:
         if self.run is None:
             return "auto"
         try:
-            return str(read_config(self.run).get("data", "auto"))
-        except TinyGPTError:
+            return probable_place(self.run, read_config(self.run))
+        except (TinyGPTError, OSError):
             return "auto"
 
     def load_vocabulary(self) -> None:

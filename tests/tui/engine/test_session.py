@@ -107,6 +107,12 @@ def test_the_corpus_is_that_of_the_run(tmp_path: Path) -> None:
     assert session.data == "auto"
     session.open(tmp_path)
     assert session.data == "auto"
-    (tmp_path / "run.toml").write_text('data = "some.txt"\n')
+    (tmp_path / "run.toml").write_text('data = "/gone/some.txt"\n[corpus]\nbytes = 3\n')
+    (tmp_path / "some.txt").write_text("no")
     assert session.ask_corpus_line() == 1
-    assert session.asked == [CorpusLineRequest(1, "some.txt")]
+    (tmp_path / "some.txt").write_text("yes")
+    assert session.ask_corpus_line() == 2
+    assert session.asked == [
+        CorpusLineRequest(1, "/gone/some.txt"),
+        CorpusLineRequest(2, str(tmp_path / "some.txt")),
+    ]
