@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from tinygpt.errors import TinyGPTError
@@ -13,6 +13,7 @@ from tinygpt_tui.launch import trainer_process
 from tinygpt_tui.monitor.follower import RunUpdate
 from tinygpt_tui.monitor.open_run import OpenRun
 from tinygpt_tui.screens.dialog import Ask
+from tinygpt_tui.screens.resume_questions import ask_remedy
 from tinygpt_tui.shell.error_reports import ErrorReportingApp
 
 
@@ -36,6 +37,8 @@ class RunControl:
         self._open_run, self._show_note = open_run, show_note
         self._starting: dict[Path, int] = {}
         """Pids of trainers started here that have not reported yet, by run."""
+        self._resume_options: dict[Path, Sequence[str]] = {}
+        """The options of those that resume a run."""
 
     # -- the open run
 
@@ -121,30 +124,43 @@ class RunControl:
         else:
             self.resume_run(self._run.path)
 
-    def resume_run(self, path: Path) -> None:
-        """Resume a run in a separate process, and open it."""
+    def resume_run(self, path: Path, options: Sequence[str] = ()) -> None:
+        """Resume a run in a separate process, with additional options, and open it."""
         try:
-            self._starting[path] = trainer_process.resume_training(path)
+            self._starting[path] = trainer_process.resume_training(path, options)
         except (OSError, TinyGPTError) as error:
             self._app.report_error(f"cannot resume: {error}")
             return
+        self._resume_options[path] = options
         self._open_run(path, "resuming from the latest checkpoint")
 
     def rename(self, old: Path, new: Path) -> None:
         """Update the directory of a run that was renamed while its trainer starts."""
         if old in self._starting:
             self._starting[new] = self._starting.pop(old)
+        if old in self._resume_options:
+            self._resume_options[new] = self._resume_options.pop(old)
 
     def check_start(self, update: RunUpdate) -> None:
-        """Remove the note about a trainer started here once it reports; show why if it died."""
+        """Remove the note about a trainer started here once it reports; show why if it died, or ask
+        for what it lacked."""
         trainer_process.poll_children()
-        pid = self._starting.get(update.run)
+        run = update.run
+        pid = self._starting.get(run)
         if pid is None:
             return
         status = update.state.status if update.state else None
         failure = trainer_process.early_failure(pid)
         if failure or (status is not None and status.pid == pid):
-            del self._starting[update.run]
+            del self._starting[run]
+            options = self._resume_options.pop(run, None)
             self._show_note(failure)
-        if failure:
+            if failure:
+                self._on_failure(run, failure, options)
+
+    def _on_failure(self, run: Path, failure: str, options: Sequence[str] | None) -> None:
+        """A trainer failed to start; `options` are those of a resume, None for a new run."""
+        if options is None or not ask_remedy(
+            self._app, failure, options, lambda others: self.resume_run(run, others)
+        ):
             self._app.report_error(failure)

@@ -2,18 +2,32 @@
 
 import os
 import time
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import torch
 from textual.pilot import Pilot
+from textual.widgets import Input, Static
 
 from tests.helpers.app import drive, lines, opened, screen_text, until
 from tests.helpers.scenes import make_run, records
+from tests.helpers.trainer import SHAPE
 from tests.helpers.training import make_session, stop_at, train_session
 from tests.helpers.waiting import PATIENCE
-from tinygpt.run import METRICS, STATUS, RunWriter, read_state, read_status, request
+from tinygpt.run import (
+    METRICS,
+    STATUS,
+    RunWriter,
+    layout,
+    read_state,
+    read_status,
+    request,
+    reserve_run,
+)
 from tinygpt.run.presence import this_host
+from tinygpt.run.settings import stored_settings
 from tinygpt.run.status import write_status
 from tinygpt_tui.app import LabApp
 from tinygpt_tui.launch import trainer_process
@@ -176,3 +190,85 @@ def test_resume_says_why_it_cannot(tmp_path: Path) -> None:
         assert any("--resume --name over --steps N" in note.message for note in app._notifications)
 
     drive(tmp_path, body)
+
+
+@pytest.fixture
+def _trainers_end() -> Iterator[None]:
+    """Wait for the trainers that a test started."""
+    yield
+    for child in trainer_process._CHILDREN.values():
+        child.process.wait(PATIENCE)
+
+
+@pytest.fixture
+def stopped(tmp_path: Path) -> Path:
+    """A run of 13 steps that was stopped after 3."""
+    session = make_session(tmp_path)
+    assert train_session(session, interrupted=stop_at(3, session)).state == "stopped"
+    return tmp_path / "run"
+
+
+@pytest.mark.usefixtures("_trainers_end")
+def test_resume_asks_where_the_corpus_is(stopped: Path) -> None:
+    (stopped.parent / "elsewhere").mkdir()
+    text = (stopped.parent / "corpus.txt").rename(stopped.parent / "elsewhere" / "moved.txt")
+    other = stopped.parent / "elsewhere" / "other.txt"
+    other.write_text("another text\n" * 99)
+
+    async def body(app: LabApp, pilot: "Pilot[int]") -> None:
+        await opened(app, pilot, 3)
+        await pilot.press("u")
+        missing = "The text that this run was started with was not found."
+        await until(pilot, lambda: asks(app, missing), PATIENCE)
+        app.screen.query_one(Input).value = str(other)
+        await pilot.press("enter")
+        wrong = f"{other} is not the text that this run was started with."
+        await until(pilot, lambda: asks(app, wrong), PATIENCE)
+        app.screen.query_one(Input).value = f" '{text}' "
+        await pilot.press("enter")
+        await until(pilot, lambda: read_state(stopped).state == "done", PATIENCE)
+
+    drive(stopped.parent, body)
+    assert stored_settings(stopped)["data"] == str(text)
+
+
+@pytest.mark.usefixtures("_trainers_end")
+def test_resume_offers_the_cpu(stopped: Path) -> None:
+    if torch.cuda.is_available():
+        pytest.skip("there is a GPU here")
+    settings = stopped / "run.toml"
+    settings.write_text(settings.read_text().replace('device = "cpu"', 'device = "cuda"'))
+
+    async def body(app: LabApp, pilot: "Pilot[int]") -> None:
+        await opened(app, pilot, 3)
+        await pilot.press("u")
+        missing = "The device that this run was started on is not available here."
+        await until(pilot, lambda: asks(app, missing), PATIENCE)
+        await pilot.press("enter")
+        await until(pilot, lambda: read_state(stopped).state == "done", PATIENCE)
+
+    drive(stopped.parent, body)
+
+
+def asks(app: LabApp, text: str) -> bool:
+    """Whether the open dialog asks this."""
+    shown = app.screen.query(".question").results(Static)
+    return any(text in str(question.render()) for question in shown)
+
+
+@pytest.mark.usefixtures("_trainers_end")
+def test_a_name_that_another_app_took_is_not_used(
+    tmp_path: Path, corpus_file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Between the look at the folder and the start of the trainer."""
+    taken = reserve_run(tmp_path / "runs", "micro")
+    names = iter([taken.name, "free"])
+    monkeypatch.setattr(layout, "new_run_name", lambda *_: next(names))
+
+    async def body(app: LabApp, pilot: "Pilot[int]") -> None:
+        arguments = ["--preset", "micro", "--data", str(corpus_file), "--steps", "1", *SHAPE]
+        app._on_form_filled(arguments)
+        await until(pilot, lambda: read_state(tmp_path / "runs" / "free").state == "done", PATIENCE)
+
+    drive(tmp_path / "runs", body)
+    assert list(taken.iterdir()) == []
