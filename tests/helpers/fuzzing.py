@@ -15,6 +15,7 @@ from tests.helpers.models import TEXT
 from tinygpt import checkpoint
 from tinygpt.config import build
 from tinygpt.data.corpus import read_text
+from tinygpt.data.run_corpus import probable_place
 from tinygpt.errors import TinyGPTError
 from tinygpt.run import (
     RunInfo,
@@ -29,8 +30,8 @@ from tinygpt.run import (
 from tinygpt.run.columns import group
 from tinygpt.run.manage import resume_problem
 from tinygpt.run.reader import MetricsReader, last_end
+from tinygpt.run.settings import stored_settings
 from tinygpt.training import Loop, begin, resume
-from tinygpt.training.resume import stored_settings
 from tinygpt_tui import theme
 from tinygpt_tui.cli import find_run
 from tinygpt_tui.experts import load_chart
@@ -248,6 +249,7 @@ def look(run: Path) -> int:
     state = read_state(run)
     draw(state, attempt(read_history, run))
     attempt(stored_settings, run)
+    attempt(lambda run: probable_place(run, stored_settings(run)), run)
     for variant in ("dense", "moe"):
         attempt(checkpoint.newest_resumable, run, variant)
         for step in list_steps(run, variant)[-1:]:
