@@ -6,9 +6,11 @@ import sys
 from collections.abc import Sequence
 
 from tinygpt.command.options import training_parser
+from tinygpt.command.results import entry_point
 from tinygpt.threads import limit_spinning
 
 
+@entry_point
 def main(argv: Sequence[str] | None = None) -> int:
     """Train as the arguments say; returns the exit status."""
     limit_spinning()

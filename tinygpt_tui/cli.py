@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from tinygpt.command.options import training_parser
+from tinygpt.command.results import entry_point
 from tinygpt.fields import flag
 from tinygpt.threads import limit_spinning
 from tinygpt_tui.commands import generate, inspect
@@ -30,6 +31,7 @@ def make_parser() -> argparse.ArgumentParser:
     return parser
 
 
+@entry_point
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command and return its exit status."""
     limit_spinning()

@@ -6,10 +6,13 @@ Imports neither torch nor rich, so that ``--help`` answers at once.
 from __future__ import annotations
 
 import argparse
+import sys
 from collections.abc import Mapping
 from typing import Any, NoReturn
 
 from tinygpt import config as configuration
+from tinygpt.command.results import print_text
+from tinygpt.command.streams import say
 from tinygpt.errors import ConfigError
 from tinygpt.escape import printable
 from tinygpt.fields import choices, closest, flag, kind_of, nearest
@@ -45,6 +48,13 @@ class Parser(argparse.ArgumentParser):
             hint = f"did you mean {near}?" if near else "--help lists all options"
             message = f"{word} is not an option: {hint}"
         self.exit(USAGE, f"{self.prog}: {printable(message)}\n")
+
+    def _print_message(self, message: str, file: Any = None) -> None:
+        """Print the help as other results are printed, and an error as other errors are."""
+        if file is sys.stdout:
+            print_text(message)
+        else:
+            say(message.removesuffix("\n"))
 
 
 def training_parser(prog: str, description: str) -> Parser:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import sys
 from collections.abc import Iterator
@@ -13,6 +14,36 @@ from tinygpt.errors import DISK_FULL_ERRNOS
 from tinygpt.escape import printable
 from tinygpt.files.safe_open import open_to_write
 from tinygpt.run import LOG
+
+
+def prepare_streams() -> None:
+    """Make stdin, stdout and stderr usable, whatever they are; call it before anything else.
+
+    A closed one becomes /dev/null: otherwise the next file that is opened, a checkpoint or a log,
+    would take its descriptor and what is printed, here or in a child. What the encoding of the
+    locale lacks is escaped.
+    """
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:
+            # This takes the closed descriptor: it is the lowest free one.
+            stream = open(os.devnull, mode, encoding="utf-8")  # noqa: SIM115
+            os.set_inheritable(stream.fileno(), True)
+            setattr(sys, name, stream)
+            setattr(sys, f"__{name}__", stream)
+    for output in (sys.stdout, sys.stderr):
+        if isinstance(output, io.TextIOWrapper):
+            output.reconfigure(errors="backslashreplace")
+
+
+def redirect_to_null(stream: TextIO) -> None:
+    """Lead a stream that cannot be written to /dev/null.
+
+    Otherwise the text that is still buffered would fail again when Python exits.
+    """
+    with suppress(OSError, ValueError):
+        null = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(null, stream.fileno())
+        os.close(null)
 
 
 class BrokenPipeSafeStream:
@@ -40,14 +71,7 @@ class BrokenPipeSafeStream:
             # stderr may be a log on a full disk, which is continued once there is space. Python
             # ignores what stderr cannot flush at exit; stdout would fail then.
             if error.errno not in DISK_FULL_ERRNOS or self._stream is not sys.stderr:
-                self._redirect_to_null()
-
-    def _redirect_to_null(self) -> None:
-        """Otherwise the text that is still buffered would fail again when Python exits."""
-        with suppress(OSError, ValueError):
-            null = os.open(os.devnull, os.O_WRONLY)
-            os.dup2(null, self._stream.fileno())
-            os.close(null)
+                redirect_to_null(self._stream)
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._stream, name)
@@ -78,7 +102,9 @@ class TrainLog:
                 return
         with suppress(OSError):  # a training without a log still has its records
             descriptor = open_to_write(self._path, os.O_WRONLY | os.O_APPEND | os.O_CREAT)
-            self._file = os.fdopen(descriptor, "a", encoding="utf-8", buffering=1)
+            self._file = os.fdopen(
+                descriptor, "a", encoding="utf-8", errors="backslashreplace", buffering=1
+            )
 
     def __exit__(self, *_: object) -> None:
         if self._file:

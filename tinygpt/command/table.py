@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import json
-import math
+import io
 from collections.abc import Callable, Mapping
 from typing import Any, TextIO
 
 from rich.console import Console
 from rich.table import Table
 
-from tinygpt.command.streams import safe
 from tinygpt.formatting import duration
 from tinygpt.training import Outcome, Session
 
@@ -28,16 +26,18 @@ ROWS: tuple[tuple[str, str, Callable[[Any], str]], ...] = (
 )
 
 
-def print_table(models: Mapping[str, Mapping[str, Any]], file: TextIO) -> None:
-    """Print the results, one column per variant."""
+def table(models: Mapping[str, Mapping[str, Any]], file: TextIO) -> str:
+    """The results as lines of text, one column per variant; bold headings if `file` shows them."""
     heading, *rows = comparison(models)
-    table = Table(box=None, pad_edge=False, padding=(0, 2))
-    table.add_column(heading[0])
+    grid = Table(box=None, pad_edge=False, padding=(0, 2))
+    grid.add_column(heading[0])
     for title in heading[1:]:
-        table.add_column(title, justify="right")
+        grid.add_column(title, justify="right")
     for row in rows:
-        table.add_row(*row)
-    Console(file=safe(file)).print(table)
+        grid.add_row(*row)
+    text = io.StringIO()
+    Console(file=text, force_terminal=file.isatty()).print(grid)
+    return text.getvalue()
 
 
 def comparison(models: Mapping[str, Mapping[str, Any]]) -> list[list[str]]:
@@ -56,22 +56,11 @@ def comparison(models: Mapping[str, Mapping[str, Any]]) -> list[list[str]]:
     return rows
 
 
-def print_json(session: Session, outcome: Outcome, file: TextIO) -> None:
-    """Print one line of JSON; infinities and NaN of a loss that diverged become null."""
+def report(session: Session, outcome: Outcome) -> dict[str, Any]:
+    """The object of ``--json``."""
     corpus = session.corpus
-    result = {
+    return {
         "run": str(session.path),
         "corpus": {"name": corpus.name, "sha256": corpus.sha256, "chars": len(corpus.text)},
-        "models": _finite(outcome.models),
+        "models": outcome.models,
     }
-    stream = safe(file)
-    stream.write(json.dumps(result, allow_nan=False) + "\n")
-    stream.flush()
-
-
-def _finite(value: Any) -> Any:
-    if isinstance(value, Mapping):
-        return {key: _finite(inner) for key, inner in value.items()}
-    if isinstance(value, list):
-        return [_finite(inner) for inner in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value

@@ -19,7 +19,8 @@ from tinygpt import config as configuration
 from tinygpt.command.interrupts import Interrupts
 from tinygpt.command.options import USAGE, settings
 from tinygpt.command.progress import ProgressTracker
-from tinygpt.command.streams import TrainLog, say
+from tinygpt.command.results import DONE, FAILED, OutputError, print_json, print_text
+from tinygpt.command.streams import TrainLog, safe, say
 from tinygpt.errors import RunError, TinyGPTError
 from tinygpt.run import Record, newest_run, validate_run_name
 
@@ -27,9 +28,6 @@ if TYPE_CHECKING:
     from tinygpt.command.display import Display
     from tinygpt.data.corpus import Corpus
     from tinygpt.training import Outcome, Session
-
-DONE, FAILED = 0, 1
-"""Exit statuses, besides `USAGE` and 128 + the number of a signal."""
 
 
 def command(options: argparse.Namespace) -> int:
@@ -41,12 +39,12 @@ def command(options: argparse.Namespace) -> int:
             stack.callback(session.writer.close)
             return _train(session, interrupts, as_json=hasattr(options, "json"))
     except TinyGPTError as error:
-        sys.stderr.write(f"{error}\n")
+        say(str(error))
         return FAILED if interrupts.training else USAGE
     except KeyboardInterrupt:
         training = interrupts.training
         where = "; the last checkpoint is intact" if training else " before training began"
-        sys.stderr.write(f"interrupted{where}\n")
+        say(f"interrupted{where}")
         return 128 + (interrupts.signal or signal.SIGINT)
 
 
@@ -169,11 +167,7 @@ def _validation(session: Session, sample: int) -> str:
 
 def _close(session: Session, outcome: Outcome, interrupts: Interrupts, *, as_json: bool) -> int:
     """Print the results; returns the exit status."""
-    from tinygpt.command.table import print_json, print_table  # noqa: PLC0415
-
-    print_table(outcome.models, sys.stderr if as_json else sys.stdout)
-    if as_json:
-        print_json(session, outcome, sys.stdout)
+    printed = _print_results(session, outcome, as_json=as_json)
     if outcome.state == "failed":
         where = f"; see the traceback in {session.path / 'train.log'}" if outcome.trace else ""
         say(f"failed: {outcome.error}{where}")
@@ -181,5 +175,24 @@ def _close(session: Session, outcome: Outcome, interrupts: Interrupts, *, as_jso
     if outcome.state == "stopped":
         resume = f"--resume --name {session.path.name} --out {session.path.parent}"
         say(f"stopped ({outcome.reason}), checkpoints are saved: continue with {resume}")
-        return 128 + interrupts.signal if interrupts.signal else DONE
-    return DONE
+        if interrupts.signal:
+            return 128 + interrupts.signal
+    return DONE if printed else FAILED
+
+
+def _print_results(session: Session, outcome: Outcome, *, as_json: bool) -> bool:
+    """Whether the results could be printed; they need not be if nobody reads them any more."""
+    from tinygpt.command.table import report, table  # noqa: PLC0415
+
+    try:
+        if as_json:
+            safe(sys.stderr).write(table(outcome.models, sys.stderr))
+            print_json(report(session, outcome))
+        else:
+            print_text(table(outcome.models, sys.stdout))
+    except OutputError as error:
+        say(f"{error}; the run is in {session.path}")
+        return False
+    except BrokenPipeError:
+        pass
+    return True

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import os
+import io
 import sys
 from collections.abc import Callable, Mapping, Set
 from pathlib import Path
 from typing import Any
 
+from tinygpt.command.streams import say
 from tinygpt.errors import ConfigError, TinyGPTError
 from tinygpt.fields import flag
 from tinygpt.files.encoding import encoding_problem
@@ -22,23 +23,23 @@ def status_of(work: Callable[[], None]) -> int:
     try:
         work()
     except TinyGPTError as error:
-        sys.stderr.write(f"{error}\n")
+        say(str(error))
         return USAGE
-    except BrokenPipeError:  # the process that reads stdout has exited
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # for the flush at exit
     except KeyboardInterrupt:
         return 130
     return 0
 
 
 def text_or_stdin(text: str) -> str:
-    """`text`, or stdin if it is ``-``.
+    """`text`, or stdin if it is ``-``: UTF-8 in every locale.
 
     Raises:
         ConfigError: stdin is not UTF-8, or longer than `LONGEST_STDIN`.
     """
     if text != "-":
         return text
+    if isinstance(sys.stdin, io.TextIOWrapper):
+        sys.stdin.reconfigure(encoding="utf-8", errors="strict")
     try:
         read = sys.stdin.read(LONGEST_STDIN + 1)
     except UnicodeDecodeError as error:

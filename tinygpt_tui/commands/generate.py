@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import json
 import random
 import sys
 import time
@@ -12,6 +11,7 @@ from dataclasses import asdict, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from tinygpt.command.results import print_json, print_text
 from tinygpt.escape import printable
 from tinygpt.fields import flag, kind_of
 from tinygpt.generation.params import SamplingParams
@@ -78,9 +78,7 @@ def _write(prompt: str, params: SamplingParams, path: Path, device: str, *, as_j
     else:
         numbers = [_numbers(event) for event in tokens]
         seconds = time.perf_counter() - start
-        result = report(checkpoint, prompt, params, numbers, seconds)
-        sys.stdout.write(json.dumps(result, ensure_ascii=False) + "\n")
-        sys.stdout.flush()
+        print_json(report(checkpoint, prompt, params, numbers, seconds))
 
 
 def _print(stream: Iterator[TokenEvent]) -> None:
@@ -89,11 +87,9 @@ def _print(stream: Iterator[TokenEvent]) -> None:
     text = ""
     for event in stream:
         text = printable(event.text, keep="\n\t") if on_terminal else event.text
-        sys.stdout.write(text)
-        sys.stdout.flush()
+        print_text(text)
     if not text.endswith("\n"):
-        sys.stdout.write("\n")
-    sys.stdout.flush()
+        print_text("\n")
 
 
 def _numbers(event: TokenEvent) -> dict[str, Any]:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import argparse
-import json
 import math
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from tinygpt.command.results import print_json, print_text
 from tinygpt.errors import ConfigError
+from tinygpt.escape import printable
 from tinygpt_tui.commands.common import (
     checkpoint_path,
     reject_other_options,
@@ -56,13 +56,14 @@ def _inspect(given: dict[str, Any]) -> None:
     text = text_or_stdin(given["inspect"])
     device = choose_device(build({"device": given.get("device", "auto")}).device)
     inspected = InspectedText(load(path, device), text)
-    lines = []
+    files = []
     if "inspect_out" in given:
-        lines = [str(file) for file in write_files(inspected, Path(given["inspect_out"]))]
+        files = write_files(inspected, Path(given["inspect_out"]))
     if "json" in given:
-        lines = [json.dumps(report(inspected), ensure_ascii=False, allow_nan=False)]
-    sys.stdout.write("\n".join(lines or table(inspected)) + "\n")
-    sys.stdout.flush()
+        print_json(report(inspected))
+    else:
+        lines = [printable(str(file)) for file in files] or table(inspected)
+        print_text("\n".join(lines) + "\n")
 
 
 class InspectedText:
@@ -134,9 +135,9 @@ def write_files(inspected: InspectedText, folder: Path) -> list[Path]:
 
 
 def report(inspected: InspectedText) -> dict[str, Any]:
-    """All but the attention weights as JSON: lists by layer, head and token; loss in nats."""
+    """All but the attention weights, for JSON: lists by layer, head and token; loss in nats."""
     inspection, checkpoint = inspected.inspection, inspected.checkpoint
-    values = {
+    return {
         "checkpoint": str(checkpoint.path),
         "variant": checkpoint.variant,
         "step": checkpoint.step,
@@ -152,7 +153,6 @@ def report(inspected: InspectedText) -> dict[str, Any]:
         "router": None if inspection.router is None else inspection.router.tolist(),
         "choice": None if inspection.choice is None else inspection.choice.tolist(),
     }
-    return {name: _strict(value) for name, value in values.items()}
 
 
 def table(inspected: InspectedText) -> list[str]:
@@ -192,12 +192,3 @@ def _experts(inspected: InspectedText) -> list[str]:
     names = "".join(f"{f'expert {expert}':>10}" for expert in range(experts))
     rows = ["".join(f"{share:10.1%}" for share in row) for row in load]
     return ["", f"layer{names}", *(f"{layer:5}{row}" for layer, row in enumerate(rows))]
-
-
-def _strict(value: Any) -> Any:
-    """The value with NaN replaced by None, since JSON has no NaN."""
-    if isinstance(value, dict):
-        return {name: _strict(each) for name, each in value.items()}
-    if isinstance(value, list):
-        return [_strict(each) for each in value]
-    return None if isinstance(value, float) and math.isnan(value) else value

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
 from textual.app import App
 
+from tinygpt.command.results import json_text
 from tinygpt.files import atomic
 from tinygpt_tui.generate.tree import Text, reproducible
 from tinygpt_tui.screens.dialog import AskText
@@ -37,7 +37,7 @@ def ask_file(app: App[Any], text: Text) -> None:
 def _save(app: App[Any], text: Text, path: Path) -> None:
     content = text.prompt + text.text + "\n"
     if path.suffix == ".json":
-        content = json.dumps(reproducible(text), indent=2, ensure_ascii=False) + "\n"
+        content = json_text(reproducible(text), indent=2) + "\n"
     try:
         atomic.write_text(path, content)
     except OSError as error:

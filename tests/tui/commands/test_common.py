@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.helpers.redirected import APP, redirected
 from tinygpt_tui import cli
 
 
@@ -91,3 +92,17 @@ def test_mistakes_are_named(
     shown = capsys.readouterr()
     assert (status, shown.out) == (2, "")
     assert said in shown.err
+
+
+@pytest.mark.parametrize(
+    "asked", [("--generate", "abc"), ("--generate", "abc", "--json"), ("--inspect", "abc")]
+)
+def test_results_that_stdout_refuses(run: Path, tmp_path: Path, asked: tuple[str, ...]) -> None:
+    done = redirected([*APP, str(run), *asked], ">/dev/full", tmp_path)
+    said = b"the results cannot be written to stdout: No space left on device\n"
+    assert (done.returncode, done.stderr) == (1, said)
+
+
+def test_closed_streams_are_empty_and_take_everything(run: Path, tmp_path: Path) -> None:
+    done = redirected([*APP, str(run), "--generate", "-"], "<&- >&-", tmp_path)
+    assert (done.returncode, done.stderr) == (0, b"")

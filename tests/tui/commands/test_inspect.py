@@ -109,3 +109,13 @@ def test_inspect_as_a_table(run: Path, capsys: pytest.CaptureFixture[str]) -> No
     counts = np.bincount(found.choice[0].flatten(), minlength=4)
     assert rows[9] == "    0" + "".join(f"{count / 11:10.1%}" for count in counts)
     assert len(rows) == 12
+
+
+def test_the_files_are_named_without_what_a_terminal_obeys(
+    run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = tmp_path / "a\x1b[2J\x9b\u202e\udcffb"
+    assert cli.main([str(run), "--inspect", "abc", "--inspect-out", str(folder)]) == 0
+    assert (folder / "heads.csv").is_file()
+    said = capsys.readouterr().out.splitlines()
+    assert said[1] == f"{tmp_path}/a␛[2J���b/heads.csv"
