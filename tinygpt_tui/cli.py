@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import gc
 import os
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -14,6 +13,7 @@ from tinygpt.command.results import entry_point
 from tinygpt.fields import flag
 from tinygpt.threads import limit_spinning
 from tinygpt_tui.commands import generate, inspect
+from tinygpt_tui.shell import capabilities
 
 
 def make_parser() -> argparse.ArgumentParser:
@@ -72,11 +72,10 @@ def open_app(parser: argparse.ArgumentParser, options: argparse.Namespace) -> in
     run = find_run(options.run, options.out) if options.run is not None else None
     if options.run is not None and run is None:
         parser.error(f"there is no run {options.run!r}, neither as a path nor in {options.out}")
-    if not (sys.stdin.isatty() and sys.stdout.isatty()):
-        parser.error("the interface needs a terminal: use --train-only to train without one")
-    # Without colours, only glyphs distinguish curves.
-    monochrome = os.environ.get("NO_COLOR") or os.environ.get("TERM") in ("linux", "dumb")
-    ascii_only = hasattr(options, "ascii") or bool(monochrome)
+    if problem := capabilities.problem():
+        parser.error(problem)
+    capabilities.forget_size()
+    ascii_only = hasattr(options, "ascii") or capabilities.needs_ascii()
     # The rate at which Textual checks for repaints: a key's effect shows after 4 ms instead of 17.
     os.environ.setdefault("TEXTUAL_FPS", "240")
     from tinygpt_tui.app import LabApp
