@@ -141,11 +141,15 @@ def _background_prefix() -> list[str]:
 
 
 def environment() -> dict[str, str]:
-    """A child's environment: this package on PYTHONPATH, and threads that spin briefly."""
+    """A child's environment: this package on PYTHONPATH, and threads that spin briefly.
+
+    What a child prints goes to files that are read as UTF-8, whatever the locale.
+    """
     others = os.environ.get("PYTHONPATH")
     variables = {
         **os.environ,
         "PYTHONPATH": os.pathsep.join([str(_ROOT), *([others] if others else [])]),
+        "PYTHONIOENCODING": "utf-8",
     }
     limit_spinning(variables)
     return variables

@@ -102,6 +102,16 @@ def test_a_reserved_folder_is_used_and_freed(tmp_path: Path, started: list[int])
     assert not run.exists()
 
 
+def test_an_error_is_read_as_it_was_said_in_any_locale(
+    tmp_path: Path, started: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PYTHONIOENCODING", "latin-1")
+    pid = trainer_process.start_training(["--data", "né道.txt"], tmp_path, "a")
+    started.append(pid)
+    until(lambda: trainer_process.early_failure(pid))
+    assert "--data né道.txt does not exist" in (trainer_process.early_failure(pid) or "")
+
+
 def test_early_failure_of_a_resume_keeps_the_run(tmp_path: Path, started: list[int]) -> None:
     run = tmp_path / "a"
     run.mkdir()
