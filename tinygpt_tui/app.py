@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import importlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from functools import partial
 from pathlib import Path
 from typing import ClassVar
@@ -12,7 +12,6 @@ from rich.console import RenderableType
 from textual import work
 from textual.app import ComposeResult, SystemCommand
 from textual.binding import BindingType
-from textual.filter import LineFilter
 from textual.screen import Screen
 from textual.widgets import ContentSwitcher
 
@@ -36,9 +35,8 @@ from tinygpt_tui.screens.help import HelpScreen
 from tinygpt_tui.screens.new_run import NewRunScreen
 from tinygpt_tui.screens.runs import RunRenamed, RunsResult, RunsScreen
 from tinygpt_tui.screens.start import Start
-from tinygpt_tui.shell.error_reports import ErrorReportingApp
-from tinygpt_tui.shell.line_filters import AsciiFilter, ControlCharacterFilter
 from tinygpt_tui.shell.terminal import handle_terminal
+from tinygpt_tui.shell.terminal_app import TerminalApp
 from tinygpt_tui.shell.textual_patches import only_changed
 from tinygpt_tui.train.pane import TrainPane
 from tinygpt_tui.widgets.bindings import bindings
@@ -47,7 +45,7 @@ from tinygpt_tui.widgets.cell_view import CellView
 TABS = tuple(TITLES)
 
 
-class LabApp(ErrorReportingApp[int]):
+class LabApp(TerminalApp[int]):
     """The app on the runs in the folder `out`; `run` is opened first, by default the latest."""
 
     TITLE = "tinygpt-tui"
@@ -59,8 +57,8 @@ class LabApp(ErrorReportingApp[int]):
     """
 
     def __init__(self, out: Path, run: Path | None = None, *, ascii: bool = False) -> None:
-        super().__init__()
-        self.out, self.ascii = out, ascii
+        super().__init__(ascii=ascii)
+        self.out = out
         self._first_run = run
         self.current_run = OpenRun(self)
         self.control = RunControl(
@@ -70,22 +68,16 @@ class LabApp(ErrorReportingApp[int]):
         self.overlays = OverlayMonitor(self, lambda runs: self.train.overlay(runs))  # noqa: PLW0108
         self.engine = Engine()
 
-    def get_line_filters(self) -> Sequence[LineFilter]:
-        return [
-            *super().get_line_filters(),
-            ControlCharacterFilter(),
-            *([AsciiFilter()] if self.ascii else []),
-        ]
-
     def compose(self) -> ComposeResult:
         yield CellView(id="header")
         with ContentSwitcher(initial="train", id="tabs"):
             yield TrainPane(id="train", ascii=self.ascii)
             yield GeneratePane(self.engine, id="generate")
-            glyphs = self.ascii or self.no_color
+            glyphs = self.ascii or self.no_color or self.few_colors
             yield AttentionPane(self.engine, self._generated, id="attention", glyphs=glyphs)
+            digits = self.ascii or self.few_colors
             yield ExpertsPane(
-                self.engine, self._generated_text, self._unknown, id="experts", digits=self.ascii
+                self.engine, self._generated_text, self._unknown, id="experts", digits=digits
             )
         yield CellView(id="footer")
 

@@ -32,7 +32,7 @@ DARK = {
     "over.1": "#af87ff",
     "over.2": "#5fd7af",
     "over.3": "#d787af",
-    "over.4": "#d7d75f",
+    "over.4": "#d7ff5f",
     # A token's surprisal and the like, from expected to surprising.
     "heat.0": "#5f87af",
     "heat.1": "#5fafd7",

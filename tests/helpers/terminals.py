@@ -87,12 +87,22 @@ def end_all(folder: Path) -> None:
 class Terminal:
     """A command in a window of its own tmux server."""
 
-    def __init__(self, command: Sequence[str], folder: Path, columns: int, lines: int) -> None:
+    def __init__(
+        self,
+        command: Sequence[str],
+        folder: Path,
+        columns: int,
+        lines: int,
+        *,
+        alternate_screen: bool = True,
+    ) -> None:
         # Not in the test's folder: the path of a socket has at most about a hundred characters.
         self._place = tempfile.TemporaryDirectory(prefix="tmux-")
         self._tmux = [find("tmux"), "-u", "-f", os.devnull, "-S", f"{self._place.name}/socket"]
         self._status = Path(self._place.name, "status")
         settings = {"default-terminal": "xterm-256color", "remain-on-exit": "on", "status": "off"}
+        if not alternate_screen:
+            settings["alternate-screen"] = "off"
         words = ["start-server"]
         for name, value in settings.items():
             words += [";", "set-option", "-g", name, value]
@@ -118,6 +128,10 @@ class Terminal:
     def press(self, *keys: str) -> None:
         """Press keys, by tmux's names."""
         self._ask("send-keys", *keys)
+
+    def send(self, data: bytes) -> None:
+        """Send bytes as they are, which need not be text."""
+        self._ask("send-keys", "-H", *(f"{byte:02x}" for byte in data))
 
     def type(self, text: str) -> None:
         """Type characters, and wait until they are visible."""

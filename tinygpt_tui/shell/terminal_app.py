@@ -1,0 +1,42 @@
+"""An app that suits its terminal: the driver, the characters and the colours."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from textual.app import ReturnType
+from textual.driver import Driver
+from textual.drivers.linux_driver import LinuxDriver
+from textual.filter import LineFilter
+
+from tinygpt_tui.shell.driver import TerminalDriver
+from tinygpt_tui.shell.error_reports import ErrorReportingApp
+from tinygpt_tui.shell.line_filters import AsciiFilter, ControlCharacterFilter
+from tinygpt_tui.shell.sixteen_colors import SixteenColorsFilter
+
+
+class TerminalApp(ErrorReportingApp[ReturnType]):
+    """An app for any terminal; `ascii` draws with ASCII characters only."""
+
+    def __init__(self, *, ascii: bool = False) -> None:
+        super().__init__()
+        self.ascii = ascii
+
+    @property
+    def few_colors(self) -> bool:
+        """Whether the terminal has 16 colours or fewer: TERM=xterm, screen or linux."""
+        return self.console.color_system == "standard"
+
+    def get_driver_class(self) -> type[Driver]:
+        """Ours in place of Textual's for a terminal; TEXTUAL_DRIVER may name another."""
+        driver = super().get_driver_class()
+        return TerminalDriver if driver is LinuxDriver else driver
+
+    def get_line_filters(self) -> Sequence[LineFilter]:
+        """What every line of every widget passes before it is drawn."""
+        filters = [*super().get_line_filters(), ControlCharacterFilter()]
+        if self.ascii:
+            filters.append(AsciiFilter())
+        if self.few_colors:
+            filters.append(SixteenColorsFilter())
+        return filters
