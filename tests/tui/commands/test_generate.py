@@ -12,6 +12,7 @@ import pytest
 import tinygpt
 from tests.helpers.checkpoints import snapshot
 from tests.helpers.paths import ROOT
+from tests.helpers.redirected import APP, redirected
 from tests.helpers.scenes import make_run
 from tinygpt import GPT, CharTokenizer, ModelConfig, SamplingParams, checkpoint
 from tinygpt.data.tokenizer import save_tokenizer
@@ -133,3 +134,37 @@ def test_extreme_settings_are_one_sentence_that_names_the_flag(
     assert said.out == ""
     assert said.err.startswith(setting[0])
     assert said.err.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    "locale",
+    [
+        {"PYTHONIOENCODING": "latin-1"},
+        {"PYTHONIOENCODING": "ascii:strict"},
+        {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"},
+    ],
+)
+def test_text_is_escaped_where_the_encoding_lacks_it(
+    run: Path, tmp_path: Path, locale: dict[str, str]
+) -> None:
+    """The prompt is UTF-8 all the same."""
+    characters = [chr(code) for code in range(0x4E00, 0x4E0D)]
+    save_tokenizer(CharTokenizer(characters), run / "tokenizer.json")
+    words = [*APP, str(run), "--generate", "-", "--seed", "1", "--max-new-tokens", "5"]
+    prompt = "".join(characters[:3])
+    done = redirected(words, "", tmp_path, text=prompt.encode(), variables=locale)
+    assert (done.returncode, done.stderr) == (0, b"")
+    text = text_of(run, prompt, seed=1, max_new_tokens=5)
+    assert done.stdout == text.encode("ascii", "backslashreplace") + b"\n"
+
+
+def test_json_is_ascii(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    characters = sorted(["\x07", "\x1b", "\x7f", "\x9b", "\u2028", "\u202e", *"abcdefé"])
+    save_tokenizer(CharTokenizer(characters), run / "tokenizer.json")
+    prompt = "a\x9b\u2028\x7f"
+    for command in ("--generate", "--inspect"):
+        assert cli.main([str(run), command, prompt, "--json"]) == 0
+        said = capsys.readouterr().out
+        assert said.isascii()
+        assert said[:-1].isprintable()
+        assert json.loads(said)["prompt" if command == "--generate" else "text"] == prompt
