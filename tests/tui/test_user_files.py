@@ -4,6 +4,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.helpers.redirected import homeless
+from tests.helpers.terminals import APP, Terminal, end_all, find
 from tinygpt_tui.user_files import read_json, write_json
 
 
@@ -31,3 +33,20 @@ def test_a_folder_that_cannot_be_made_is_no_error(
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "file"))
     write_json("some.json", [])
     assert read_json("some.json") is None
+
+
+def test_a_user_whom_nobody_knows_keeps_nothing(tmp_path: Path) -> None:
+    """No folder named ~ appears either."""
+    find("tmux")
+    (tmp_path / "runs").mkdir()
+    terminal = Terminal((*homeless(), *APP), tmp_path, 80, 24)
+    try:
+        terminal.sees("Enter train this preset")
+        terminal.press("2")
+        terminal.sees("q quit")
+        terminal.press("q")
+        assert terminal.ends() == 0
+    finally:
+        terminal.kill()
+        end_all(tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == ["runs"]

@@ -10,6 +10,7 @@ import stat
 import sys
 from collections.abc import Callable, Mapping
 from functools import wraps
+from pathlib import Path
 from typing import Any, ParamSpec
 
 from tinygpt.command.streams import prepare_streams, redirect_to_null, say
@@ -58,12 +59,13 @@ def json_text(value: object, *, indent: int | None = None) -> str:
 
 
 def entry_point(main: Callable[P, int]) -> Callable[P, int]:
-    """Decorate the main function of a command: it gets usable streams, and unwritten results are
-    one sentence on stderr and exit status 1."""
+    """Decorate the main function of a command: it gets usable streams and a home, and unwritten
+    results are one sentence on stderr and exit status 1."""
 
     @wraps(main)
     def wrapped(*args: P.args, **kwargs: P.kwargs) -> int:
         prepare_streams()
+        _prepare_home()
         try:
             return main(*args, **kwargs)
         except OutputError as error:
@@ -73,6 +75,18 @@ def entry_point(main: Callable[P, int]) -> Callable[P, int]:
             return DONE
 
     return wrapped
+
+
+def _prepare_home() -> None:
+    """Set HOME to / if there is none, as in a container whose user is not in /etc/passwd.
+
+    That is what container engines do. Caches and the app's small files are then not kept, here and
+    in children, instead of each library failing in its own way.
+    """
+    try:
+        Path.home()
+    except RuntimeError:
+        os.environ["HOME"] = "/"
 
 
 def _reader_vanished(error: OSError) -> bool:

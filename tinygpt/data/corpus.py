@@ -169,9 +169,17 @@ def check_length(text: str, context: int) -> None:
 
 
 def cache_folder() -> Path:
-    """The folder for downloads: $TINYGPT_CACHE, else the user's cache folder."""
+    """The folder for downloads: $TINYGPT_CACHE, else the user's cache folder.
+
+    Raises:
+        CorpusError: $TINYGPT_CACHE is below the home of a user that does not exist.
+    """
     if folder := os.environ.get("TINYGPT_CACHE"):
-        return Path(folder).expanduser()
+        try:
+            return Path(folder).expanduser()
+        except RuntimeError as error:  # ~ of a user that does not exist
+            msg = f"TINYGPT_CACHE {folder} has no home folder: set it to an absolute path"
+            raise CorpusError(msg) from error
     import pooch  # type: ignore[import-untyped]  # noqa: PLC0415 - 0.1 s to import
 
     return Path(pooch.os_cache("tinygpt-tui"))

