@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import sys
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from typing import Any, TypeAlias
 
 from rich.console import Console
@@ -14,6 +15,17 @@ from rich.table import Column
 from tinygpt.command.progress import Latest, ProgressTracker
 from tinygpt.command.streams import safe, say
 from tinygpt.formatting import duration
+
+
+def terminal_columns() -> int:
+    """Width of the terminal that stderr is; COLUMNS only where it does not know its size.
+
+    COLUMNS may have been exported for another window, and bars of its width would wrap.
+    """
+    with suppress(OSError, ValueError):
+        if columns := os.get_terminal_size(sys.stderr.fileno()).columns:
+            return columns
+    return shutil.get_terminal_size().columns
 
 
 class Lines:
@@ -42,7 +54,7 @@ class Bars:
 
     def __init__(self, tracker: ProgressTracker) -> None:
         self._tracker = tracker
-        self._width = max(40, shutil.get_terminal_size().columns)
+        self._width = max(40, terminal_columns())
         total = tracker.config.steps
         self._progress = Progress(
             TextColumn("{task.description:<5}"),
@@ -118,7 +130,8 @@ class DownloadBar:
     def total(self, value: int) -> None:
         self._total = value
         columns = (*Progress.get_default_columns(), DownloadColumn())
-        bar = self._stack.enter_context(Progress(*columns, console=Console(file=safe(sys.stderr))))
+        console = Console(file=safe(sys.stderr), width=terminal_columns())
+        bar = self._stack.enter_context(Progress(*columns, console=console))
         task = bar.add_task("tinyshakespeare", total=value)
         self._update = lambda size: bar.update(task, advance=size)
 
