@@ -27,6 +27,7 @@ from tinygpt.config import ModelConfig
 from tinygpt.errors import TinyGPTError
 from tinygpt.model.kv_cache import Cache, LayerCache
 from tinygpt.model.moe import MoE, Routing
+from tinygpt.model.precision import at_least_fp32
 
 
 @dataclass(frozen=True, slots=True)
@@ -244,7 +245,7 @@ class Attention(nn.Module):
         """(B, T, D) -> (B, T, D), and the attention weights (B, H, T, S) if `explicit`."""
         # Queries and keys share one projection, norm and rotation. Values have their own
         # projection, so that no part needs to be copied out of a joint result.
-        qk = F.linear(x, self.query_key.flatten(0, 1)).float()
+        qk = at_least_fp32(F.linear(x, self.query_key.flatten(0, 1)))
         qk = qk.unflatten(-1, (2, self.heads, self.head_width))
         qk = apply_rope(F.layer_norm(qk, qk.shape[-1:]), rope)
         value = F.linear(x, self.value).unflatten(-1, (self.heads, -1)).transpose(1, 2)
@@ -261,7 +262,8 @@ class Attention(nn.Module):
 
 def attention_weights(query: Tensor, key: Tensor, window: int) -> Tensor:
     """Causal attention weights: (B, H, T, K), (B, H, S, K) -> (B, H, T, S) fp32; rows sum to 1."""
-    scores = (query.float() @ key.float().transpose(-2, -1)) / math.sqrt(query.shape[-1])
+    query, key = at_least_fp32(query), at_least_fp32(key)
+    scores = (query @ key.transpose(-2, -1)) / math.sqrt(query.shape[-1])
     return scores.masked_fill(~causal_mask(query, key, window), -math.inf).softmax(-1)
 
 

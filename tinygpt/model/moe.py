@@ -23,6 +23,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from tinygpt.config import ModelConfig
+from tinygpt.model.precision import at_least_fp32
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,13 +31,13 @@ class Routing:
     """The decision of one router for N tokens."""
 
     logits: Tensor
-    """(N, E) fp32"""
+    """(N, E) fp32, like all probabilities here; fp64 in a model of doubles"""
     probabilities: Tensor
-    """(N, E) softmax over all experts, fp32"""
+    """(N, E) softmax over all experts"""
     choice: Tensor
     """(N, K) selected experts, int64"""
     weight: Tensor
-    """(N, K) probability of each selected expert, not renormalised, fp32"""
+    """(N, K) probability of each selected expert, not renormalised"""
 
     def load(self) -> Tensor:
         """(E,) number of tokens routed to each expert; sums to N x K."""
@@ -46,7 +47,7 @@ class Routing:
 
 
 class Router(nn.Module):
-    """Scores every expert for every token, in fp32 even if the model runs in lower precision.
+    """Scores every expert for every token, in fp32 even under autocast to a lower precision.
 
     `bias` affects only which experts are selected, never their weight: the auxiliary-loss-free
     balancing of DeepSeek (arXiv:2408.15664). It stays zero unless `rebalance` is called.
@@ -63,7 +64,7 @@ class Router(nn.Module):
     def forward(self, x: Tensor) -> Routing:
         """(N, D) -> the routing of each token."""
         with torch.autocast(x.device.type, enabled=False):
-            logits = F.linear(x.float(), self.gate)
+            logits = F.linear(at_least_fp32(x), self.gate)
             probabilities = logits.softmax(-1)
         choice = (probabilities + self.bias).topk(self.top_k, -1).indices
         return Routing(logits, probabilities, choice, probabilities.gather(-1, choice))

@@ -4,6 +4,7 @@ import math
 
 import pytest
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from tests.helpers.models import tiny
@@ -11,7 +12,8 @@ from tinygpt.analysis.inspection import inspect_tokens
 from tinygpt.config import ModelConfig, MoEConfig
 from tinygpt.errors import TinyGPTError
 from tinygpt.model.gpt import GPT, apply_rope, attend, attention_weights
-from tinygpt.model.kv_cache import Cache, LayerCache
+from tinygpt.model.kv_cache import Cache
+from tinygpt.model.moe import balance_loss, z_loss
 
 MOES = pytest.mark.parametrize("moe", [None, MoEConfig(), MoEConfig(experts=5, top_k=2)])
 
@@ -104,18 +106,6 @@ def test_short_convolution_continues_a_cache(sizes: list[int]) -> None:
     torch.testing.assert_close(torch.cat(found, 1), model.conv(model.embed, text, None))
 
 
-def test_layer_cache_keeps_the_window_in_order() -> None:
-    cache = LayerCache(ModelConfig(context=5))
-    seen: list[float] = []
-    for size in (3, 1, 5, 1, 1, 4, 2, 1, 1, 1, 5):
-        new = torch.arange(len(seen), len(seen) + size).float()
-        seen += new.tolist()
-        keys, values = cache.extend(new.view(1, 1, -1, 1), -new.view(1, 1, -1, 1))
-        wanted = seen[-(5 + size - 1) :]
-        assert keys.flatten().tolist() == wanted
-        assert values.flatten().tolist() == [-v for v in wanted]
-
-
 def test_rotation_depends_on_the_distance_alone() -> None:
     model = tiny()
     query, key = torch.randn(2, 1, 1, 1, 1, 6).unbind(0)
@@ -153,6 +143,41 @@ def test_attention_in_bf16(new: int, total: int, window: int) -> None:
     found = attend(query, key, value, window)
     wanted = attention_weights(query, key, window) @ value.float()
     assert (found.float() - wanted).norm() < 0.02 * wanted.norm()
+
+
+@MOES
+def test_gradients_against_finite_differences_in_float64(moe: MoEConfig | None) -> None:
+    """Of the loss with the router's own, along a random direction of every parameter."""
+    model, text = tiny(moe=moe).double(), ids(3, 11)
+
+    def loss() -> Tensor:
+        trace = model.run(text[:, :-1])
+        assert trace.logits.dtype == torch.float64
+        own = F.cross_entropy(trace.logits.flatten(0, 1), text[:, 1:].flatten())
+        return own + sum(balance_loss(r) + z_loss(r) for r in trace.routing)
+
+    loss().backward()
+    for name, parameter in model.named_parameters():
+        direction, start, values = torch.randn_like(parameter), parameter.detach().clone(), []
+        for distance in (1e-6, -1e-6):
+            with torch.no_grad():
+                parameter.copy_(start + distance * direction)
+                values.append(float(loss()))
+        with torch.no_grad():
+            parameter.copy_(start)
+        assert parameter.grad is not None
+        wanted = (values[0] - values[1]) / 2e-6
+        found = float((parameter.grad * direction).sum())
+        assert found == pytest.approx(wanted, rel=1e-5, abs=1e-8), name
+
+
+@MOES
+def test_every_path_of_a_model_of_doubles_agrees(moe: MoEConfig | None) -> None:
+    model, text = tiny(moe=moe).double().eval(), ids()
+    cache = Cache(model.config)
+    pieces = [model.run(part, cache).logits for part in text.split([3, 1, 7], dim=1)]
+    for found in (torch.cat(pieces, 1), model.run(text, explicit=True).logits):
+        torch.testing.assert_close(found, model(text), atol=1e-12, rtol=0)
 
 
 def test_too_many_tokens() -> None:
