@@ -109,13 +109,17 @@ def dispatch_rows(choice: Tensor, experts: int, multiple: int) -> tuple[Tensor, 
 
     The rows of an expert are contiguous, in token order, and padded to a `multiple`.
     """
-    # Counting instead of sorting: a running count per expert (N K, E) is the rank of each selection
-    # within its expert, from 1; its last row is the number of tokens of each expert. A selection's
-    # row is then its rank, plus the rows of all experts before its own.
-    ranks = F.one_hot(choice.flatten(), experts).cumsum(0)
-    counts = (ranks[-1] + multiple - 1) // multiple * multiple
-    rows = ranks + (counts.cumsum(0) - counts - 1)
-    return rows.gather(1, choice.flatten()[:, None]).squeeze(1), counts
+    # A stable sort puts the selections in the order of their rows; only the padding of the experts
+    # before is missing. A running count per expert would give the rows too, but takes N K x E
+    # numbers: gigabytes for many experts. Nothing here waits for a GPU, as bincount would.
+    selected = choice.flatten()
+    ordered, order = selected.sort(stable=True)
+    counts = selected.new_zeros(experts).scatter_add_(0, selected, torch.ones_like(selected))
+    padded = (counts + multiple - 1) // multiple * multiple
+    padding = padded - counts
+    rows = torch.arange(len(selected), device=choice.device)
+    rows += (padding.cumsum(0) - padding).gather(0, ordered)
+    return torch.empty_like(selected).scatter_(0, order, rows), padded
 
 
 def grouped_linear(x: Tensor, weight: Tensor, counts: Tensor) -> Tensor:

@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
+from tests.helpers.memory import largest_tensor
 from tests.helpers.models import tiny
 from tinygpt.config import ModelConfig, MoEConfig
 from tinygpt.model.gpt import FeedForward
@@ -139,6 +140,16 @@ def test_every_selection_has_a_row_of_its_own(chosen: tuple[int, list[int]], mul
     for expert, place in zip(choice, places.tolist(), strict=True):
         assert place == starts[expert] + seen[expert]
         seen[expert] += 1
+
+
+def test_many_experts_take_no_table_of_all_pairs() -> None:
+    """1,024 experts of which each of 768 tokens takes 256 would be 200 million pairs."""
+    choice = torch.stack([torch.randperm(1024)[:256] for _ in range(768)])
+    with largest_tensor() as seen:
+        rows, counts = dispatch_rows(choice, 1024, 4)
+    assert seen.numbers <= choice.numel()
+    assert counts.tolist() == [-(-int((choice == e).sum()) // 4) * 4 for e in range(1024)]
+    assert len(rows.unique()) == choice.numel()
 
 
 @pytest.mark.parametrize(("experts", "top_k"), [(4, 1), (5, 2), (1, 1), (7, 7)])
