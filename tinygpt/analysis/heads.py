@@ -14,12 +14,15 @@ import math
 import torch
 from torch import Tensor
 
-from tinygpt.analysis.inspection import inspect_tokens
+from tinygpt.analysis.inspection import inspect_tokens, longest_window
+from tinygpt.config import ModelConfig
 from tinygpt.errors import TinyGPTError
 from tinygpt.model.gpt import GPT
 
 STATISTICS = ("entropy", "distance", "previous", "self", "first")
 REPEATED = ("duplicate", "induction")
+LONGEST_REPEATED = 1024
+"""Tokens of a repeated sequence, both halves: enough for a mean, however long the context is."""
 
 
 def statistics(attention: Tensor) -> dict[str, Tensor]:
@@ -42,6 +45,11 @@ def statistics(attention: Tensor) -> dict[str, Tensor]:
         "self": own.mean(-1),
         "first": later[..., 0].mean(-1),
     }
+
+
+def repeated_length(config: ModelConfig) -> int:
+    """Tokens to pass to `repeated`: half a context, at most 512."""
+    return min(longest_window(config), LONGEST_REPEATED) // 2
 
 
 def repeated(model: GPT, length: int, *, seed: int = 0) -> dict[str, Tensor]:

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
+from tinygpt.config import ModelConfig
+from tinygpt.device import total_memory
 from tinygpt.errors import TinyGPTError
 from tinygpt.model.gpt import GPT, evaluating
+
+LARGEST_ATTENTION = 12 * 12 * 1024**2
+"""Attention weights that a window may have: the layers, heads and context of the preset `small`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,11 +54,12 @@ def inspect_tokens(model: GPT, ids: Sequence[int] | Tensor) -> Inspection:
     """Inspect one pass over `ids` (T,), at most the context. Leaves the model unchanged.
 
     Raises:
-        TinyGPTError: no tokens, or more than the context.
+        TinyGPTError: no tokens, or more than the context, or than the memory can hold.
     """
     tokens = torch.as_tensor(ids, dtype=torch.int64, device=model.head.device).flatten()
     if not len(tokens):
         raise TinyGPTError("there is nothing to inspect: give at least one token")
+    _refuse_too_many(len(tokens), model)
     with evaluating(model), torch.no_grad():
         trace = model.run(tokens[None], explicit=True)
     routing = trace.routing
@@ -62,6 +69,30 @@ def inspect_tokens(model: GPT, ids: Sequence[int] | Tensor) -> Inspection:
         choice=torch.stack([r.choice for r in routing]).cpu() if routing else None,
         logits=trace.logits[0].float().cpu(),
     )
+
+
+def _refuse_too_many(tokens: int, model: GPT) -> None:
+    """Raises TinyGPTError if the attention weights would not fit into memory.
+
+    Checked before allocating: a system that overcommits memory would kill the process later.
+    """
+    maps = model.config.layers * model.config.heads
+    # Per weight: 4 bytes each in the layers' results, in these joined, and in one temporary copy.
+    most = math.isqrt(total_memory(model.head.device.type) // (12 * maps))
+    if tokens > most:
+        raise TinyGPTError(
+            f"the attention weights of {tokens:,} tokens do not fit into memory: "
+            f"inspect at most {most:,} tokens at once"
+        )
+
+
+def longest_window(config: ModelConfig) -> int:
+    """Tokens of the longest window whose attention weights fit into `LARGEST_ATTENTION`.
+
+    Where a measurement chooses its own text, the context is no measure of its length: a checkpoint
+    may claim any.
+    """
+    return min(config.context, math.isqrt(LARGEST_ATTENTION // (config.layers * config.heads)))
 
 
 def window_start(total: int, context: int, wanted: int | None) -> int:

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from tinygpt.analysis import attention_maps, heads, routing
-from tinygpt.analysis.inspection import inspect_tokens
+from tinygpt.analysis.inspection import inspect_tokens, longest_window
 from tinygpt.errors import TinyGPTError
 from tinygpt.model.gpt import GPT, evaluating
 
@@ -70,7 +70,9 @@ class Findings:
 
 
 class Surveyor:
-    """Inspects evenly spaced windows of `ids`, one context long, without overlap; one per `step`.
+    """Inspects evenly spaced windows of `ids`, one per `step`.
+
+    They are one context long, or `longest_window` if that is less, and do not overlap.
 
     Args:
         model: the model to inspect.
@@ -96,8 +98,8 @@ class Surveyor:
         self._ids = torch.as_tensor(ids, dtype=torch.int64).cpu().flatten()
         if not len(self._ids):
             raise TinyGPTError("there is nothing to inspect: give at least one token")
-        self._window = min(model.config.context, len(self._ids))
-        self._repeat_length = model.config.context // 2
+        self._window = min(longest_window(model.config), len(self._ids))
+        self._repeat_length = heads.repeated_length(model.config)
         count = math.ceil(SAMPLE_TOKENS / self._window) if windows is None else windows
         self._starts = deque(window_starts(len(self._ids), self._window, count))
         self._seeds = deque(range(REPEATED_SEQUENCES if self._repeat_length > 1 else 0))

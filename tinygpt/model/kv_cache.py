@@ -14,6 +14,9 @@ from tinygpt.config import ModelConfig
 
 Floats = NDArray[np.float32]
 
+SMALLEST_BUFFER = 1024
+"""Entries that a layer's buffer holds from the start, if the context is not shorter."""
+
 
 class Cache:
     """Keys and values of the tokens so far, so that a new token costs one position's work.
@@ -57,12 +60,13 @@ class Cache:
 
 
 class LayerCache:
-    """One layer's sliding window of keys and values, in a buffer of twice its length.
+    """One layer's sliding window of keys and values, in a buffer of up to twice its length.
 
     Attention needs the window as one contiguous slice, in order. A ring buffer would wrap around,
     and shifting the window by one would copy C entries per token. Here new entries are appended
     after the last, and only when the buffer of 2C is full does the window move to its front: one
-    copy per C tokens.
+    copy per C tokens. The buffer grows with the text, so that a short text in a long context (which
+    a checkpoint may claim as it likes) takes little memory.
     """
 
     def __init__(self, config: ModelConfig) -> None:
@@ -74,8 +78,9 @@ class LayerCache:
         """Add keys and values (B, H, T, K); returns those that the queries may see (B, H, S, K)."""
         batch, heads, new, width = key.shape
         if self._buffer is None:
-            self._buffer = key.new_empty(2, batch, heads, 2 * self.window, width)
-        buffer, end = self._buffer, self._advance(new)
+            self._buffer = key.new_empty(2, batch, heads, self._capacity(new), width)
+        end = self._advance(new)
+        buffer = self._buffer
         buffer[0, :, :, end - new : end] = key
         buffer[1, :, :, end - new : end] = value
         start = max(0, end - self.window - new + 1)  # the first new query sees C - 1 before it
@@ -93,7 +98,7 @@ class LayerCache:
         """`extend` for a single token and a batch of one on the CPU: (H, K) -> (H, S, K)."""
         if self._buffer is None:
             heads, width = key.shape
-            self._buffer = torch.empty(2, 1, heads, 2 * self.window, width)
+            self._buffer = torch.empty(2, 1, heads, self._capacity(1), width)
         end = self._advance(1)
         keys, values = self._buffer.numpy()[:, 0]  # (H, 2C, K) each
         keys[:, end - 1] = key
@@ -105,8 +110,14 @@ class LayerCache:
         """Make room for `new` entries at the end of the window; returns its new end."""
         assert self._buffer is not None
         if self._end + new > self._buffer.shape[3]:
-            kept = self._buffer[:, :, :, self._end - self.window : self._end].clone()
-            self._buffer[:, :, :, : self.window] = kept
-            self._end = self.window
+            kept = self._buffer[:, :, :, max(0, self._end - self.window) : self._end].clone()
+            self._end = kept.shape[3]
+            if (size := self._capacity(self._end + new)) > self._buffer.shape[3]:
+                self._buffer = kept.new_empty(*kept.shape[:3], size, kept.shape[4])
+            self._buffer[:, :, :, : self._end] = kept
         self._end += new
         return self._end
+
+    def _capacity(self, entries: int) -> int:
+        """Length of a buffer for `entries`: with room for as many again, within its bounds."""
+        return min(max(2 * entries, SMALLEST_BUFFER), 2 * self.window)

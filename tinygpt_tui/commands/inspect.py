@@ -70,7 +70,7 @@ class InspectedText:
     """A text and one forward pass over it, or over its last window if it exceeds the context.
 
     The statistics `duplicate` and `induction` do not depend on the text: they are measured on
-    random tokens, half a context of them repeated once.
+    random tokens, half a context of them (at most 512) repeated once.
 
     Raises:
         TinyGPTError: the text is empty or has a character outside the model's vocabulary.
@@ -92,7 +92,7 @@ class InspectedText:
         # Adding zero turns the -0.0 of a certain distribution's entropy into 0.0.
         self.statistics = {name: table + 0.0 for name, table in statistics.items()}
         self.uniform_baseline = attention_maps.uniform_baseline(len(self.ids))
-        if (half := context // 2) > 1:
+        if (half := heads.repeated_length(checkpoint.model.config)) > 1:
             self.statistics |= heads.repeated(checkpoint.model, half)
             self.uniform_baseline |= attention_maps.repeated_baseline(half)
 

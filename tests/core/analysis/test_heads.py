@@ -9,6 +9,7 @@ from torch import Tensor
 from tests.helpers.models import tiny
 from tinygpt.analysis import heads
 from tinygpt.analysis.inspection import inspect_tokens
+from tinygpt.config import ModelConfig
 from tinygpt.errors import TinyGPTError
 
 T = 7
@@ -96,6 +97,19 @@ def test_repeated_uses_the_attention_of_the_model() -> None:
             assert found["duplicate"][layer, head].item() == pytest.approx(duplicate, abs=1e-6)
             assert found["induction"][layer, head].item() == pytest.approx(induction, abs=1e-6)
     assert model.training
+
+
+@pytest.mark.parametrize(
+    ("shape", "length"),
+    [
+        ({"context": 11}, 5),
+        ({"context": 1024, "layers": 12, "heads": 12, "width": 24}, 512),  # as in `small`
+        ({"context": 65_536}, 512),
+        ({"context": 65_536, "layers": 100, "heads": 64, "width": 128}, 76),
+    ],
+)
+def test_the_repeated_sequence_has_a_bound(shape: dict[str, int], length: int) -> None:
+    assert heads.repeated_length(ModelConfig(**shape)) == length  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("length", [1, 6])

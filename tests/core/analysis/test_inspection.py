@@ -14,10 +14,12 @@ from safetensors.numpy import load_file
 from tests.helpers.checkpoints import TOKENIZER, snapshot
 from tests.helpers.models import tiny
 from tinygpt import checkpoint, load
+from tinygpt.analysis import inspection
 from tinygpt.analysis.inspection import inspect_tokens, surprisal
 from tinygpt.checkpoint import META, WEIGHTS
 from tinygpt.config import MoEConfig
 from tinygpt.data.tokenizer import save_tokenizer
+from tinygpt.errors import TinyGPTError
 from tinygpt.model.gpt import attend, attention_weights
 from tinygpt.model.moe import MoE
 
@@ -55,6 +57,14 @@ def test_inspecting_changes_no_logit(moe: MoEConfig | None) -> None:
     assert torch.equal(model(ids[None])[0], before)
     assert torch.equal(inspect_tokens(model.train(), ids).attention, found.attention)
     assert model.training
+
+
+def test_more_tokens_than_the_memory_can_hold(monkeypatch: pytest.MonkeyPatch) -> None:
+    """6 maps of 7 x 7 weights take 3,528 bytes."""
+    monkeypatch.setattr(inspection, "total_memory", lambda _: 3528)
+    assert inspect_tokens(tiny(), some_ids(7)).attention.shape == (3, 2, 7, 7)
+    with pytest.raises(TinyGPTError, match="of 8 tokens do not fit into memory: inspect at most 7"):
+        inspect_tokens(tiny(), some_ids(8))
 
 
 def test_expert_is_the_most_probable_of_those_selected() -> None:

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from tests.helpers.models import tiny
-from tinygpt.analysis import heads, routing, survey
+from tinygpt.analysis import heads, inspection, routing, survey
 from tinygpt.analysis.attention_maps import repeated_baseline, uniform_baseline
 from tinygpt.analysis.inspection import inspect_tokens
 from tinygpt.config import MoEConfig
@@ -30,6 +30,15 @@ def test_windows_are_spread_and_do_not_overlap(
     assert survey.window_starts(total, window, count) == starts
     many = survey.window_starts(total, window, 1000)
     assert (np.diff(many) >= window).all()
+
+
+def test_windows_of_a_huge_context_have_a_bound(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(inspection, "LARGEST_ATTENTION", 3 * 2 * 37**2 + 5)
+    surveyor = survey.Surveyor(tiny(context=65_536), IDS)
+    assert surveyor.step()
+    found = surveyor.findings()
+    wanted = uniform_baseline(37) | repeated_baseline(18)
+    assert (found.tokens, found.uniform_baseline) == (37, wanted)
 
 
 @pytest.mark.parametrize("moe", [None, MOE, MoEConfig(experts=5, top_k=2)])

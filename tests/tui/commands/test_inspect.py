@@ -2,6 +2,8 @@
 
 import io
 import json
+import re
+import subprocess
 import sys
 from pathlib import Path
 
@@ -11,6 +13,7 @@ import torch
 
 import tinygpt
 from tests.helpers.checkpoints import TOKENIZER
+from tests.helpers.paths import ROOT
 from tinygpt.analysis import heads
 from tinygpt.analysis.attention_maps import repeated_baseline, uniform_baseline
 from tinygpt_tui import cli
@@ -89,6 +92,24 @@ def test_inspect_one_token_of_stdin(
     assert found["statistics"]["self"] == [[1.0, 1.0]] * 3
     assert str(found["statistics"]["entropy"]) == str([[0.0, 0.0]] * 3)  # and not -0.0
     assert found["chance"]["first"] is None
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+def test_memory_follows_the_text_and_not_the_context_in_the_file(run: Path) -> None:
+    """65,536 there once asked for 103 GB."""
+    file = run / "moe" / "step-00000007" / "meta.json"
+    meta = json.loads(file.read_text())
+    meta["model"]["context"] = 65_536
+    file.write_text(json.dumps(meta))
+    code = (
+        "import pathlib, sys; from tinygpt_tui import cli; code = cli.main(sys.argv[1:]); "
+        "print(pathlib.Path('/proc/self/status').read_text()); sys.exit(code)"
+    )
+    words = [sys.executable, "-c", code, str(run / "moe"), "--inspect", TEXT[:7]]
+    done = subprocess.run(words, cwd=ROOT, capture_output=True, text=True, check=True, timeout=60)
+    peak = re.search(r"VmHWM:\s*(\d+) kB", done.stdout)
+    assert peak
+    assert int(peak[1]) < 1_000_000  # torch alone takes a third of that
 
 
 def test_inspect_as_a_table(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
