@@ -26,6 +26,7 @@ from tinygpt.config import ModelConfig, MoEConfig
 from tinygpt.data.tokenizer import CharTokenizer, load_tokenizer
 from tinygpt.errors import CheckpointError, TinyGPTError
 from tinygpt.files import atomic, safe_open
+from tinygpt.files.paths import access_problem
 from tinygpt.model.gpt import GPT
 from tinygpt.run.layout import (
     TOKENIZER,
@@ -182,7 +183,7 @@ def newest_resumable(run: StrPath, variant: str) -> tuple[Snapshot, list[str]]:
 
 def _choose(path: Path) -> Path:
     """The step directory to load for a run, variant or step directory."""
-    if (path / META).is_file() or parse_step(path.name) is not None:
+    if os.path.isfile(path / META) or parse_step(path.name) is not None:
         return path
     if steps := list_steps(path.parent, path.name):
         return checkpoint_dir(path.parent, path.name, steps[-1])
@@ -192,9 +193,16 @@ def _choose(path: Path) -> Path:
         if (steps := list_steps(path, variant))
     ]
     if not newest:
-        what = "has no checkpoint yet" if path.is_dir() else "does not exist"
-        raise CheckpointError(f"{path} {what}: name a run, one of its variants, or a checkpoint")
+        raise CheckpointError(_no_checkpoint(path))
     return min(newest, key=_last_loss) if len(newest) > 1 else newest[0]
+
+
+def _no_checkpoint(path: Path) -> str:
+    for folder in (path, *(path / variant for variant in VARIANTS)):
+        if why := access_problem(folder):
+            return f"cannot look into {folder}: {why}"
+    what = "has no checkpoint yet" if os.path.isdir(path) else "does not exist"
+    return f"{path} {what}: name a run, one of its variants, or a checkpoint"
 
 
 def _last_loss(folder: Path) -> float:

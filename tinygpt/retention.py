@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Iterable
 from contextlib import suppress
 
@@ -27,7 +28,7 @@ def prune(run: StrPath, variant: str, snapshots: int, best: int | None) -> list[
     for step in [s for s in steps if s not in dropped][:-RESUMABLE]:
         folder = checkpoint_dir(run, variant, step)
         with suppress(OSError):
-            if not folder.is_symlink():  # it may point into another run
+            if not os.path.islink(folder):  # it may point into another run
                 (folder / TRAINING).unlink(missing_ok=True)
     return dropped
 

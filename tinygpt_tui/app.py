@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import os
 from collections.abc import Iterable
 from functools import partial
 from pathlib import Path
@@ -267,7 +268,7 @@ class LabApp(TerminalApp[int]):
         self.push_screen(screen, self._on_run_chosen)
 
     def _on_run_chosen(self, result: RunsResult | None) -> None:
-        if self.run_path is not None and not self.run_path.is_dir():
+        if self.run_path is not None and not os.path.isdir(self.run_path):
             self.open_run(None)
         if result is None:
             return

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from tinygpt.command.options import training_parser
 from tinygpt.command.results import entry_point
+from tinygpt.errors import RunError
 from tinygpt.fields import flag
 from tinygpt.threads import limit_spinning
 from tinygpt_tui.commands import generate, inspect
@@ -69,9 +70,10 @@ def open_app(parser: argparse.ArgumentParser, options: argparse.Namespace) -> in
         parser.error("--json is for --train-only, --generate and --inspect")
     if settings := sorted(vars(options).keys() - own):
         parser.error(f"{flag(settings[0])} is for --train-only; in the interface, press n")
-    run = find_run(options.run, options.out) if options.run is not None else None
-    if options.run is not None and run is None:
-        parser.error(f"there is no run {options.run!r}, neither as a path nor in {options.out}")
+    try:
+        run = run_to_open(options.run, options.out) if options.run is not None else None
+    except RunError as error:
+        parser.error(str(error))
     if problem := capabilities.problem():
         parser.error(problem)
     capabilities.forget_size()
@@ -88,12 +90,15 @@ def open_app(parser: argparse.ArgumentParser, options: argparse.Namespace) -> in
     return app.return_code or 0
 
 
-def find_run(name: str, out: str) -> Path | None:
-    """The directory of a run given by path (or that of a variant or step in it), or by name."""
-    from tinygpt.run import is_run
+def run_to_open(name: str, out: str) -> Path:
+    """The directory of a run given by path (or that of a variant or step in it), or by name.
 
-    for path in (Path(name), Path(out, name)):
-        for folder in (path, *path.absolute().parents[:2]):
-            if is_run(folder):
-                return folder
-    return None
+    Raises:
+        RunError: there is none, or it cannot be looked at.
+    """
+    from tinygpt.run.lookup import find_run, run_of
+
+    path = find_run(name, out)
+    if (run := run_of(path)) is None:
+        raise RunError(f"{path} is not a run: it has models, but none of a run's files")
+    return run

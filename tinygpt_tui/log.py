@@ -27,7 +27,7 @@ def note(text: str, error: BaseException | None = None) -> None:
     with suppress(OSError, RuntimeError):  # RuntimeError: there is no home folder
         file = path()
         file.parent.mkdir(parents=True, exist_ok=True)
-        if file.exists() and file.stat().st_size > MAX_BYTES:
+        if os.path.exists(file) and file.stat().st_size > MAX_BYTES:
             file.replace(file.with_name("app.log.1"))
         opened = open_to_write(file, os.O_WRONLY | os.O_APPEND | os.O_CREAT)
         with os.fdopen(opened, "a", encoding="utf-8", errors="backslashreplace") as log:

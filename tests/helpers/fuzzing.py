@@ -33,7 +33,7 @@ from tinygpt.run.reader import MetricsReader, last_end
 from tinygpt.run.settings import stored_settings
 from tinygpt.training import Loop, begin, resume
 from tinygpt_tui import theme
-from tinygpt_tui.cli import find_run
+from tinygpt_tui.cli import run_to_open
 from tinygpt_tui.experts import load_chart
 from tinygpt_tui.monitor.history import History
 from tinygpt_tui.monitor.open_run import choose_run, planned_minutes
@@ -241,7 +241,7 @@ def look(run: Path) -> int:
         runs_table.details(runs_table.RunEntry(info, found))
         runs_table.age(max(0.0, 1.8e9 - info.created))
     attempt(choose_run, out, None)
-    attempt(find_run, run.name, str(out))
+    attempt(run_to_open, run.name, str(out))
     attempt(planned_minutes, run)
     attempt(summary, run)
     attempt(read_config, run)

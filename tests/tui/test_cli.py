@@ -6,12 +6,15 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
+from tests.helpers.models import TEXT
 from tests.helpers.scenes import make_run
 from tinygpt.config import dotted_fields
+from tinygpt.errors import RunError
 from tinygpt.fields import flag
 from tinygpt_tui import cli
 
 FLAGS = sorted(flag(name) for name, _ in dotted_fields())
+TINY = ["--preset", "micro", "--gpt.context", "7", "--steps", "1", "--device", "cpu"]
 VALUES = st.one_of(
     st.text(st.characters(exclude_characters="\x00"), min_size=1),
     st.integers().map(str),
@@ -97,6 +100,12 @@ def test_the_error_for_an_invalid_value_names_the_flag(
         (["--top-k", "3"], "--top-k is for --generate PROMPT"),
         (["--train-only", "--top-k", "3"], "--top-k is for --generate PROMPT"),
         (["nowhere"], "there is no run 'nowhere'"),
+        ([""], "there is no run ''"),
+        (["x" * 300], "File name too long"),
+        (["--train-only", "--out", ""], "--out: '' is no path: name one (. is this folder)"),
+        (["--generate", "x", "--out", " "], "--out: ' ' is no path"),
+        (["--train-only", "--config", ""], "--config: '' is no path"),
+        (["a", "--inspect", "x", "--inspect-out", ""], "--inspect-out: '' is no path"),
         (["--steps", "7"], "--steps is for --train-only"),
         ([], "the interface needs a terminal"),
         (["--json"], "--json is for --train-only"),
@@ -110,7 +119,7 @@ def test_the_error_for_an_invalid_value_names_the_flag(
 def test_contradictions(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], arguments: list[str], says: str
 ) -> None:
-    status, text = said([*arguments, "--out", str(tmp_path)], capsys)
+    status, text = said(["--out", str(tmp_path), *arguments], capsys)
     assert status == 2
     assert says in text
     assert not list(tmp_path.iterdir())
@@ -128,5 +137,21 @@ def test_a_run_is_found_by_name_path_variant_and_step(tmp_path: Path) -> None:
     step = tmp_path / "a" / "moe" / "step-00000003"
     step.mkdir(parents=True)
     for name in ("a", str(tmp_path / "a"), str(step), str(step.parent)):
-        assert cli.find_run(name, str(tmp_path)) == tmp_path / "a"
-    assert cli.find_run("b", str(tmp_path)) is None
+        assert cli.run_to_open(name, str(tmp_path)) == tmp_path / "a"
+    (tmp_path / "copied" / "moe" / step.name).mkdir(parents=True)
+    with pytest.raises(RunError, match="copied is not a run: it has models, but none of a run's"):
+        cli.run_to_open("copied", str(tmp_path))
+
+
+@pytest.mark.parametrize("out", ["dangling", "dangling/inner", "file"])
+def test_runs_can_only_be_written_to_a_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], out: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("corpus.txt").write_text(TEXT)
+    Path("dangling").symlink_to("nowhere")
+    Path("file").touch()
+    status, text = said(["--train-only", "--data", "corpus.txt", "--out", out, *TINY], capsys)
+    why = "it is a link to nowhere, which does not exist" if out != "file" else "it is not a folder"
+    assert (status, text) == (2, f"cannot write {out.partition('/')[0]}: {why}\n")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["corpus.txt", "dangling", "file"]

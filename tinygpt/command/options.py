@@ -57,6 +57,13 @@ class Parser(argparse.ArgumentParser):
             say(message.removesuffix("\n"))
 
 
+def path(text: str) -> str:
+    """The type of an option that names a file or a folder: not empty, as that would be "."."""
+    if not text.strip():
+        raise argparse.ArgumentTypeError(f"{text!r} is no path: name one (. is this folder)")
+    return text
+
+
 def training_parser(prog: str, description: str) -> Parser:
     """A parser of all training options; options that are not given are absent from the result."""
     parser = Parser(
@@ -70,8 +77,12 @@ def training_parser(prog: str, description: str) -> Parser:
     groups = {key: parser.add_argument_group(title) for key, title in GROUPS.items()}
     run = groups[""]
     run.add_argument("--name", metavar="NAME", help="name of the new run, or of the run to resume")
-    run.add_argument("--out", metavar="DIR", default="checkpoints", help="directory of all runs")
-    run.add_argument("--config", metavar="FILE", help="TOML file of settings; flags override it")
+    run.add_argument(
+        "--out", metavar="DIR", type=path, default="checkpoints", help="directory of all runs"
+    )
+    run.add_argument(
+        "--config", metavar="FILE", type=path, help="TOML file of settings; flags override it"
+    )
     run.add_argument("--resume", action="store_true", help="resume --name, or the newest run")
     run.add_argument("--json", action="store_true", help="print the results as JSON, on one line")
     for name, field in configuration.dotted_fields():

@@ -98,7 +98,7 @@ class TrainLog:
 
     def __enter__(self) -> None:
         with suppress(OSError):
-            if self._path.exists() and os.path.samestat(os.stat(self._path), os.fstat(2)):
+            if os.path.exists(self._path) and os.path.samestat(os.stat(self._path), os.fstat(2)):
                 return
         with suppress(OSError):  # a training without a log still has its records
             descriptor = open_to_write(self._path, os.O_WRONLY | os.O_APPEND | os.O_CREAT)

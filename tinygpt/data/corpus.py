@@ -24,6 +24,7 @@ from tinygpt.data.download import Download
 from tinygpt.errors import CorpusError
 from tinygpt.fields import closest
 from tinygpt.files.encoding import encoding_problem, wide_encoding
+from tinygpt.files.paths import user_path
 from tinygpt.files.safe_open import open_regular
 
 TINYSHAKESPEARE = "tinyshakespeare"
@@ -134,7 +135,7 @@ def read_text(path: str | Path) -> Corpus:
         msg = f"--data {path} is {encoding_problem(error)}: save it as UTF-8"
         raise CorpusError(msg) from error
     sha256 = _sha256(raw)
-    place = Path(path).expanduser()
+    place = user_path(str(path))
     name, source = place.name, f"file {path}"
     if sha256 == TINYSHAKESPEARE_SHA256:
         name, source = TINYSHAKESPEARE, f"{TINYSHAKESPEARE} (file {path})"
@@ -175,11 +176,11 @@ def cache_folder() -> Path:
         CorpusError: $TINYGPT_CACHE is below the home of a user that does not exist.
     """
     if folder := os.environ.get("TINYGPT_CACHE"):
-        try:
-            return Path(folder).expanduser()
-        except RuntimeError as error:  # ~ of a user that does not exist
+        place = user_path(folder)
+        if str(place).startswith("~"):
             msg = f"TINYGPT_CACHE {folder} has no home folder: set it to an absolute path"
-            raise CorpusError(msg) from error
+            raise CorpusError(msg)
+        return place
     import pooch  # type: ignore[import-untyped]  # noqa: PLC0415 - 0.1 s to import
 
     return Path(pooch.os_cache("tinygpt-tui"))
@@ -231,7 +232,7 @@ def open_file(name: str) -> Iterator[BinaryIO]:
         CorpusError: it cannot be opened or read; says why and names ``--data``.
     """
     try:
-        with open_regular(Path(name).expanduser()) as file:
+        with open_regular(user_path(name)) as file:
             yield file
     except FileNotFoundError as error:
         near = closest(name, ("auto", *KNOWN))
@@ -244,7 +245,7 @@ def open_file(name: str) -> Iterator[BinaryIO]:
     except PermissionError as error:
         msg = f"--data {name} cannot be read (permission denied): change that, or name another file"
         raise CorpusError(msg) from error
-    except (OSError, RuntimeError, ValueError) as error:  # a device, ~nobody, NUL in a name
+    except (OSError, ValueError) as error:  # a device, NUL in a name
         why = error.strerror if isinstance(error, OSError) and error.strerror else error
         msg = f"--data {name} cannot be read ({why}): name a UTF-8 text file"
         raise CorpusError(msg) from error

@@ -86,11 +86,24 @@ def directory(target: str | os.PathLike[str]) -> Iterator[Path]:
 
 
 def make_folders(folder: str | os.PathLike[str]) -> None:
-    """Create a folder and its missing parents; each new one is synced to disk."""
-    missing = [path for path in (Path(folder), *Path(folder).parents) if not path.is_dir()]
+    """Create a folder and its missing parents; each new one is synced to disk.
+
+    Raises OSError; for a link that leads nowhere, and for what is not a folder, it says so.
+    """
+    missing = [path for path in (Path(folder), *Path(folder).parents) if not os.path.isdir(path)]
     for path in reversed(missing):
-        path.mkdir(exist_ok=True)
+        _make_folder(path)
         _sync_folder(path.parent)
+
+
+def _make_folder(path: Path) -> None:
+    try:
+        path.mkdir(exist_ok=True)
+    except FileExistsError as error:
+        why = "it is not a folder"
+        if os.path.islink(path):
+            why = f"it is a link to {os.readlink(path)}, which does not exist"
+        raise NotADirectoryError(errno.ENOTDIR, why, os.fspath(path)) from error
 
 
 def remove_directory(folder: str | os.PathLike[str]) -> None:
@@ -137,7 +150,7 @@ def _temporary_beside(target: Path) -> Path:
 def _move_over(source: Path, target: Path) -> None:
     """Rename the folder `source` to `target`. An existing target is moved away first, and back if
     the rename fails."""
-    if not target.exists():
+    if not os.path.lexists(target):
         os.rename(source, target)
         return
     aside = _temporary_beside(target)
@@ -151,7 +164,7 @@ def _move_over(source: Path, target: Path) -> None:
 
 
 def _remove(path: Path) -> None:
-    if path.is_dir() and not path.is_symlink():
+    if os.path.isdir(path) and not os.path.islink(path):
         shutil.rmtree(path, ignore_errors=True)
     else:
         with suppress(OSError):

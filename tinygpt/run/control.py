@@ -31,7 +31,7 @@ def request(path: StrPath, name: Request) -> None:
         if name == "resume":
             (folder / "pause").unlink(missing_ok=True)
         else:
-            if folder.is_symlink():
+            if os.path.islink(folder):
                 raise RunError(f"cannot ask for {name}: {folder} is a link")
             folder.mkdir(exist_ok=True)
             os.close(open_to_write(folder / name, os.O_WRONLY | os.O_CREAT))

@@ -50,7 +50,7 @@ def list_steps(run: StrPath, variant: str) -> list[int]:
     """The steps of a variant's checkpoints, ascending."""
     try:
         with os.scandir(Path(run, variant)) as entries:
-            names = [e.name for e in entries if e.is_dir()]
+            names = [entry.name for entry in entries if entry.is_dir()]
     except OSError:
         return []
     return sorted(step for name in names if (step := parse_step(name)) is not None)
@@ -58,7 +58,7 @@ def list_steps(run: StrPath, variant: str) -> list[int]:
 
 def is_run(path: StrPath) -> bool:
     """Whether a folder is a run directory: it holds at least one of a run's files."""
-    return any(Path(path, name).is_file() for name in (RUN_TOML, STATUS, METRICS, LOG))
+    return any(os.path.isfile(Path(path, name)) for name in (RUN_TOML, STATUS, METRICS, LOG))
 
 
 def read_config(path: StrPath) -> dict[str, Any]:

@@ -1,10 +1,12 @@
 """Lists the runs in a folder."""
 
+import os
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from tinygpt.errors import RunError
+from tinygpt.files.paths import access_problem
 from tinygpt.run.layout import RUN_TOML, StrPath, is_run, read_config
 from tinygpt.run.reader import first_record
 from tinygpt.run.records import StartRecord
@@ -30,12 +32,13 @@ def list_runs(out: StrPath, now: float | None = None) -> list[RunInfo]:
     """
     folder = Path(out)
     try:
-        paths = [path for path in folder.iterdir() if not path.name.startswith(".")]
+        with os.scandir(folder) as entries:
+            paths = [folder / entry.name for entry in entries if _may_be_run(entry)]
     except FileNotFoundError:
         return []
     except OSError as error:
         raise RunError(f"cannot list the runs in {folder}: {error.strerror}") from error
-    runs = [_info(path, now) for path in paths if path.is_dir() and _may_be_run(path)]
+    runs = [_info(path, now) for path in paths]
     return sorted(runs, key=lambda run: (-run.created, run.name))
 
 
@@ -67,11 +70,11 @@ def _live(runs: list[RunInfo]) -> RunInfo | None:
     return None
 
 
-def _may_be_run(path: Path) -> bool:
-    try:
-        return is_run(path)
-    except OSError:  # no permission to look inside: list it as unreadable
-        return True
+def _may_be_run(entry: os.DirEntry[str]) -> bool:
+    """Whether it is a run, or a folder that cannot be looked into, to be listed as unreadable."""
+    if entry.name.startswith("."):
+        return False
+    return is_run(entry) or (not os.path.isfile(entry) and access_problem(entry) is not None)
 
 
 def _info(path: Path, now: float | None) -> RunInfo:

@@ -63,7 +63,7 @@ def delete_run(path: Path) -> None:
         RunError: the run is being trained, or deleting fails.
     """
     with _locked(path, "deleted"):
-        if path.is_symlink():
+        if os.path.islink(path):
             path.unlink()
             return
         hidden = path.with_name(f".deleted-{os.getpid()}-{path.name}")

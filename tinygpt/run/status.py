@@ -103,7 +103,7 @@ def write_status(path: StrPath, status: Status, *, durable: bool = True) -> None
     try:
         atomic.write_json(file, asdict(status), durable=durable)
     except OSError as error:
-        if error.errno not in DISK_FULL_ERRNOS or not file.exists():
+        if error.errno not in DISK_FULL_ERRNOS or not os.path.exists(file):
             raise
         _overwrite(file, json.dumps(asdict(status)).encode("ascii"))
 
@@ -158,7 +158,7 @@ def read_state(
     except RunError as error:
         return RunState(state="unreadable", reason=str(error))
     if status is None:
-        if not Path(path).is_dir():
+        if not os.path.isdir(path):
             return RunState(state="unreadable", reason=f"{os.fspath(path)} is not a folder")
         return RunState(state="new", reason="no training process has reported yet")
     if heartbeat_age is not None:

@@ -110,7 +110,7 @@ class RunWriter:
             atomic.make_folders(run)
             lock = _lock(run)
             try:
-                if any((run / name).exists() for name in (RUN_TOML, METRICS, STATUS)):
+                if any(os.path.lexists(run / name) for name in (RUN_TOML, METRICS, STATUS)):
                     raise RunError(
                         f"{run} already holds a run: choose another --name, or use --resume"
                     )
@@ -335,7 +335,7 @@ def _check_schema(run: Path) -> None:
 def _check_links(run: Path) -> None:
     """A folder that is a link may lead into another run: refuse to write through it."""
     for name in (*VARIANTS, CONTROL):
-        if (run / name).is_symlink():
+        if os.path.islink(run / name):
             raise RunError(f"{run / name} is a link: a run is written only inside its own folder")
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 import sys
 from collections.abc import Callable, Mapping, Set
 from pathlib import Path
@@ -59,9 +60,10 @@ def checkpoint_path(given: Mapping[str, Any], command: str) -> Path:
     """The run, variant or step directory to load; by default the live run, else the latest.
 
     Raises:
-        ConfigError: there is no such run, or --model is not one of its variants.
+        TinyGPTError: there is no such run, or --model is not one of its variants.
     """
     from tinygpt.run import VARIANTS, current_run  # noqa: PLC0415 - not for --help
+    from tinygpt.run.lookup import find_run  # noqa: PLC0415
 
     run, out, model = given.get("run"), given["out"], given.get("model")
     if model is not None and model not in VARIANTS:
@@ -72,10 +74,7 @@ def checkpoint_path(given: Mapping[str, Any], command: str) -> Path:
             raise ConfigError(f"there is no run in {out}: train one, or set another --out")
         path = current.path
     else:
-        candidates = [path for path in (Path(run), Path(out, run)) if path.is_dir()]
-        if not candidates:
-            raise ConfigError(f"there is no run {run!r}, neither as a path nor in {out}")
-        path = candidates[0]
+        path = find_run(run, out)
     return path if model is None else _of_model(path, model)
 
 
@@ -84,7 +83,7 @@ def _of_model(path: Path, model: str) -> Path:
     from tinygpt.run import VARIANTS, is_run  # noqa: PLC0415 - not for --help
 
     if is_run(path):
-        if not (path / model).is_dir():
+        if not os.path.isdir(path / model):
             raise ConfigError(f"--model {model}: {path} has no such checkpoint")
         return path / model
     absolute = path.absolute()

@@ -7,6 +7,7 @@ import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from tinygpt.command.options import path
 from tinygpt.command.results import print_json, print_text
 from tinygpt.errors import ConfigError
 from tinygpt.escape import printable
@@ -37,6 +38,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     group.add_argument(
         "--inspect-out",
         metavar="DIR",
+        type=path,
         help="write attention.npz, heads.csv and routing.csv to DIR",
     )
 
@@ -52,10 +54,10 @@ def _inspect(given: dict[str, Any]) -> None:
     from tinygpt.device import choose_device  # noqa: PLC0415
 
     reject_other_options(given, OPTIONS, "--inspect")
-    path = checkpoint_path(given, "--inspect")
+    found = checkpoint_path(given, "--inspect")
     text = text_or_stdin(given["inspect"])
     device = choose_device(build({"device": given.get("device", "auto")}).device)
-    inspected = InspectedText(load(path, device), text)
+    inspected = InspectedText(load(found, device), text)
     files = []
     if "inspect_out" in given:
         files = write_files(inspected, Path(given["inspect_out"]))

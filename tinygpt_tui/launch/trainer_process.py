@@ -20,6 +20,7 @@ from pathlib import Path
 
 from tinygpt.errors import RunError, TinyGPTError
 from tinygpt.escape import printable
+from tinygpt.files.atomic import make_folders
 from tinygpt.files.safe_open import open_regular, open_to_write
 from tinygpt.run import LOG, read_status, validate_run_name
 from tinygpt.run.manage import remove_stub
@@ -56,7 +57,7 @@ def start_training(arguments: Sequence[str], out: Path, name: str) -> int:
         RunError: the name is invalid or taken; the folder or the process cannot be created.
     """
     run = out / validate_run_name(name)
-    there = {entry.name for entry in run.iterdir()} if run.exists() else set()
+    there = _names_in(run)
     if there - {LOG}:
         raise RunError(f"{run} already exists: choose another --name")
     given = _without(arguments, "--name", "--out")
@@ -70,7 +71,7 @@ def resume_training(run: Path, extra: Sequence[str] = ()) -> int:
     Raises:
         RunError: there is no such run, or the process cannot be created.
     """
-    if not run.is_dir():
+    if not os.path.isdir(run):
         raise RunError(f"{run} cannot be resumed: there is no such run")
     options = ["--resume", "--name", run.name, "--out", str(run.parent), *_spare_threads(extra)]
     return _start([*options, *extra], run, is_new=False)
@@ -112,7 +113,7 @@ def _start(options: Sequence[str], run: Path, *, is_new: bool) -> int:
         *options,
     ]
     try:
-        run.mkdir(parents=True, exist_ok=True)
+        make_folders(run)
         with os.fdopen(
             open_to_write(run / LOG, os.O_WRONLY | os.O_APPEND | os.O_CREAT), "ab"
         ) as log:
@@ -215,3 +216,15 @@ def _signal(number: int) -> str:
         return signal.Signals(number).name
     except ValueError:  # a real-time signal has no name
         return f"signal {number}"
+
+
+def _names_in(run: Path) -> set[str]:
+    """What is in a run's folder, which need not exist yet; RunError if it cannot be one."""
+    try:
+        return set(os.listdir(run))
+    except (FileNotFoundError, NotADirectoryError) as error:
+        if os.path.lexists(run):
+            raise RunError(f"{run} already exists: choose another --name") from error
+        return set()
+    except OSError as error:
+        raise RunError(f"cannot look into {run}: {error.strerror}") from error

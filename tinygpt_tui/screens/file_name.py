@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+from tinygpt.files.paths import access_problem, user_path
+
 QUOTES = "'\""
 
 
@@ -20,7 +22,7 @@ def unquoted(text: str) -> str:
 def typed_path(text: str) -> Path:
     """The path that was typed or pasted: `unquoted`, and with ~ for the home folder; ~nobody stays
     as it is, and is not found."""
-    return Path(os.path.expanduser(unquoted(text)))
+    return user_path(unquoted(text))
 
 
 def save_problem(name: str) -> str | None:
@@ -28,6 +30,8 @@ def save_problem(name: str) -> str | None:
     path = typed_path(name)
     if not unquoted(name) or os.path.isdir(path):
         return "Enter a file name"
+    if why := access_problem(path):
+        return f"{path} cannot be written: {why}"
     if not os.path.isdir(path.parent):
         return f"There is no folder {path.parent}"
     return f"{path} already exists: choose another name" if os.path.lexists(path) else None
@@ -38,4 +42,6 @@ def file_problem(name: str) -> str | None:
     path = typed_path(name)
     if not unquoted(name) or os.path.isdir(path):
         return "Enter the name of a text file"
+    if why := access_problem(path):
+        return f"{path} cannot be read: {why}"
     return None if os.path.isfile(path) else f"There is no file {path}"

@@ -21,6 +21,7 @@ from tinygpt.config import RunConfig, build, dotted_fields, flatten
 from tinygpt.data.corpus import KNOWN
 from tinygpt.errors import ConfigError
 from tinygpt.fields import convert, flag
+from tinygpt.files.paths import user_path
 from tinygpt.run.manage import rename_problem
 
 NAME = "name"
@@ -132,13 +133,10 @@ def data_problem(data: str) -> str | None:
     """Why `data` names no corpus; None if it does, as far as can be told without reading it."""
     if data in ("auto", *KNOWN):
         return None
-    try:
-        path = Path(data).expanduser()
-        if path.is_dir():
-            return f"{data} is a folder: name a text file in it"
-        readable = path.is_file() and os.access(path, os.R_OK)
-    except (OSError, RuntimeError, ValueError):  # ~nobody, NUL in a name
-        readable = False
+    path = user_path(data)
+    if os.path.isdir(path):
+        return f"{data} is a folder: name a text file in it"
+    readable = os.path.isfile(path) and os.access(path, os.R_OK)
     return None if readable else f"there is no readable file {data}: name one, or auto"
 
 

@@ -4,6 +4,9 @@ import dataclasses
 from pathlib import Path
 from typing import Any
 
+import pytest
+
+from tests.helpers.permissions import closed, public_folder
 from tests.helpers.run_files import (
     CONFIG,
     NOW,
@@ -11,6 +14,7 @@ from tests.helpers.run_files import (
     own_status,
 )
 from tinygpt import run
+from tinygpt.errors import RunError
 from tinygpt.run.status import write_status
 
 
@@ -67,3 +71,32 @@ def test_a_folder_with_only_a_log_is_a_new_run(folder: Path) -> None:
     (folder / run.LOG).touch()
     (listed,) = run.list_runs(folder.parent)
     assert (listed.name, listed.state.state, listed.corpus) == ("nano", "new", None)
+
+
+def test_a_closed_folder_is_listed_with_its_reason_beside_the_rest() -> None:
+    with public_folder() as out:
+        make_run(out / "open", 100.0, state="done")
+        (out / "shut").mkdir()
+        make_run(out / "hidden" / "inner", 300.0)
+        (out / "link").symlink_to(out / "hidden" / "inner")
+        (out / "loop").symlink_to(out / "loop")
+        (out / "file").touch(mode=0)
+        (out / "hidden").chmod(0)
+        with closed(out / "shut"):
+            listed = {info.name: info.state for info in run.list_runs(out, now=NOW)}
+            newest = run.current_run(out, now=NOW)
+        assert listed.keys() == {"open", "shut", "hidden", "link", "loop"}
+        assert {name for name, state in listed.items() if state.state != "unreadable"} == {"open"}
+        assert listed["shut"].reason.endswith(": Permission denied")
+        assert newest is not None
+        assert newest.name == "open"
+
+
+def test_runs_in_a_closed_folder_cannot_be_listed() -> None:
+    with public_folder() as out:
+        make_run(out / "runs" / "a", 100.0)
+        with (
+            closed(out / "runs"),
+            pytest.raises(RunError, match=r"cannot list .* Permission denied"),
+        ):
+            run.list_runs(out / "runs")

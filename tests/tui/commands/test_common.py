@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.helpers.permissions import closed, public_folder
 from tests.helpers.redirected import APP, redirected
 from tinygpt_tui import cli
 
@@ -106,3 +107,34 @@ def test_results_that_stdout_refuses(run: Path, tmp_path: Path, asked: tuple[str
 def test_closed_streams_are_empty_and_take_everything(run: Path, tmp_path: Path) -> None:
     done = redirected([*APP, str(run), "--generate", "-"], "<&- >&-", tmp_path)
     assert (done.returncode, done.stderr) == (0, b"")
+
+
+@pytest.mark.parametrize(
+    ("shut", "name", "says"),
+    [
+        ("one", "one", "cannot look into {run}: Permission denied"),
+        ("one/moe", "one/moe", "cannot look into {run}/moe: Permission denied"),
+        ("one/moe/step-00000007", "one/moe", "cannot read {run}/moe/step-00000007/meta.json: "),
+        (".", "one", "cannot look into {run}: Permission denied"),
+        (".", None, "cannot list the runs in {out}: Permission denied"),
+    ],
+)
+def test_what_is_closed_is_named(
+    run: Path, shut: str, name: str | None, says: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with public_folder() as folder:
+        out = Path(shutil.copytree(run.parent, folder / "runs"))
+        for command in ("--generate", "--inspect"):
+            with closed(out / shut):
+                status = cli.main([*([name] if name else []), "--out", str(out), command, "a"])
+            shown = capsys.readouterr()
+            assert (status, shown.out, shown.err.count("\n")) == (2, "", 1)
+            assert shown.err.startswith(says.format(run=out / "one", out=out))
+
+
+def test_a_folder_in_the_way_hides_no_run(
+    run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "one").mkdir()
+    assert cli.main(["one", "--out", str(run.parent), "--inspect", "a"]) == 0

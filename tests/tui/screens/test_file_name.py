@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.helpers.permissions import closed, public_folder
 from tinygpt_tui.screens.file_name import file_problem, save_problem, typed_path, unquoted
 
 
@@ -51,3 +52,15 @@ def test_impossible_names(broken: str) -> None:
 def test_the_home_of_nobody_is_a_folder_that_is_missing() -> None:
     assert save_problem("~no-such-user/x") == "There is no folder ~no-such-user"
     assert file_problem("~no-such-user") == "There is no file ~no-such-user"
+
+
+def test_names_that_cannot_be_looked_up() -> None:
+    for name, why in (("x" * 300, "File name too long"), ("a\0b", "embedded null byte")):
+        assert save_problem(name) == f"{name} cannot be written: {why}"
+        assert file_problem(name) == f"{name} cannot be read: {why}"
+    with public_folder() as folder:
+        (folder / "shut").mkdir()
+        with closed(folder / "shut"):
+            file = folder / "shut" / "x"
+            assert save_problem(str(file)) == f"{file} cannot be written: Permission denied"
+            assert file_problem(str(file)) == f"{file} cannot be read: Permission denied"

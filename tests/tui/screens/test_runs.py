@@ -8,6 +8,7 @@ import pytest
 from textual.pilot import Pilot
 from textual.widgets import OptionList
 
+from tests.helpers.permissions import closed, public_folder
 from tests.helpers.runs import make_run
 from tests.helpers.screens import UNSET, Host, Script, drive, rows, text_of, until
 from tinygpt import formatting
@@ -144,3 +145,18 @@ def test_no_runs_says_how_to_begin(tmp_path: Path) -> None:
         assert app.result is UNSET
 
     drive(RunsScreen(tmp_path / "nothing"), script)
+
+
+def test_a_closed_folder_leaves_the_rest_in_the_list() -> None:
+    with public_folder() as folder:
+        make_run(folder, "mine", {"preset": "micro"}, "done")
+        (folder / "theirs").mkdir()
+
+        async def script(app: Host, pilot: Pilot[None]) -> None:
+            await until(pilot, lambda: len(rows(app)) == 2)
+            shown = "\n".join(map(str, rows(app)))
+            assert "mine" in shown
+            assert "theirs" in shown
+
+        with closed(folder / "theirs"):
+            drive(RunsScreen(folder), script)
