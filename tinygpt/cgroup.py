@@ -8,6 +8,7 @@ than Linux have none of this; there every function returns None.
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -82,10 +83,12 @@ def _groups(controller: str) -> list[Path]:
     """Folders of this process's group and of the groups around it, the innermost first."""
     mount = _mount(controller)
     path = _membership(controller)
-    if path is None or ".." in path.parts or not mount.is_dir():
+    if path is None or ".." in path.parts or not os.path.isdir(mount):
         return []
     folder = mount / path.relative_to("/")
-    if not folder.is_dir():  # in a container that sees only its own group, mounted as the root
+    if not os.path.isdir(
+        folder
+    ):  # in a container that sees only its own group, mounted as the root
         folder = mount
     return [folder, *(parent for parent in folder.parents if parent.is_relative_to(mount))]
 
@@ -93,7 +96,7 @@ def _groups(controller: str) -> list[Path]:
 def _mount(controller: str) -> Path:
     """Where the tree of a controller is mounted: the common one of version 2, else its own."""
     common = ROOT / _MOUNTED
-    return common if (common / "cgroup.controllers").exists() else common / controller
+    return common if os.path.exists(common / "cgroup.controllers") else common / controller
 
 
 def _membership(controller: str) -> Path | None:

@@ -13,13 +13,14 @@ import hashlib
 import json
 import math
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
 import safetensors
 import safetensors.torch
+import torch
 from torch import Tensor
 
 from tinygpt.config import ModelConfig, MoEConfig
@@ -42,6 +43,7 @@ FORMAT = 1
 META = "meta.json"
 WEIGHTS = "model.safetensors"
 TRAINING = "training.safetensors"
+_FLOATS = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
 LARGEST_META = 1 << 20
 """Bytes of the largest ``meta.json`` that is read."""
 
@@ -165,8 +167,12 @@ def load(path: StrPath, device: str = "cpu") -> Checkpoint:
     return Checkpoint(model, tokenizer, meta["variant"], meta["step"], meta["val_loss"], folder)
 
 
-def newest_resumable(run: StrPath, variant: str) -> tuple[Snapshot, list[str]]:
-    """The newest intact checkpoint of a variant, and a sentence per newer one that is damaged.
+def newest_resumable(
+    run: StrPath, variant: str, use: Callable[[Snapshot], None] | None = None
+) -> tuple[Snapshot, list[str]]:
+    """The newest checkpoint of a variant that is intact and that `use` takes.
+
+    With a sentence per newer one that is damaged, or for which `use` raised a CheckpointError.
 
     Raises:
         CheckpointError: there is none; says what is wrong with each.
@@ -174,9 +180,13 @@ def newest_resumable(run: StrPath, variant: str) -> tuple[Snapshot, list[str]]:
     problems: list[str] = []
     for step in reversed(list_steps(run, variant)):
         try:
-            return restore(checkpoint_dir(run, variant, step)), problems
+            snapshot = restore(checkpoint_dir(run, variant, step))
+            if use:
+                use(snapshot)
         except CheckpointError as error:
             problems.append(str(error))
+        else:
+            return snapshot, problems
     why = f": {'; '.join(problems)}" if problems else ""
     raise CheckpointError(f"{Path(run, variant)} has no checkpoint to resume from{why}")
 
@@ -224,11 +234,12 @@ _REQUIRED = {
 def _meta(folder: Path) -> dict[str, Any]:
     file = folder / META
     try:
-        meta = json.loads(safe_open.read_text(file, LARGEST_META))
+        text = safe_open.read_text(file, LARGEST_META)
+        meta = json.loads(text, parse_float=_finite, parse_constant=_finite)
     except OSError as error:
         raise CheckpointError(f"cannot read {file}: {error.strerror}") from error
     except (ValueError, RecursionError) as error:
-        raise CheckpointError(f"{file} is not JSON in UTF-8: {error}") from error
+        raise CheckpointError(f"{file} is not strict JSON in UTF-8: {error}") from error
     if not isinstance(meta, dict) or not isinstance(meta.get("format"), int):
         raise CheckpointError(f"{file} does not describe a checkpoint")
     if meta["format"] > FORMAT:
@@ -237,6 +248,14 @@ def _meta(folder: Path) -> dict[str, Any]:
         )
     _check(meta, file)
     return meta
+
+
+def _finite(text: str) -> float:
+    """A number in JSON, where Python also reads NaN, Infinity and 1e999."""
+    number = float(text)
+    if not math.isfinite(number):
+        raise ValueError(f"{text} is not a finite number")
+    return number
 
 
 def _check(meta: dict[str, Any], file: Path) -> None:
@@ -266,7 +285,11 @@ def _model_config(values: Mapping[str, Any], folder: Path) -> ModelConfig:
 
 
 def _tensors(folder: Path, name: str, meta: Mapping[str, Any]) -> dict[str, Tensor]:
-    """The tensors of one file, with its size and sha256 verified."""
+    """The tensors of one file, verified: its size and sha256, and that all numbers are finite.
+
+    A training saves nothing else, so other tensors are not what this program wrote, whatever their
+    sha256.
+    """
     file, recorded = folder / name, meta["files"].get(name)
     try:
         with safe_open.open_regular(file) as opened:
@@ -285,9 +308,22 @@ def _tensors(folder: Path, name: str, meta: Mapping[str, Any]) -> dict[str, Tens
             f"{file} is not the file that was saved: its sha256 differs from {META}"
         )
     try:
-        return dict(safetensors.torch.load(data))
+        tensors = safetensors.torch.load(data)
     except safetensors.SafetensorError as error:
         raise CheckpointError(f"{file} is not a safetensors file: {error}") from error
+    for key, tensor in tensors.items():
+        if tensor.dtype not in _FLOATS:
+            kind = str(tensor.dtype).removeprefix("torch.")
+            raise CheckpointError(f"{file} is damaged: {key} is {kind}, not floating-point numbers")
+        if tensor.numel() and not _is_finite(tensor):
+            raise CheckpointError(f"{file} is damaged: {key} has a number that is not finite")
+    return dict(tensors)
+
+
+def _is_finite(tensor: Tensor) -> bool:
+    """In one pass, where `isfinite` would make a copy. In fp32, in which it will be used."""
+    low, high = tensor.float().aminmax()
+    return math.isfinite(low) and math.isfinite(high)
 
 
 def _to_cpu(tensor: Tensor) -> Tensor:

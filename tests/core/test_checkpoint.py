@@ -1,13 +1,15 @@
 """Checkpoints: complete or absent, read back exactly."""
 
 import json
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
+from torch import Tensor
 
-from tests.helpers.checkpoints import TOKENIZER, snapshot
+from tests.helpers.checkpoints import TOKENIZER, alter_tensor, snapshot
 from tests.helpers.models import tiny
 from tinygpt import checkpoint, load
 from tinygpt.config import MoEConfig
@@ -148,3 +150,64 @@ def test_a_pickle_is_not_loaded(run: Path) -> None:
     torch.save(dict(snapshot().weights), folder / "model.safetensors")
     with pytest.raises(CheckpointError, match="not the file that was saved"):
         load(run)
+
+
+@pytest.mark.parametrize("number", ["NaN", "Infinity", "-Infinity", "1e999"])
+def test_numbers_that_are_not_finite_are_refused(run: Path, number: str) -> None:
+    file = checkpoint.save(run, snapshot()) / "meta.json"
+    file.write_text(file.read_text().replace('"step": 7', f'"step": 7, "train_seconds": {number}'))
+    for read in (load, checkpoint.restore):
+        with pytest.raises(
+            CheckpointError, match=rf"meta\.json .*: {number} is not a finite number"
+        ):
+            read(file.parent)
+
+
+DAMAGED = [
+    (lambda x: x.to(torch.int64), "is int64, not floating-point numbers"),
+    (lambda x: x > 0, "is bool, not floating-point numbers"),
+    (lambda x: x.fill_(torch.nan), "has a number that is not finite"),
+    (lambda x: x.flatten().index_fill(0, torch.tensor(3), torch.inf).view_as(x), "is not finite"),
+    (lambda x: x.double().fill_(1e300), "is not finite"),  # as it would be in fp32
+]
+
+
+@pytest.mark.parametrize(("damage", "says"), DAMAGED)
+def test_weights_that_no_training_saves_are_refused(
+    run: Path, damage: Callable[[Tensor], Tensor], says: str
+) -> None:
+    checkpoint.save(run, snapshot(step=3))
+    folder = checkpoint.save(run, snapshot(step=5))
+    name = "blocks.1.attention.value"
+    alter_tensor(folder, checkpoint.WEIGHTS, name, damage(snapshot(step=5).weights[name].clone()))
+    with pytest.raises(CheckpointError, match=rf"model\.safetensors is damaged: {name} .*{says}"):
+        load(folder)
+    found, problems = checkpoint.newest_resumable(run, "dense")
+    assert found.step == 3
+    assert says in problems[0]
+
+
+@pytest.mark.parametrize(("damage", "says"), DAMAGED)
+def test_damaged_training_state_stops_a_resume_and_no_viewer(
+    run: Path, damage: Callable[[Tensor], Tensor], says: str
+) -> None:
+    folder = checkpoint.save(run, snapshot())
+    name = "muon.0.momentum"
+    alter_tensor(folder, checkpoint.TRAINING, name, damage(torch.ones(3, 5)))
+    assert load(folder).step == 7
+    with pytest.raises(
+        CheckpointError, match=rf"training\.safetensors is damaged: {name} .*{says}"
+    ):
+        checkpoint.restore(folder)
+
+
+def test_what_is_read_may_be_refused_by_its_user(run: Path) -> None:
+    for step in (3, 5):
+        checkpoint.save(run, snapshot(step=step))
+
+    def use(found: checkpoint.Snapshot) -> None:
+        if found.step == 5:
+            raise CheckpointError("not this one")
+
+    found, problems = checkpoint.newest_resumable(run, "dense", use)
+    assert (found.step, problems) == (3, ["not this one"])

@@ -1,9 +1,15 @@
-"""A snapshot of a tiny model, to save as a checkpoint."""
+"""A snapshot of a tiny model, to save as a checkpoint; and checkpoints that were altered."""
 
+import hashlib
+import json
+from pathlib import Path
+
+import safetensors.torch
 import torch
+from torch import Tensor
 
 from tests.helpers.models import tiny
-from tinygpt.checkpoint import Snapshot
+from tinygpt.checkpoint import META, Snapshot
 from tinygpt.config import MoEConfig
 from tinygpt.data.tokenizer import CharTokenizer
 
@@ -22,3 +28,19 @@ def snapshot(variant: str = "dense", step: int = 7, loss: float | None = 1.5) ->
         training={"muon.0.momentum": torch.randn(3, 5), "adamw.1.step": torch.tensor(7.0)},
         progress={"step": step, "val_loss": loss},
     )
+
+
+def alter_tensor(folder: Path, file: str, name: str, tensor: Tensor) -> None:
+    """Replace a tensor of a checkpoint, and the sha256 of its file, which then agrees."""
+    path, meta = folder / file, json.loads((folder / META).read_text())
+    data = safetensors.torch.save({**safetensors.torch.load_file(path), name: tensor})
+    path.write_bytes(data)
+    meta["files"][file] = {"bytes": len(data), "sha256": hashlib.sha256(data).hexdigest()}
+    (folder / META).write_text(json.dumps(meta))
+
+
+def alter_progress(folder: Path, name: str, value: object) -> None:
+    """Replace a number of a checkpoint's progress, also by what is not strict JSON."""
+    meta = json.loads((folder / META).read_text())
+    meta["progress"][name] = value
+    (folder / META).write_text(json.dumps(meta))

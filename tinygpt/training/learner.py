@@ -8,22 +8,24 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import asdict, dataclass
 from functools import partial
-from typing import Literal, TypeAlias
+from typing import Any, Literal, TypeAlias
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 from tinygpt.checkpoint import Snapshot
-from tinygpt.config import VARIANTS, RunConfig
+from tinygpt.config import VARIANTS, ModelConfig, RunConfig
 from tinygpt.device import autocast_context, matmul_dtype
 from tinygpt.errors import CheckpointError
 from tinygpt.model.gpt import GPT, Trace
 from tinygpt.model.moe import Routing, balance_loss, z_loss
 from tinygpt.optim import make_optimizers, schedule, set_learning_rate
+from tinygpt.run.lines import LARGEST
 from tinygpt.training.clocks import Stopwatch
 from tinygpt.training.evaluation import TOKENS, Evaluation, evaluate
 from tinygpt.training.listening import Listen, between_blocks, no_listener
+from tinygpt.training.optimizer_state import flat_state, load_flat_state
 from tinygpt.training.weight_average import EVERY, WeightAverage
 
 Pending: TypeAlias = Literal["probe", "evaluation"]
@@ -207,13 +209,13 @@ class Learner:
             val_loss=self.val_loss,
             config=self.model.config,
             weights=self.result.state_dict(),
-            training=self._optimizer_state() | self._current_weights(),
+            training=flat_state(self.optimizers) | self._current_weights(),
             progress=asdict(self.progress),
             pending=self.pending,
         )
 
     def restore(self, snapshot: Snapshot) -> None:
-        """Continue exactly from a checkpoint.
+        """Continue exactly from a checkpoint. After an error, only from another one.
 
         Raises:
             CheckpointError: it is of another model or optimizer.
@@ -231,7 +233,7 @@ class Learner:
             self.progress = _progress(snapshot)
             self.result.load_state_dict(dict(snapshot.weights))
             self.model.load_state_dict(current or dict(snapshot.weights))
-            self._load_optimizer_state(training)
+            load_flat_state(self.optimizers, training, snapshot.step)
             self.pending = snapshot.pending
         except (RuntimeError, KeyError, TypeError, ValueError) as error:
             raise CheckpointError(f"{where} does not fit the run: {error}") from error
@@ -289,41 +291,38 @@ class Learner:
         weights = self.model.state_dict() if self.average else {}
         return {_CURRENT + name: tensor for name, tensor in weights.items()}
 
-    def _optimizer_state(self) -> dict[str, Tensor]:
-        """The tensors of all optimizers under flat names: "muon.3.momentum"."""
-        flat = {}
-        for optimizer in self.optimizers:
-            name = type(optimizer).__name__.lower()
-            for index, state in optimizer.state_dict()["state"].items():
-                flat.update({f"{name}.{index}.{key}": value for key, value in state.items()})
-        return flat
-
-    def _load_optimizer_state(self, flat: dict[str, Tensor]) -> None:
-        for optimizer in self.optimizers:
-            name = type(optimizer).__name__.lower()
-            state_dict = optimizer.state_dict()
-            state: dict[int, dict[str, Tensor]] = {}
-            state_dict["state"] = state
-            for path in [path for path in flat if path.startswith(name + ".")]:
-                _, index, key = path.split(".")
-                state.setdefault(int(index), {})[key] = flat.pop(path)
-            optimizer.load_state_dict(state_dict)
-        if flat:
-            raise ValueError(f"unknown optimizer state {min(flat)}")
-
 
 def _progress(snapshot: Snapshot) -> Progress:
     """The progress stored in a checkpoint; ValueError or TypeError if it is not valid."""
     progress = Progress(**snapshot.progress)
     for name, value in asdict(progress).items():
-        if name == "expert_load" or value is None:
-            continue
-        is_count = name in ("step", "tokens", "evaluated_step", "best_step")
-        if type(value) is not int if is_count else type(value) not in (int, float):
+        valid = value is None or _is_valid(name, value)
+        if name == "expert_load" and value is not None:
+            valid = _is_load(value, snapshot.config)
+        if not valid:
             raise TypeError(f"its progress has no valid {name!r}")
     if progress.step != snapshot.step or progress.tokens != snapshot.tokens:
         raise ValueError("its progress is of another step")
     return progress
+
+
+def _is_valid(name: str, value: Any) -> bool:
+    is_count = name in ("step", "tokens", "evaluated_step", "best_step")
+    number = type(value) is int or (type(value) is float and math.isfinite(value) and not is_count)
+    lowest = -LARGEST if name == "probe_bias" else 0
+    return number and lowest <= value < LARGEST
+
+
+def _is_load(value: Any, config: ModelConfig) -> bool:
+    """Whether it is (layers, experts) shares."""
+    experts = config.moe.experts if config.moe else 0
+    rows = value if isinstance(value, list) and len(value) == config.layers else [None]
+    return all(
+        isinstance(row, list)
+        and len(row) == experts
+        and all(type(share) in (int, float) and 0 <= share <= 1 for share in row)
+        for row in rows
+    )
 
 
 class CompiledOrEager:

@@ -160,17 +160,11 @@ def _restored(
             notes.append(f"{variant} had no checkpoint yet: it starts over")
             learners.append(make_learner(variant, config, tokenizer, device))
             continue
+        learner = make_learner(variant, config, tokenizer, device)
         try:
-            snapshot, problems = newest_resumable(path, variant)
+            snapshot, problems = newest_resumable(path, variant, learner.restore)
         except CheckpointError as error:
             raise RunError(f"there is nothing to resume in {path}: {error}") from error
-        if snapshot.config != config.model_config(variant, tokenizer.vocab_size):
-            raise CheckpointError(
-                f"the {variant} checkpoint of step {snapshot.step} is of another model than "
-                f"{path / RUN_TOML} describes"
-            )
-        learner = make_learner(variant, config, tokenizer, device)
-        learner.restore(snapshot)
         if not learner.on_target:  # this session's target may be lower than the last one's
             learner.progress.seconds_to_target = None
         folder = checkpoint_dir(path, variant, snapshot.step)

@@ -1,18 +1,21 @@
 """A resumed run is the uninterrupted one; what may change, and what is refused."""
 
 import os
+import re
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 
+from tests.helpers.checkpoints import alter_progress, alter_tensor
 from tests.helpers.exactness import exact, records
 from tests.helpers.models import TEXT
 from tests.helpers.training import make_session, stop_at, train_session
 from tinygpt import checkpoint, load
-from tinygpt.errors import ConfigError, CorpusError, RunError
+from tinygpt.errors import CheckpointError, ConfigError, CorpusError, RunError
 from tinygpt.run import ResumeRecord, StartRecord, checkpoint_dir, read_state
 from tinygpt.run.settings import stored_settings
 from tinygpt.training import resume
@@ -196,3 +199,73 @@ def test_a_device_that_is_missing_here(tmp_path: Path, device: str) -> None:
     assert train_session(resume(tmp_path / "run", {"device": "cpu"})).state == "done"
     with pytest.raises(ConfigError, match=f"^--device {device} is not available here: use"):
         resume(tmp_path / "run", {"device": device, "steps": "99"})
+
+
+@pytest.mark.parametrize(
+    ("name", "tensor", "says"),
+    [
+        ("muon.0.momentum", torch.zeros(1), r"muon.0.momentum should have the shape \[2, 12, 12\]"),
+        ("muon.0.momentum", torch.full((2, 12, 12), torch.nan), "not finite"),
+        ("muon.99.momentum", torch.zeros(1), "unknown optimizer state muon.99.momentum"),
+        ("adamw.0.exp_avg_sq", None, "adamw.0.exp_avg_sq has a negative number"),
+        ("model.head", torch.zeros(3, 5), "size mismatch for head"),
+        ("model.head", torch.zeros(3, dtype=torch.bool), "model.head is bool"),
+    ],
+)
+def test_training_state_of_another_kind_is_passed_over(
+    tmp_path: Path, name: str, tensor: torch.Tensor | None, says: str
+) -> None:
+    """Torch accepts such state, and fails or trains on with it at the next step."""
+    (tmp_path / "whole").mkdir()
+    train_session(make_session(tmp_path / "whole"))
+    made = make_session(tmp_path)
+    train_session(made, interrupted=stop_at(9, made))
+    run = tmp_path / "run"
+    folder = checkpoint_dir(run, "moe", 9)
+    if tensor is None:
+        tensor = -checkpoint.restore(folder).training[name].abs() - 1
+    alter_tensor(folder, checkpoint.TRAINING, name, tensor)
+    again = resume(run, {})
+    assert [v.progress.step for v in again.learners] == [9, 8]
+    assert len(again.notes) == 1
+    assert re.search(says, again.notes[0])
+    assert again.notes[0].endswith("; resuming from step-00000008 instead")
+    train_session(again)
+    assert exact(run) == exact(tmp_path / "whole" / "run")
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("train_seconds", float("inf")),
+        ("best_val_loss", float("nan")),
+        ("wall_seconds", -1.0),
+        ("evaluated_step", 2.5),
+        ("best_step", True),
+        ("tokens", 10**400),
+        ("probe_bias", 10**400),
+        ("expert_load", [[0.5, 0.5]]),
+        ("expert_load", [["a"] * 4] * 2),
+        ("colour", 3),
+    ],
+)
+def test_progress_that_no_training_has_is_passed_over(
+    tmp_path: Path, name: str, value: object
+) -> None:
+    made = make_session(tmp_path)
+    train_session(made, interrupted=stop_at(9, made))
+    run = tmp_path / "run"
+    alter_progress(checkpoint_dir(run, "moe", 9), name, value)
+    again = resume(run, {})
+    again.writer.close()
+    assert [v.progress.step for v in again.learners] == [9, 8]
+    assert again.notes[0].endswith("; resuming from step-00000008 instead")
+
+
+def test_state_that_is_missing_is_passed_over(tmp_path: Path) -> None:
+    made = make_session(tmp_path)
+    train_session(made, interrupted=stop_at(9, made))
+    found = checkpoint.restore(checkpoint_dir(tmp_path / "run", "dense", 9))
+    some = {name: t for name, t in found.training.items() if name != "muon.1.momentum"}
+    with pytest.raises(CheckpointError, match=r"its optimizer state has no muon\.1\.momentum"):
+        made.learners[0].restore(replace(found, training=some))

@@ -6,7 +6,9 @@ import sys
 from pathlib import Path
 
 import pytest
+import torch
 
+from tests.helpers.checkpoints import alter_tensor
 from tests.helpers.permissions import closed, public_folder
 from tests.helpers.redirected import APP, redirected
 from tinygpt_tui import cli
@@ -138,3 +140,13 @@ def test_a_folder_in_the_way_hides_no_run(
     monkeypatch.chdir(tmp_path)
     (tmp_path / "one").mkdir()
     assert cli.main(["one", "--out", str(run.parent), "--inspect", "a"]) == 0
+
+
+def test_damaged_weights_are_refused(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    folder = run / "moe" / "step-00000007"
+    alter_tensor(folder, "model.safetensors", "head", torch.full((13, 12), torch.nan))
+    for command in ("--generate", "--inspect"):
+        assert cli.main([str(run / "moe"), command, "a"]) == 2
+        shown = capsys.readouterr()
+        why = "is damaged: head has a number that is not finite"
+        assert (shown.out, shown.err) == ("", f"{folder}/model.safetensors {why}\n")
