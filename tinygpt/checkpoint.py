@@ -25,7 +25,8 @@ from torch import Tensor
 
 from tinygpt.config import ModelConfig, MoEConfig
 from tinygpt.data.tokenizer import CharTokenizer, load_tokenizer
-from tinygpt.errors import CheckpointError, TinyGPTError
+from tinygpt.errors import CheckpointError
+from tinygpt.fields import SettingError
 from tinygpt.files import atomic, safe_open
 from tinygpt.files.paths import access_problem
 from tinygpt.model.gpt import GPT
@@ -275,13 +276,26 @@ def _check(meta: dict[str, Any], file: Path) -> None:
 
 
 def _model_config(values: Mapping[str, Any], folder: Path) -> ModelConfig:
+    moe = values.get("moe")
+    if not isinstance(moe, dict | None):
+        raise CheckpointError(f"{folder / META} has no valid 'model.moe'")
+    for group, kind, given in (("gpt.", ModelConfig, values), ("moe.", MoEConfig, moe or {})):
+        if unknown := sorted(given.keys() - {field.name for field in dataclasses.fields(kind)}):
+            key = _key_in_meta(group + unknown[0])
+            raise CheckpointError(f"{folder / META} has an unknown key {key}")
     try:
-        moe = values.get("moe")
         # The first models had no convolution and did not store its size.
         values = {"conv_size": 1, **values, "moe": MoEConfig(**moe) if moe else None}
         return ModelConfig(**values)
-    except (TypeError, TinyGPTError) as error:
-        raise CheckpointError(f"{folder / META} has no valid model: {error}") from error
+    except SettingError as error:
+        why = error.naming(_key_in_meta)
+        raise CheckpointError(f"{folder / META} has no valid model: {why}") from error
+
+
+def _key_in_meta(setting: str) -> str:
+    """The key of a setting in meta.json: "gpt.width" is the "width" of its "model"."""
+    group, _, name = setting.partition(".")
+    return f"model.moe.{name}" if group == "moe" else f"model.{name}"
 
 
 def _tensors(folder: Path, name: str, meta: Mapping[str, Any]) -> dict[str, Tensor]:

@@ -11,10 +11,10 @@ import math
 import typing
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, Literal, TypeAlias
+from typing import Any, ClassVar, Literal, TypeAlias
 
 from tinygpt.errors import ConfigError
-from tinygpt.fields import convert, nearest, setting
+from tinygpt.fields import Setting, SettingError, convert, nearest, setting
 
 VARIANTS = ("dense", "moe")
 
@@ -24,10 +24,13 @@ Scalar: TypeAlias = str | int | float | bool
 class _Checked:
     """Checks the type and range of every field when the dataclass is created."""
 
+    GROUP: ClassVar[str] = ""
+    """What precedes the name of a field in the dotted name of the setting."""
+
     def __post_init__(self) -> None:
         for field in dataclasses.fields(self):  # type: ignore[arg-type]
             if "help" in field.metadata:
-                value = convert(field, getattr(self, field.name), field.name)
+                value = convert(field, getattr(self, field.name), self.GROUP + field.name)
                 object.__setattr__(self, field.name, value)
 
 
@@ -35,6 +38,7 @@ class _Checked:
 class MoEConfig(_Checked):
     """Mixture-of-experts feed-forward blocks (Switch Transformer, arXiv:2101.03961)."""
 
+    GROUP: ClassVar[str] = "moe."
     experts: int = setting(4, "experts per layer", low=1, high=1024)
     top_k: int = setting(1, "experts that each token is routed to", low=1)
     aux_loss: float = setting(0.01, "weight of Switch's load-balancing loss (0: off)", low=0.0)
@@ -46,9 +50,11 @@ class MoEConfig(_Checked):
     def __post_init__(self) -> None:
         super().__post_init__()
         if self.top_k > self.experts:
-            raise ConfigError(
-                f"moe.top_k is {self.top_k}, but there are only {self.experts} experts: "
-                f"choose 1 to {self.experts}, or raise moe.experts"
+            raise SettingError(
+                Setting("moe.top_k"),
+                f" is {self.top_k}, but there are only {self.experts} experts: "
+                f"choose 1 to {self.experts}, or raise ",
+                Setting("moe.experts"),
             )
 
 
@@ -56,6 +62,7 @@ class MoEConfig(_Checked):
 class ModelConfig(_Checked):
     """The shape of a decoder Transformer. With ``moe``, each feed-forward block is experts."""
 
+    GROUP: ClassVar[str] = "gpt."
     vocab_size: int = 65
     layers: int = setting(4, "Transformer blocks", low=1, high=1000)
     heads: int = setting(4, "attention heads per block", low=1)
@@ -74,21 +81,35 @@ class ModelConfig(_Checked):
     def __post_init__(self) -> None:
         super().__post_init__()
         if type(self.vocab_size) is not int or self.vocab_size < 1:
-            raise ConfigError(f"vocab_size is {self.vocab_size}; it must be at least 1")
+            raise SettingError(
+                Setting("gpt.vocab_size"), f" is {self.vocab_size!r}: it must be at least 1"
+            )
         if self.width % self.heads:
-            raise ConfigError(
-                f"gpt.width {self.width} is not a multiple of gpt.heads {self.heads}: "
-                f"try --gpt.width {math.ceil(self.width / self.heads) * self.heads}"
+            raise SettingError(
+                Setting("gpt.width"),
+                f" {self.width} is not a multiple of ",
+                Setting("gpt.heads"),
+                f" {self.heads}: try ",
+                Setting("gpt.width"),
+                f" {math.ceil(self.width / self.heads) * self.heads}",
             )
         if self.head_width % 2:
-            raise ConfigError(
-                f"gpt.width / gpt.heads is {self.head_width}, but rotary embeddings "
-                f"need an even number: try --gpt.width {self.heads * (self.head_width + 1)}"
+            raise SettingError(
+                Setting("gpt.width"),
+                " / ",
+                Setting("gpt.heads"),
+                f" is {self.head_width}, but rotary embeddings need an even number: try ",
+                Setting("gpt.width"),
+                f" {self.heads * (self.head_width + 1)}",
             )
         if self.moe and self.active_hidden % self.moe.top_k:
-            raise ConfigError(
-                f"gpt.hidden {self.active_hidden} cannot be divided evenly among "
-                f"moe.top_k {self.moe.top_k} experts: try --gpt.hidden {self._divisible_hidden()}"
+            raise SettingError(
+                Setting("gpt.hidden"),
+                f" {self.active_hidden} cannot be divided evenly among ",
+                Setting("moe.top_k"),
+                f" {self.moe.top_k} experts: try ",
+                Setting("gpt.hidden"),
+                f" {self._divisible_hidden()}",
             )
 
     def _divisible_hidden(self) -> int:
@@ -133,6 +154,7 @@ class ModelConfig(_Checked):
 class OptimConfig(_Checked):
     """Optimizer and schedule."""
 
+    GROUP: ClassVar[str] = "optim."
     optimizer: Literal["muon", "adamw"] = setting(
         "muon", "muon: Muon for the hidden matrices, AdamW for the rest; adamw: AdamW for all"
     )
@@ -161,6 +183,7 @@ class OptimConfig(_Checked):
 class TrainConfig(_Checked):
     """Batches, evaluation, records and checkpoints."""
 
+    GROUP: ClassVar[str] = "train."
     batch: int = setting(12, "sequences per micro-batch", low=1)
     accumulate: int = setting(1, "micro-batches per optimizer step", low=1)
     eval_every: int = setting(250, "optimizer steps between evaluations", low=1)

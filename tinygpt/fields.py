@@ -7,7 +7,7 @@ import numbers
 import operator
 import types
 import typing
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any, Literal
 
 from tinygpt.errors import ConfigError
@@ -32,18 +32,41 @@ def flag(name: str) -> str:
     return "--" + name.replace("_", "-")
 
 
+class Setting(str):
+    """The dotted name of a setting, as a part of a `SettingError`."""
+
+
+class SettingError(ConfigError):
+    """A value that a setting cannot have. The message names settings as flags.
+
+    Where the value came from a file, `naming` words it with the keys of that file.
+    """
+
+    def __init__(self, *parts: str) -> None:
+        """`parts` are joined; those that are a `Setting` are names."""
+        super().__init__(
+            "".join(flag(part) if isinstance(part, Setting) else part for part in parts)
+        )
+        self._parts = parts
+
+    def naming(self, name: Callable[[str], str]) -> str:
+        """The message with each setting as `name` gives it for its dotted name."""
+        return "".join(name(part) if isinstance(part, Setting) else part for part in self._parts)
+
+
 def convert(field: dataclasses.Field[Any], value: object, name: str) -> Any:
     """A value (text from the command line, or from TOML) as the type of `field`, range checked.
 
     Raises:
-        ConfigError: names the flag, the value and what would be valid.
+        SettingError: names the setting, the value and what would be valid.
     """
     if value is None and type(None) in _kinds(field):
         return None
     if allowed := choices(field):
         if value not in allowed:
             hint = nearest(str(value), allowed)
-            raise ConfigError(f"{flag(name)} {value!r} is not one of {', '.join(allowed)}{hint}")
+            valid = f"{', '.join(allowed)}{hint}"
+            raise SettingError(Setting(name), f" {value!r} is not one of {valid}")
         return value
     return _in_range(field, _typed(kind_of(field), value, name), name)
 
@@ -65,7 +88,7 @@ def _typed(kind: type, value: object, name: str) -> Any:
                 return parsed
         except (ValueError, OverflowError):  # a number of 400 digits, for example
             pass
-    raise ConfigError(f"{flag(name)} {value!r} is not {_EXPECTED[kind]}")
+    raise SettingError(Setting(name), f" {value!r} is not {_EXPECTED[kind]}")
 
 
 def _whole(value: object) -> int:
@@ -84,9 +107,8 @@ def _in_range(field: dataclasses.Field[Any], value: Any, name: str) -> Any:
         ("below", "less than", operator.lt),
     ):
         if limits[key] is not None and not holds(value, limits[key]):
-            raise ConfigError(
-                f"{flag(name)} {value} is out of range: it must be {says} {limits[key]:g}"
-            )
+            valid = f"{says} {limits[key]:g}"
+            raise SettingError(Setting(name), f" {value} is out of range: it must be {valid}")
     return value
 
 

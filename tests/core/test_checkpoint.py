@@ -129,6 +129,36 @@ def test_strange_description(run: Path, change: dict[str, object]) -> None:
         load(run)
 
 
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        ({"width": "wide"}, "model.width 'wide' is not a whole number"),
+        ({"width": 13}, "model.width 13 is not a multiple of model.heads 2: try model.width 14"),
+        ({"heads": 4}, "model.width / model.heads is 3, but rotary embeddings need an even number"),
+        ({"context": 1}, "model.context 1 is out of range: it must be at least 2"),
+        ({"vocab_size": 1.5}, "model.vocab_size is 1.5: it must be at least 1"),
+        ({"moe": {"top_k": 5}}, "model.moe.top_k is 5, but there are only 4 experts"),
+        ({"moe": {"top_k": 3}}, "model.hidden 34 cannot be divided evenly among model.moe.top_k 3"),
+        ({"moe": {"aux_loss": []}}, "model.moe.aux_loss [] is not a number"),
+        ({"moe": {"gates": 3}}, "has an unknown key model.moe.gates"),
+        ({"moe": [4]}, "has no valid 'model.moe'"),
+        ({"colour": 3}, "has an unknown key model.colour"),
+    ],
+)
+def test_errors_in_a_description_name_its_keys(
+    run: Path, change: dict[str, object], says: str
+) -> None:
+    file = checkpoint.save(run, snapshot()) / "meta.json"
+    meta = json.loads(file.read_text())
+    meta["model"].update(change)
+    file.write_text(json.dumps(meta))
+    with pytest.raises(CheckpointError) as error:
+        load(run)
+    assert str(error.value).startswith(f"{file} ")
+    assert says in str(error.value)
+    assert "--" not in str(error.value)
+
+
 def test_weights_of_another_shape(run: Path) -> None:
     file = checkpoint.save(run, snapshot()) / "meta.json"
     meta = json.loads(file.read_text())

@@ -136,7 +136,7 @@ def test_the_suggested_width_of_experts_works(top_k: int, width: int) -> None:
     try:
         ModelConfig(heads=1, width=width, moe=moe)
     except ConfigError as error:
-        hidden = int(str(error).split("--gpt.hidden ")[1])
+        hidden = int(str(error).split("try --gpt.hidden ")[1])
         config = ModelConfig(heads=1, width=width, hidden=hidden, moe=moe)
         assert config.expert_hidden * top_k == hidden
         assert hidden < 8 * top_k or config.expert_hidden % 8 == 0

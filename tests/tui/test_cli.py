@@ -111,7 +111,7 @@ def test_the_error_for_an_invalid_value_names_the_flag(
         (["--json"], "--json is for --train-only"),
         (["--resume"], "--resume is for --train-only"),
         (["--train-only", "somewhere"], "--train-only takes no RUN"),
-        (["--train-only", "--moe.top-k", "9"], "moe.top_k is 9, but there are only 4 experts"),
+        (["--train-only", "--moe.top-k", "9"], "--moe.top-k is 9, but there are only 4 experts"),
         (["--train-only", "--gpt.heads", "3"], "--gpt.width 129"),
         (["--train-only", "--gpt.widht", "3"], "did you mean --gpt.width?"),
     ],

@@ -20,7 +20,7 @@ from tinygpt.data.run_corpus import find_run_corpus
 from tinygpt.data.tokenizer import CharTokenizer, Ids, load_tokenizer
 from tinygpt.device import choose_device
 from tinygpt.errors import CheckpointError, ConfigError, RunError
-from tinygpt.fields import flag
+from tinygpt.fields import SettingError, flag
 from tinygpt.files import atomic
 from tinygpt.run import (
     VARIANTS,
@@ -130,12 +130,17 @@ def resumed_config(
     """The stored configuration with the requested changes.
 
     Raises:
+        RunError: run.toml has a value that is not valid; names its key.
         ConfigError: a setting that must not change differs; it names the flag and both values.
     """
     known = dict(dotted_fields())
     kept = {name: value for name, value in from_tables(stored).items() if name in known}
     if requested.keys() & {"steps", "minutes"}:  # a new end replaces the old one
         kept = {name: value for name, value in kept.items() if name not in ("steps", "minutes")}
+    try:
+        build(kept, preset_applies=False)
+    except SettingError as error:
+        raise RunError(f"{path / RUN_TOML}: {error.naming(str)}") from error
     new = {name: value for name, value in requested.items() if name in MAY_CHANGE}
     config = build({**kept, **new}, preset_applies=False)
     was = flatten(config)

@@ -142,8 +142,8 @@ def data_problem(data: str) -> str | None:
 
 def _field_named_in(message: str, values: Mapping[str, str]) -> str:
     """The field at which to show an error about several fields: the first that it names."""
-    named = [name for name in values if name in message or flag(name) in message]
-    return min(named, key=message.find, default="preset")
+    named = [name for name in values if flag(name) in message]
+    return min(named, key=lambda name: message.find(flag(name)), default="preset")
 
 
 def default_texts(values: Mapping[str, str]) -> dict[str, str]:

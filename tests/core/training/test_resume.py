@@ -269,3 +269,26 @@ def test_state_that_is_missing_is_passed_over(tmp_path: Path) -> None:
     some = {name: t for name, t in found.training.items() if name != "muon.1.momentum"}
     with pytest.raises(CheckpointError, match=r"its optimizer state has no muon\.1\.momentum"):
         made.learners[0].restore(replace(found, training=some))
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "says"),
+    [
+        (
+            "width = 12",
+            "width = 13",
+            "gpt.width 13 is not a multiple of gpt.heads 2: try gpt.width 14",
+        ),
+        ("batch = 5", "batch = 0", "train.batch 0 is out of range: it must be at least 1"),
+    ],
+)
+def test_errors_in_the_stored_settings_name_their_keys(
+    tmp_path: Path, old: str, new: str, says: str
+) -> None:
+    made = make_session(tmp_path)
+    train_session(made, interrupted=stop_at(3, made))
+    file = tmp_path / "run" / "run.toml"
+    file.write_text(file.read_text().replace(old, new))
+    with pytest.raises(RunError) as error:
+        resume(tmp_path / "run", {})
+    assert str(error.value) == f"{file}: {says}"

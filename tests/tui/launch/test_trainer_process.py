@@ -88,7 +88,7 @@ def test_early_failure_is_the_error_message(tmp_path: Path, started: list[int]) 
     until(lambda: trainer_process.early_failure(pid))
     said = trainer_process.early_failure(pid)
     assert said is not None
-    assert said.startswith("moe.top_k is 9, but there are only 4 experts")
+    assert said.startswith("--moe.top-k is 9, but there are only 4 experts")
     assert not (tmp_path / "a").exists(), "the name is free again"
     assert trainer_process.early_failure(pid) == said
 
