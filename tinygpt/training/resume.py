@@ -161,11 +161,11 @@ def _restored(
     learners, notes = [], []
     reported = _with_checkpoints(path)
     for variant in config.variants:
+        learner = make_learner(variant, config, tokenizer, device)
+        learners.append(learner)
         if variant not in reported:
             notes.append(f"{variant} had no checkpoint yet: it starts over")
-            learners.append(make_learner(variant, config, tokenizer, device))
             continue
-        learner = make_learner(variant, config, tokenizer, device)
         try:
             snapshot, problems = newest_resumable(path, variant, learner.restore)
         except CheckpointError as error:
@@ -174,7 +174,6 @@ def _restored(
             learner.progress.seconds_to_target = None
         folder = checkpoint_dir(path, variant, snapshot.step)
         notes += [f"{problem}; resuming from {folder.name} instead" for problem in problems]
-        learners.append(learner)
     return learners, notes
 
 
