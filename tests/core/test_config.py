@@ -71,7 +71,7 @@ def test_dotted_names_are_unique_and_have_help() -> None:
         ({"gpt.width": 130}, "--gpt.width 132"),
         ({"gpt.width": 12, "gpt.heads": 4}, "--gpt.width 16"),
         ({"moe.top_k": 5}, "there are only 4 experts"),
-        ({"moe.top_k": 3}, "among moe.top_k 3 experts: try --gpt.hidden 504"),
+        ({"moe.top_k": 3}, "among --moe.top-k 3 experts: try --gpt.hidden 504"),
         ({"tokenizer": "bpe"}, "--tokenizer char"),
     ],
 )

@@ -19,6 +19,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.helpers.paths import ROOT
+from tests.helpers.permissions import closed, public_folder
 from tinygpt.data import corpus, shakespeare
 from tinygpt.data.corpus import check_length, find_corpus, split
 from tinygpt.errors import CorpusError
@@ -312,14 +313,12 @@ class TestFile:
         with pytest.raises(CorpusError, match="cannot be read"):
             find_corpus("nul\0.txt")
 
-    @pytest.mark.skipif(
-        not hasattr(os, "geteuid") or os.geteuid() == 0, reason="root may read every file"
-    )
     def test_forbidden_file(self) -> None:
-        Path("x.txt").write_text("secret")
-        Path("x.txt").chmod(0)
-        with pytest.raises(CorpusError, match="permission denied"):
-            find_corpus("x.txt")
+        with public_folder() as folder:
+            file = folder / "x.txt"
+            file.write_text("secret")
+            with closed(file), pytest.raises(CorpusError, match="permission denied"):
+                find_corpus(str(file))
 
     @pytest.mark.skipif(not Path("/dev/stdin").exists(), reason="there is no /dev/stdin here")
     @pytest.mark.parametrize("data", ["/dev/stdin", "/dev/fd/0", "-", "link", "/proc/self/fd/0"])
