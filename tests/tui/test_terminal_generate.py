@@ -21,7 +21,7 @@ LENGTH = 53
 def test_prompt_both_inspect_branch_save_replay(tmp_path: Path, columns: int, lines: int) -> None:
     find("tmux")
     run = tmp_path / "runs" / "one"
-    make_run(run.parent, "one").close()
+    writer = make_run(run.parent, "one")
     for variant, step in (("dense", 3), ("dense", 7), ("moe", 7)):
         checkpoint.save(run, snapshot(variant, step))
     save_tokenizer(TOKENIZER, run / "tokenizer.json")
@@ -30,6 +30,7 @@ def test_prompt_both_inspect_branch_save_replay(tmp_path: Path, columns: int, li
     try:
         drive(terminal, tmp_path, run)
     finally:
+        writer.close()
         terminal.kill()
         end_all(tmp_path)
 
@@ -71,7 +72,7 @@ def drive(terminal: Terminal, folder: Path, run: Path) -> None:
     terminal.press("f")
     terminal.sees("step 3", "step 7", "mean NLL")
     terminal.press("q")
-    terminal.sees("Leave it running")  # the run of the fixture is held by nobody, and says so late
+    terminal.sees("Leave it running")
     terminal.press("l", "Enter")
     assert terminal.ends() == 0
 

@@ -103,7 +103,7 @@ def _context(shown: InspectedText, choice: Choice, columns: int) -> Row:
     """The text around the query, with query and key marked."""
     end = min(choice.query + max(columns // 4, 2), shown.size)
     marks = [mark(text, 2) for text in shown.texts[max(0, end - columns) : end]]
-    while sum(map(cell_len, marks)) > columns:
+    while marks and sum(map(cell_len, marks)) > columns:
         del marks[0]
     spans = []
     for place, character in enumerate(marks, end - len(marks)):

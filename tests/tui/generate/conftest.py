@@ -1,5 +1,6 @@
 """A run to generate with."""
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -11,12 +12,12 @@ from tinygpt.data.tokenizer import save_tokenizer
 
 
 @pytest.fixture
-def out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A folder with a run of both variants, untrained."""
+def out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """A folder with a live run of both variants, untrained."""
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
     out = tmp_path / "runs"
-    make_run(out, "one").close()
-    for variant, step in (("dense", 3), ("dense", 7), ("moe", 7)):
-        checkpoint.save(out / "one", snapshot(variant, step))
-    save_tokenizer(TOKENIZER, out / "one" / "tokenizer.json")
-    return out
+    with make_run(out, "one"):
+        for variant, step in (("dense", 3), ("dense", 7), ("moe", 7)):
+            checkpoint.save(out / "one", snapshot(variant, step))
+        save_tokenizer(TOKENIZER, out / "one" / "tokenizer.json")
+        yield out
