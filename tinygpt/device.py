@@ -17,18 +17,19 @@ import torch
 
 from tinygpt import cgroup
 from tinygpt.errors import ConfigError
+from tinygpt.threads import thread_limit
 
 
 def choose_device(name: str = "auto", threads: int = 0) -> str:
     """The device to compute on: the one named, or for "auto" the first of cuda, mps and cpu that is
-    available. Sets torch's number of CPU threads, unless `threads` is 0.
+    available. Sets torch's number of CPU threads, if `threads` is not 0 or `thread_limit` says so.
 
     `tinygpt.config.preset_for` says which preset suits the device.
 
     Raises:
         ConfigError: the named device is not available.
     """
-    if threads:
+    if threads := threads or thread_limit(torch.get_num_threads()):
         torch.set_num_threads(threads)
     available = ["cpu"]
     if torch.backends.mps.is_available():

@@ -1,4 +1,4 @@
-"""How the threads of a computation wait for each other: set before torch loads its OpenMP library.
+"""How many threads compute, and how they wait for each other.
 
 At the end of every parallel loop each thread waits for the slowest, spinning at first, because to
 sleep and to be woken takes microseconds and a training step has thousands of such loops. libgomp
@@ -6,13 +6,17 @@ spins for milliseconds by default. If another process has the core of the slowes
 then burn their own cores in vain: two busy neighbours on two cores made a step 48 times slower.
 With a bounded spin they give the core up after some microseconds. `benchmarks/busy.py` measures it.
 
-This module imports nothing heavy, because it has to run before torch is imported.
+That is set before torch is imported, because the library reads it when it is loaded; so this module
+imports nothing heavy.
 """
 
 from __future__ import annotations
 
+import math
 import os
-from collections.abc import MutableMapping
+from collections.abc import Mapping, MutableMapping
+
+from tinygpt.cgroup import cpu_limit
 
 SPIN_LIMITS = {
     "GOMP_SPINCOUNT": "2000",  # libgomp, which torch's wheels for Linux use: iterations
@@ -28,3 +32,15 @@ def limit_spinning(environment: MutableMapping[str, str] = os.environ) -> None:
     """
     if not environment.keys() & {"OMP_WAIT_POLICY", *SPIN_LIMITS}:
         environment.update(SPIN_LIMITS)
+
+
+def thread_limit(threads: int, environment: Mapping[str, str] = os.environ) -> int:
+    """The number of threads to compute with instead of `threads`; 0 to leave it.
+
+    A container may have less processor time than the cores that it sees. Threads beyond it only
+    use up their group's share of each period, in which all of them then stand still.
+    """
+    limit = cpu_limit()
+    if limit is None or "OMP_NUM_THREADS" in environment or limit > threads - 1:
+        return 0
+    return max(1, math.ceil(limit))

@@ -4,7 +4,7 @@ import psutil  # type: ignore[import-untyped,unused-ignore]
 import pytest
 import torch
 
-from tinygpt import cgroup
+from tinygpt import cgroup, device
 from tinygpt.device import choose_device, device_name, matmul_dtype, total_memory
 from tinygpt.errors import ConfigError
 
@@ -33,9 +33,18 @@ def test_the_fastest_device_comes_first(monkeypatch: pytest.MonkeyPatch) -> None
 def test_threads_are_set_if_they_are_named(monkeypatch: pytest.MonkeyPatch) -> None:
     named: list[int] = []
     monkeypatch.setattr(torch, "set_num_threads", named.append)
+    monkeypatch.setattr(device, "thread_limit", lambda threads: 0)
     choose_device("cpu")
     choose_device("cpu", threads=3)
     assert named == [3]
+
+
+def test_threads_follow_the_quota_of_the_container(monkeypatch: pytest.MonkeyPatch) -> None:
+    named: list[int] = []
+    monkeypatch.setattr(torch, "set_num_threads", named.append)
+    monkeypatch.setattr(device, "thread_limit", lambda threads: 2)
+    choose_device("cpu")
+    assert named == [2]
 
 
 def test_precision() -> None:

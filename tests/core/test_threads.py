@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from tests.helpers.paths import ROOT
-from tinygpt.threads import SPIN_LIMITS, limit_spinning
+from tinygpt import threads
+from tinygpt.threads import SPIN_LIMITS, limit_spinning, thread_limit
 
 ENGINE = """
 from threading import Event
@@ -50,3 +51,14 @@ def test_the_limit_is_set_before_torch_is_loaded(what: str, tmp_path: Path) -> N
         timeout=120,
     )
     assert f"spin {SPIN_LIMITS['GOMP_SPINCOUNT']}" in done.stdout + done.stderr
+
+
+@pytest.mark.parametrize(
+    ("quota", "found"), [(None, 0), (8.0, 0), (7.5, 0), (7.0, 0), (6.0, 6), (2.5, 3), (0.25, 1)]
+)
+def test_threads_beyond_a_quota(
+    quota: float | None, found: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(threads, "cpu_limit", lambda: quota)
+    assert thread_limit(7, {}) == found
+    assert thread_limit(7, {"OMP_NUM_THREADS": "7"}) == 0

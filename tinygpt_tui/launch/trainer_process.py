@@ -24,7 +24,7 @@ from tinygpt.files.atomic import make_folders
 from tinygpt.files.safe_open import open_regular, open_to_write
 from tinygpt.run import LOG, read_status, validate_run_name
 from tinygpt.run.manage import remove_stub
-from tinygpt.threads import limit_spinning
+from tinygpt.threads import limit_spinning, thread_limit
 
 NICENESS = 10
 """Half of the range: the app stays responsive, and other users' jobs do not starve the training."""
@@ -173,10 +173,9 @@ def _spare_threads(given: Sequence[str]) -> list[str]:
 
 
 def _usable_cpus() -> int:
-    """The number of CPUs that this process may use."""
-    if sys.platform == "linux":
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
+    """The number of CPUs that this process may use, by its affinity and its container's quota."""
+    cpus = len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count() or 1
+    return thread_limit(cpus) or cpus
 
 
 def _without(arguments: Sequence[str], *flags: str) -> list[str]:
