@@ -19,7 +19,7 @@ from collections.abc import Mapping, MutableMapping
 from tinygpt.cgroup import cpu_limit
 
 SPIN_LIMITS = {
-    "GOMP_SPINCOUNT": "2000",  # libgomp, which torch's wheels for Linux use: iterations
+    "GOMP_SPINCOUNT": "5000",  # libgomp, which torch's wheels for Linux use: iterations
     "KMP_BLOCKTIME": "1",  # the runtimes of LLVM (torch on macOS) and Intel: milliseconds
 }
 """Environment variables of the OpenMP libraries, and the values that are set."""
