@@ -4,9 +4,8 @@
 
 Trains a preset, both variants, alone and beside as many busy loops as there are cores, with each
 way to wait in turn: libgomp's own default, bounded spins, no spin (passive), and one thread. With
---app it measures instead what a training beside it leaves to the app: characters per second of both
-models in the Generate tab and the 95th percentile of its keys, with libgomp's default and with
-ours. Prints a table of medians and, last, one JSON line.
+--app it measures instead the app beside a training while both models generate: the tokens per
+second of the training and the 95th percentile of the app's keys, with libgomp's default and ours. Prints a table of medians and, last, one JSON line.
 """
 
 from __future__ import annotations
@@ -109,19 +108,19 @@ def curve(options: argparse.Namespace) -> dict[str, dict[str, float]]:
 
 
 def app(options: argparse.Namespace) -> dict[str, dict[str, float]]:
-    """Speed of the app's generation and p95 of its keys, beside a training; prints them."""
+    """Speed of a training, and p95 of the keys of an app that generates beside it."""
     medians: dict[str, dict[str, float]] = {}
     ways = {"libgomp's default": LIBRARY_DEFAULT, "ours": SPIN_LIMITS}
     measured: dict[str, list[dict[str, float]]] = {name: [] for name in ways}
     for _ in range(options.repeats):
         for name, variables in ways.items():
             os.environ.update(variables)
-            by_kind, sent, rates = generate.beside_a_training(options.data, rounds=6)
+            by_kind, sent, rate = generate.beside_a_training(options.data, rounds=6)
             for variable in variables:
                 del os.environ[variable]
             keys = sorted(ms for times in by_kind.values() for ms in times)
             measured[name].append(
-                {"tok/s": sum(rates), "key p95, ms": keys[int(len(keys) * 0.95)], "bytes/s": sent}
+                {"tokens/s": rate, "key p95, ms": keys[int(len(keys) * 0.95)], "bytes/s": sent}
             )
     for name, rows in measured.items():
         medians[name] = {
