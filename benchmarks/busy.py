@@ -5,7 +5,8 @@
 Trains a preset, both variants, alone and beside as many busy loops as there are cores, with each
 way to wait in turn: libgomp's own default, bounded spins, no spin (passive), and one thread. With
 --app it measures instead the app beside a training while both models generate: the tokens per
-second of the training and the 95th percentile of the app's keys, with libgomp's default and ours. Prints a table of medians and, last, one JSON line.
+second of the training and the 95th percentile of the app's keys, with libgomp's default and with
+ours. Prints a table of medians and, last, one JSON line.
 """
 
 from __future__ import annotations
