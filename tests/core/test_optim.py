@@ -30,6 +30,22 @@ def test_rounds_take_every_singular_value_near_one() -> None:
     assert 0.725 < values.min() < values.max() < 1.275
 
 
+def test_small_singular_values_stay_small() -> None:
+    values = torch.tensor([0.005, 0.001], dtype=torch.float64)
+    for a, b, c in ROUNDS:
+        values = a * values + b * values**3 + c * values**5
+    torch.testing.assert_close(values, torch.tensor([0.385, 0.078]).double(), atol=1e-3, rtol=0)
+
+
+@pytest.mark.parametrize(("rank", "most"), [(1, 2.9), (2, 1.8), (3, 1.4)])
+def test_bf16_lifts_the_few_singular_values_of_a_low_rank(rank: int, most: float) -> None:
+    torch.manual_seed(0)
+    matrices = torch.randn(7, 128, rank) @ torch.randn(7, rank, 509)
+    values = torch.linalg.svdvals(orthogonalize(matrices.bfloat16()).float())
+    assert values.isfinite().all()
+    assert 1.0 < values.max() < most
+
+
 def test_a_gradient_of_zero_stays_zero() -> None:
     assert not orthogonalize(torch.zeros(2, 5, 7)).any()
 
