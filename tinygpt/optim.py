@@ -27,8 +27,8 @@ round. Each is optimal for the range that the previous round leaves (Polar Expre
 arXiv:2505.16932): singular values of 0.01 to 1 end within 0.73 to 1.27, those of 0.005 at 0.39 and
 of 0.001 at 0.08. Jordan's five rounds of one quintic bring 0.003 to 1 within 0.68 to 1.20, and
 0.001 to 0.47. The unit is the Frobenius norm of the matrix, so the smallest of 128 singular values
-with a condition of 100, evenly spaced, ends at 0.12. In bf16, rounding lifts the largest of a gradient of
-rank 2 to at most 1.8, of rank 1 to 2.9 (measured on shapes up to 384 x 1,536)."""
+with a condition of 100, evenly spaced, ends at 0.12. In bf16, rounding lifts the largest of a
+gradient of rank 2 to at most 1.8, of rank 1 to 2.9 (measured on shapes up to 384 x 1,536)."""
 
 
 def schedule(fraction: float, warmup: float, config: OptimConfig) -> float:
