@@ -90,9 +90,7 @@ class InspectedText:
         self.tokens = [checkpoint.tokenizer.decode([token]) for token in self.ids]
         self.inspection: Inspection = inspect_tokens(checkpoint.model, self.ids)
         self.surprisal: Tensor = surprisal(self.inspection.logits, self.ids)
-        statistics = heads.statistics(self.inspection.attention)
-        # Adding zero turns the -0.0 of a certain distribution's entropy into 0.0.
-        self.statistics = {name: table + 0.0 for name, table in statistics.items()}
+        self.statistics = heads.statistics(self.inspection.attention)
         self.uniform_baseline = attention_maps.uniform_baseline(len(self.ids))
         if (half := heads.repeated_length(checkpoint.model.config)) > 1:
             self.statistics |= heads.repeated(checkpoint.model, half)
