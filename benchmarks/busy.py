@@ -25,12 +25,12 @@ from pathlib import Path
 import generate
 import machine
 
+from tinygpt.config import VARIANTS
 from tinygpt.threads import SPIN_LIMITS
 
 BUSY = "while True: pass"
 LIBRARY_DEFAULT = {"KMP_BLOCKTIME": "200"}
 """Leaves libgomp as it is: `limit_spinning` keeps away once one of these variables is set."""
-VARIANTS = ("dense", "moe")
 
 
 def ways_to_wait(counts: list[int]) -> dict[str, dict[str, str]]:
@@ -110,7 +110,6 @@ def curve(options: argparse.Namespace) -> dict[str, dict[str, float]]:
 
 def app(options: argparse.Namespace) -> dict[str, dict[str, float]]:
     """Speed of a training, and p95 of the keys of an app that generates beside it."""
-    medians: dict[str, dict[str, float]] = {}
     ways = {"libgomp's default": LIBRARY_DEFAULT, "ours": SPIN_LIMITS}
     measured: dict[str, list[dict[str, float]]] = {name: [] for name in ways}
     for _ in range(options.repeats):
@@ -123,6 +122,7 @@ def app(options: argparse.Namespace) -> dict[str, dict[str, float]]:
             measured[name].append(
                 {"tokens/s": rate, "key p95, ms": keys[int(len(keys) * 0.95)], "bytes/s": sent}
             )
+    medians = {}
     for name, rows in measured.items():
         medians[name] = {
             column: round(statistics.median(row[column] for row in rows), 1) for column in rows[0]

@@ -10,6 +10,7 @@ from typing import Any
 
 from tinygpt.data.corpus import KNOWN, Corpus, find_corpus, read_text
 from tinygpt.errors import CorpusError
+from tinygpt.files.paths import user_path
 
 
 def find_run_corpus(run: Path, stored: Mapping[str, Any], data: str | None = None) -> Corpus:
@@ -77,7 +78,7 @@ def _stored_paths(stored: Mapping[str, Any], recorded: Mapping[str, Any]) -> lis
 
 def _places(run: Path, paths: list[str], size: object) -> Iterator[Path]:
     """Where the text may be, the most probable first; `size` in bytes, if it was recorded."""
-    expanded = [Path(os.path.expanduser(path)) for path in paths]
+    expanded = [user_path(path) for path in paths]
     yield from expanded
     # Runs of earlier versions have the path relative to the folder in which they were started,
     # which is usually that of the folder of runs.
