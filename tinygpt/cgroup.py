@@ -86,9 +86,7 @@ def _groups(controller: str) -> list[Path]:
     if path is None or ".." in path.parts or not os.path.isdir(mount):
         return []
     folder = mount / path.relative_to("/")
-    if not os.path.isdir(
-        folder
-    ):  # in a container that sees only its own group, mounted as the root
+    if not os.path.isdir(folder):  # a container may see only its own group, mounted as the root
         folder = mount
     return [folder, *(parent for parent in folder.parents if parent.is_relative_to(mount))]
 

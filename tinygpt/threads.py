@@ -3,8 +3,8 @@
 At the end of every parallel loop each thread waits for the slowest, spinning at first, because to
 sleep and to be woken takes microseconds and a training step has thousands of such loops. libgomp
 spins for milliseconds by default. If another process has the core of the slowest thread, the others
-then burn their own cores in vain: two busy neighbours on two cores made a step 48 times slower.
-With a bounded spin they give the core up after some microseconds. `benchmarks/busy.py` measures it.
+then burn their own cores in vain, and a step takes many times as long. With a bounded spin they
+give the core up after some microseconds. `benchmarks/busy.py` measures it.
 
 That is set before torch is imported, because the library reads it when it is loaded; so this module
 imports nothing heavy.
@@ -41,6 +41,7 @@ def thread_limit(threads: int, environment: Mapping[str, str] = os.environ) -> i
     use up their group's share of each period, in which all of them then stand still.
     """
     limit = cpu_limit()
-    if limit is None or "OMP_NUM_THREADS" in environment or limit > threads - 1:
+    if limit is None or "OMP_NUM_THREADS" in environment:
         return 0
-    return max(1, math.ceil(limit))
+    allowed = max(1, math.ceil(limit))
+    return allowed if allowed < threads else 0

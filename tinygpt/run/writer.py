@@ -245,9 +245,7 @@ def _this_kernel(run: Path, metrics: int) -> Kernel | None:
     """What viewers on this kernel need; takes the lock that they test, on the open metrics."""
     try:
         locked = hold_lock(metrics, run / METRICS)
-    except (
-        BlockingIOError
-    ) as error:  # of a trainer on another host, whose flock does not reach here
+    except BlockingIOError as error:  # held on another host, whose flock does not reach here
         raise RunError(f"{run} is being trained by another process: stop that first") from error
     boot = boot_id()
     if boot is None:
