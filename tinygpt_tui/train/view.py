@@ -342,13 +342,17 @@ def machine_line(state: TrainState) -> Row:
     if machine.cpu_percent is not None:
         parts.append(f"CPU {machine.cpu_percent:.0f}% ({machine.cpus} cores)")
     parts.append(_memory("memory", machine.memory_used, machine.memory_total))
-    for gpu in machine.gpus:
+    several = len(machine.gpus) > 1
+    for number, gpu in enumerate(machine.gpus):
+        others = gpu.other_users
         words = (
+            f"GPU {number}" if several else "",  # as nvidia-smi numbers them
             printable(gpu.name),
             "" if gpu.percent is None else f"{gpu.percent:.0f}%",
             _memory("", gpu.memory_used, gpu.memory_total),
             "" if gpu.celsius is None else f"{gpu.celsius:.0f} C",
             "" if gpu.watts is None else f"{gpu.watts:.0f} W",
+            printable(f"shared with {', '.join(others)}") if others else "",
         )
         parts.append(" ".join(word for word in words if word))
     return row(Span(" " + "   ".join(part for part in parts if part), "faint"))

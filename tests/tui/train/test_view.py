@@ -3,6 +3,7 @@
 
 import dataclasses
 
+import psutil  # type: ignore[import-untyped,unused-ignore]
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -10,10 +11,11 @@ from hypothesis import strategies as st
 from tests.helpers import snapshots
 from tests.helpers.records import evaluated, started
 from tests.helpers.scenes import history
+from tinygpt.gpus import Gpu, GpuProcess
 from tinygpt.run import EndRecord, RunState
 from tinygpt_tui.keymap import CHARTS, GENERAL, RUN
 from tinygpt_tui.monitor.history import History
-from tinygpt_tui.monitor.machine import Gpu, Machine
+from tinygpt_tui.monitor.machine import Machine
 from tinygpt_tui.monitor.overlays import Overlay
 from tinygpt_tui.render.cells import plain, width
 from tinygpt_tui.render.header_footer import footer_row, header_row
@@ -22,6 +24,7 @@ from tinygpt_tui.train.state import Options, TrainState
 from tinygpt_tui.train.view import (
     closing_line,
     fraction_done,
+    machine_line,
     sample_block,
     seconds_left,
     status_line,
@@ -191,6 +194,19 @@ def test_time_left_counts_what_the_trainer_counts() -> None:
     assert left <= 145.0
     over = make_state(history=known, run_state=RunState(state="stopped", reason=""))
     assert seconds_left(over, dense) is None
+
+
+def test_several_gpus_are_numbered_and_their_other_users_named() -> None:
+    alice = GpuProcess(pid=4711, user="alice\x1b")
+    first, own = MACHINE.gpus[0], GpuProcess(pid=7, user=psutil.Process().username())
+    second = dataclasses.replace(first, processes=(alice, own))
+    machine = dataclasses.replace(MACHINE, gpus=(first, second))
+    (line,) = plain([machine_line(make_state(machine=machine))])
+    _, gpus = line.split("   GPU 0 ")
+    first_words, second_words = gpus.split("   GPU 1 ")
+    assert first_words == "NVIDIA H100 83% 11.0/80 GiB 61 C 412 W"
+    assert second_words.startswith(f"{first_words} shared with alice")
+    assert not {"\x1b", str(own.user)} & {*second_words.split(), *second_words}
 
 
 def test_the_closing_line_names_what_lies_over_it() -> None:
