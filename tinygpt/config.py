@@ -8,6 +8,7 @@ help and range are part of it; the command line and the form for a new run are g
 # No postponed annotations here: `tinygpt.fields` reads the types of the fields.
 import dataclasses
 import math
+import re
 import typing
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -17,6 +18,8 @@ from tinygpt.errors import ConfigError
 from tinygpt.fields import Setting, SettingError, convert, nearest, setting
 
 VARIANTS = ("dense", "moe")
+DEVICES = ("auto", "cpu", "cuda", "mps")
+"""Where to compute, besides a GPU with its number: "cuda:1"."""
 
 Scalar: TypeAlias = str | int | float | bool
 
@@ -222,7 +225,7 @@ class RunConfig(_Checked):
         None, "validation loss in nats per token at which a variant stops", above=0.0
     )
     seed: int = setting(1, "random seed of weights, batches and dropout", low=0, below=2**63)
-    device: Literal["auto", "cpu", "cuda", "mps"] = setting("auto", "where to compute")
+    device: str = setting("auto", "where to compute; cuda: the least used GPU, cuda:N: this one")
     gpt: ModelConfig = dataclasses.field(default_factory=ModelConfig)
     moe: MoEConfig = dataclasses.field(default_factory=MoEConfig)
     optim: OptimConfig = dataclasses.field(default_factory=OptimConfig)
@@ -232,6 +235,12 @@ class RunConfig(_Checked):
         super().__post_init__()
         if self.tokenizer == "bpe":
             raise ConfigError("--tokenizer bpe is not available yet: use --tokenizer char")
+        if not re.fullmatch(r"cuda:\d{1,3}", self.device) and self.device not in DEVICES:
+            raise SettingError(
+                Setting("device"),
+                f" {self.device!r} is not one of {', '.join(DEVICES)}, or a GPU such as cuda:1"
+                f"{nearest(self.device, DEVICES)}",
+            )
         for variant in self.variants:
             self.model_config(variant, 1)
 
@@ -294,9 +303,9 @@ PRESETS: dict[str, dict[str, Scalar]] = {
 
 
 def preset_for(device: str) -> str:
-    """What ``--preset auto`` means on a device: baby on an NVIDIA GPU, else nano.
+    """What ``--preset auto`` means on a type of device: baby on an NVIDIA GPU, else nano.
 
-    `tinygpt.device.choose_device` decides the device. This is not there, because the app needs it
+    `tinygpt.device.find_device_type` decides the type. This is not there, because the app needs it
     without importing torch: see `tinygpt_tui.launch.cost.default_preset`.
     """
     return "baby" if device == "cuda" else "nano"

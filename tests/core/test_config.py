@@ -55,6 +55,9 @@ def test_dotted_names_are_unique_and_have_help() -> None:
 @pytest.mark.parametrize(
     ("values", "says"),
     [
+        ({"device": "gpu"}, "--device 'gpu' is not one of auto, cpu, cuda, mps, or a GPU such as"),
+        ({"device": "cuda:x"}, "; did you mean 'cuda'?"),
+        ({"device": "cpu:1"}, "--device 'cpu:1' is not one of"),
         ({"gpt.layers": "0"}, "--gpt.layers 0 is out of range: it must be at least 1"),
         ({"gpt.layers": "2.5"}, "--gpt.layers '2.5' is not a whole number"),
         ({"gpt.layers": 2.0}, "--gpt.layers 2.0 is not a whole number"),
@@ -123,6 +126,10 @@ def test_configurations_are_frozen() -> None:
 
 def test_a_setting_is_found_by_its_old_name_too() -> None:
     assert from_tables({"train": {"film": 7}}) == {"train.snapshots": 7}
+
+
+def test_one_of_several_gpus_is_a_device() -> None:
+    assert build({"device": "cuda:11"}).device == "cuda:11"
 
 
 def test_a_gpu_trains_a_larger_preset() -> None:

@@ -78,7 +78,7 @@ def _refuse_too_many(tokens: int, model: GPT) -> None:
     """
     maps = model.config.layers * model.config.heads
     # Per weight: 4 bytes each in the layers' results, in these joined, and in one temporary copy.
-    most = math.isqrt(total_memory(model.head.device.type) // (12 * maps))
+    most = math.isqrt(total_memory(str(model.head.device)) // (12 * maps))
     if tokens > most:
         raise TinyGPTError(
             f"the attention weights of {tokens:,} tokens do not fit into memory: "

@@ -90,6 +90,8 @@ def training_parser(prog: str, description: str) -> Parser:
         options = choices(field)
         if name == "preset":
             options = ["auto", *options]
+        if name == "device":
+            options = [*configuration.DEVICES, "cuda:N"]
         groups[group].add_argument(
             flag(name),
             dest=name,

@@ -8,12 +8,14 @@ from contextlib import contextmanager
 
 import torch
 
+from tinygpt.device import device_type
+
 
 class Stopwatch:
     """Adds up the seconds spent in its with-blocks; on CUDA by events, which do not wait."""
 
     def __init__(self, device: str) -> None:
-        self._cuda = device == "cuda"
+        self._cuda = device_type(device) == "cuda"
         self._seconds = 0.0
         self._aside = 0.0
         self._started = 0.0

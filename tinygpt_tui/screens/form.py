@@ -55,6 +55,7 @@ ROWS: tuple[tuple[FormField, ...], ...] = (
         FormField("optim.matrix_learning_rate", "Learning rate", "peak value (Muon)"),
         FormField("seed", "Seed", "for weights, batches and dropout"),
     ),
+    (FormField("device", "Device", "auto, cpu, cuda, or one of several GPUs: cuda:1"),),
 )
 FORM_FIELDS = tuple(field for row in ROWS for field in row)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -17,7 +18,7 @@ DATA, DEVICE = flag("data"), flag("device")
 def ask_remedy(
     app: App[Any], failure: str, options: Sequence[str], resume: Callable[[list[str]], None]
 ) -> bool:
-    """Ask for the flag that the trainer's error names: the file of the corpus, or the CPU.
+    """Ask for the flag that the trainer's error names: the file of the corpus, or a device.
 
     Args:
         app: shows the question.
@@ -34,7 +35,9 @@ def ask_remedy(
         resume([word for pair in {**given, name: value}.items() for word in pair])
 
     if DEVICE in failure and DEVICE not in given:
-        _ask_device(app, lambda: retry(DEVICE, "cpu"))
+        found = re.search(rf"{DEVICE} (\w+)$", failure)  # the error ends with what there is
+        device = found[1] if found else "cpu"
+        _ask_device(app, device, lambda: retry(DEVICE, device))
     elif DATA in failure:
         _ask_corpus(app, given.get(DATA), lambda path: retry(DATA, path))
     else:
@@ -42,9 +45,10 @@ def ask_remedy(
     return True
 
 
-def _ask_device(app: App[Any], resume: Callable[[], None]) -> None:
+def _ask_device(app: App[Any], device: str, resume: Callable[[], None]) -> None:
     question = "The device that this run was started on is not available here."
-    choices = [("r", "resume", "Resume on the CPU"), ("c", "cancel", "Cancel")]
+    where = "the CPU" if device == "cpu" else f"a GPU ({device})"
+    choices = [("r", "resume", f"Resume on {where}"), ("c", "cancel", "Cancel")]
 
     def answered(answer: str | None) -> None:
         if answer == "resume":

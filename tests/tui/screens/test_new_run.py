@@ -36,6 +36,12 @@ def test_a_corpus_is_pasted_with_quotes_and_blanks(tmp_path: Path, corpus_file: 
     assert app.result == ["--preset", "nano", "--data", str(corpus_file)]
 
 
+def test_one_of_several_gpus_is_named(tmp_path: Path) -> None:
+    screen = NewRunScreen(tmp_path, preset="micro", values={"device": "cuda:1"})
+    app = drive(screen, press("ctrl+s"))
+    assert app.result == ["--preset", "micro", "--device", "cuda:1"]
+
+
 def test_blank_form_names_only_the_preset(tmp_path: Path) -> None:
     app = drive(NewRunScreen(tmp_path, preset="micro"), press("ctrl+s"))
     assert app.result == ["--preset", "micro"]
@@ -52,6 +58,7 @@ def test_blank_form_names_only_the_preset(tmp_path: Path) -> None:
         ({"data": "/nowhere"}, "data", "no readable file /nowhere"),
         ({"moe.experts": "3", "moe.top_k": "5"}, "moe-top_k", "only 3 experts"),
         ({"seed": "-1"}, "seed", "at least 0"),
+        ({"device": "gpu:1"}, "device", "'gpu:1' is not one of auto, cpu, cuda, mps"),
     ],
 )
 def test_form_says_what_is_wrong_and_does_not_start(

@@ -10,6 +10,10 @@ from tests.helpers.screens import UNSET, Host, drive, text_of
 from tinygpt_tui.screens.resume_questions import ask_remedy
 
 NO_TEXT = "the corpus of runs/a is neither at t.txt nor here: name it with --resume --data PATH"
+LESS_GPUS = (
+    "runs/a was started with --device cuda:2, which is not available here (there are 2 GPUs, "
+    "cuda:0 to cuda:1): resume it with --device cuda"
+)
 NO_GPU = "runs/a was started with --device cuda, which is not available here: use --device cpu"
 
 
@@ -30,6 +34,7 @@ def test_the_answer_is_added_to_the_options(tmp_path: Path) -> None:
     path = str(tmp_path / "a")
     assert answer(NO_TEXT, [], *path, "enter") == ["--data", path]
     assert answer(NO_GPU, ["--data", path], "r") == ["--data", path, "--device", "cpu"]
+    assert answer(LESS_GPUS, [], "r") == ["--device", "cuda"]
     assert answer(NO_TEXT, ["--data", "x", "--device", "cpu"], "backspace", *path, "enter") == (
         ["--data", path, "--device", "cpu"]
     )
