@@ -38,5 +38,10 @@ class CheckpointError(TinyGPTError):
     """A checkpoint that is missing, damaged, or of another model."""
 
 
+class TinyGPTWarning(UserWarning):
+    """What a user should know although the work goes on. Warnings of libraries have other types,
+    and are only logged."""
+
+
 class RunError(TinyGPTError):
     """A run directory that is missing, in use, or unreadable."""

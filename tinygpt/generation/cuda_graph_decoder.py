@@ -20,6 +20,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from tinygpt.device import on_device
+from tinygpt.errors import TinyGPTWarning
 from tinygpt.model.gpt import GPT, Attention, Block, FeedForward, apply_rope
 from tinygpt.model.kv_cache import Cache
 from tinygpt.model.moe import MoE
@@ -91,11 +93,14 @@ class CudaGraphDecoder:
     def _capture(self) -> Callable[[], None]:
         """The replay of a captured `_forward`, or with a warning `_forward` if capturing fails."""
         try:
-            return capture_graph(self._forward).replay
+            with on_device(str(self._model.head.device)):
+                return capture_graph(self._forward).replay
         except RuntimeError as error:
             reason = (str(error).strip() or type(error).__name__).splitlines()[0]
             warnings.warn(
-                f"CUDA graph capture failed, decoding without it ({reason})", stacklevel=2
+                f"CUDA graph capture failed, decoding without it ({reason})",
+                TinyGPTWarning,
+                stacklevel=2,
             )
             return self._forward
 

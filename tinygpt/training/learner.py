@@ -16,14 +16,21 @@ from torch import Tensor
 
 from tinygpt.checkpoint import Snapshot
 from tinygpt.config import VARIANTS, ModelConfig, RunConfig
-from tinygpt.device import autocast_context, matmul_dtype
-from tinygpt.errors import CheckpointError
+from tinygpt.device import (
+    autocast_context,
+    device_type,
+    is_out_of_memory,
+    matmul_dtype,
+    on_device,
+)
+from tinygpt.errors import CheckpointError, TinyGPTWarning
 from tinygpt.model.gpt import GPT, Trace
 from tinygpt.model.moe import Routing, balance_loss, z_loss
 from tinygpt.optim import make_optimizers, schedule, set_learning_rate
 from tinygpt.run.lines import LARGEST
 from tinygpt.training.clocks import Stopwatch
 from tinygpt.training.evaluation import TOKENS, Evaluation, evaluate
+from tinygpt.training.failures import not_compiled
 from tinygpt.training.listening import Listen, between_blocks, no_listener
 from tinygpt.training.optimizer_state import flat_state, load_flat_state
 from tinygpt.training.weight_average import EVERY, WeightAverage
@@ -100,7 +107,7 @@ class Learner:
         so that a resume begins with it."""
         self.whole: WholeLosses | None = None
         """Set at the end of a run whose evaluations were of a sample."""
-        self.compiled = device == "cuda" and config.train.compile
+        self.compiled = device_type(device) == "cuda" and config.train.compile
         self.forward: Callable[[Tensor], Trace] = (
             CompiledOrEager(self.model) if self.compiled else self.model.run
         )
@@ -154,6 +161,7 @@ class Learner:
         loss = torch.zeros((), device=self.device)
         loads: list[Tensor] = []
         with (
+            on_device(self.device),
             self._stopwatch,
             self._gradients_dropped_on_failure(),
             self._blocks_listen(self.model, batches[0][:, 1:].numel(), listen),
@@ -190,6 +198,7 @@ class Learner:
         precision of training."""
         model = model or self.result
         with (
+            on_device(self.device),
             autocast_context(self.device, self.matmul_dtype),
             self._blocks_listen(model, TOKENS, listen),
         ):
@@ -330,21 +339,23 @@ class CompiledOrEager:
 
     def __init__(self, model: GPT) -> None:
         self._model = model
-        self._run: Callable[[Tensor], Trace] = torch.compile(model.run)
-        self._compiled = False
+        self._run: Callable[[Tensor], Trace] | None = None
 
     def __call__(self, ids: Tensor) -> Trace:
         """`model.run(ids)`."""
-        if self._compiled:
+        if self._run:
             return self._run(ids)
         try:
-            trace = self._run(ids)
-        except Exception as error:  # noqa: BLE001 - a compiler may raise anything; eager works
-            reason = (str(error).strip() or type(error).__name__).splitlines()[0]
-            warnings.warn(f"torch.compile failed, continuing without it ({reason})", stacklevel=2)
+            compiled = torch.compile(self._model.run)
+            trace = compiled(ids)
+        except Exception as error:
+            # A compiler may raise anything, and eager works; except where memory is short.
+            if is_out_of_memory(error):
+                raise
+            warnings.warn(not_compiled(error), TinyGPTWarning, stacklevel=2)
             self._run = self._model.run
-            trace = self._run(ids)
-        self._compiled = True
+            return self._run(ids)
+        self._run = compiled
         return trace
 
 

@@ -31,6 +31,7 @@ from tinygpt.errors import TinyGPTError
 from tinygpt.run import Control, Record
 from tinygpt.training.clocks import RunClock
 from tinygpt.training.disk_wait import DiskWait
+from tinygpt.training.failures import one_sentence
 from tinygpt.training.learner import Learner, StepResult
 from tinygpt.training.listening import (
     Listener,
@@ -38,7 +39,7 @@ from tinygpt.training.listening import (
     TimeLimitError,
     background_heartbeat,
 )
-from tinygpt.training.outcome import Outcome, one_sentence, summary
+from tinygpt.training.outcome import Outcome, summary
 from tinygpt.training.recording import Recorder
 from tinygpt.training.session import Session
 
@@ -104,7 +105,8 @@ class Loop:
             stopped = self._train()
             error = "; ".join(v.failure for v in self.learners if v.failure) or None
         except Exception as exception:  # noqa: BLE001 - the run records any of them as its end
-            error = one_sentence(exception, self.step)
+            devices = self.session.devices.values()
+            error = one_sentence(exception, self.step, self.config, devices)
             trace = traceback.format_exc()
         return self._end(stopped, error, trace)
 

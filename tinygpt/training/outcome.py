@@ -5,9 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Literal
 
-import torch
-
-from tinygpt.errors import TinyGPTError
 from tinygpt.training.evaluation import perplexity
 from tinygpt.training.learner import Learner
 
@@ -65,24 +62,3 @@ def _whole(learner: Learner, val_tokens: int) -> dict[str, Any]:
         replaced = {"val_loss": whole.last, "best_val_loss": whole.best}
         numbers |= {**replaced, "perplexity": perplexity(whole.last)}
     return numbers
-
-
-def one_sentence(exception: Exception, step: int) -> str:
-    """An exception for the user; `step` is the last step taken before it."""
-    if isinstance(exception, TinyGPTError):
-        return str(exception)
-    if _out_of_memory(exception):
-        return (
-            f"out of memory after step {step}: use a smaller --train.batch (with a larger "
-            "--train.accumulate to make up for it), --gpt.context or --gpt.width"
-        )
-    what = (str(exception).strip() or type(exception).__name__).splitlines()[0]
-    return f"{type(exception).__name__} after step {step}: {what}"
-
-
-def _out_of_memory(exception: Exception) -> bool:
-    # On a CPU, torch raises a plain RuntimeError.
-    phrases = ("allocate memory", "not enough memory", "out of memory")
-    return isinstance(exception, MemoryError | torch.OutOfMemoryError) or any(
-        phrase in str(exception) for phrase in phrases
-    )

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from tinygpt import checkpoint, retention
-from tinygpt.errors import TinyGPTError
+from tinygpt.errors import TinyGPTError, TinyGPTWarning
 from tinygpt.generation import decoding
 from tinygpt.run import (
     CheckpointRecord,
@@ -150,7 +150,11 @@ class Recorder:
             with background_heartbeat(self.writer, learner.progress.step):
                 best = checkpoint.load(folder, learner.device).model
         except TinyGPTError as error:
-            warnings.warn(f"the best checkpoint is not evaluated again: {error}", stacklevel=2)
+            warnings.warn(
+                f"the best checkpoint is not evaluated again: {error}",
+                TinyGPTWarning,
+                stacklevel=2,
+            )
             return WholeLosses(last, None)
         return WholeLosses(last, learner.evaluate(windows, self._listen, best).loss)
 

@@ -18,7 +18,7 @@ from tinygpt.config import END_SETTINGS, RunConfig, build, dotted_fields, flatte
 from tinygpt.data.corpus import KNOWN, Corpus, check_length
 from tinygpt.data.run_corpus import find_run_corpus
 from tinygpt.data.tokenizer import CharTokenizer, Ids, load_tokenizer
-from tinygpt.device import choose_device
+from tinygpt.device import DeviceError
 from tinygpt.errors import CheckpointError, ConfigError, RunError
 from tinygpt.fields import SettingError, flag
 from tinygpt.files import atomic
@@ -40,8 +40,9 @@ from tinygpt.training.session import (
     Session,
     assemble,
     check_prompt,
+    choose_devices,
     closed_on_failure,
-    make_learner,
+    make_learners,
     start_record,
     versions,
 )
@@ -66,9 +67,9 @@ def resume(path: Path, requested: Mapping[str, object]) -> Session:
     tokenizer = load_tokenizer(path / TOKENIZER)
     check_length(corpus.text, config.gpt.context)
     check_prompt(config, tokenizer)
-    device = _device(config, requested, path)
+    devices = _devices(config, requested, path)
     before = {variant: list_steps(path, variant) for variant in config.variants}
-    learners, notes = _restored(config, path, tokenizer, device)
+    learners, notes = _restored(config, path, tokenizer, devices)
     refuse_reached_end(config, stored, learners, path)
     first = _resume_record(config, learners, notes, place)
     ids = tokenizer.encode_array(corpus.text)
@@ -155,14 +156,12 @@ def resumed_config(
 
 
 def _restored(
-    config: RunConfig, path: Path, tokenizer: CharTokenizer, device: str
+    config: RunConfig, path: Path, tokenizer: CharTokenizer, devices: Mapping[str, str]
 ) -> tuple[list[Learner], list[str]]:
     """Each variant at its newest intact checkpoint, and notes on newer ones that are damaged."""
-    learners, notes = [], []
+    learners, notes = make_learners(config, tokenizer, devices), []
     reported = _with_checkpoints(path)
-    for variant in config.variants:
-        learner = make_learner(variant, config, tokenizer, device)
-        learners.append(learner)
+    for variant, learner in zip(config.variants, learners, strict=True):
         if variant not in reported:
             notes.append(f"{variant} had no checkpoint yet: it starts over")
             continue
@@ -209,14 +208,14 @@ def _corpus(stored: Mapping[str, Any], named: str | None, path: Path) -> tuple[C
     return corpus, None if by_name or corpus.path in known else corpus.path
 
 
-def _device(config: RunConfig, requested: Mapping[str, object], path: Path) -> str:
-    """The device to compute on; ConfigError if this machine lacks it."""
+def _devices(config: RunConfig, requested: Mapping[str, object], path: Path) -> dict[str, str]:
+    """The device of each variant; ConfigError if this machine lacks it."""
     try:
-        return choose_device(config.device, config.train.threads)
-    except ConfigError as error:
+        return choose_devices(config)
+    except DeviceError as error:
         if "device" in requested:
             raise
         raise ConfigError(
-            f"{path} was started with --device {config.device}, which is not available here: "
-            "resume it with --device cpu"
+            f"{path} was started with --device {config.device}, which is not available here"
+            f"{error.why}: resume it with --device {error.use[0]}"
         ) from error

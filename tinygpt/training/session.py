@@ -18,7 +18,13 @@ from tinygpt.config import RunConfig, flatten, unflatten
 from tinygpt.data.batches import Batches
 from tinygpt.data.corpus import KNOWN, Corpus, check_length, split
 from tinygpt.data.tokenizer import CharTokenizer, Ids
-from tinygpt.device import choose_device, device_name, total_memory
+from tinygpt.device import (
+    choose_device,
+    device_name,
+    is_out_of_memory,
+    memory_in_use,
+    total_memory,
+)
 from tinygpt.errors import ConfigError, TinyGPTError
 from tinygpt.run import (
     ResumeRecord,
@@ -28,6 +34,7 @@ from tinygpt.run import (
     validate_run_name,
 )
 from tinygpt.training.evaluation import sample, sample_tokens, spread, tokens_in, windows
+from tinygpt.training.failures import first_line
 from tinygpt.training.learner import Learner
 
 BYTES_PER_PARAMETER = 16
@@ -54,7 +61,8 @@ class Session:
     """At most `PROBE_WINDOWS` of the full windows of the validation split."""
     train_sample: list[Tensor]
     """Fixed windows of the training split, evaluated to compare with the validation loss."""
-    device: str
+    devices: dict[str, str]
+    """By variant."""
     notes: list[str] = field(default_factory=list)
     """Sentences for the user: which damaged checkpoints a resume skipped."""
 
@@ -85,8 +93,7 @@ def begin(
     check_length(corpus.text, config.gpt.context)
     tokenizer = CharTokenizer.train(corpus.text)
     check_prompt(config, tokenizer)
-    device = choose_device(config.device, config.train.threads)
-    learners = [make_learner(v, config, tokenizer, device) for v in config.variants]
+    learners = make_learners(config, tokenizer, choose_devices(config))
     described = describe(config, corpus, argv)
     ids = tokenizer.encode_array(corpus.text)  # seconds for a large one: before the run exists
     path = reserve_run(out, config.preset) if name is None else Path(out, name)
@@ -111,13 +118,28 @@ def start_record(
         run=name,
         corpus=described["corpus"],
         models={v.variant: _counts(v) for v in learners},
-        device=device_name(learners[0].device, learners[0].matmul_dtype),
+        device=device_names(learners),
         versions=described["versions"],
         steps=config.steps,
         context=config.gpt.context,
         batch_tokens=config.batch_tokens,
         val_tokens=_sample_tokens(config, len(split(ids)[1])),
     )
+
+
+def choose_devices(config: RunConfig) -> dict[str, str]:
+    """The device of each variant: the one that the configuration names, or its choice.
+
+    Raises:
+        ConfigError: the device is not available.
+    """
+    return dict.fromkeys(config.variants, choose_device(config.device, config.train.threads))
+
+
+def device_names(learners: Sequence[Learner]) -> str:
+    """The device, or devices, that the variants are trained on, as text."""
+    names = (device_name(v.device, v.matmul_dtype) for v in learners)
+    return " and ".join(dict.fromkeys(names))
 
 
 def _sample_tokens(config: RunConfig, tokens: int) -> int | None:
@@ -184,8 +206,8 @@ def assemble(
     notes: Sequence[str] = (),
 ) -> Session:
     """A session from its parts, with the corpus as `ids` (N,); writes its first record."""
-    context, device = config.gpt.context, learners[0].device
-    train, validation = (torch.from_numpy(part).to(device) for part in split(ids))
+    context = config.gpt.context
+    train, validation = (torch.from_numpy(part).to(learners[0].device) for part in split(ids))
     whole, size = windows(validation, context), _sample_tokens(config, len(validation))
     session = Session(
         config=config,
@@ -198,42 +220,59 @@ def assemble(
         whole_validation=whole,
         probe=spread(validation, context, PROBE_WINDOWS),
         train_sample=spread(train, context, config.train.eval_train_windows),
-        device=device,
+        devices={v.variant: v.device for v in learners},
         notes=list(notes),
     )
     writer.append(first)
     return session
 
 
-def _refuse_too_large(config: RunConfig, vocab_size: int, device: str) -> None:
-    """Raises ConfigError if the variants cannot fit in memory.
+def make_learners(
+    config: RunConfig, tokenizer: CharTokenizer, devices: Mapping[str, str]
+) -> list[Learner]:
+    """The variants before their first step, each on its device.
+
+    Raises:
+        ConfigError: they do not fit in its memory, or it cannot be used.
+    """
+    for device in set(devices.values()):
+        placed = [variant for variant in config.variants if devices[variant] == device]
+        _refuse_too_large(config, placed, tokenizer.vocab_size, device)
+    return [_make_learner(v, config, tokenizer.vocab_size, devices[v]) for v in config.variants]
+
+
+def _refuse_too_large(
+    config: RunConfig, variants: Sequence[str], vocab_size: int, device: str
+) -> None:
+    """Raises ConfigError if the variants cannot fit in the memory of their device.
 
     Checked before allocating: a system that overcommits memory would kill the process later.
     """
-    totals = [config.model_config(v, vocab_size).parameters()[0] for v in config.variants]
-    if sum(totals) * BYTES_PER_PARAMETER > total_memory(device):
-        raise ConfigError(_too_large(" and ".join(config.variants), sum(totals)))
+    total = sum(config.model_config(v, vocab_size).parameters()[0] for v in variants)
+    if total * BYTES_PER_PARAMETER > total_memory(device):
+        raise ConfigError(_too_large(" and ".join(variants), total))
 
 
-def _too_large(what: str, total: int) -> str:
+def _too_large(what: str, total: int, used: str = "") -> str:
     return (
-        f"{total:,} parameters ({what}) do not fit in the memory of this device: "
+        f"{total:,} parameters ({what}) do not fit in the memory of this device{used}: "
         "choose a smaller --gpt.width or --gpt.layers"
     )
 
 
-def make_learner(variant: str, config: RunConfig, tokenizer: CharTokenizer, device: str) -> Learner:
-    """A variant before its first step.
-
-    Raises:
-        ConfigError: it does not fit in the memory of the device.
-    """
-    _refuse_too_large(config, tokenizer.vocab_size, device)
+def _make_learner(variant: str, config: RunConfig, vocab_size: int, device: str) -> Learner:
     try:
-        return Learner(variant, config, tokenizer.vocab_size, device)
+        return Learner(variant, config, vocab_size, device)
     except (RuntimeError, MemoryError) as error:
-        total, _ = config.model_config(variant, tokenizer.vocab_size).parameters()
-        raise ConfigError(_too_large(variant, total)) from error
+        if is_out_of_memory(error):
+            total, _ = config.model_config(variant, vocab_size).parameters()
+            used = f" ({memory_in_use(device)})"
+            raise ConfigError(_too_large(variant, total, used)) from error
+        if device == "cpu":
+            raise
+        raise ConfigError(
+            f"--device {device} cannot be used ({first_line(error)}): use --device cpu"
+        ) from error
 
 
 def check_prompt(config: RunConfig, tokenizer: CharTokenizer) -> None:

@@ -6,6 +6,7 @@ import torch
 from tests.helpers.models import tiny
 from tests.helpers.training import SHAPE
 from tinygpt.config import build
+from tinygpt.errors import TinyGPTWarning
 from tinygpt.training.learner import CompiledOrEager, Learner
 from tinygpt.training.weight_average import EVERY, WeightAverage
 
@@ -141,7 +142,18 @@ def test_a_compiler_that_fails_costs_one_warning(monkeypatch: pytest.MonkeyPatch
     model = tiny().eval()
     compiled = CompiledOrEager(model)
     x = torch.zeros(1, 7, dtype=torch.int64)
-    with pytest.warns(UserWarning, match=r"continuing without it \(no compiler\)"):
+    with pytest.warns(TinyGPTWarning, match="so training is slower: no compiler$"):
         found = compiled(x).logits
     assert torch.equal(found, model(x))
     compiled(x)
+
+
+def test_memory_that_a_compiler_lacks_is_no_failure_to_compile(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def broken(*_: object) -> None:
+        raise torch.OutOfMemoryError("CUDA out of memory.")
+
+    monkeypatch.setattr(torch, "compile", lambda _: broken)
+    with pytest.raises(torch.OutOfMemoryError):
+        CompiledOrEager(tiny())(torch.zeros(1, 7, dtype=torch.int64))

@@ -122,7 +122,8 @@ def test_an_exception_in_a_step_is_recorded(tmp_path: Path) -> None:
     outcome = train_session(made)
     assert outcome.state == "failed"
     assert outcome.error
-    assert outcome.error.startswith("out of memory after step 5: use a smaller --train.batch")
+    assert outcome.error.startswith("out of memory after step 5 (this process uses ")
+    assert "start a run with --train.batch 2 --train.accumulate 4" in outcome.error
     assert outcome.trace is not None
     assert "broken" in outcome.trace
     assert read_state(tmp_path / "run").state == "failed"

@@ -9,7 +9,7 @@ from tests.helpers.training import SHAPE, make_session
 from tinygpt.config import build
 from tinygpt.data.corpus import Corpus, read_text
 from tinygpt.errors import ConfigError, CorpusError, RunError
-from tinygpt.training import begin
+from tinygpt.training import begin, session
 
 
 def test_nothing_is_made_for_a_mistake(tmp_path: Path) -> None:
@@ -22,4 +22,27 @@ def test_nothing_is_made_for_a_mistake(tmp_path: Path) -> None:
     with pytest.raises(RunError, match="cannot name a run"):
         begin(build(SHAPE), Corpus("a", TEXT, "0", ""), str(tmp_path / "out"), "a/b", [])
     assert not (tmp_path / "out").exists()
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize(
+    ("raised", "says"),
+    [
+        (
+            "CUDA error: all devices are busy\nmore",
+            r"--device \w+ cannot be used \(CUDA .* busy\):",
+        ),
+        ("CUDA out of memory. Tried", r"parameters \(dense\) do not fit .* \(this process uses"),
+    ],
+)
+def test_a_device_that_cannot_be_used_is_one_sentence(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, raised: str, says: str
+) -> None:
+    def broken(*_: object) -> None:
+        raise RuntimeError(raised)
+
+    monkeypatch.setattr(session, "choose_device", lambda *_: "mps")
+    monkeypatch.setattr(session, "Learner", broken)
+    with pytest.raises(ConfigError, match=says):
+        make_session(tmp_path)
     assert not (tmp_path / "run").exists()

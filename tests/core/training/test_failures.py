@@ -1,0 +1,96 @@
+"""What torch raises is one sentence that says what to do."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+from tests.helpers.paths import ROOT
+from tests.helpers.waiting import PATIENCE
+from tinygpt.config import build
+from tinygpt.errors import RunError
+from tinygpt.training.failures import not_compiled, one_sentence
+
+SLOWER = "torch.compile does not work here, so training is slower: "
+
+
+@pytest.mark.parametrize(
+    ("batch", "lower"),
+    [
+        (
+            7,
+            "--train.batch 3 --train.accumulate 10, or with a smaller --gpt.context or --gpt.width",
+        ),
+        (1, "a smaller --gpt.context or --gpt.width"),
+    ],
+)
+def test_out_of_memory_names_what_to_lower(batch: int, lower: str) -> None:
+    config = build({"train.batch": batch, "train.accumulate": 5})
+    error = torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB. GPU 0 has ...")
+    said = one_sentence(error, 11, config, ["cpu", "cpu"])
+    used, remedy = said.split(": ")
+    assert used.startswith("out of memory after step 11 (this process uses 0.")
+    assert used.count("GiB") == 2
+    assert remedy.endswith(lower)
+
+
+def test_other_exceptions_keep_their_first_line() -> None:
+    config = build({})
+    assert one_sentence(RunError("run.toml: no"), 3, config, ["cpu"]) == "run.toml: no"
+    error = RuntimeError("CUDA error: an illegal memory access\nCompile with ...")
+    said = "RuntimeError after step 3: CUDA error: an illegal memory access"
+    assert one_sentence(error, 3, config, ["cuda"]) == said
+    assert one_sentence(KeyError(), 3, config, ["cpu"]) == "KeyError after step 3: KeyError"
+
+
+@pytest.mark.parametrize(
+    ("text", "why"),
+    [
+        ("RuntimeError: Failed to find C compiler. Please specify via CC", "no C compiler;"),
+        ("TritonMissing: Cannot find a working triton installation. ", "Triton is not installed"),
+        ("CalledProcessError: Command '['/usr/bin/gcc', ...]' returned", "the C compiler failed"),
+        ("TypeError: no\n\nSet TORCHDYNAMO_VERBOSE=1", "TypeError: no"),
+    ],
+)
+def test_why_nothing_is_compiled(text: str, why: str) -> None:
+    said = not_compiled(RuntimeError(text))
+    assert said.startswith(SLOWER)
+    assert why in said
+    assert "\n" not in said
+
+
+COMPILING = """
+import torch
+from tests.helpers.models import tiny
+from tinygpt.training.learner import CompiledOrEager
+
+model, ids = tiny().eval(), torch.arange(7)[None]
+compiled = CompiledOrEager(model)
+for _ in range(2):
+    assert torch.equal(compiled(ids).logits, model(ids))
+"""
+
+
+def test_without_a_compiler_training_goes_on_with_one_warning(tmp_path: Path) -> None:
+    """torch.compile itself, where no compiler can be found."""
+    here = {"PATH": str(tmp_path), "PYTHONPATH": os.pathsep.join([str(ROOT), *sys.path])}
+    caches = {"TORCHINDUCTOR_CACHE_DIR": str(tmp_path / "cache"), "HOME": str(tmp_path)}
+    kept = {name: text for name, text in os.environ.items() if name not in ("CC", "CXX")}
+    done = subprocess.run(
+        [sys.executable, "-c", COMPILING],
+        env={**kept, **here, **caches},
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    said = [line for line in done.stderr.splitlines() if "TinyGPTWarning" in line]
+    assert len(said) == 1, done.stderr
+    assert said[0].endswith(
+        f"TinyGPTWarning: {SLOWER}there is no C compiler; install gcc, or name one in the "
+        "variables CC and CXX"
+    )
