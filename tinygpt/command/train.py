@@ -10,13 +10,13 @@ import argparse
 import os
 import signal
 import sys
-import warnings
 from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tinygpt import config as configuration
 from tinygpt.command.interrupts import Interrupts
+from tinygpt.command.logged_warnings import LoggedWarnings
 from tinygpt.command.options import USAGE, settings
 from tinygpt.command.progress import ProgressTracker
 from tinygpt.command.results import DONE, FAILED, OutputError, print_json, print_text
@@ -32,12 +32,12 @@ if TYPE_CHECKING:
 
 def command(options: argparse.Namespace) -> int:
     """Train; returns the exit status. A user's mistake is one line on stderr."""
-    interrupts = Interrupts()
+    interrupts, logged = Interrupts(), LoggedWarnings()
     try:
-        with interrupts, ExitStack() as stack:
+        with interrupts, logged, ExitStack() as stack:
             session = prepare(options)
             stack.callback(session.writer.close)
-            return _train(session, interrupts, as_json=hasattr(options, "json"))
+            return _train(session, interrupts, logged, as_json=hasattr(options, "json"))
     except TinyGPTError as error:
         say(str(error))
         return FAILED if interrupts.training else USAGE
@@ -72,9 +72,9 @@ def _new_config(requested: dict[str, object]) -> configuration.RunConfig:
     if requested.get("preset", "auto") != "auto":
         return configuration.build(requested)
     config = configuration.build({**requested, "preset": "nano"})  # finds mistakes before torch
-    from tinygpt.device import choose_device  # noqa: PLC0415
+    from tinygpt.device import find_device_type  # noqa: PLC0415
 
-    preset = configuration.preset_for(choose_device(config.device))
+    preset = configuration.preset_for(find_device_type(config.device))
     return configuration.build({**requested, "preset": preset})
 
 
@@ -117,7 +117,9 @@ def _find_corpus(data: str) -> Corpus:
         return find_corpus(data, progress=bar)
 
 
-def _train(session: Session, interrupts: Interrupts, *, as_json: bool) -> int:
+def _train(
+    session: Session, interrupts: Interrupts, logged: LoggedWarnings, *, as_json: bool
+) -> int:
     """Run the loop under a display, then print how it ended."""
     from tinygpt.command.display import Bars, Lines  # noqa: PLC0415
     from tinygpt.training import Loop  # noqa: PLC0415
@@ -125,14 +127,17 @@ def _train(session: Session, interrupts: Interrupts, *, as_json: bool) -> int:
 
     keep_freed_memory()
     say(_opening(session))
+    for remark in _remarks(session):
+        say(remark)
     if session.val_tokens:
         say(_validation(session, session.val_tokens))
     tracker = ProgressTracker(session.config, {v.variant: v.progress for v in session.learners})
-    display: Display = Bars(tracker) if sys.stderr.isatty() else Lines()
     log = TrainLog(session.path)
     interrupts.training = True
-    with display, log, warnings.catch_warnings():
-        warnings.showwarning = lambda message, *_: display.say(f"warning: {message}")
+    with log, ExitStack() as stack:
+        display: Display = Bars(tracker) if sys.stderr.isatty() else Lines()
+        stack.enter_context(display)
+        stack.enter_context(logged.to(log, display.say))
 
         def observe(record: Record) -> None:
             if line := tracker.add(record):
@@ -152,7 +157,15 @@ def _opening(session: Session) -> str:
         total, active = learner.model.parameter_counts()
         only = f" ({active:,} active)" if active < total else ""
         sizes.append(f"{learner.variant} {total:,} parameters{only}")
-    return f"{', '.join(sizes)}; on {session.device}; run {session.path}"
+    from tinygpt.training.session import device_names  # noqa: PLC0415
+
+    return f"{', '.join(sizes)}; on {device_names(session.learners)}; run {session.path}"
+
+
+def _remarks(session: Session) -> list[str]:
+    from tinygpt.device import remarks  # noqa: PLC0415
+
+    return remarks(sorted(set(session.devices.values())), session.config.device)
 
 
 def _validation(session: Session, sample: int) -> str:
