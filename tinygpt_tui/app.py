@@ -67,7 +67,7 @@ class LabApp(TerminalApp[int]):
         )
         # The pane does not exist before compose.
         self.overlays = OverlayMonitor(self, lambda runs: self.train.overlay(runs))  # noqa: PLW0108
-        self.engine = Engine()
+        self.engine = Engine(lambda: self.current_run.trainer_pid)
 
     def compose(self) -> ComposeResult:
         yield CellView(id="header")

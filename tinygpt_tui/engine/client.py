@@ -29,7 +29,9 @@ class Engine:
     stderr, and the next request starts a new one.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, trainer_pid: Callable[[], int | None] = lambda: None) -> None:
+        """`trainer_pid` is asked for the training process, whose GPUs are left to it."""
+        self._trainer_pid = trainer_pid
         self._process: subprocess.Popen[bytes] | None = None
         self._outgoing: queue.SimpleQueue[Request | None] = queue.SimpleQueue()
         self._jobs: dict[int, OnReply] = {}
@@ -52,9 +54,13 @@ class Engine:
         if self._process is not None or self._closed:
             return
         errors = tempfile.TemporaryFile()  # noqa: SIM115 - the reading thread closes it
+        trainer = self._trainer_pid()
         try:
             self._process = subprocess.Popen(
-                [sys.executable, "-P", "-m", "tinygpt_tui.engine.worker"],
+                [
+                    *(sys.executable, "-P", "-m", "tinygpt_tui.engine.worker"),
+                    *([str(trainer)] if trainer else []),
+                ],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=errors,

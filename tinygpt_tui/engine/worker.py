@@ -1,7 +1,8 @@
 """The process that holds the models: reads requests from stdin, writes replies to stdout.
 
-    python -m tinygpt_tui.engine.worker
+    python -m tinygpt_tui.engine.worker [PID]
 
+It leaves the GPUs of the training process PID to it, if there are others.
 It exits when its stdin closes, so it never outlives the app.
 """
 
@@ -23,7 +24,7 @@ import torch
 
 from tinygpt.checkpoint import Checkpoint, load
 from tinygpt.data.excerpts import random_line, validation_opening, validation_sample
-from tinygpt.device import choose_device
+from tinygpt.device import choose_device, is_out_of_memory, memory_in_use
 from tinygpt.errors import TinyGPTError
 from tinygpt.generation.decoding import TokenEvent, stream
 from tinygpt.generation.params import SamplingParams
@@ -245,6 +246,8 @@ class Worker:
 
     def _fail(self, number: int, error: Exception) -> None:
         why = str(error) if isinstance(error, TinyGPTError) else f"{type(error).__name__}: {error}"
+        if is_out_of_memory(error):
+            why = f"out of memory ({memory_in_use(self._device)}): try a shorter text"
         self._send(Failed(number, why))
 
     def _send(self, reply: Reply) -> None:
@@ -315,7 +318,8 @@ def main() -> None:
         os.nice(_NICENESS)
     torch.set_num_threads(1)  # the matmuls of one token are small: a second thread only waits
     with suppress(BrokenPipeError, KeyboardInterrupt):
-        serve(sys.stdin.buffer, out, choose_device())
+        trainers = [int(pid) for pid in sys.argv[1:]]
+        serve(sys.stdin.buffer, out, choose_device(left_to=trainers, last=True))
 
 
 if __name__ == "__main__":

@@ -8,6 +8,7 @@ from textual.message_pump import MessagePump
 
 from tinygpt.errors import TinyGPTError
 from tinygpt.run import RunState, current_run, read_config
+from tinygpt.run.presence import this_host
 from tinygpt_tui.monitor.follower import Follower, RunUpdate, RunUpdated
 from tinygpt_tui.monitor.history import History
 
@@ -28,6 +29,12 @@ class OpenRun:
     def live(self) -> bool:
         """Whether the run is being trained."""
         return self.state is not None and self.state.active
+
+    @property
+    def trainer_pid(self) -> int | None:
+        """The process that trains the run, if that is on this machine."""
+        status = self.state.status if self.state and self.live else None
+        return status.pid if status and status.host == this_host() else None
 
     @property
     def phase(self) -> str | None:

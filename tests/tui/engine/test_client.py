@@ -4,8 +4,11 @@ import os
 import signal
 from pathlib import Path
 
+import psutil  # type: ignore[import-untyped,unused-ignore]
+
 from tests.helpers.engines import EngineProbe, tokens
 from tests.helpers.waiting import PATIENCE, until
+from tinygpt_tui.engine.client import Engine
 from tinygpt_tui.engine.protocol import (
     Failed,
     GenerateRequest,
@@ -37,3 +40,14 @@ def test_a_process_that_dies_fails_its_jobs_and_is_restarted(run: Path) -> None:
     probe.engine.close()
     until(lambda: probe.engine.pid is None)
     assert probe.replies.empty()  # what was answered fails no more
+
+
+def test_the_process_is_told_which_training_keeps_its_gpus(run: Path) -> None:
+    probe = EngineProbe()
+    probe.engine = Engine(lambda: 4711)
+    job = probe.engine.new_job()
+    probe.ask(GenerateRequest(job, str(run / "dense"), "a", {"max_new_tokens": 2}))
+    assert len(tokens(probe.until_over(job)[job])) == 2
+    words = psutil.Process(probe.engine.pid).cmdline()
+    probe.engine.close()
+    assert words[-2:] == ["tinygpt_tui.engine.worker", "4711"]

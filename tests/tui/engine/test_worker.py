@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 import tinygpt
 from tests.helpers.checkpoints import TOKENIZER, snapshot
@@ -15,6 +16,7 @@ from tinygpt import SamplingParams, checkpoint
 from tinygpt.analysis import heads
 from tinygpt.analysis.survey import survey_tokens
 from tinygpt.data.corpus import split
+from tinygpt_tui.engine import worker
 from tinygpt_tui.engine.inspect_jobs import CorpusFound
 from tinygpt_tui.engine.protocol import (
     CorpusLine,
@@ -280,28 +282,44 @@ def test_an_inspection_runs_between_the_tokens_of_others(probe: EngineProbe, run
     assert ended.why == "stopped"
 
 
+def test_out_of_memory_says_what_was_used(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object) -> None:
+        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB.\nGPU 0 has")
+
+    monkeypatch.setattr(worker, "inspect", full)
+    out = io.BytesIO()
+    found = Worker(out, lambda _: None)
+    found.handle(InspectRequest(1, str(run / "moe"), "abc"))
+    found.run_turn()
+    out.seek(0)
+    failed = next_reply(out)
+    assert isinstance(failed, Failed)
+    assert failed.why.startswith("out of memory (this process uses 0.")
+    assert failed.why.endswith(" of memory): try a shorter text")
+
+
 def test_inspections_and_surveys_are_stopped_at_any_stage(run: Path) -> None:
     (run / "text.txt").write_text(TEXT)
     out, back = io.BytesIO(), queue.SimpleQueue[CorpusFound]()
-    worker = Worker(out, back.put)
-    worker.handle(InspectRequest(1, str(run / "moe"), "abc"))
-    worker.handle(StopRequest(1))
+    jobs = Worker(out, back.put)
+    jobs.handle(InspectRequest(1, str(run / "moe"), "abc"))
+    jobs.handle(StopRequest(1))
     sought, begun, gone = (
         SurveyRequest(job, str(run / "moe"), str(run / name))
         for job, name in ((2, "text.txt"), (3, "text.txt"), (4, "none.txt"))
     )
     for asked in (sought, begun, gone):
-        worker.handle(asked)
+        jobs.handle(asked)
     found = {each.request.job: each for each in (back.get(timeout=PATIENCE) for _ in range(3))}
-    worker.handle(StopRequest(2))
-    worker.handle(found[2])
-    worker.handle(found[3])
-    assert worker.busy
-    worker.run_turn()
-    worker.handle(StopRequest(3))
-    worker.handle(StopRequest(4))
-    worker.handle(found[4])
-    assert not worker.busy
+    jobs.handle(StopRequest(2))
+    jobs.handle(found[2])
+    jobs.handle(found[3])
+    assert jobs.busy
+    jobs.run_turn()
+    jobs.handle(StopRequest(3))
+    jobs.handle(StopRequest(4))
+    jobs.handle(found[4])
+    assert not jobs.busy
     out.seek(0)
     replies = list(iter(lambda: next_reply(out), None))
     assert replies == [Ended(job, "stopped", 0.0) for job in (1, 2, 3, 4)]
