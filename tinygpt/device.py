@@ -98,6 +98,14 @@ def choose_device(
     return device
 
 
+def another_idle_gpu(device: str) -> str | None:
+    """A GPU besides `device` that nobody uses; None if there is none."""
+    if device_type(device) != "cuda" or torch.cuda.device_count() < 2:
+        return None
+    others = [f"cuda:{i}" for i, gpu in enumerate(visible_gpus()) if gpu is not None and gpu.idle]
+    return next((other for other in others if other != device), None)
+
+
 def visible_gpus() -> list[Gpu | None]:
     """A reading of each GPU that CUDA_VISIBLE_DEVICES leaves, by its number in torch; None where
     the driver gives none: for a part of a GPU (MIG), or in a container without NVML."""

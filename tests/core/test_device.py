@@ -11,6 +11,7 @@ import torch
 
 from tinygpt import cgroup, device
 from tinygpt.device import (
+    another_idle_gpu,
     autocast_context,
     choose_device,
     cuda_problem,
@@ -119,6 +120,16 @@ def test_a_number_that_is_not_there_is_refused(cuda: Cuda) -> None:
         "--device cuda:2 is not available here (there are 2 GPUs, cuda:0 to cuda:1, with "
         "CUDA_VISIBLE_DEVICES=2,3): use --device cuda or cpu"
     )
+
+
+def test_a_second_gpu_only_if_nobody_uses_it(cuda: Cuda) -> None:
+    cuda.show("abc", [gpu("a"), gpu("b", 0, ALICE), gpu("c")])
+    assert another_idle_gpu("cuda:0") == "cuda:2"
+    assert another_idle_gpu("cuda:2") == "cuda:0"
+    cuda.show("ab", [gpu("a"), gpu("b", 0, ALICE)])
+    assert another_idle_gpu("cuda:0") is None
+    cuda.show("ab", [])
+    assert another_idle_gpu("cuda:0") is another_idle_gpu("cpu") is None
 
 
 def test_remarks_on_the_choice(cuda: Cuda) -> None:

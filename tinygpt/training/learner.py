@@ -154,6 +154,7 @@ class Learner:
         a large micro-batch. What it raises gives up the step: the variant is then as it was before,
         and can take the same step again.
         """
+        batches = [batch.to(self.device) for batch in batches]  # each variant may have its own GPU
         optim, moe = self.config.optim, self.model.config.moe
         step = self.progress.step
         rate = schedule(fraction, (step + 1) / max(1, optim.warmup), optim)
@@ -197,6 +198,7 @@ class Learner:
         """Evaluate a model, by default the resulting one, over windows (W, T + 1), in the
         precision of training."""
         model = model or self.result
+        windows = [window.to(self.device) for window in windows]
         with (
             on_device(self.device),
             autocast_context(self.device, self.matmul_dtype),

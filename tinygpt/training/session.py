@@ -19,6 +19,7 @@ from tinygpt.data.batches import Batches
 from tinygpt.data.corpus import KNOWN, Corpus, check_length, split
 from tinygpt.data.tokenizer import CharTokenizer, Ids
 from tinygpt.device import (
+    another_idle_gpu,
     choose_device,
     device_name,
     is_out_of_memory,
@@ -128,12 +129,17 @@ def start_record(
 
 
 def choose_devices(config: RunConfig) -> dict[str, str]:
-    """The device of each variant: the one that the configuration names, or its choice.
+    """The device of each variant: the one that the configuration names, or its choice. Two variants
+    get a GPU each if that is left to the choice and nobody uses the second one.
 
     Raises:
         ConfigError: the device is not available.
     """
-    return dict.fromkeys(config.variants, choose_device(config.device, config.train.threads))
+    first = choose_device(config.device, config.train.threads)
+    devices = dict.fromkeys(config.variants, first)
+    if len(devices) > 1 and config.device in ("auto", "cuda"):
+        devices[config.variants[-1]] = another_idle_gpu(first) or first
+    return devices
 
 
 def device_names(learners: Sequence[Learner]) -> str:

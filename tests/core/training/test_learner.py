@@ -157,3 +157,13 @@ def test_memory_that_a_compiler_lacks_is_no_failure_to_compile(
     monkeypatch.setattr(torch, "compile", lambda _: broken)
     with pytest.raises(torch.OutOfMemoryError):
         CompiledOrEager(tiny())(torch.zeros(1, 7, dtype=torch.int64))
+
+
+def test_batches_move_to_the_device_of_the_variant(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Here from the CPU to the device that only has shapes, and no fused AdamW."""
+    learner = Learner("dense", build(SHAPE), 13, "meta")
+    for optimizer in learner.optimizers:
+        monkeypatch.setattr(optimizer, "step", lambda: None)
+    result = learner.train(BATCHES, 0.0)
+    assert result.loss.is_meta
+    assert result.grad_norm.is_meta

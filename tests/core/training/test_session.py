@@ -10,6 +10,7 @@ from tinygpt.config import build
 from tinygpt.data.corpus import Corpus, read_text
 from tinygpt.errors import ConfigError, CorpusError, RunError
 from tinygpt.training import begin, session
+from tinygpt.training.session import choose_devices
 
 
 def test_nothing_is_made_for_a_mistake(tmp_path: Path) -> None:
@@ -23,6 +24,28 @@ def test_nothing_is_made_for_a_mistake(tmp_path: Path) -> None:
         begin(build(SHAPE), Corpus("a", TEXT, "0", ""), str(tmp_path / "out"), "a/b", [])
     assert not (tmp_path / "out").exists()
     assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize(
+    ("values", "second", "expected"),
+    [
+        ({}, "cuda:0", {"dense": "cuda:2", "moe": "cuda:0"}),
+        ({"device": "cuda"}, "cuda:0", {"dense": "cuda:2", "moe": "cuda:0"}),
+        ({}, None, {"dense": "cuda:2", "moe": "cuda:2"}),
+        ({"device": "cuda:2"}, "cuda:0", {"dense": "cuda:2", "moe": "cuda:2"}),
+        ({"model": "moe"}, "cuda:0", {"moe": "cuda:2"}),
+    ],
+)
+def test_two_variants_get_a_gpu_each(
+    monkeypatch: pytest.MonkeyPatch,
+    values: dict[str, object],
+    second: str | None,
+    expected: dict[str, str],
+) -> None:
+    """If there is one that nobody uses, and the choice of the GPU is left to the trainer."""
+    monkeypatch.setattr(session, "choose_device", lambda *_: "cuda:2")
+    monkeypatch.setattr(session, "another_idle_gpu", lambda first: second)
+    assert choose_devices(build(values)) == expected
 
 
 @pytest.mark.parametrize(
