@@ -1,6 +1,7 @@
 """What torch raises is one sentence that says what to do."""
 
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -32,8 +33,8 @@ def test_out_of_memory_names_what_to_lower(batch: int, lower: str) -> None:
     error = torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB. GPU 0 has ...")
     said = one_sentence(error, 11, config, ["cpu", "cpu"])
     used, remedy = said.split(": ")
-    assert used.startswith("out of memory after step 11 (this process uses 0.")
-    assert used.count("GiB") == 2
+    memory = r"this process uses \d+\.\d GiB of the \d+\.\d GiB of memory"
+    assert re.fullmatch(rf"out of memory after step 11 \({memory}\)", used)
     assert remedy.endswith(lower)
 
 
@@ -90,7 +91,7 @@ def test_without_a_compiler_training_goes_on_with_one_warning(tmp_path: Path) ->
     assert done.returncode == 0, done.stderr
     said = [line for line in done.stderr.splitlines() if "TinyGPTWarning" in line]
     assert len(said) == 1, done.stderr
-    assert said[0].endswith(
-        f"TinyGPTWarning: {SLOWER}there is no C compiler; install gcc, or name one in the "
-        "variables CC and CXX"
-    )
+    assert f"TinyGPTWarning: {SLOWER}" in said[0]
+    if "is not supported on Python" not in said[0]:
+        why = "there is no C compiler; install gcc, or name one in the variables CC and CXX"
+        assert said[0].endswith(why)

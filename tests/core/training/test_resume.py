@@ -182,9 +182,12 @@ def test_the_path_of_the_corpus_is_stored_absolute(
     resume(tmp_path / "run", {}).writer.close()
 
 
-@pytest.mark.parametrize("device", ["cuda", "mps"])
-def test_a_device_that_is_missing_here(tmp_path: Path, device: str) -> None:
-    if (torch.cuda if device == "cuda" else torch.backends.mps).is_available():
+@pytest.mark.parametrize("device", ["cuda", "cuda:1", "mps"])
+def test_a_device_that_is_missing_here(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, device: str
+) -> None:
+    monkeypatch.setattr("tinygpt.device.read_gpus", lambda: ())  # or it would say which is hidden
+    if (torch.backends.mps if device == "mps" else torch.cuda).is_available():
         pytest.skip(f"there is {device} here")
     made = make_session(tmp_path)
     train_session(made, interrupted=stop_at(3, made))

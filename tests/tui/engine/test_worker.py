@@ -294,7 +294,7 @@ def test_out_of_memory_says_what_was_used(run: Path, monkeypatch: pytest.MonkeyP
     out.seek(0)
     failed = next_reply(out)
     assert isinstance(failed, Failed)
-    assert failed.why.startswith("out of memory (this process uses 0.")
+    assert failed.why.startswith("out of memory (this process uses ")
     assert failed.why.endswith(" of memory): try a shorter text")
 
 
