@@ -4,10 +4,14 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from tests.helpers.models import TEXT
 from tinygpt.config import build
 from tinygpt.data.corpus import read_text
+from tinygpt.run import CheckpointRecord, Record
 from tinygpt.training import Loop, Outcome, Session, begin
+from tinygpt.training.learner import Learner
 
 SHAPE: dict[str, object] = {
     "gpt.layers": 2,
@@ -25,6 +29,8 @@ SHAPE: dict[str, object] = {
 }
 LARGE = TEXT * 1100
 """Its validation split of 142,450 tokens is evaluated by a sample: 18,724 of 20,349 windows."""
+OVERFITS = "ab" * 540 + "aabb" * 30
+"""Its validation split is unlike the rest: both variants overfit from their first evaluation on."""
 
 
 def make_session(folder: Path, text: str = TEXT, /, **changes: object) -> Any:
@@ -44,3 +50,16 @@ def train_session(session: Session, **arguments: Any) -> Outcome:
 def stop_at(step: int, session: Session) -> Callable[[], str | None]:
     """An `interrupted` of `Loop` that stops it after some steps."""
     return lambda: "SIGTERM" if session.learners[0].progress.step >= step else None
+
+
+def spoil(learner: Learner, after: int) -> Callable[[Record], None]:
+    """An `observe` that makes a variant worse after the evaluation at a step."""
+
+    def observe(record: Record) -> None:
+        if isinstance(record, CheckpointRecord) and record.step == after:
+            with torch.no_grad():
+                learner.model.head.mul_(50)
+            for group in (g for o in learner.optimizers for g in o.param_groups):
+                group["peak"] = 0.0
+
+    return observe

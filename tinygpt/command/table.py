@@ -15,6 +15,7 @@ from tinygpt.training import Outcome, Session
 ROWS: tuple[tuple[str, str, Callable[[Any], str]], ...] = (
     ("validation loss", "val_loss", lambda x: f"{x:.4f}"),
     ("best validation loss", "best_val_loss", lambda x: f"{x:.4f}"),
+    ("overfitting since step", "overfitting_since", lambda x: f"{x:,}"),
     ("perplexity", "perplexity", lambda x: f"{x:.3f}"),
     ("validation over", "val_loss_over", str),
     ("steps", "step", lambda x: f"{x:,}"),
@@ -24,6 +25,8 @@ ROWS: tuple[tuple[str, str, Callable[[Any], str]], ...] = (
     ("training time", "train_seconds", duration),
     ("tokens/s", "tokens_per_second", lambda x: f"{x:,.0f}"),
 )
+_IF_KNOWN = ("val_loss_over", "overfitting_since")
+"""Rows that are left out if no variant has a value."""
 
 
 def table(models: Mapping[str, Mapping[str, Any]], file: TextIO) -> str:
@@ -45,9 +48,9 @@ def comparison(models: Mapping[str, Mapping[str, Any]]) -> list[list[str]]:
     both = len(models) > 1
     rows = [["", *models, *(["moe - dense"] if both else [])]]
     for title, key, form in ROWS:
-        if key == "val_loss_over" and not any(key in model for model in models.values()):
-            continue  # no sample was needed
         values = [model.get(key) for model in models.values()]
+        if key in _IF_KNOWN and values.count(None) == len(values):
+            continue
         row = [title, *("-" if value is None else form(value) for value in values)]
         if both:
             comparable = key.endswith(("loss", "perplexity")) and None not in values

@@ -14,7 +14,14 @@ from tinygpt.files.safe_open import open_regular
 from tinygpt.run.columns import Item, UndecodableError, decode, group
 from tinygpt.run.layout import METRICS, StrPath
 from tinygpt.run.lines import parse_record
-from tinygpt.run.records import EndRecord, Record, StartRecord
+from tinygpt.run.records import (
+    EndRecord,
+    EvalRecord,
+    Record,
+    ResumeRecord,
+    StartRecord,
+    drop_rewound,
+)
 
 LONGEST_LINE = 1 << 20
 """Bytes. A routing record of a deep model takes a few kilobytes; a longer line is damage, and is
@@ -169,6 +176,21 @@ def first_record(path: StrPath) -> StartRecord | None:
     except (OSError, RunError):
         return None
     return record if isinstance(record, StartRecord) else None
+
+
+def evaluations(path: StrPath) -> dict[str, list[EvalRecord]]:
+    """All evaluations of the run directory `path` that no resume has superseded, by variant.
+
+    Raises:
+        RunError: its metrics cannot be read.
+    """
+    items = MetricsReader(path).read_all()
+    records = drop_rewound(i for i in items if isinstance(i, EvalRecord | ResumeRecord))
+    found: dict[str, list[EvalRecord]] = {}
+    for record in records:
+        if isinstance(record, EvalRecord):
+            found.setdefault(record.model, []).append(record)
+    return found
 
 
 def last_end(path: StrPath) -> EndRecord | None:

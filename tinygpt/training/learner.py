@@ -27,6 +27,7 @@ from tinygpt.errors import CheckpointError, TinyGPTWarning
 from tinygpt.model.gpt import GPT, Trace
 from tinygpt.model.moe import Routing, balance_loss, z_loss
 from tinygpt.optim import make_optimizers, schedule, set_learning_rate
+from tinygpt.run import EvalRecord
 from tinygpt.run.lines import LARGEST
 from tinygpt.training.clocks import Stopwatch
 from tinygpt.training.evaluation import TOKENS, Evaluation, evaluate
@@ -100,6 +101,8 @@ class Learner:
         self.matmul_dtype = matmul_dtype(device, config.train.precision)
         self.optimizers = make_optimizers(self.model, config.optim, self.matmul_dtype)
         self.progress = Progress()
+        self.evaluations: list[EvalRecord] = []
+        """All so far, those before a resume included."""
         self.failure: str | None = None
         """One sentence, once the variant cannot continue."""
         self.pending: Pending | None = None

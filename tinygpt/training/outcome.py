@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from tinygpt.overfitting import overfitting
 from tinygpt.training.evaluation import perplexity
 from tinygpt.training.learner import Learner
 
@@ -30,6 +31,7 @@ def summary(learner: Learner, val_tokens: int | None = None) -> dict[str, Any]:
     """
     progress = learner.progress
     total, active = learner.model.parameter_counts()
+    overfit = overfitting(learner.evaluations)
     numbers: dict[str, Any] = {
         "step": progress.step,
         "tokens": progress.tokens,
@@ -37,6 +39,7 @@ def summary(learner: Learner, val_tokens: int | None = None) -> dict[str, Any]:
         "wall_seconds": progress.wall_seconds,
         "val_loss": progress.val_loss,
         "best_val_loss": progress.best_val_loss,
+        "overfitting_since": overfit.step if overfit else None,
         "perplexity": None if progress.val_loss is None else perplexity(progress.val_loss),
         "params_total": total,
         "params_active": active,

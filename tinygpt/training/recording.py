@@ -229,22 +229,22 @@ class Recorder:
         assert progress.train_loss is not None
         assert progress.best_val_loss is not None
         assert progress.best_step is not None
-        self._write(
-            EvalRecord(
-                **self._common(learner),
-                epoch=self._epoch(learner),
-                val_loss=validation.loss,
-                train_loss=progress.train_loss,
-                perplexity=perplexity(validation.loss),
-                bits_per_char=validation.loss / math.log(2),
-                best_val_loss=progress.best_val_loss,
-                best_step=progress.best_step,
-                train_seconds=progress.train_seconds,
-                wall_seconds=progress.wall_seconds,
-                context=self.config.gpt.context,
-                val_tokens=self.session.val_tokens,
-            )
+        record = EvalRecord(
+            **self._common(learner),
+            epoch=self._epoch(learner),
+            val_loss=validation.loss,
+            train_loss=progress.train_loss,
+            perplexity=perplexity(validation.loss),
+            bits_per_char=validation.loss / math.log(2),
+            best_val_loss=progress.best_val_loss,
+            best_step=progress.best_step,
+            train_seconds=progress.train_seconds,
+            wall_seconds=progress.wall_seconds,
+            context=self.config.gpt.context,
+            val_tokens=self.session.val_tokens,
         )
+        learner.evaluations.append(record)
+        self._write(record)
 
     def _write_routing(self, learner: Learner, routing: RoutingStatistics) -> None:
         learner.progress.expert_load = routing.load

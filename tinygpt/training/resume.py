@@ -33,6 +33,7 @@ from tinygpt.run import (
     list_steps,
 )
 from tinygpt.run.layout import RUN_TOML, TOKENIZER
+from tinygpt.run.reader import evaluations
 from tinygpt.run.settings import stored_settings
 from tinygpt.training.learner import Learner
 from tinygpt.training.run_end import refuse_reached_end
@@ -160,7 +161,7 @@ def _restored(
 ) -> tuple[list[Learner], list[str]]:
     """Each variant at its newest intact checkpoint, and notes on newer ones that are damaged."""
     learners, notes = make_learners(config, tokenizer, devices), []
-    reported = _with_checkpoints(path)
+    reported, evaluated = _with_checkpoints(path), evaluations(path)
     for variant, learner in zip(config.variants, learners, strict=True):
         if variant not in reported:
             notes.append(f"{variant} had no checkpoint yet: it starts over")
@@ -171,6 +172,8 @@ def _restored(
             raise RunError(f"there is nothing to resume in {path}: {error}") from error
         if not learner.on_target:  # this session's target may be lower than the last one's
             learner.progress.seconds_to_target = None
+        known = evaluated.get(variant, [])
+        learner.evaluations = [record for record in known if record.step <= snapshot.step]
         folder = checkpoint_dir(path, variant, snapshot.step)
         notes += [f"{problem}; resuming from {folder.name} instead" for problem in problems]
     return learners, notes

@@ -22,4 +22,10 @@ def test_the_table_says_what_a_sampled_split_was_evaluated_on() -> None:
     dense = {"val_loss": 1.5, "val_loss_over": "whole split"}
     rows = comparison({"dense": dense, "moe": {**dense, "val_loss_over": "sample"}})
     assert ["validation over", "whole split", "sample", ""] in rows
+    assert "overfitting since step" not in [row[0] for row in rows]
     assert "validation over" not in [row[0] for row in comparison({"dense": {"val_loss": 1.5}})]
+
+
+def test_the_table_says_since_when_a_variant_is_overfitting() -> None:
+    rows = comparison({"dense": {"overfitting_since": 1200}, "moe": {"overfitting_since": None}})
+    assert ["overfitting since step", "1,200", "-", ""] in rows

@@ -24,6 +24,7 @@ def test_json_and_plain_lines(corpus_file: Path, tmp_path: Path) -> None:
     keys = {
         *("step", "tokens", "train_seconds", "wall_seconds", "val_loss", "best_val_loss"),
         *("perplexity", "params_total", "params_active", "tokens_per_second", "seconds_to_target"),
+        "overfitting_since",
     }
     assert result["models"]["dense"].keys() == keys
     assert result["models"]["moe"].keys() == keys | {"expert_load"}

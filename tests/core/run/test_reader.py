@@ -7,7 +7,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tests.helpers.records import train
+from tests.helpers.records import evaluated, train
 from tests.helpers.run_files import (
     NOW,
     RECORDS,
@@ -143,3 +143,13 @@ def test_unreadable_metrics_name_the_file(folder: Path) -> None:
     metrics_of(folder).mkdir()
     with pytest.raises(RunError, match=r"metrics\.jsonl"):
         run.MetricsReader(folder).read()
+
+
+def test_evaluations_by_variant_without_those_that_a_resume_superseded(folder: Path) -> None:
+    assert run.reader.evaluations(folder) == {}
+    before = [evaluated("dense", 6, 2.0), evaluated("moe", 6, 1.9), evaluated("moe", 12, 1.8)]
+    resumed = run.ResumeRecord(time=NOW, step=6, models={"dense": 6, "moe": 10})
+    after = evaluated("moe", 12, 1.7)
+    data = lines(START, train("dense", 6), *before, resumed, train("moe", 11), after)
+    metrics_of(folder).write_bytes(data)
+    assert run.reader.evaluations(folder) == {"dense": before[:1], "moe": [before[1], after]}

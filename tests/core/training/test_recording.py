@@ -2,14 +2,13 @@
 
 import itertools
 import math
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 import torch
 
 from tests.helpers.exactness import records
-from tests.helpers.training import LARGE, make_session, train_session
+from tests.helpers.training import LARGE, make_session, spoil, train_session
 from tinygpt import load
 from tinygpt.run import (
     CheckpointRecord,
@@ -22,7 +21,6 @@ from tinygpt.run import (
     read_state,
     step_name,
 )
-from tinygpt.training.learner import Learner
 
 
 def test_a_loss_that_is_not_finite_stops_that_variant_alone(tmp_path: Path) -> None:
@@ -137,16 +135,3 @@ def test_a_damaged_best_checkpoint_does_not_fail_the_run(tmp_path: Path) -> None
     assert outcome.models["dense"]["best_val_loss"] is None
     assert math.isfinite(outcome.models["dense"]["val_loss"])
     assert outcome.models["dense"]["val_loss_over"] == "whole split"
-
-
-def spoil(learner: Learner, after: int) -> Callable[[Record], None]:
-    """An `observe` that makes a variant worse after the evaluation at a step."""
-
-    def observe(record: Record) -> None:
-        if isinstance(record, CheckpointRecord) and record.step == after:
-            with torch.no_grad():
-                learner.model.head.mul_(50)
-            for group in (g for o in learner.optimizers for g in o.param_groups):
-                group["peak"] = 0.0
-
-    return observe
