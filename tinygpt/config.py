@@ -224,6 +224,9 @@ class RunConfig(_Checked):
     target_loss: float | None = setting(
         None, "validation loss in nats per token at which a variant stops", above=0.0
     )
+    patience: int = setting(
+        0, "evaluations in a row without a better one after which a variant stops (0: off)", low=0
+    )
     seed: int = setting(1, "random seed of weights, batches and dropout", low=0, below=2**63)
     device: str = setting("auto", "where to compute; cuda: the least used GPU, cuda:N: this one")
     gpt: ModelConfig = dataclasses.field(default_factory=ModelConfig)
@@ -314,7 +317,7 @@ def preset_for(device: str) -> str:
 ALIASES = {"train.film": "train.snapshots"}
 """Former names of settings, still accepted in flags, ``--config`` files and ``run.toml``."""
 
-END_SETTINGS = ("steps", "minutes", "target_loss")
+END_SETTINGS = ("steps", "minutes", "target_loss", "patience")
 """Settings that decide when a run ends. A resume may replace them, also for later resumes."""
 
 RECORDED = {"corpus": Mapping, "versions": Mapping, "argv": list, "begun": str}

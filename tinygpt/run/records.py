@@ -144,8 +144,8 @@ class ResumeRecord:
     """Training was resumed; `models` maps each variant to the step it resumed from.
 
     It supersedes earlier records: see `drop_rewound`. `ends` holds the new limits of the run:
-    steps, minutes and target_loss, those that are set. `data` is where the corpus was found, if not
-    where it was before.
+    steps, minutes, target_loss and patience, those that are set. `data` is where the corpus was
+    found, if not where it was before.
     """
 
     kind: ClassVar[str] = "resume"

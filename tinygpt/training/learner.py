@@ -132,16 +132,34 @@ class Learner:
 
     @property
     def finished(self) -> bool:
-        """Whether it has taken all its steps, reached its target loss, or failed."""
+        """Whether it has taken all its steps, reached its target loss, run out of patience, or
+        failed."""
+        return bool(self.failure) or self.steps_taken or self.on_target or self.out_of_patience
+
+    @property
+    def steps_taken(self) -> bool:
+        """Whether it has taken all its steps."""
         steps = self.config.steps
-        taken = steps is not None and self.progress.step >= steps
-        return bool(self.failure) or taken or self.on_target
+        return steps is not None and self.progress.step >= steps
 
     @property
     def on_target(self) -> bool:
         """Whether its last evaluation reached the target loss."""
         target, loss = self.config.target_loss, self.progress.val_loss
         return target is not None and loss is not None and loss <= target
+
+    @property
+    def out_of_patience(self) -> bool:
+        """Whether it had too many evaluations in a row without a better validation loss."""
+        return 0 < self.config.patience <= self.evaluations_since_best
+
+    @property
+    def evaluations_since_best(self) -> int:
+        """How many scheduled evaluations in a row were not better. Those ahead of schedule do not
+        count: how many a `--target-loss` causes depends on how near it is."""
+        evaluated, best = self.progress.evaluated_step, self.progress.best_step
+        every = self.config.train.eval_every
+        return 0 if evaluated is None or best is None else evaluated // every - best // every
 
     @property
     def weights_finite(self) -> bool:

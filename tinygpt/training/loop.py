@@ -41,6 +41,7 @@ from tinygpt.training.listening import (
 )
 from tinygpt.training.outcome import Outcome, summary
 from tinygpt.training.recording import Recorder
+from tinygpt.training.run_end import why_done
 from tinygpt.training.session import Session
 
 PROBE_EVERY = 20
@@ -224,7 +225,7 @@ class Loop:
     def _end(self, stopped: str | None, error: str | None, trace: str | None) -> Outcome:
         state: Literal["done", "stopped", "failed"]
         state = "failed" if error else "stopped" if stopped else "done"
-        reason = error or stopped or self._why_done()
+        reason = error or stopped or why_done(self.config, self.learners, time_over=self._time_over)
         models = {v.variant: summary(v, self.session.val_tokens) for v in self.learners}
         outcome = Outcome(state, reason, error, models, trace)
         try:
@@ -232,13 +233,6 @@ class Loop:
         except TinyGPTError as refused:
             return self._end(stopped, str(refused), None)
         return outcome
-
-    def _why_done(self) -> str:
-        if self.config.target_loss and all(v.on_target for v in self.learners):
-            return f"target loss of {self.config.target_loss:g} reached"
-        if self._time_over and not all(v.finished for v in self.learners):
-            return f"time limit of {self.config.minutes:g} min reached"
-        return f"{self.config.steps:,} steps"
 
 
 def overtime(limit: float) -> float:

@@ -102,7 +102,7 @@ def _resume_record(
         step=min(models.values()),
         models=models,
         note="; ".join(notes) or None,
-        ends={name: end for name in END_SETTINGS if (end := getattr(config, name)) is not None},
+        ends={name: end for name in END_SETTINGS if (end := getattr(config, name))},
         data=data,
     )
 

@@ -49,6 +49,21 @@ def test_bf16_matmuls_learn_as_fp32_ones(moe_top_k: int) -> None:
     assert {t.dtype for t in learner.snapshot().training.values()} == {torch.float32}
 
 
+@pytest.mark.parametrize(
+    ("best", "evaluated", "since"),
+    [(None, None, 0), (6, 6, 0), (6, 11, 0), (6, 12, 1), (10, 12, 1), (6, 29, 3), (6, 31, 4)],
+)
+def test_scheduled_evaluations_without_a_better_one_use_up_the_patience(
+    best: int | None, evaluated: int | None, since: int
+) -> None:
+    """They come every 6 steps; those in between are ahead of schedule."""
+    for patience in (0, 3, 4):
+        learner = Learner("dense", build({**SHAPE, "patience": patience, "steps": 60}), 13, "cpu")
+        learner.progress.best_step, learner.progress.evaluated_step = best, evaluated
+        assert learner.evaluations_since_best == since
+        assert learner.out_of_patience == learner.finished == bool(patience and since >= patience)
+
+
 def test_gradients_are_clipped_to_the_norm() -> None:
     changes = {"optim.optimizer": "adamw", "optim.weight_decay": 0.0, "optim.warmup": 0}
     moved = []

@@ -1,6 +1,7 @@
 """Whole trainings of tiny models: what is recorded, when they end, requests, exceptions."""
 
 import math
+import re
 from pathlib import Path
 from typing import Any
 
@@ -8,7 +9,7 @@ import pytest
 
 from tests.helpers.exactness import exact, records
 from tests.helpers.models import TEXT
-from tests.helpers.training import make_session, train_session
+from tests.helpers.training import OVERFITS, make_session, spoil, train_session
 from tinygpt import checkpoint, load
 from tinygpt.run import (
     EndRecord,
@@ -97,6 +98,47 @@ def test_target_loss_ends_a_variant(tmp_path: Path) -> None:
     for model in outcome.models.values():
         assert model["step"] == 6
         assert 0 < model["seconds_to_target"] <= model["train_seconds"]
+
+
+def test_patience_ends_a_variant(tmp_path: Path) -> None:
+    outcome = train_session(make_session(tmp_path, OVERFITS, patience=3, steps=60))
+    assert outcome.state == "done"
+    bests = {name: model["best_val_loss"] for name, model in outcome.models.items()}
+    assert outcome.reason == "; ".join(
+        f"{name}: no better validation loss in 3 evaluations, best {best:.3f} at step 6"
+        for name, best in bests.items()
+    )
+    found = records(tmp_path / "run")
+    for variant in ("dense", "moe"):
+        evaluated = [r.step for r in found if isinstance(r, EvalRecord) and r.model == variant]
+        assert evaluated == [6, 12, 18, 24]
+        assert list_steps(tmp_path / "run", variant)[-1] == 24
+        assert outcome.models[variant]["step"] == 24
+        assert outcome.models[variant]["overfitting_since"] == 6
+
+
+def test_a_variant_out_of_patience_does_not_end_the_other(tmp_path: Path) -> None:
+    session = make_session(tmp_path, patience=2, steps=30)
+    outcome = train_session(session, observe=spoil(session.learners[0], after=6))
+    assert {name: model["step"] for name, model in outcome.models.items()} == {
+        "dense": 18,
+        "moe": 30,
+    }
+    assert re.fullmatch(
+        r"30 steps; dense: no better validation loss in 2 evaluations, best 3\.\d+ at step 6",
+        outcome.reason,
+    )
+
+
+def test_the_last_step_is_the_reason_even_if_patience_ends_there_too(tmp_path: Path) -> None:
+    outcome = train_session(make_session(tmp_path, OVERFITS, patience=3, steps=24))
+    assert outcome.reason == "24 steps"
+
+
+def test_without_patience_all_steps_are_taken(tmp_path: Path) -> None:
+    outcome = train_session(make_session(tmp_path, OVERFITS, steps=42))
+    assert outcome.reason == "42 steps"
+    assert [model["overfitting_since"] for model in outcome.models.values()] == [6, 6]
 
 
 def test_minutes_end_both_variants_at_the_same_step(tmp_path: Path) -> None:

@@ -13,10 +13,10 @@ import torch
 from tests.helpers.checkpoints import alter_progress, alter_tensor
 from tests.helpers.exactness import exact, records
 from tests.helpers.models import TEXT
-from tests.helpers.training import make_session, stop_at, train_session
+from tests.helpers.training import OVERFITS, make_session, stop_at, train_session
 from tinygpt import checkpoint, load
 from tinygpt.errors import CheckpointError, ConfigError, CorpusError, RunError
-from tinygpt.run import ResumeRecord, StartRecord, checkpoint_dir, read_state
+from tinygpt.run import EvalRecord, ResumeRecord, StartRecord, checkpoint_dir, read_state
 from tinygpt.run.settings import stored_settings
 from tinygpt.training import resume
 from tinygpt.training.resume import resumed_config
@@ -41,6 +41,42 @@ def test_resumed_equals_uninterrupted(tmp_path: Path, step: int, options: dict[s
         b = checkpoint.restore(checkpoint_dir(tmp_path / "whole" / "run", variant, 13))
         assert all(torch.equal(a.weights[k], b.weights[k]) for k in a.weights)
         assert all(torch.equal(a.training[k], b.training[k]) for k in a.training)
+
+
+@pytest.mark.parametrize("step", [5, 12, 17, 23])
+def test_patience_and_overfitting_are_exact_over_a_resume(tmp_path: Path, step: int) -> None:
+    for name in ("whole", "parts"):
+        (tmp_path / name).mkdir()
+    whole = train_session(make_session(tmp_path / "whole", OVERFITS, patience=3, steps=60))
+    made = make_session(tmp_path / "parts", OVERFITS, patience=3, steps=60)
+    train_session(made, interrupted=stop_at(step, made))
+    run = tmp_path / "parts" / "run"
+    evaluated = [r for r in records(run) if isinstance(r, EvalRecord)]
+    again = resume(run, {})
+    for learner in again.learners:
+        assert learner.evaluations == [r for r in evaluated if r.model == learner.variant]
+    outcome = train_session(again)
+    assert exact(run) == exact(tmp_path / "whole" / "run")
+    assert outcome.reason == whole.reason
+    assert outcome.models["moe"]["overfitting_since"] == 6
+
+
+def test_a_run_from_before_patience_existed_has_none(tmp_path: Path) -> None:
+    made = make_session(tmp_path, OVERFITS, steps=36)
+    train_session(made, interrupted=stop_at(20, made))
+    stored = tmp_path / "run" / "run.toml"
+    settings = stored.read_text()
+    assert "patience = 0\n" in settings
+    stored.write_text(settings.replace("patience = 0\n", ""))
+    again = resume(tmp_path / "run", {})
+    assert again.config.patience == 0
+    assert train_session(again, interrupted=stop_at(22, again)).state == "stopped"
+    ends = [r.ends for r in records(tmp_path / "run") if isinstance(r, ResumeRecord)]
+    assert ends == [{"steps": 36}]
+    assert (
+        "no better validation loss in 4"
+        in train_session(resume(tmp_path / "run", {"patience": 4})).reason
+    )
 
 
 def test_corrupt_newest_checkpoint_falls_back_and_says_so(tmp_path: Path) -> None:

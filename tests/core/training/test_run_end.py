@@ -4,8 +4,9 @@ from pathlib import Path
 
 import pytest
 
+from tests.helpers.exactness import exact
 from tests.helpers.trainer import SHAPE, run_training
-from tests.helpers.training import make_session, stop_at, train_session
+from tests.helpers.training import OVERFITS, make_session, stop_at, train_session
 from tinygpt.errors import RunError
 from tinygpt.run import read_state
 from tinygpt.training import resume
@@ -75,6 +76,50 @@ def test_a_finished_run_needs_a_later_end(tmp_path: Path) -> None:
         resume(run, {"minutes": "0.0001"})
     outcome = train_session(resume(run, {"target_loss": "0.1"}))
     assert outcome.models["dense"]["seconds_to_target"] is None
+
+
+@pytest.fixture
+def impatient(tmp_path: Path) -> Path:
+    """A run of 60 steps that ended at step 24, after 3 evaluations worse than the first."""
+    train_session(make_session(tmp_path, OVERFITS, patience=3, steps=60))
+    return tmp_path / "run"
+
+
+@pytest.mark.parametrize(
+    ("end", "problem"),
+    [
+        ({}, r"run has used up --patience 3 at step 24: set more, or 0 to train on without it"),
+        ({"steps": "90"}, r"run has used up --patience 3 at step 24: set more, or 0"),
+        (
+            {"patience": "2"},
+            r"--patience 2 is used up by .*run \(dense: 3 evaluations, best 0\.\d+ at step 6; moe",
+        ),
+        ({"steps": "20"}, r"--steps 20 is not more than the 24 steps"),
+        ({"steps": "24"}, r"--steps 24 is not more than the 24 steps"),
+    ],
+)
+def test_patience_that_is_used_up_is_refused(
+    impatient: Path, end: dict[str, str], problem: str
+) -> None:
+    before = contents(impatient)
+    with pytest.raises(RunError, match=problem):
+        resume(impatient, end)
+    assert contents(impatient) == before
+
+
+def test_more_patience_trains_on_and_holds_for_later_resumes(
+    impatient: Path, tmp_path: Path
+) -> None:
+    outcome = train_session(resume(impatient, {"patience": "5"}))
+    assert [model["step"] for model in outcome.models.values()] == [36, 36]
+    with pytest.raises(RunError, match="has used up --patience 5 at step 36"):
+        resume(impatient, {})
+    again = resume(impatient, {"patience": "0"})
+    assert train_session(again, interrupted=stop_at(40, again)).state == "stopped"
+    assert train_session(resume(impatient, {})).reason == "60 steps"
+    (tmp_path / "whole").mkdir()
+    train_session(make_session(tmp_path / "whole", OVERFITS, steps=60))
+    assert exact(impatient) == exact(tmp_path / "whole" / "run")
 
 
 def test_the_command_changes_nothing(corpus_file: Path, tmp_path: Path) -> None:
