@@ -122,6 +122,7 @@ def _train(
 ) -> int:
     """Run the loop under a display, then print how it ended."""
     from tinygpt.command.display import Bars, Lines  # noqa: PLC0415
+    from tinygpt.command.notes import Notes  # noqa: PLC0415
     from tinygpt.training import Loop  # noqa: PLC0415
     from tinygpt.training.malloc import keep_freed_memory  # noqa: PLC0415
 
@@ -132,6 +133,7 @@ def _train(
     if session.val_tokens:
         say(_validation(session, session.val_tokens))
     tracker = ProgressTracker(session.config, {v.variant: v.progress for v in session.learners})
+    notes = Notes(session.learners)
     log = TrainLog(session.path)
     interrupts.training = True
     with log, ExitStack() as stack:
@@ -143,6 +145,9 @@ def _train(
             if line := tracker.add(record):
                 log.write(line)
                 display.line(line)
+            for note in notes.add(record):
+                log.write(note)
+                display.say(note)
             display.refresh()
 
         outcome = Loop(session, observe=observe, interrupted=interrupts.signal_name).run()

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from tests.helpers.trainer import SHAPE, run_training, start_training
+from tests.helpers.training import OVERFITS
 from tests.helpers.waiting import PATIENCE
 from tinygpt.run import read_config, read_state
 
@@ -37,6 +38,37 @@ def test_json_and_plain_lines(corpus_file: Path, tmp_path: Path) -> None:
     assert "\x1b" not in done.stderr
     assert "validation loss" in done.stderr
     assert (path / "train.log").read_text().splitlines()[-1] == "done: 41 steps"
+
+
+def test_overfitting_and_the_end_of_patience_are_said_once(tmp_path: Path) -> None:
+    (tmp_path / "corpus.txt").write_text(OVERFITS)
+    arguments = ("--data", "corpus.txt", *SHAPE, "--train.eval-every", "10", "--name", "a")
+    ends = ("--steps", "300", "--patience", "5", "--json")
+    done = run_training(tmp_path, *arguments, *ends)
+    assert done.returncode == 0, done.stderr
+    models = json.loads(done.stdout)["models"]
+    lines, log = done.stderr.splitlines(), (tmp_path / "runs" / "a" / "train.log").read_text()
+    for name in ("dense", "moe"):
+        best, step = f"{models[name]['best_val_loss']:.3f}", models[name]["overfitting_since"]
+        assert models[name]["step"] == step + 50
+        notes = [
+            f"{name}: overfitting since step {step} (best {best})",
+            f"{name}: no better validation loss in 5 evaluations, best {best} at step {step}",
+        ]
+        assert [line for line in lines if line.startswith(f"{name}: ")] == notes
+        assert all(f"\n{note}\n" in log for note in notes)
+    assert any(line.split() == ["overfitting", "since", "step", "10", "10"] for line in lines)
+    assert log.splitlines()[-1].startswith("done: dense: no better validation loss in 5 ")
+    more = run_training(tmp_path, "--resume", "--name", "a", "--out", "runs", "--patience", "7")
+    assert more.returncode == 0, more.stderr
+    assert more.stderr.count("dense: overfitting since step") == 1
+    assert more.stdout.count("overfitting since step") == 1
+    again = run_training(tmp_path, "--resume", "--name", "a", "--out", "runs")
+    assert again.returncode == 2
+    assert again.stderr == (
+        f"runs/a has used up --patience 7 at step {models['moe']['step'] + 20}: "
+        "set more, or 0 to train on without it\n"
+    )
 
 
 def test_trainer_is_a_script_too(corpus_file: Path, tmp_path: Path) -> None:
