@@ -1,10 +1,20 @@
 """Made-up histories and run directories for tests of the interface."""
 
 import math
+from collections.abc import Collection
+from dataclasses import replace
 from pathlib import Path
 
 from tests.helpers.records import evaluated, sample, started, train
-from tinygpt.run import EndRecord, Item, Record, RoutingRecord, RunWriter
+from tinygpt.run import (
+    VARIANTS,
+    EndRecord,
+    EvalRecord,
+    Item,
+    Record,
+    RoutingRecord,
+    RunWriter,
+)
 from tinygpt.run.columns import group
 from tinygpt_tui.monitor.history import History
 
@@ -63,6 +73,25 @@ def history(last: int = 100, *, end: bool = False, nan_at: int | None = None) ->
     made = History()
     items: list[Item] = group(records(last, end=end, nan_at=nan_at))
     made.add(items)
+    return made
+
+
+def overfit_history(
+    last: int = 100, *, best: int = 30, variants: Collection[str] = VARIANTS, end: bool = False
+) -> History:
+    """Like `history`, but the validation losses of some variants rise after step `best`."""
+
+    def risen(record: Record) -> Record:
+        if not isinstance(record, EvalRecord) or record.model not in variants:
+            return record
+        lowest, steps = loss_at(record.model, best) + 0.1, record.step - best
+        if steps <= 0:
+            return record
+        loss = lowest + 0.01 * steps
+        return replace(record, val_loss=loss, best_val_loss=lowest, best_step=best)
+
+    made = History()
+    made.add(group([risen(record) for record in records(last, end=end)]))
     return made
 
 

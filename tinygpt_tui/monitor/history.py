@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from tinygpt.overfitting import Overfitting, overfitting
 from tinygpt.run import (
     CheckpointRecord,
     EndRecord,
@@ -131,6 +132,11 @@ class VariantHistory:
     def evaluated(self) -> EvalRecord | None:
         """The latest evaluation, over the whole validation split if that is known."""
         return self.whole or (self.evaluations[-1] if self.evaluations else None)
+
+    @property
+    def overfitting(self) -> Overfitting | None:
+        """Since when it is overfitting, if it is."""
+        return overfitting(self.evaluations)
 
     @property
     def routing(self) -> RoutingRecord | None:

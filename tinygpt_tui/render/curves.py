@@ -34,6 +34,7 @@ _FAINT_RANGE = (1.0, 99.5)  # percentiles of a faint curve that the range of y c
 _FAINT_SAMPLE = 4096  # points that these percentiles are estimated from
 _MARGIN = 0.04  # of the range of y, above and below
 _HUGE = 1e300  # values are clipped to this, so that the difference of two stays finite
+MARK, _ASCII_MARK = "◆", "^"
 _GAP = np.full((1, 2), np.nan)
 
 
@@ -50,6 +51,8 @@ class Curve:
     """(N,); NaN is a gap."""
     weight: Weight = "line"
     """Faint curves are drawn in the background, bold ones on top and twice as thick."""
+    mark: int | None = None
+    """Index of the point that is marked, over all curves."""
 
 
 @dataclass(frozen=True)
@@ -112,6 +115,7 @@ def chart(
     canvas = Canvas(grid.columns, grid.rows)
     if _has_points(samples):
         _draw(canvas, samples, limits, grid, glyphs if ascii else None)
+        _mark(canvas, curves, limits, grid, _ASCII_MARK if ascii else MARK)
     else:
         canvas.caption("no data in view" if _has_points(curves) else "no data yet", "muted")
     at = None
@@ -228,6 +232,21 @@ def _draw(
     for i, codes in zip(order, rasters(zip(drawn, markers, strict=True), grid), strict=True):
         curve = samples[i].curve
         canvas.lay(codes, curve.style, _RANKS[curve.weight])
+
+
+def _mark(canvas: Canvas, curves: Sequence[Curve], limits: Limits, grid: Grid, glyph: str) -> None:
+    """Draw the marks of the curves that are in view."""
+    for curve in curves:
+        if curve.mark is None:
+            continue
+        x, y = float(curve.x[curve.mark]), float(curve.y[curve.mark])
+        if not math.isfinite(y) or (limits.log and y <= 0):
+            continue
+        height = math.log10(y) if limits.log else y
+        if limits.x0 <= x <= limits.x1 and limits.y0 <= height <= limits.y1:
+            column = limits.across(x, grid.dots[0]) // grid.across
+            line = grid.rows - 1 - limits.up(y, grid.dots[1]) // grid.down
+            canvas.point(column, line, glyph, curve.style)
 
 
 def _dots(sample: _Sample, limits: Limits, grid: Grid) -> Points:

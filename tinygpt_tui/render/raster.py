@@ -155,6 +155,11 @@ class Canvas:
         self.codes[free, column] = ord(character)
         self._layers[free, column] = self._add(style, 0)
 
+    def point(self, column: int, line: int, character: str, style: str) -> None:
+        """Draw one character over everything drawn so far."""
+        self.codes[line, column] = ord(character)
+        self._layers[line, column] = self._add(style, max(self._ranks) + 1)
+
     def caption(self, text: str, style: str) -> None:
         """Draw a centred text, cut to fit."""
         rows, columns = self.codes.shape

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Literal, NamedTuple, TypeAlias
 
 import numpy as np
@@ -28,7 +29,7 @@ def curves(
     overlays: Sequence[Overlay] = (),
 ) -> list[Curve]:
     """The curves of a chart that is `columns` wide: those of overlays first, then raw, smoothed
-    and validation losses of each variant."""
+    and validation losses of each variant, the best of these marked."""
     drawn = [curve for overlay in overlays for curve in _overlay_curves(overlay, options)]
     for name, variant in history.variants.items():
         if name in options.hidden or not len(variant.step.values):
@@ -38,7 +39,8 @@ def curves(
         if "val" not in options.hidden:
             x = evaluation_x(variant, options.x_axis)
             y = np.array([r.val_loss for r in variant.evaluations], np.float64)
-            drawn.append(Curve(f"{name} val", f"{name}.bold", x, y, "bold"))
+            best = int(np.argmin(y)) if len(y) else None
+            drawn.append(Curve(f"{name} val", f"{name}.bold", x, y, "bold", best))
     return [_as_quantity(curve, quantity) for curve in drawn]
 
 
@@ -184,4 +186,4 @@ def _as_quantity(curve: Curve, quantity: Quantity) -> Curve:
     if quantity == "loss":
         return curve
     y = np.exp(np.minimum(curve.y, 50.0))  # avoids overflow
-    return Curve(curve.name, curve.style, curve.x, y, curve.weight)
+    return replace(curve, y=y)

@@ -14,7 +14,7 @@ from tinygpt_tui.monitor.history import History, VariantHistory
 from tinygpt_tui.monitor.overlays import Overlay
 from tinygpt_tui.render.bars import load_bars, load_title, progress
 from tinygpt_tui.render.cells import Row, Span, beside, fit, row, width
-from tinygpt_tui.render.curves import View, chart
+from tinygpt_tui.render.curves import MARK, View, chart
 from tinygpt_tui.render.downsample import time_ticks
 from tinygpt_tui.render.table import Column, table
 from tinygpt_tui.render.wrap import Flow
@@ -40,7 +40,7 @@ def tab(
     layout = arrange(columns, lines, state.options.charts, len(state.history.variants))
     rows = charts(state, layout, draw)
     if layout.status:
-        rows.append(fit(status_line(state), columns))
+        rows.append(fit(status_line(state, columns), columns))
     if layout.table:
         rows += table_rows(state, columns)[: layout.table]
     if layout.bottom:
@@ -96,8 +96,9 @@ def _x_style(axis: XAxis) -> dict[str, Any]:
     return {}
 
 
-def status_line(state: TrainState) -> Row:
-    """The line below the charts: the most important of crosshair, errors, state and hints."""
+def status_line(state: TrainState, columns: int = 80) -> Row:
+    """The line below the charts: the most important of crosshair, errors, state and hints, and
+    which variants are overfitting."""
     if state.options.cursor is not None and state.history.variants:
         return _crosshair_line(state)
     if message := state.error or state.note:
@@ -105,12 +106,38 @@ def status_line(state: TrainState) -> Row:
     run = state.run_state
     if run and run.state in ("failed", "killed", "stopped", "stalled", "unreadable"):
         hint = "  u resumes it" if run.resumable else ""
-        return row(Span(f" {printable(run.reason)}", "warn"), Span(hint, "key"))
+        known = row(Span(f" {printable(run.reason)}", "warn"), Span(hint, "key"))
+        warning = overfitting_warning(state.history, columns - width(known) - 1)
+        return row(*known, " ", *warning) if warning else known
     if run and run.active and (run.silent or (run.status and run.status.error)):
         return row(Span(f" {printable(run.reason)}", "warn"))
+    warning = overfitting_warning(state.history, columns)
     if state.history.end and run and run.state == "done":
-        return closing_line(state.history, state.overlays)
-    return _hint_line(state)
+        rest = closing_line(state.history, state.overlays)
+    else:
+        rest = _hint_line(state)
+    return _followed_by(rest, warning, columns) if warning else rest
+
+
+def overfitting_warning(history: History, columns: int) -> Row:
+    """Since when which variants are overfitting, in short if `columns` are few; empty if none."""
+    found = {_title(n): known for n, v in history.variants.items() if (known := v.overfitting)}
+    if not found:
+        return ()
+    text = "  ".join(f"{name}: {known}" for name, known in found.items())
+    if len(text) + 2 > columns:
+        short = (f"{n} {o.step:,} (best {formatting.loss(o.loss)})" for n, o in found.items())
+        text = f"Overfitting since step: {', '.join(short)}"
+    return (Span(f" {text} ", "warn"),)
+
+
+def _followed_by(rest: Row, first: Row, columns: int) -> Row:
+    """`first`, and as many whole spans of `rest` as fit after it."""
+    for span in rest:
+        if width(first) + width((span,)) > columns:
+            break
+        first = row(*first, span)
+    return first
 
 
 def closing_line(history: History, overlays: Sequence[Overlay] = ()) -> Row:
@@ -208,6 +235,7 @@ def variant_cells(state: TrainState, name: str, variant: VariantHistory) -> list
     """One variant's numbers, in the order of COLUMNS."""
     last, evaluated = variant.last, variant.evaluated
     counts = state.history.start.models.get(name, {}) if state.history.start else {}
+    best = _digits(evaluated.best_val_loss if evaluated else None, 4)
     bar = progress(fraction_done(state, variant), 10, name)
     progress_cell = Span("".join(span.text for span in bar), bar[0].style)
     texts = (
@@ -217,7 +245,7 @@ def variant_cells(state: TrainState, name: str, variant: VariantHistory) -> list
         _digits(evaluated.val_loss if evaluated else None, 4),
         _digits(evaluated.perplexity if evaluated else None, 2),
         _digits(evaluated.bits_per_char if evaluated else None, 3),
-        _digits(evaluated.best_val_loss if evaluated else None, 4),
+        best if best == "-" else f"{MARK}{best}",
         _integer(evaluated.best_step if evaluated else None),
         _digits(last.epoch if last else None, 2),
         _digits(last.lr if last else None, 4),
@@ -228,6 +256,8 @@ def variant_cells(state: TrainState, name: str, variant: VariantHistory) -> list
     )
     first = len(COLUMNS) - len(texts)
     cells = [Span(t, "strong" if i == _VAL else "text") for i, t in enumerate(texts, first)]
+    if variant.overfitting:
+        cells[_BEST - first] = Span(cells[_BEST - first].text, "warn")
     return [Span(_title(name), f"{name}.bold"), progress_cell, *cells]
 
 
@@ -276,19 +306,30 @@ def fraction_done(state: TrainState, variant: VariantHistory) -> float:
 
 
 def seconds_left(state: TrainState, variant: VariantHistory) -> float | None:
-    """Seconds to the planned end at the current pace of all variants together; None if the run has
-    ended, or the pace is not known yet."""
+    """Seconds to the planned end at the current pace of all variants together; None if the run or
+    this variant has ended, or the pace is not known yet."""
     start, last = state.history.start, variant.last
+    active = [v for v in state.history.variants.values() if not _ended_early(state.history, v)]
     ended = state.history.end or (state.run_state is not None and not state.run_state.active)
-    if ended or not start or not last:
+    if ended or not start or not last or _ended_early(state.history, variant):
         return None
     ends = []
     if start.steps:
-        pace = sum(filter(None, (_step_seconds(v) for v in state.history.variants.values())))
+        pace = sum(filter(None, map(_step_seconds, active)))
         ends += [(start.steps - last.step) * pace] if pace else []
     if state.minutes:
         ends.append(60 * state.minutes - state.history.wall_seconds)
     return max(0.0, min(ends)) if ends else None
+
+
+def _ended_early(history: History, variant: VariantHistory) -> bool:
+    """Whether a variant takes no more steps while another one does: it has missed the other's last
+    two records, and is not catching up after a resume either."""
+    first = max(history.variants.values(), key=lambda v: v.last.step if v.last else 0)
+    if not variant.last or not first.last or len(first.step.values) < 3:
+        return False
+    behind = variant.last.step < float(first.step.values[-3])
+    return behind and variant.last.time < first.last.time
 
 
 def _step_seconds(variant: VariantHistory) -> float | None:

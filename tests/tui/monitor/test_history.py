@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from tests.helpers.records import evaluated, lockstep, routed, sample, train
+from tinygpt.overfitting import Overfitting
 from tinygpt.run import (
     EndRecord,
     ResumeRecord,
@@ -90,3 +91,13 @@ def test_routing_over_time_is_kept_and_taken_back() -> None:
     assert [r.load[0][0] for r in moe.routings] == [0.5, 0.3, 0.2]
     history.add([ResumeRecord(time=3.0, step=0, models={"moe": 0})])
     assert moe.routing is None
+
+
+def test_a_resume_from_before_it_shows_ends_overfitting() -> None:
+    history = History()
+    losses = {10: 2.0, 20: 1.5, 30: 1.7, 40: 1.9}
+    history.add([replace(evaluated("moe", s, x), train_loss=2 - s / 50) for s, x in losses.items()])
+    moe = history.variants["moe"]
+    assert moe.overfitting == Overfitting(20, 1.5)
+    history.add([ResumeRecord(time=50.0, step=30, models={"moe": 30})])
+    assert moe.overfitting is None

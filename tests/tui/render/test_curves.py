@@ -4,6 +4,7 @@
 import math
 import subprocess
 import sys
+from dataclasses import replace
 
 import numpy as np
 from hypothesis import given, settings
@@ -50,6 +51,25 @@ def test_no_data_yet() -> None:
         "└───────────────────────",
         "                        ",
     ]
+
+
+def test_a_mark_lies_over_all_curves_if_it_is_in_view() -> None:
+    flat, marked = curve(2, 2, 2), replace(curve(3, 1, 2), mark=1)
+    view = View(0, 2, 1, 3)
+    assert drawn([marked, flat], view, 24, 6)[1:4] == [
+        " │⠑⠢⢄⡀                  ",
+        "2┤⠒⠒⠒⠚⠓⠲⠶⣒⠒⠒⠒⠒⠒⠒⠒⠒⠒⢒⣒⠶⠶⠒",
+        " │        ⠉⠒⠤◆⠤⠤⠒⠊⠉⠁    ",
+    ]
+    assert drawn([marked, flat], view, 24, 6, ascii=True)[3] == " |        oo^ooooo      "
+    for elsewhere in (View(0, 2, 1.2, 3), View(1.1, 2, 1, 3), View(0, 2, 2, 3, log_y=True)):
+        assert "◆" not in "".join(drawn([marked, flat], elsewhere, 24, 6))
+    top = replace(marked, mark=0)
+    assert drawn([top, flat], View(0, 2, log_y=True), 24, 6)[1] == " │◆⠢⢄⡀                  "
+    for bad in (NAN, -1.0):
+        assert "◆" not in "".join(
+            drawn([replace(curve(3, bad), mark=1)], replace(view, log_y=True), 24, 6)
+        )
 
 
 def test_one_point_is_seen() -> None:

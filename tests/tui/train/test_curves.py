@@ -9,7 +9,8 @@ from tests.helpers.records import evaluated, lockstep, train
 from tinygpt.run import EndRecord
 from tinygpt.run.columns import group
 from tinygpt_tui.monitor.history import History
-from tinygpt_tui.train.curves import averages, evaluation_x, full_range, train_x
+from tinygpt_tui.train.curves import averages, curves, evaluation_x, full_range, train_x
+from tinygpt_tui.train.state import Options
 
 
 def test_averages_against_a_loop_and_over_gaps() -> None:
@@ -38,3 +39,18 @@ def test_units_of_x() -> None:
     history.add([EndRecord(time=1.0, state="done", reason="", models={})])
     assert full_range(history, "tokens") == (77.0, 308.0)
     assert full_range(History(), "steps") == (0.0, 1.0)
+
+
+def test_the_best_evaluation_is_marked_on_the_validation_curve_alone() -> None:
+    history = History()
+    history.add(
+        [*lockstep(9), *(evaluated("dense", s, x) for s, x in ((3, 2.0), (6, 1.5), (9, 1.6)))]
+    )
+    for quantity in ("loss", "perplexity"):
+        drawn = curves(history, Options(), quantity, x_range=(1, 9), columns=40)
+        assert {curve.name: curve.mark for curve in drawn if "val" not in curve.name} == {
+            name: None for v in ("dense", "moe") for name in (f"{v} raw", f"{v} train")
+        }
+        dense, moe = (curve for curve in drawn if "val" in curve.name)
+        assert (dense.mark, moe.mark) == (1, None)
+        assert dense.x[1] == 6

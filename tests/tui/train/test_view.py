@@ -9,10 +9,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.helpers import snapshots
-from tests.helpers.records import evaluated, started
-from tests.helpers.scenes import history
+from tests.helpers.records import evaluated, started, train
+from tests.helpers.scenes import history, overfit_history
 from tinygpt.gpus import Gpu, GpuProcess
-from tinygpt.run import EndRecord, RunState
+from tinygpt.run import EndRecord, ResumeRecord, RunState
+from tinygpt.run.columns import group
 from tinygpt_tui.keymap import CHARTS, GENERAL, RUN
 from tinygpt_tui.monitor.history import History
 from tinygpt_tui.monitor.machine import Machine
@@ -29,6 +30,7 @@ from tinygpt_tui.train.view import (
     seconds_left,
     status_line,
     tab,
+    variant_cells,
 )
 
 MACHINE = Machine(
@@ -96,6 +98,62 @@ def test_snapshot_of_an_overlay_and_a_gap() -> None:
     overlay = Overlay("older", history(50), "#af87ff")
     shown = make_state(overlays=(overlay,), history=history(70, nan_at=30))
     snapshots.check("look-overlay", tab(shown, 90, 20))
+
+
+@pytest.mark.parametrize("plain_glyphs", [False, True])
+@pytest.mark.parametrize("size", [(80, 22), (120, 34)])
+def test_snapshot_of_overfitting(size: tuple[int, int], plain_glyphs: bool) -> None:  # noqa: FBT001
+    rows = tab(make_state(history=overfit_history(), ascii=plain_glyphs), *size)
+    name = f"overfitting-{size[0]}x{size[1]}{'-ascii' if plain_glyphs else ''}"
+    snapshots.check(name, snapshots.as_ascii(rows) if plain_glyphs else rows)
+
+
+def test_overfitting_is_said_of_each_variant_in_the_room_there_is() -> None:
+    dense = make_state(history=overfit_history(variants=["dense"]))
+    words = "Dense: overfitting since step 30 (best 1.746)"
+    assert plain([status_line(dense)]) == [f" {words}  train: mean of 50 · auto-scroll"]
+    assert status_line(dense)[0].style == "warn"
+    assert plain([status_line(dense, 60)]) == [f" {words} "]
+    assert plain([status_line(dense, 40)]) == [" Overfitting since step: Dense 30 (best 1.746) "]
+    both = make_state(history=overfit_history())
+    (line,) = plain([status_line(both, 130)])
+    assert line.startswith(f" {words}  MoE: overfitting since step 30 (best 1.696)  train: mean of")
+    (line,) = plain([status_line(both, 80)])
+    assert line == " Overfitting since step: Dense 30 (best 1.746), MoE 30 (best 1.696) "
+
+
+def test_overfitting_is_said_of_a_run_that_has_ended() -> None:
+    done, stopped = (RunState(state=s, reason=f"{s} at 100") for s in ("done", "stopped"))
+    shown = make_state(history=overfit_history(variants=["moe"], end=True), run_state=done)
+    words = "MoE: overfitting since step 30 (best 1.696)"
+    (line,) = plain([status_line(shown, 120)])
+    assert line.startswith(f" {words}  Finished: 100 steps   Dense is better by 0.7463 nats")
+    assert plain([status_line(shown, 60)]) == [f" {words} "]
+    shown = make_state(history=overfit_history(variants=["moe"]), run_state=stopped)
+    assert plain([status_line(shown)]) == [f" stopped at 100  u resumes it  {words} "]
+
+
+def test_a_better_evaluation_ends_the_warning_and_moves_the_mark() -> None:
+    known = overfit_history(70, variants=["moe"])
+    assert known.variants["moe"].overfitting is not None
+    known.add([*group([train("moe", 80, 1.4)]), evaluated("moe", 80, 1.5)])
+    assert known.variants["moe"].overfitting is None
+    rows = tab(make_state(history=known), 120, 34)
+    assert "verfitting" not in "".join(plain(rows))
+    marks = [(span.text, span.style) for cells in rows for span in cells if "◆" in span.text]
+    assert [style for _, style in marks[:4]] == ["dense.bold", "dense.bold", "moe.bold", "moe.bold"]
+    assert all(text.endswith("◆") for text, _ in marks[:4])
+    assert marks[4:] == [("◆1.6511", "text"), ("◆1.5000", "text")]
+
+
+def test_the_best_loss_of_a_variant_that_overfits_is_a_warning_in_the_table() -> None:
+    shown = make_state(history=overfit_history(variants=["dense"]))
+    best = {
+        name: next(span for span in variant_cells(shown, name, v) if "◆" in span.text)
+        for name, v in shown.history.variants.items()
+    }
+    assert best["dense"] == ("◆1.7463", "warn")
+    assert best["moe"].style == "text"
 
 
 def test_nothing_yet() -> None:
@@ -207,6 +265,20 @@ def test_several_gpus_are_numbered_and_their_other_users_named() -> None:
     assert first_words == "NVIDIA H100 83% 11.0/80 GiB 61 C 412 W"
     assert second_words.startswith(f"{first_words} shared with alice")
     assert not {"\x1b", str(own.user)} & {*second_words.split(), *second_words}
+
+
+def test_a_variant_that_ended_early_has_no_time_left_and_costs_none() -> None:
+    known = history(50)
+    dense, moe = known.variants["dense"], known.variants["moe"]
+    assert seconds_left(make_state(history=known), dense) == 50.0
+    known.add(group([train("moe", step) for step in (51, 52, 53)]))
+    shown = make_state(history=known)
+    assert seconds_left(shown, dense) is None
+    assert seconds_left(shown, moe) == pytest.approx(23.5)
+    # After a resume, the other one may have to catch up.
+    behind = dataclasses.replace(train("dense", 40), time=99.0)
+    known.add([ResumeRecord(time=98.0, step=39, models={"dense": 39}), *group([behind])])
+    assert seconds_left(shown, dense) is not None
 
 
 def test_the_closing_line_names_what_lies_over_it() -> None:
