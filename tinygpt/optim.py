@@ -8,9 +8,9 @@ batch, and on the Gram matrix of each, which is square in the shorter side (`ort
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from inspect import unwrap
-from typing import Any, overload
+from typing import Any, NamedTuple, overload
 
 import torch
 from torch import Tensor, nn
@@ -60,7 +60,7 @@ def split_parameters(model: nn.Module) -> tuple[list[nn.Parameter], list[nn.Para
 
 def make_optimizers(
     model: nn.Module, config: OptimConfig, matmul_dtype: torch.dtype = torch.float32
-) -> list[torch.optim.Optimizer]:
+) -> list[UncompiledOptimizer]:
     """The optimizers of a model; each parameter group has its peak learning rate as ``peak``.
 
     Muon's matmuls are computed in `matmul_dtype`.
@@ -68,7 +68,7 @@ def make_optimizers(
     matrices, others = split_parameters(model)
     decayed = [p for p in others if p.ndim >= 2]
     plain = [p for p in others if p.ndim < 2]
-    optimizers: list[torch.optim.Optimizer] = []
+    optimizers: list[UncompiledOptimizer] = []
     if config.optimizer == "muon":
         optimizers.append(
             Muon(
@@ -98,11 +98,34 @@ def make_optimizers(
     return optimizers
 
 
-def set_learning_rate(optimizers: Iterable[torch.optim.Optimizer], share: float) -> None:
+def set_learning_rate(optimizers: Iterable[UncompiledOptimizer], share: float) -> None:
     """Set every group's learning rate to `share` of its peak."""
     for optimizer in optimizers:
         for group in optimizer.param_groups:
             group["lr"] = group["peak"] * share
+        if optimizer.rates:
+            optimizer.rates.load(optimizer.param_groups)
+
+
+class DeviceRates:
+    """What the schedule changes, as numbers on the device, for the groups of one optimizer.
+
+    An update that is compiled, or captured in a CUDA graph, reads them there. Numbers of the host
+    would be constants of its kernels: compiled again for each learning rate, or captured for good.
+    """
+
+    def __init__(self, groups: Sequence[dict[str, Any]]) -> None:
+        device = groups[0]["params"][0].device
+        self.rate = [torch.zeros((), device=device) for _ in groups]
+        """Learning rate of each group."""
+        self.keep = [torch.zeros((), device=device) for _ in groups]
+        """What its weight decay leaves of a weight in one step, as a share."""
+
+    def load(self, groups: Sequence[dict[str, Any]]) -> None:
+        """Take over the groups' ``lr`` and ``weight_decay``; does not wait for the device."""
+        for group, rate, keep in zip(groups, self.rate, self.keep, strict=True):
+            rate.fill_(group["lr"])
+            keep.fill_(1 - group["lr"] * group["weight_decay"])
 
 
 class UncompiledOptimizer(torch.optim.Optimizer):
@@ -110,6 +133,11 @@ class UncompiledOptimizer(torch.optim.Optimizer):
 
     Torch wraps these methods to exclude them from compilation, and the wrapper imports it.
     """
+
+    rates: DeviceRates | None = None
+    """If set, `step` reads learning rates and weight decays here, as last loaded."""
+    grad_scale: Tensor | None = None
+    """If set (on CUDA), gradients are divided by it; torch's fused AdamW knows it by this name."""
 
     add_param_group = unwrap(torch.optim.Optimizer.add_param_group)
     zero_grad = unwrap(torch.optim.Optimizer.zero_grad)
@@ -120,28 +148,7 @@ class UncompiledOptimizer(torch.optim.Optimizer):
 class AdamW(UncompiledOptimizer, torch.optim.AdamW):
     """Torch's AdamW, without the import of torch.compile."""
 
-    step = torch.no_grad()(unwrap(torch.optim.AdamW.step))
-
-
-class Muon(UncompiledOptimizer):
-    """Momentum, orthogonalized. Parameters are (…, O, I): leading axes count separate matrices.
-
-    The update of a matrix is scaled by sqrt(max(1, O / I)), as in Jordan's reference, so that one
-    learning rate fits every shape. Weight decay is decoupled. Momentum has the dtype of the
-    parameters; the orthogonalization is computed in `matmul_dtype`.
-    """
-
-    def __init__(
-        self,
-        params: Iterable[nn.Parameter],
-        *,
-        lr: float = 0.02,
-        momentum: float = 0.95,
-        weight_decay: float = 0.0,
-        matmul_dtype: torch.dtype = torch.float32,
-    ) -> None:
-        super().__init__(params, {"lr": lr, "momentum": momentum, "weight_decay": weight_decay})
-        self._matmul_dtype = matmul_dtype
+    _plain_step = unwrap(torch.optim.AdamW.step)
 
     @overload
     def step(self, closure: None = None) -> None: ...
@@ -151,10 +158,92 @@ class Muon(UncompiledOptimizer):
     def step(self, closure: Callable[[], float] | None = None) -> float | None:
         """Update all parameters that have a gradient; `closure` is not supported."""
         assert closure is None
+        own = self.param_groups
+        try:
+            if self.rates:
+                self.param_groups = self._device_groups(self.rates)
+            self._plain_step()
+        finally:
+            self.param_groups = own
+        return None
+
+    def _device_groups(self, rates: DeviceRates) -> list[dict[str, Any]]:
+        """The groups with their learning rates on the device, and with the decay done already:
+        torch takes that from the host only."""
+        capturing = torch.backends.cuda.is_built() and torch.cuda.is_current_stream_capturing()
+        groups = []
+        for group, rate, keep in zip(self.param_groups, rates.rate, rates.keep, strict=True):
+            if group["weight_decay"]:
+                torch._foreach_mul_([p for p in group["params"] if p.grad is not None], keep)
+            groups.append({**group, "lr": rate, "weight_decay": 0.0, "capturable": capturing})
+        return groups
+
+
+class MatrixBatch(NamedTuple):
+    """Parameters whose matrices have one shape, as `update_matrices` takes them."""
+
+    parameters: list[Tensor]
+    gradients: list[Tensor]
+    momenta: list[Tensor]
+    momentum: float
+    rate: Tensor
+    keep: Tensor
+
+
+class Muon(UncompiledOptimizer):
+    """Momentum, orthogonalized. Parameters are (…, O, I): leading axes count separate matrices.
+
+    The update of a matrix is scaled by sqrt(max(1, O / I)), as in Jordan's reference, so that one
+    learning rate fits every shape. Weight decay is decoupled. Momentum has the dtype of the
+    parameters; the orthogonalization is computed in `matmul_dtype`.
+
+    With ``rates``, a step is one call of ``update``: of `update_matrices`, or of the same compiled.
+    """
+
+    def __init__(
+        self,
+        params: Iterable[nn.Parameter] | Iterable[dict[str, Any]],
+        *,
+        lr: float = 0.02,
+        momentum: float = 0.95,
+        weight_decay: float = 0.0,
+        matmul_dtype: torch.dtype = torch.float32,
+    ) -> None:
+        super().__init__(params, {"lr": lr, "momentum": momentum, "weight_decay": weight_decay})
+        self._matmul_dtype = matmul_dtype
+        self.update: Callable[[list[MatrixBatch], torch.dtype, Tensor | None], None] = (
+            update_matrices
+        )
+
+    @overload
+    def step(self, closure: None = None) -> None: ...
+    @overload
+    def step(self, closure: Callable[[], float]) -> float: ...
+    @torch.no_grad()
+    def step(self, closure: Callable[[], float] | None = None) -> float | None:
+        """Update all parameters that have a gradient; `closure` is not supported."""
+        assert closure is None
+        if self.rates:
+            self.update(self._device_batches(self.rates), self._matmul_dtype, self.grad_scale)
+            return None
         for group in self.param_groups:
-            for parameters in _batches(p for p in group["params"] if p.grad is not None):
+            for parameters in _batches(group):
                 self._update(parameters, group)
         return None
+
+    def _device_batches(self, rates: DeviceRates) -> list[MatrixBatch]:
+        return [
+            MatrixBatch(
+                parameters,
+                [p.grad for p in parameters if p.grad is not None],
+                [self._momentum(p) for p in parameters],
+                group["momentum"],
+                rate,
+                keep,
+            )
+            for group, rate, keep in zip(self.param_groups, rates.rate, rates.keep, strict=True)
+            for parameters in _batches(group)
+        ]
 
     def _update(self, parameters: list[Tensor], group: dict[str, Any]) -> None:
         gradients = [p.grad for p in parameters if p.grad is not None]
@@ -185,7 +274,33 @@ class Muon(UncompiledOptimizer):
         return momentum
 
 
-def orthogonalize(matrices: Tensor, scale: float = 1.0) -> Tensor:
+def update_matrices(
+    batches: list[MatrixBatch], matmul_dtype: torch.dtype, grad_scale: Tensor | None
+) -> None:
+    """A step of Muon in few launches: no number comes from the host, and no matrix goes alone.
+
+    Gradients are divided by `grad_scale`.
+    """
+    for batch in batches:
+        _update_batch(batch, matmul_dtype, grad_scale)
+
+
+def _update_batch(batch: MatrixBatch, matmul_dtype: torch.dtype, grad_scale: Tensor | None) -> None:
+    parameters, gradients, momenta, momentum, rate, keep = batch
+    rows, columns = parameters[0].shape[-2:]
+    counts = [p.numel() // (rows * columns) for p in parameters]
+    if grad_scale is not None:
+        gradients = list(torch._foreach_mul(gradients, grad_scale.reciprocal()))
+    torch._foreach_lerp_(momenta, gradients, 1 - momentum)
+    nesterov = torch._foreach_lerp(gradients, momenta, momentum)
+    matrices = torch.cat([n.view(-1, rows, columns) for n in nesterov])  # (N, O, I)
+    size = rate * max(1.0, rows / columns) ** 0.5
+    steps = orthogonalize(matrices.to(matmul_dtype), -size).to(matrices.dtype).split(counts)
+    torch._foreach_mul_(parameters, keep)
+    torch._foreach_add_(parameters, [s.view_as(p) for s, p in zip(steps, parameters, strict=True)])
+
+
+def orthogonalize(matrices: Tensor, scale: float | Tensor = 1.0) -> Tensor:
     """Roughly the nearest orthogonal matrix to each of (N, O, I), times `scale`.
 
     Roughly: the singular vectors are kept, and the singular values become about 1.
@@ -215,9 +330,10 @@ def orthogonalize(matrices: Tensor, scale: float = 1.0) -> Tensor:
     return x if wide else x.mT
 
 
-def _batches(parameters: Iterable[Tensor]) -> list[list[Tensor]]:
-    """Parameters grouped by the shape of their matrices, in a fixed order."""
+def _batches(group: dict[str, Any]) -> list[list[Tensor]]:
+    """Those with a gradient, by the shape of their matrices, in a fixed order."""
     batches: dict[tuple[int, ...], list[Tensor]] = {}
-    for parameter in parameters:
-        batches.setdefault(parameter.shape[-2:], []).append(parameter)
+    for parameter in group["params"]:
+        if parameter.grad is not None:
+            batches.setdefault(parameter.shape[-2:], []).append(parameter)
     return list(batches.values())

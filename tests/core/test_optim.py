@@ -1,11 +1,25 @@
 """Muon, the schedule, and which parameter goes where."""
 
+from collections.abc import Callable
+from typing import Any
+
 import pytest
 import torch
 
 from tests.helpers.models import tiny
 from tinygpt.config import MoEConfig, OptimConfig
-from tinygpt.optim import ROUNDS, Muon, make_optimizers, orthogonalize, schedule, split_parameters
+from tinygpt.optim import (
+    ROUNDS,
+    AdamW,
+    DeviceRates,
+    Muon,
+    make_optimizers,
+    orthogonalize,
+    schedule,
+    set_learning_rate,
+    split_parameters,
+    update_matrices,
+)
 
 
 @pytest.mark.parametrize("shape", [(3, 7, 13), (2, 13, 7), (5, 11, 11)])
@@ -147,3 +161,60 @@ def test_schedule(fraction: float, warmup: float, wanted: float) -> None:
 
 def test_schedule_without_decay() -> None:
     assert schedule(0.99, 1, OptimConfig(decay=0)) == 1
+
+
+def stepped(numbers: str) -> list[torch.nn.Parameter]:
+    """Parameters after five steps of Muon, in groups of different decay, and of AdamW, at rates
+    that fall, with gradients of 3 times the wanted size, and with `numbers` of host or device."""
+    torch.manual_seed(0)
+    shapes = [(5, 7), (3, 5, 7), (7, 5), (5, 7), (2, 7, 5), (7,)]
+    *matrices, row, vector = parameters = [torch.nn.Parameter(torch.randn(s)) for s in shapes]
+    groups: list[dict[str, Any]] = [
+        {"params": matrices[:2], "weight_decay": 0.7},
+        {"params": matrices[2:]},
+    ]
+    other = [{"params": [row], "weight_decay": 0.5}, {"params": [vector], "weight_decay": 0.0}]
+    optimizers = (Muon(groups, lr=0.3), AdamW(other, lr=0.2, fused=True))
+    for optimizer in optimizers:
+        for group in optimizer.param_groups:
+            group["peak"] = group["lr"]
+        if numbers == "device":
+            optimizer.rates = DeviceRates(optimizer.param_groups)
+            optimizer.grad_scale = torch.tensor(3.0)
+    for step in range(5):
+        set_learning_rate(optimizers, 0.8**step)
+        for parameter in parameters:
+            parameter.grad = (parameter.data.sin() + step) * (3 if numbers == "device" else 1)
+        for optimizer in optimizers:
+            optimizer.step()
+    return parameters
+
+
+def test_numbers_on_the_device_give_the_same_steps() -> None:
+    for found, wanted in zip(stepped("device"), stepped("host"), strict=True):
+        torch.testing.assert_close(found, wanted, atol=1e-5, rtol=1e-4)
+
+
+def test_the_step_of_muon_is_compiled_once_for_all_rates() -> None:
+    compiled: list[int] = []
+
+    def count(graph: torch.fx.GraphModule, _: list[torch.Tensor]) -> Callable[..., object]:
+        compiled.append(len(graph.graph.nodes))
+        return graph.forward
+
+    torch.manual_seed(0)
+    update = torch.compile(update_matrices, backend=count, fullgraph=True, dynamic=False)
+    start, grad = torch.randn(2, 5, 7), torch.randn(2, 5, 7)
+    moved = []
+    for each in (update_matrices, update):
+        parameter = torch.nn.Parameter(start.clone())
+        optimizer = Muon([parameter], lr=0.1, weight_decay=0.3)
+        optimizer.param_groups[0]["peak"] = 0.1
+        optimizer.rates, optimizer.update = DeviceRates(optimizer.param_groups), each
+        for rate in (0.5, 1.0, 0.3):
+            set_learning_rate([optimizer], rate)
+            parameter.grad = grad.clone()
+            optimizer.step()
+        moved.append(parameter.detach())
+    assert len(compiled) == 1
+    torch.testing.assert_close(*moved)

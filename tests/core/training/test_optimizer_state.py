@@ -9,11 +9,11 @@ from torch import Tensor
 from tests.helpers.models import tiny
 from tinygpt.config import MoEConfig, OptimConfig
 from tinygpt.model.gpt import GPT
-from tinygpt.optim import make_optimizers
+from tinygpt.optim import UncompiledOptimizer, make_optimizers
 from tinygpt.training.optimizer_state import flat_state, load_flat_state
 
 
-def stepped(model: GPT, optimizer: Literal["muon", "adamw"]) -> list[torch.optim.Optimizer]:
+def stepped(model: GPT, optimizer: Literal["muon", "adamw"]) -> list[UncompiledOptimizer]:
     optimizers = make_optimizers(model, OptimConfig(optimizer=optimizer))
     model(torch.arange(11)[None]).logsumexp(-1).mean().backward()
     for each in optimizers:
