@@ -41,6 +41,9 @@ class Routing:
 
     def load(self) -> Tensor:
         """(E,) number of tokens routed to each expert; sums to N x K."""
+        if _counts_in_table(self.choice, experts := self.logits.shape[-1]):
+            every = torch.arange(experts, device=self.choice.device)
+            return (self.choice.flatten()[:, None] == every).sum(0, dtype=self.logits.dtype)
         return torch.zeros_like(self.logits[0]).scatter_add_(
             0, self.choice.flatten(), torch.ones_like(self.weight).flatten()
         )
@@ -66,7 +69,11 @@ class Router(nn.Module):
         with torch.autocast(x.device.type, enabled=False):
             logits = F.linear(at_least_fp32(x), self.gate)
             probabilities = logits.softmax(-1)
-        choice = (probabilities + self.bias).topk(self.top_k, -1).indices
+        scores = probabilities + self.bias
+        if self.top_k == 1 and scores.device.type == "cuda":
+            choice = scores.argmax(-1, keepdim=True)  # fused by a compiler, where topk is not
+        else:
+            choice = scores.topk(self.top_k, -1).indices
         return Routing(logits, probabilities, choice, probabilities.gather(-1, choice))
 
     @torch.no_grad()
@@ -94,9 +101,14 @@ class MoE(nn.Module):
         tokens = tokens.to(_matmul_dtype(x))
         multiple = _pad_multiple(tokens, k)
         row, counts = dispatch_rows(routing.choice, len(self.up), multiple)
-        size = len(row) if multiple == 1 else int(counts.sum())  # a sum would sync with a GPU
-        y = _dispatch(tokens if k == 1 else tokens.repeat_interleave(k, 0), row, size)
-        y = _gather(self.experts(y, counts), row).unflatten(0, (-1, k)) * routing.weight[..., None]
+        y = tokens if k == 1 else tokens.repeat_interleave(k, 0)
+        if multiple == 1:
+            token = torch.arange(len(row), device=row.device)
+            order = torch.empty_like(row).scatter_(0, row, token)
+            y = _permute(self.experts(_permute(y, order, row), counts), row, order)
+        else:
+            y = _gather(self.experts(_dispatch(y, row, int(counts.sum())), counts), row)
+        y = y.unflatten(0, (-1, k)) * routing.weight[..., None]
         return (y.squeeze(1) if k == 1 else y.sum(1)).view_as(x), routing
 
     def experts(self, x: Tensor, counts: Tensor) -> Tensor:
@@ -107,17 +119,43 @@ class MoE(nn.Module):
 def dispatch_rows(choice: Tensor, experts: int, multiple: int) -> tuple[Tensor, Tensor]:
     """The row (N K,) of each selection in the dispatch buffer, and each expert's row count (E,).
 
-    The rows of an expert are contiguous, in token order, and padded to a `multiple`.
+    The rows of an expert are contiguous, in token order, and padded to a `multiple`. Nothing here
+    waits for a GPU, as bincount would.
     """
-    # A stable sort puts the selections in the order of their rows; only the padding of the experts
-    # before is missing. A running count per expert would give the rows too, but takes N K x E
-    # numbers: gigabytes for many experts. Nothing here waits for a GPU, as bincount would.
     selected = choice.flatten()
+    if multiple == 1 and _counts_in_table(choice, experts):
+        return _rows_by_table(selected, experts)
+    return _rows_by_sort(selected, experts, multiple)
+
+
+TABLE_EXPERTS = 64
+"""Up to so many experts, a GPU counts in a table of all selections and all experts. That takes two
+small kernels, where a sort takes eight, and thousands of atomic additions to a few addresses wait
+for each other. With many experts the table would take gigabytes."""
+
+
+def _counts_in_table(choice: Tensor, experts: int) -> bool:
+    return choice.device.type == "cuda" and experts <= TABLE_EXPERTS
+
+
+def _rows_by_table(selected: Tensor, experts: int) -> tuple[Tensor, Tensor]:
+    # The table has the selections of an expert next to each other in memory, one expert after the
+    # other, as the buffer has. So one running count over all of it gives rows, without an offset.
+    chosen = selected == torch.arange(experts, device=selected.device)[:, None]  # (E, N K)
+    running = chosen.flatten().cumsum(0, dtype=torch.int32).view_as(chosen)
+    ends = running[:, -1]
+    row = running.gather(0, selected[None])[0].long() - 1
+    return row, ends.diff(prepend=torch.zeros_like(ends[:1])).long()
+
+
+def _rows_by_sort(selected: Tensor, experts: int, multiple: int) -> tuple[Tensor, Tensor]:
+    # A stable sort puts the selections in the order of their rows; only the padding of the experts
+    # before is missing. It takes no more memory with many experts.
     ordered, order = selected.sort(stable=True)
     counts = selected.new_zeros(experts).scatter_add_(0, selected, torch.ones_like(selected))
     padded = (counts + multiple - 1) // multiple * multiple
     padding = padded - counts
-    rows = torch.arange(len(selected), device=choice.device)
+    rows = torch.arange(len(selected), device=selected.device)
     rows += (padding.cumsum(0) - padding).gather(0, ordered)
     return torch.empty_like(selected).scatter_(0, order, rows), padded
 
@@ -185,8 +223,23 @@ class _GroupedLinear(torch.autograd.Function):
         return grad_x, grad_weight, None
 
 
+class _Permute(torch.autograd.Function):
+    """The rows of x in the order of `index`, whose inverse undoes it. So the gradient is gathered
+    too: there is nothing to add up, as in ordinary indexing, and nothing to fill with zeros."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, index: Tensor, inverse: Tensor) -> Tensor:
+        ctx.save_for_backward(inverse)
+        return x.index_select(0, index)
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, None, None]:
+        (inverse,) = ctx.saved_tensors
+        return grads[0].index_select(0, inverse), None, None
+
+
 class _Dispatch(torch.autograd.Function):
-    """Copies each token to its row of a buffer of zeros. No two share a row."""
+    """Copies each token to its row of a buffer with gaps, which are zero. No two share a row."""
 
     @staticmethod
     def forward(ctx: Any, x: Tensor, row: Tensor, size: int) -> Tensor:
@@ -214,6 +267,11 @@ class _Gather(torch.autograd.Function):
         (row,) = ctx.saved_tensors
         grad = grads[0]
         return grad.new_zeros(ctx.size, grad.shape[1]).index_copy_(0, row, grad), None
+
+
+def _permute(x: Tensor, index: Tensor, inverse: Tensor) -> Tensor:
+    result: Tensor = _Permute.apply(x, index, inverse)  # type: ignore[no-untyped-call]
+    return result
 
 
 def _dispatch(x: Tensor, row: Tensor, size: int) -> Tensor:

@@ -11,7 +11,7 @@ from tests.helpers.models import tiny
 from tinygpt.analysis.inspection import inspect_tokens
 from tinygpt.config import ModelConfig, MoEConfig
 from tinygpt.errors import TinyGPTError
-from tinygpt.model.gpt import GPT, apply_rope, attend, attention_weights
+from tinygpt.model.gpt import GPT, apply_rope, attend, attention_weights, padded_linear
 from tinygpt.model.kv_cache import Cache
 from tinygpt.model.moe import balance_loss, z_loss
 
@@ -219,3 +219,18 @@ def test_inspection(moe: MoEConfig | None) -> None:
 def test_inspection_of_too_little_or_too_much(wrong: list[int]) -> None:
     with pytest.raises(TinyGPTError):
         inspect_tokens(tiny(), wrong)
+
+
+@pytest.mark.parametrize("rows", [1, 13, 16])
+def test_rows_added_for_the_matmul_change_nothing(rows: int) -> None:
+    torch.manual_seed(0)
+    x, weight = torch.randn(2, 7, 5, requires_grad=True), torch.randn(rows, 5, requires_grad=True)
+    found, wanted = padded_linear(x, weight, 8), F.linear(x, weight)
+    torch.testing.assert_close(found, wanted)
+    grad = torch.randn(2, 7, rows)
+    for one, other in zip(
+        torch.autograd.grad(found, [x, weight], grad),
+        torch.autograd.grad(wanted, [x, weight], grad),
+        strict=True,
+    ):
+        torch.testing.assert_close(one, other)

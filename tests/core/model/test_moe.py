@@ -12,6 +12,7 @@ from torch import Tensor
 from tests.helpers.memory import largest_tensor
 from tests.helpers.models import tiny
 from tinygpt.config import ModelConfig, MoEConfig
+from tinygpt.model import moe as moe_module
 from tinygpt.model.gpt import FeedForward
 from tinygpt.model.moe import (
     MoE,
@@ -140,6 +141,21 @@ def test_every_selection_has_a_row_of_its_own(chosen: tuple[int, list[int]], mul
     for expert, place in zip(choice, places.tolist(), strict=True):
         assert place == starts[expert] + seen[expert]
         seen[expert] += 1
+
+
+@given(st.lists(st.integers(0, 4), min_size=1, max_size=40))
+@settings(max_examples=50)
+def test_counting_in_a_table_gives_what_sorting_gives(chosen: list[int]) -> None:
+    choice = torch.tensor(chosen)[:, None]
+    logits = torch.zeros(len(chosen), 5)
+    routing = Routing(logits, logits, choice, logits[:, :1])
+    wanted, load = dispatch_rows(choice, 5, 1), routing.load()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(moe_module, "_counts_in_table", lambda *_: True)
+        for found, one in zip(dispatch_rows(choice, 5, 1), wanted, strict=True):
+            assert torch.equal(found, one)
+            assert found.dtype == one.dtype
+        assert torch.equal(routing.load(), load)
 
 
 def test_many_experts_take_no_table_of_all_pairs() -> None:
