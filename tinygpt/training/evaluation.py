@@ -19,6 +19,9 @@ from tinygpt.training.listening import Listen, no_listener
 
 TOKENS = 4096
 """Tokens per batch: few enough for a CPU's cache, enough to keep its cores busy."""
+CUDA_MEMORY_SHARE = 1 / 16
+"""Of a GPU's memory that a batch may take there: launching its kernels takes as long as for few
+tokens."""
 WHOLE_TOKENS = 131_072
 """A validation split of at most so many tokens is always evaluated as a whole."""
 SAMPLE_PERCENT = 15
@@ -85,20 +88,38 @@ def evaluate(model: GPT, parts: list[Tensor], listen: Listen = no_listener) -> E
 
     `listen` is called before each batch; what it raises gives up the evaluation.
     """
-    total, count = torch.zeros((), dtype=torch.float64), 0
+    total, count = in_double(model.head.new_zeros(())), 0
     tally = RoutingTally()
+    size = tokens_per_batch(model)
     with evaluating(model):
         for part in parts:
-            for batch in map(Tensor.long, part.split(max(1, TOKENS // part.shape[1]))):
+            for batch in map(Tensor.long, part.split(max(1, size // part.shape[1]))):
                 listen()
                 trace = model.run(batch[:, :-1])
                 targets = batch[:, 1:].flatten()
                 logits = trace.logits.flatten(0, 1).float()
-                total += F.cross_entropy(logits, targets, reduction="sum").cpu().double()
+                total += in_double(F.cross_entropy(logits, targets, reduction="sum"))
                 count += len(targets)
                 if trace.routing:
                     tally.add(trace.routing)
     return Evaluation(total.item() / count, tally.statistics() if tally else None)
+
+
+def tokens_per_batch(model: GPT) -> int:
+    """Tokens of one forward pass in an evaluation: by sizes only, as the rounding depends on it."""
+    device, config = model.head.device, model.config
+    if device.type != "cuda":
+        return TOKENS
+    # What lives at once, in fp32 at most: in attention, in the feed-forward layer, as logits.
+    per_token = 4 * (16 * config.width + 2 * config.active_hidden + 4 * config.vocab_size)
+    memory = torch.cuda.get_device_properties(device).total_memory
+    return max(TOKENS, int(memory * CUDA_MEMORY_SHARE) // per_token)
+
+
+def in_double(x: Tensor) -> Tensor:
+    """`x` in fp64: on its device, so that nothing waits for it, or where there is no fp64 (MPS), on
+    the CPU."""
+    return (x.cpu() if x.device.type == "mps" else x).double()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -130,8 +151,8 @@ class RoutingTally:
 
     def add(self, layers: list[Routing]) -> None:
         """Add the routing of one batch, one `Routing` per layer."""
-        loads = [routing.load().cpu().double() for routing in layers]
-        top1 = [routing.weight.amax(-1).cpu().double().sum() for routing in layers]
+        loads = [in_double(routing.load()) for routing in layers]
+        top1 = [in_double(routing.weight.amax(-1)).sum() for routing in layers]
         if self:
             loads = [a + b for a, b in zip(self._loads, loads, strict=True)]
             top1 = [a + b for a, b in zip(self._top1, top1, strict=True)]
@@ -140,11 +161,12 @@ class RoutingTally:
 
     def statistics(self) -> RoutingStatistics:
         """Statistics of all batches so far."""
-        shares = [(load / load.sum()).tolist() for load in self._loads]
+        loads = torch.stack(self._loads).cpu()
+        shares = [(load / load.sum()).tolist() for load in loads]
         return RoutingStatistics(
             load=shares,
             entropy=[0.0 - sum(p * math.log(p) for p in share if p > 0) for share in shares],
             worst_over_mean=[max(share) * len(share) for share in shares],
-            mean_top1=[top1.item() / self._tokens for top1 in self._top1],
+            mean_top1=[top1 / self._tokens for top1 in torch.stack(self._top1).tolist()],
             dead=[share.count(0.0) for share in shares],
         )

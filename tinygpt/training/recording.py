@@ -11,6 +11,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
+import torch
+
 from tinygpt import checkpoint, retention
 from tinygpt.errors import TinyGPTError, TinyGPTWarning
 from tinygpt.generation import decoding
@@ -73,7 +75,7 @@ class Recorder:
         On CUDA this waits for the device.
         """
         progress, variant = learner.progress, learner.variant
-        loss, norm = result.loss.item(), result.grad_norm.item()
+        loss, norm = torch.stack((result.loss, result.grad_norm)).tolist()
         learner.read_clock()
         step, seconds = self._logged[variant]
         self._logged[variant] = (progress.step, progress.train_seconds)
