@@ -11,7 +11,6 @@ from functools import partial
 from typing import Any, Literal, TypeAlias
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from tinygpt.checkpoint import Snapshot
@@ -24,15 +23,22 @@ from tinygpt.device import (
     on_device,
 )
 from tinygpt.errors import CheckpointError, TinyGPTWarning
-from tinygpt.model.gpt import GPT, Trace
-from tinygpt.model.moe import Routing, balance_loss, z_loss
-from tinygpt.optim import make_optimizers, schedule, set_learning_rate
+from tinygpt.model.gpt import GPT
+from tinygpt.optim import (
+    DeviceRates,
+    Muon,
+    make_optimizers,
+    schedule,
+    set_learning_rate,
+    update_matrices,
+)
 from tinygpt.run import EvalRecord
 from tinygpt.run.lines import LARGEST
 from tinygpt.training.clocks import Stopwatch
 from tinygpt.training.evaluation import TOKENS, Evaluation, evaluate
 from tinygpt.training.failures import not_compiled
 from tinygpt.training.listening import Listen, between_blocks, no_listener
+from tinygpt.training.objective import Losses, objective
 from tinygpt.training.optimizer_state import flat_state, load_flat_state
 from tinygpt.training.weight_average import EVERY, WeightAverage
 
@@ -110,11 +116,23 @@ class Learner:
         so that a resume begins with it."""
         self.whole: WholeLosses | None = None
         """Set at the end of a run whose evaluations were of a sample."""
-        self.compiled = device_type(device) == "cuda" and config.train.compile
-        self.forward: Callable[[Tensor], Trace] = (
-            CompiledOrEager(self.model) if self.compiled else self.model.run
-        )
+        self._on_cuda = device_type(device) == "cuda"
+        self.compiled = self._on_cuda and config.train.compile
+        self._objective: Callable[[GPT, Tensor], Losses] = objective
+        if self._on_cuda:
+            self._prepare_cuda()
         self._stopwatch = Stopwatch(device)
+
+    def _prepare_cuda(self) -> None:
+        """Compile the two halves of a step, if wanted."""
+        compiled = CompiledOrEager(objective)
+        if self.compiled:
+            self._objective = compiled
+        for optimizer in self.optimizers:
+            if isinstance(optimizer, Muon):
+                optimizer.rates = DeviceRates(optimizer.param_groups)
+            if self.compiled and isinstance(optimizer, Muon):
+                optimizer.update = CompiledOrEager(update_matrices, compiled)
 
     @property
     def result(self) -> GPT:
@@ -163,8 +181,8 @@ class Learner:
 
     @property
     def weights_finite(self) -> bool:
-        """Whether every weight is a finite number."""
-        return all(bool(parameter.isfinite().all()) for parameter in self.model.parameters())
+        """Whether every weight is a finite number; waits for the device once."""
+        return bool(torch.stack([p.isfinite().all() for p in self.model.parameters()]).all())
 
     def train(
         self, batches: list[Tensor], fraction: float, listen: Listen = no_listener
@@ -176,12 +194,9 @@ class Learner:
         and can take the same step again.
         """
         batches = [batch.to(self.device) for batch in batches]  # each variant may have its own GPU
-        optim, moe = self.config.optim, self.model.config.moe
-        step = self.progress.step
+        optim, step = self.config.optim, self.progress.step
         rate = schedule(fraction, (step + 1) / max(1, optim.warmup), optim)
         set_learning_rate(self.optimizers, rate)
-        loss = torch.zeros((), device=self.device)
-        loads: list[Tensor] = []
         with (
             on_device(self.device),
             self._stopwatch,
@@ -189,25 +204,31 @@ class Learner:
             self._blocks_listen(self.model, batches[0][:, 1:].numel(), listen),
         ):
             self._seed_dropout(step)
-            for batch in batches:
-                self._listen(listen)
-                part, routing = self._loss(batch)
-                loss += part.detach() / len(batches)
-                (self._with_balance(part, routing) / len(batches)).backward()
-                if moe and moe.bias_rate:
-                    loads = _add([r.load() for r in routing], loads)
-            self._listen(listen)
-            grad_norm = self._clip(optim.clip or math.inf)
-            for optimizer in self.optimizers:
-                optimizer.step()
-                optimizer.zero_grad(set_to_none=True)
-            if moe and moe.bias_rate:
-                self.model.rebalance(loads, moe.bias_rate)
+            loss, grad_norm = self._update(batches, listen)
             if self.average:
                 self.average.update(self.model, step + 1)
         self.progress.step += 1
         self.progress.tokens += self.config.batch_tokens
         return StepResult(loss, grad_norm, self.optimizers[0].param_groups[0]["lr"])
+
+    def _update(self, batches: list[Tensor], listen: Listen = no_listener) -> tuple[Tensor, Tensor]:
+        """Gradients of all micro-batches, then the optimizers; (loss, norm of the gradient)."""
+        loss = torch.zeros((), device=self.device)
+        loads: list[Tensor] = []
+        for batch in batches:
+            self._listen(listen)
+            losses = self._losses(batch)
+            loss += losses.cross_entropy / len(batches)
+            (losses.total / len(batches)).backward()
+            loads = _add(losses.loads, loads)
+        self._listen(listen)
+        grad_norm = self._clip(self.config.optim.clip or math.inf)
+        for optimizer in self.optimizers:
+            optimizer.step()
+            optimizer.zero_grad(set_to_none=True)
+        if loads:
+            self.model.rebalance(loads, self.config.moe.bias_rate)
+        return loss, grad_norm
 
     def read_clock(self) -> None:
         """Update ``progress.train_seconds``; on CUDA this waits for the device."""
@@ -226,11 +247,6 @@ class Learner:
             self._blocks_listen(model, TOKENS, listen),
         ):
             return evaluate(model, windows, listen)
-
-    def run(self, ids: Tensor) -> Trace:
-        """A forward pass in the precision of training."""
-        with autocast_context(self.device, self.matmul_dtype):
-            return self.forward(ids)
 
     def snapshot(self) -> Snapshot:
         """What a checkpoint holds. The tensors are not copied: save them before the next step."""
@@ -291,25 +307,20 @@ class Learner:
                 optimizer.zero_grad(set_to_none=True)
             raise
 
-    def _loss(self, batch: Tensor) -> tuple[Tensor, list[Routing]]:
-        trace = self.run(batch[:, :-1])
-        logits = trace.logits.flatten(0, 1).float()
-        return F.cross_entropy(logits, batch[:, 1:].flatten()), trace.routing
-
-    def _with_balance(self, loss: Tensor, routing: list[Routing]) -> Tensor:
-        moe = self.model.config.moe
-        if moe and moe.aux_loss:
-            loss = loss + moe.aux_loss * torch.stack([balance_loss(r) for r in routing]).sum()
-        if moe and moe.z_loss:
-            loss = loss + moe.z_loss * torch.stack([z_loss(r) for r in routing]).sum()
-        return loss
+    def _losses(self, batch: Tensor) -> Losses:
+        with autocast_context(self.device, self.matmul_dtype):
+            return self._objective(self.model, batch)
 
     def _clip(self, largest: float) -> Tensor:
         """Scale the gradients to a norm of at most `largest`; returns their norm before."""
         gradients = [p.grad for p in self.model.parameters() if p.grad is not None]
         norm = torch.nn.utils.get_total_norm(gradients)
-        # On a GPU the comparison would wait for the device; on a CPU it saves a pass.
-        if self.device != "cpu" or not norm <= largest:
+        if self._on_cuda:
+            # The optimizers scale what they read: that saves a pass, and comparing would wait.
+            scale = ((norm + 1e-6) / largest).clamp_min(1.0)
+            for optimizer in self.optimizers:
+                optimizer.grad_scale = scale
+        elif self.device != "cpu" or not norm <= largest:
             torch.nn.utils.clip_grads_with_norm_(self.model.parameters(), largest, norm)
         return norm
 
@@ -358,28 +369,41 @@ def _is_load(value: Any, config: ModelConfig) -> bool:
 
 
 class CompiledOrEager:
-    """`model.run`, compiled; if compiling fails, eager from then on, with one warning."""
+    """A function, compiled; if compiling fails, as it is from then on, with one warning.
 
-    def __init__(self, model: GPT) -> None:
-        self._model = model
-        self._run: Callable[[Tensor], Trace] | None = None
+    Where an `earlier` one failed, it is not tried, and there is no second warning.
+    """
 
-    def __call__(self, ids: Tensor) -> Trace:
-        """`model.run(ids)`."""
+    def __init__(
+        self, function: Callable[..., Any], earlier: CompiledOrEager | None = None
+    ) -> None:
+        self._plain, self._earlier = function, earlier
+        self._run: Callable[..., Any] | None = None
+
+    @property
+    def failed(self) -> bool:
+        """Whether it could not be compiled."""
+        return self._run is self._plain
+
+    def __call__(self, *arguments: Any) -> Any:
+        """What `function` returns for the same arguments."""
         if self._run:
-            return self._run(ids)
+            return self._run(*arguments)
+        if self._earlier and self._earlier.failed:
+            self._run = self._plain
+            return self._run(*arguments)
         try:
-            compiled = torch.compile(self._model.run)
-            trace = compiled(ids)
+            compiled = torch.compile(self._plain, dynamic=False)
+            result = compiled(*arguments)
         except Exception as error:
             # A compiler may raise anything, and eager works; except where memory is short.
             if is_out_of_memory(error):
                 raise
             warnings.warn(not_compiled(error), TinyGPTWarning, stacklevel=2)
-            self._run = self._model.run
-            return self._run(ids)
+            self._run = self._plain
+            return self._run(*arguments)
         self._run = compiled
-        return trace
+        return result
 
 
 def _add(new: list[Tensor], old: list[Tensor]) -> list[Tensor]:

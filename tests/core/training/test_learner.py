@@ -7,6 +7,7 @@ from tests.helpers.models import tiny
 from tests.helpers.training import SHAPE
 from tinygpt.config import build
 from tinygpt.errors import TinyGPTWarning
+from tinygpt.model import moe
 from tinygpt.training.learner import CompiledOrEager, Learner
 from tinygpt.training.weight_average import EVERY, WeightAverage
 
@@ -153,14 +154,15 @@ def test_a_compiler_that_fails_costs_one_warning(monkeypatch: pytest.MonkeyPatch
     def broken(*_: object) -> None:
         raise RuntimeError("no compiler\nat all")
 
-    monkeypatch.setattr(torch, "compile", lambda _: broken)
+    monkeypatch.setattr(torch, "compile", lambda *_, **__: broken)
     model = tiny().eval()
-    compiled = CompiledOrEager(model)
+    compiled = CompiledOrEager(model.run)
     x = torch.zeros(1, 7, dtype=torch.int64)
     with pytest.warns(TinyGPTWarning, match="so training is slower: no compiler$"):
         found = compiled(x).logits
     assert torch.equal(found, model(x))
     compiled(x)
+    assert torch.equal(CompiledOrEager(model, compiled)(x), found)  # without a second warning
 
 
 def test_memory_that_a_compiler_lacks_is_no_failure_to_compile(
@@ -169,9 +171,9 @@ def test_memory_that_a_compiler_lacks_is_no_failure_to_compile(
     def broken(*_: object) -> None:
         raise torch.OutOfMemoryError("CUDA out of memory.")
 
-    monkeypatch.setattr(torch, "compile", lambda _: broken)
+    monkeypatch.setattr(torch, "compile", lambda *_, **__: broken)
     with pytest.raises(torch.OutOfMemoryError):
-        CompiledOrEager(tiny())(torch.zeros(1, 7, dtype=torch.int64))
+        CompiledOrEager(tiny().run)(torch.zeros(1, 7, dtype=torch.int64))
 
 
 def test_batches_move_to_the_device_of_the_variant(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -182,3 +184,28 @@ def test_batches_move_to_the_device_of_the_variant(monkeypatch: pytest.MonkeyPat
     result = learner.train(BATCHES, 0.0)
     assert result.loss.is_meta
     assert result.grad_norm.is_meta
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"optim.clip": 0.01, "moe.bias_rate": 0.01},
+        {"optim.optimizer": "adamw", "moe.top_k": 2, "gpt.dropout": 0.1},
+    ],
+)
+def test_the_step_of_a_gpu_is_the_step_of_a_cpu(
+    changes: dict[str, object], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With its numbers on the device, and clipped by the optimizers."""
+    plain = randomized(**changes)
+    monkeypatch.setattr(moe, "_counts_in_table", lambda *_: True)
+    learner = randomized(**changes)
+    learner._on_cuda = True
+    learner._prepare_cuda()
+    for step in range(7):
+        a, b = (each.train(BATCHES, step / 7) for each in (plain, learner))
+        torch.testing.assert_close(a.loss, b.loss)
+        torch.testing.assert_close(a.grad_norm, b.grad_norm)
+        assert a.learning_rate == b.learning_rate
+    for one, other in zip(plain.model.parameters(), learner.model.parameters(), strict=True):
+        torch.testing.assert_close(one, other, atol=1e-4, rtol=1e-3)
