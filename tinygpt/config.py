@@ -204,6 +204,9 @@ class TrainConfig(_Checked):
         "auto", "precision of matmuls; weights stay in fp32 (auto: bf16 where it is faster)"
     )
     compile: bool = setting(True, "use torch.compile on CUDA")
+    cuda_graph: bool = setting(
+        False, "replay each step as a CUDA graph (experimental; no effect without CUDA)"
+    )
     threads: int = setting(0, "CPU threads (0: PyTorch's choice)", low=0, high=1024)
 
 

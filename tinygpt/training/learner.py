@@ -34,6 +34,7 @@ from tinygpt.optim import (
 )
 from tinygpt.run import EvalRecord
 from tinygpt.run.lines import LARGEST
+from tinygpt.training.captured_step import CapturedStep
 from tinygpt.training.clocks import Stopwatch
 from tinygpt.training.evaluation import TOKENS, Evaluation, evaluate
 from tinygpt.training.failures import not_compiled
@@ -119,20 +120,23 @@ class Learner:
         self._on_cuda = device_type(device) == "cuda"
         self.compiled = self._on_cuda and config.train.compile
         self._objective: Callable[[GPT, Tensor], Losses] = objective
+        self._captured_step: CapturedStep | None = None
         if self._on_cuda:
             self._prepare_cuda()
         self._stopwatch = Stopwatch(device)
 
     def _prepare_cuda(self) -> None:
-        """Compile the two halves of a step, if wanted."""
-        compiled = CompiledOrEager(objective)
+        """Compile the two halves of a step, if wanted, and capture the whole, if wanted."""
+        compiled, captured = CompiledOrEager(objective), self.config.train.cuda_graph
         if self.compiled:
             self._objective = compiled
         for optimizer in self.optimizers:
-            if isinstance(optimizer, Muon):
+            if captured or isinstance(optimizer, Muon):
                 optimizer.rates = DeviceRates(optimizer.param_groups)
             if self.compiled and isinstance(optimizer, Muon):
                 optimizer.update = CompiledOrEager(update_matrices, compiled)
+        if captured:
+            self._captured_step = CapturedStep(self._update, self.optimizers)
 
     @property
     def result(self) -> GPT:
@@ -204,7 +208,11 @@ class Learner:
             self._blocks_listen(self.model, batches[0][:, 1:].numel(), listen),
         ):
             self._seed_dropout(step)
-            loss, grad_norm = self._update(batches, listen)
+            if self._captured_step:
+                self._listen(listen)
+                loss, grad_norm = self._captured_step(batches)
+            else:
+                loss, grad_norm = self._update(batches, listen)
             if self.average:
                 self.average.update(self.model, step + 1)
         self.progress.step += 1

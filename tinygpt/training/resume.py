@@ -48,7 +48,9 @@ from tinygpt.training.session import (
     versions,
 )
 
-MAY_CHANGE = frozenset({*END_SETTINGS, "data", "device", "train.threads", "train.compile"})
+MAY_CHANGE = frozenset(
+    {*END_SETTINGS, "data", "device", "train.threads", "train.compile", "train.cuda_graph"}
+)
 """Settings that a resume may change. The corpus may have moved, but its sha256 must be the same."""
 
 

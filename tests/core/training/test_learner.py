@@ -5,6 +5,7 @@ import torch
 
 from tests.helpers.models import tiny
 from tests.helpers.training import SHAPE
+from tinygpt import cuda_graphs
 from tinygpt.config import build
 from tinygpt.errors import TinyGPTWarning
 from tinygpt.model import moe
@@ -196,10 +197,11 @@ def test_batches_move_to_the_device_of_the_variant(monkeypatch: pytest.MonkeyPat
 def test_the_step_of_a_gpu_is_the_step_of_a_cpu(
     changes: dict[str, object], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """With its numbers on the device, and clipped by the optimizers."""
+    """With its numbers on the device, clipped by the optimizers, and replayed."""
     plain = randomized(**changes)
+    monkeypatch.setattr(cuda_graphs, "capture", lambda run, _: run)
     monkeypatch.setattr(moe, "_counts_in_table", lambda *_: True)
-    learner = randomized(**changes)
+    learner = randomized(**changes, **{"train.cuda_graph": True})
     learner._on_cuda = True
     learner._prepare_cuda()
     for step in range(7):
