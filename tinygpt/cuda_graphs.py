@@ -8,15 +8,32 @@ same kernels on the same addresses: whatever changes has to be written to where 
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import TypeVar
 
 import torch
+
+Result = TypeVar("Result")
+
+
+def warm_up(run: Callable[[], Result], device: torch.device) -> Result:
+    """Run once as in a capture, on a stream of its own; returns the result.
+
+    Before a capture, libraries have to choose kernels and allocate memory, and what autograd
+    creates must not belong to the default stream.
+    """
+    with torch.cuda.device(device):
+        current, side = torch.cuda.current_stream(), torch.cuda.Stream()
+        side.wait_stream(current)
+        with torch.cuda.stream(side):
+            result = run()
+        current.wait_stream(side)
+    return result
 
 
 def capture(run: Callable[[], object], device: torch.device) -> Callable[[], None]:
     """What replays the kernels that `run` launches on `device`; capturing computes nothing.
 
-    `run` must launch the same kernels every time, and have run before: libraries choose kernels
-    and allocate memory on their first call.
+    `run` must launch the same kernels every time, and have warmed up.
 
     Raises:
         RuntimeError: it did something that cannot be captured, such as waiting for the device.

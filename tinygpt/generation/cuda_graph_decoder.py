@@ -14,13 +14,16 @@ from __future__ import annotations
 
 import math
 import warnings
-from collections.abc import Callable
+import weakref
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from weakref import WeakKeyDictionary
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from tinygpt.device import on_device
+from tinygpt import cuda_graphs
 from tinygpt.errors import TinyGPTWarning
 from tinygpt.model.gpt import GPT, Attention, Block, FeedForward, apply_rope
 from tinygpt.model.kv_cache import Cache
@@ -34,12 +37,13 @@ class CudaGraphDecoder:
     """Feeds one token at a time through a model, for a batch of one, with its current weights.
 
     It copies the cache into its own ring buffer; from then on only the cache's `position` is
-    updated. Without CUDA the same pass runs without a graph.
+    updated. Without CUDA the same pass runs without a graph. It does not keep the model alive.
     """
 
     def __init__(self, model: GPT) -> None:
         config, device = model.config, model.head.device
-        self._model = model
+        self._model_reference = weakref.ref(model)
+        self._addresses = _addresses(model)
         ring = (config.layers, config.heads, config.context, config.head_width)
         self._keys = torch.zeros(ring, device=device, dtype=model.head.dtype)
         self._values = torch.zeros_like(self._keys)
@@ -54,6 +58,21 @@ class CudaGraphDecoder:
         self._run: Callable[[], None] | None = None
         self._output: Tensor | None = None
         """(V + L,) logits after the last token, and its experts, on the device."""
+
+    @property
+    def _model(self) -> GPT:
+        model = self._model_reference()
+        assert model is not None
+        return model
+
+    @property
+    def usable(self) -> bool:
+        """Whether the model's weights are where a captured graph reads them."""
+        return _addresses(self._model) == self._addresses
+
+    def forget(self) -> None:
+        """Let go of the cache of a text that is finished."""
+        self._cache = None
 
     def step(self, token: int, cache: Cache) -> tuple[Tensor, tuple[int, ...]]:
         """Logits (V,) fp32 after `token`, which continues the cache, and its expert per layer."""
@@ -92,9 +111,11 @@ class CudaGraphDecoder:
 
     def _capture(self) -> Callable[[], None]:
         """The replay of a captured `_forward`, or with a warning `_forward` if capturing fails."""
+        device = self._keys.device
         try:
-            with on_device(str(self._model.head.device)):
-                return capture_graph(self._forward).replay
+            for _ in range(WARM_UPS):
+                cuda_graphs.warm_up(self._forward, device)
+            return cuda_graphs.capture(self._forward, device)
         except RuntimeError as error:
             reason = (str(error).strip() or type(error).__name__).splitlines()[0]
             warnings.warn(
@@ -133,23 +154,33 @@ class CudaGraphDecoder:
         return F.linear((weights[:, None] @ values).view(1, -1), attention.out)
 
 
+_idle: WeakKeyDictionary[GPT, list[CudaGraphDecoder]] = WeakKeyDictionary()
+
+
+@contextmanager
+def borrow_decoder(model: GPT) -> Iterator[CudaGraphDecoder]:
+    """A decoder of the model that no other text uses: an earlier one, or else a new one.
+
+    A graph is captured once per model and text at the same time, not once per text.
+    """
+    idle = _idle.setdefault(model, [])
+    decoder = idle.pop() if idle else CudaGraphDecoder(model)
+    if not decoder.usable:
+        decoder = CudaGraphDecoder(model)
+    try:
+        yield decoder
+    finally:
+        decoder.forget()
+        idle.append(decoder)
+
+
 def is_supported(model: GPT) -> bool:
     """Whether a CUDA graph of the model can be captured."""
     return model.head.device.type == "cuda"
 
 
-def capture_graph(run: Callable[[], None]) -> torch.cuda.CUDAGraph:
-    """The kernels that `run` launches, captured; `run` must launch the same ones every time."""
-    side = torch.cuda.Stream()
-    side.wait_stream(torch.cuda.current_stream())
-    with torch.cuda.stream(side):
-        for _ in range(WARM_UPS):
-            run()
-    torch.cuda.current_stream().wait_stream(side)
-    graph = torch.cuda.CUDAGraph()
-    with torch.cuda.graph(graph):
-        run()
-    return graph
+def _addresses(model: GPT) -> list[int]:
+    return [parameter.data_ptr() for parameter in model.parameters()]
 
 
 def _feed_forward(x: Tensor, block: Block) -> tuple[Tensor, Tensor | None]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 
 import torch
@@ -11,7 +12,7 @@ from torch import Tensor
 from tinygpt.data.tokenizer import Tokenizer
 from tinygpt.errors import ConfigError, TinyGPTError
 from tinygpt.generation import cuda_graph_decoder, numpy_decoder
-from tinygpt.generation.cuda_graph_decoder import CudaGraphDecoder
+from tinygpt.generation.cuda_graph_decoder import CudaGraphDecoder, borrow_decoder
 from tinygpt.generation.filters import Step, filter_steps, filtered_logits
 from tinygpt.generation.numpy_decoder import NumpyDecoder
 from tinygpt.generation.params import SamplingParams
@@ -132,18 +133,18 @@ def _decode(
     """Feed the chunks to the model, then sample up to `limit` tokens of each text."""
     cache = Cache(model.config)
     device = model.head.device
-    decoder = _single_token_decoder(model) if len(texts) == 1 else None
     *before, new = (torch.tensor(chunk, device=device).repeat(len(texts), 1) for chunk in chunks)
-    if limit:
-        for chunk in before:
-            _next_logits(model, chunk, cache, decoder)
-    for _ in range(limit):
-        logits, experts = _next_logits(model, new, cache, decoder)
-        rows = zip(texts, logits, experts, strict=True)
-        yield [text.sample(row, of_row) for text, row, of_row in rows]
-        if all(text.finished for text in texts):
-            return
-        new = torch.tensor([[text.ids[-1]] for text in texts], device=device)
+    with _single_token_decoder(model) if len(texts) == 1 else nullcontext() as decoder:
+        if limit:
+            for chunk in before:
+                _next_logits(model, chunk, cache, decoder)
+        for _ in range(limit):
+            logits, experts = _next_logits(model, new, cache, decoder)
+            rows = zip(texts, logits, experts, strict=True)
+            yield [text.sample(row, of_row) for text, row, of_row in rows]
+            if all(text.finished for text in texts):
+                return
+            new = torch.tensor([[text.ids[-1]] for text in texts], device=device)
 
 
 def _single(events: Iterator[list[TokenEvent | None]]) -> Iterator[TokenEvent]:
@@ -197,11 +198,13 @@ class _Continuation:
         return TokenEvent(token, text, logits.softmax(-1), filtered, tuple(steps), experts)
 
 
-def _single_token_decoder(model: GPT) -> NumpyDecoder | CudaGraphDecoder | None:
+def _single_token_decoder(
+    model: GPT,
+) -> AbstractContextManager[NumpyDecoder | CudaGraphDecoder | None]:
     """The fastest decoder for a batch of one; None if that is the model itself."""
     if numpy_decoder.is_supported(model):
-        return NumpyDecoder(model)
-    return CudaGraphDecoder(model) if cuda_graph_decoder.is_supported(model) else None
+        return nullcontext(NumpyDecoder(model))
+    return borrow_decoder(model) if cuda_graph_decoder.is_supported(model) else nullcontext()
 
 
 def _next_logits(

@@ -15,7 +15,7 @@ from tinygpt.optim import UncompiledOptimizer
 Step: TypeAlias = Callable[[list[Tensor]], tuple[Tensor, Tensor]]
 """From micro-batches (B, T + 1) to the loss and the norm of the gradient, on the device."""
 
-PLAIN_STEPS = 3
+WARM_UPS = 3
 """Steps before the capture: compilers and libraries settle, and optimizers create their state."""
 
 
@@ -33,21 +33,22 @@ class CapturedStep:
 
     def __init__(self, step: Step, optimizers: Sequence[UncompiledOptimizer]) -> None:
         self._step, self._optimizers = step, optimizers
-        self._plain_left: float = PLAIN_STEPS
+        self._warm_ups_left, self._failed = WARM_UPS, False
         self._replay: Callable[[], None] | None = None
         self._batches: list[Tensor] = []
         self._results: tuple[Tensor, Tensor] | None = None
 
     def __call__(self, batches: list[Tensor]) -> tuple[Tensor, Tensor]:
         """Take one step; returns its loss and the norm of its gradient."""
-        if self._plain_left:
-            self._plain_left -= 1
+        if self._failed:
             return self._step(batches)
-        replay = self._replay or self._capture(batches)
+        if self._warm_ups_left:
+            self._warm_ups_left -= 1
+            return cuda_graphs.warm_up(lambda: self._step(batches), batches[0].device)
+        self._replay = replay = self._replay or self._capture(batches)
         if replay is None:
-            self._plain_left = float("inf")
+            self._failed = True
             return self._step(batches)
-        self._replay = replay
         torch._foreach_copy_(self._batches, batches)
         replay()
         assert self._results is not None

@@ -1,13 +1,17 @@
 """`CudaGraphDecoder` equals `GPT.run`: on a GPU with a graph, elsewhere without."""
 
+import gc
+import weakref
+
 import pytest
 import torch
 
 from tests.helpers.decoders import MODELS, assert_matches_model
 from tests.helpers.models import tiny
+from tinygpt import cuda_graphs
 from tinygpt.config import MoEConfig
 from tinygpt.generation import cuda_graph_decoder
-from tinygpt.generation.cuda_graph_decoder import CudaGraphDecoder
+from tinygpt.generation.cuda_graph_decoder import CudaGraphDecoder, borrow_decoder
 
 DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
 MADE = torch.randint(13, (37,), generator=torch.Generator().manual_seed(3)).tolist()
@@ -29,11 +33,45 @@ def test_equals_the_whole_model_within_the_context_and_past_it(
 
 
 def test_decodes_without_a_graph_if_capturing_fails(monkeypatch: pytest.MonkeyPatch) -> None:
-    def refuse(_: object) -> None:
+    def refuse(*_: object) -> None:
         raise RuntimeError("operation not permitted when stream is capturing\nand more")
 
     monkeypatch.setattr(cuda_graph_decoder, "is_supported", lambda _: True)
-    monkeypatch.setattr(cuda_graph_decoder, "capture_graph", refuse)
+    monkeypatch.setattr(cuda_graphs, "warm_up", lambda run, _: run())
+    monkeypatch.setattr(cuda_graphs, "capture", refuse)
     model = tiny().eval().to(DEVICE)
     with pytest.warns(UserWarning, match=r"without it \(operation not permitted .* capturing\)"):
         assert_matches_model(CudaGraphDecoder(model), model, MADE[:3], MADE[3:])
+
+
+def test_a_decoder_is_lent_to_one_text_at_a_time_and_again_after_it() -> None:
+    model = tiny().eval().to(DEVICE)
+    with borrow_decoder(model) as first, borrow_decoder(model) as second:
+        assert first is not second
+    with borrow_decoder(model) as third, borrow_decoder(model) as fourth:
+        assert {third, fourth} == {first, second}
+
+
+def test_a_decoder_is_lent_again_only_while_the_weights_stay_in_place() -> None:
+    model = tiny().eval().to(DEVICE)
+    with borrow_decoder(model) as first:
+        pass
+    with torch.no_grad():
+        model.head.mul_(2)  # as training does
+    with borrow_decoder(model) as second:
+        assert second is first
+        assert_matches_model(second, model, MADE[:3], MADE[3:])
+    model.head.data = model.head.data.clone()
+    with borrow_decoder(model) as third:
+        assert third is not first
+        assert_matches_model(third, model, MADE[:3], MADE[3:])
+
+
+def test_an_idle_decoder_does_not_keep_its_model() -> None:
+    model = tiny().eval().to(DEVICE)
+    with borrow_decoder(model) as decoder:
+        assert_matches_model(decoder, model, MADE[:3], MADE[3:])
+    reference = weakref.ref(model)
+    del model, decoder
+    gc.collect()
+    assert reference() is None

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from tinygpt import cuda_graphs
 from tinygpt.optim import DeviceRates, Muon, set_learning_rate
-from tinygpt.training.captured_step import PLAIN_STEPS, CapturedStep
+from tinygpt.training.captured_step import WARM_UPS, CapturedStep
 
 
 class Fixture:
@@ -51,8 +51,9 @@ def test_a_replay_reads_the_batches_and_rates_of_its_step(monkeypatch: pytest.Mo
         return run  # a graph computes nothing until it is replayed
 
     monkeypatch.setattr(cuda_graphs, "capture", capture)
+    monkeypatch.setattr(cuda_graphs, "warm_up", lambda run, _: run())
     assert fixture.take(7) == WANTED
-    assert captured == [PLAIN_STEPS]
+    assert captured == [WARM_UPS]
     assert fixture.parameter[0, 0].item() == pytest.approx(sum(loss for loss, _ in WANTED))
 
 
@@ -66,6 +67,7 @@ def test_without_a_graph_it_takes_plain_steps_after_one_warning(
         raise RuntimeError("operation not permitted when stream is capturing\nand more")
 
     monkeypatch.setattr(cuda_graphs, "capture", refuse)
+    monkeypatch.setattr(cuda_graphs, "warm_up", lambda run, _: run())
     with pytest.warns(UserWarning, match=r"without it \(operation .* capturing\)$") as warned:
         assert fixture.take(7) == WANTED
     assert len(warned) == 1

@@ -200,6 +200,7 @@ def test_the_step_of_a_gpu_is_the_step_of_a_cpu(
     """With its numbers on the device, clipped by the optimizers, and replayed."""
     plain = randomized(**changes)
     monkeypatch.setattr(cuda_graphs, "capture", lambda run, _: run)
+    monkeypatch.setattr(cuda_graphs, "warm_up", lambda run, _: run())
     monkeypatch.setattr(moe, "_counts_in_table", lambda *_: True)
     learner = randomized(**changes, **{"train.cuda_graph": True})
     learner._on_cuda = True
