@@ -16,6 +16,7 @@ R rows of the dispatch buffer (N x K, plus padding).
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 import torch
@@ -100,27 +101,26 @@ class MoE(nn.Module):
         k = self.router.top_k
         tokens = tokens.to(_matmul_dtype(x))
         multiple = _pad_multiple(tokens, k)
-        row, counts = dispatch_rows(routing.choice, len(self.up), multiple)
+        row, ends = dispatch_rows(routing.choice, len(self.up), multiple)
         y = tokens if k == 1 else tokens.repeat_interleave(k, 0)
         if multiple == 1:
-            token = torch.arange(len(row), device=row.device)
-            order = torch.empty_like(row).scatter_(0, row, token)
-            y = _permute(self.experts(_permute(y, order, row), counts), row, order)
+            order = inverse(row)
+            y = _permute(self.experts(_permute(y, order, row), ends), row, order)
         else:
-            y = _gather(self.experts(_dispatch(y, row, int(counts.sum())), counts), row)
+            y = _gather(self.experts(_dispatch(y, row, int(ends[-1])), ends), row)
         y = y.unflatten(0, (-1, k)) * routing.weight[..., None]
         return (y.squeeze(1) if k == 1 else y.sum(1)).view_as(x), routing
 
-    def experts(self, x: Tensor, counts: Tensor) -> Tensor:
-        """Dispatched tokens (R, D), sorted by expert, with `counts` (E,) rows each -> (R, D)."""
-        return grouped_linear(F.gelu(grouped_linear(x, self.up, counts)), self.down, counts)
+    def experts(self, x: Tensor, ends: Tensor) -> Tensor:
+        """Dispatched tokens (R, D), those of expert e before row `ends[e]` -> (R, D)."""
+        return grouped_linear(F.gelu(grouped_linear(x, self.up, ends)), self.down, ends)
 
 
 def dispatch_rows(choice: Tensor, experts: int, multiple: int) -> tuple[Tensor, Tensor]:
-    """The row (N K,) of each selection in the dispatch buffer, and each expert's row count (E,).
+    """The row (N K,) of each selection in the dispatch buffer, and the end of each expert's (E,).
 
-    The rows of an expert are contiguous, in token order, and padded to a `multiple`. Nothing here
-    waits for a GPU, as bincount would.
+    The rows of an expert are contiguous, in token order, and padded to a `multiple`; the end is the
+    row after them, an int32. Nothing here waits for a GPU, as bincount would.
     """
     selected = choice.flatten()
     if multiple == 1 and _counts_in_table(choice, experts):
@@ -143,9 +143,7 @@ def _rows_by_table(selected: Tensor, experts: int) -> tuple[Tensor, Tensor]:
     # other, as the buffer has. So one running count over all of it gives rows, without an offset.
     chosen = selected == torch.arange(experts, device=selected.device)[:, None]  # (E, N K)
     running = chosen.flatten().cumsum(0, dtype=torch.int32).view_as(chosen)
-    ends = running[:, -1]
-    row = running.gather(0, selected[None])[0].long() - 1
-    return row, ends.diff(prepend=torch.zeros_like(ends[:1])).long()
+    return running.gather(0, selected[None])[0].long() - 1, running[:, -1].contiguous()
 
 
 def _rows_by_sort(selected: Tensor, experts: int, multiple: int) -> tuple[Tensor, Tensor]:
@@ -157,22 +155,29 @@ def _rows_by_sort(selected: Tensor, experts: int, multiple: int) -> tuple[Tensor
     padding = padded - counts
     rows = torch.arange(len(selected), device=selected.device)
     rows += (padding.cumsum(0) - padding).gather(0, ordered)
-    return torch.empty_like(selected).scatter_(0, order, rows), padded
+    ends = padded.cumsum(0, dtype=torch.int32)
+    return torch.empty_like(selected).scatter_(0, order, rows), ends
 
 
-def grouped_linear(x: Tensor, weight: Tensor, counts: Tensor) -> Tensor:
+def inverse(permutation: Tensor) -> Tensor:
+    """The inverse of a permutation of int64, as int32: a compiler fuses that, but not int64."""
+    places = torch.arange(len(permutation), dtype=torch.int32, device=permutation.device)
+    return torch.empty_like(places).scatter_(0, permutation, places)
+
+
+def grouped_linear(x: Tensor, weight: Tensor, ends: Tensor) -> Tensor:
     """One linear map per group: rows (R, I), sorted by group, times weights (G, O, I) -> (R, O).
 
-    `counts` (G,) is the number of rows of each group and sums to R. In bf16 on CUDA this is one
-    grouped matmul, which needs no host sync; elsewhere one matmul per group. The result has the
-    type of x.
+    The rows of group g end before row `ends[g]`: (G,) int32, the last one R. In bf16 on CUDA this
+    is one grouped matmul, which needs no host sync; elsewhere one matmul per group. The result has
+    the type of x.
     """
     if x.device.type == "cuda" and x.dtype == torch.bfloat16 and _supports_grouped_mm(weight):
-        ends = counts.cumsum(0, dtype=torch.int32)
         product: Tensor = F.grouped_mm(x, weight.to(x.dtype).transpose(-2, -1), offs=ends)
         return product
+    counts = [end - start for start, end in pairwise([0, *ends.tolist()])]
     result: Tensor = _GroupedLinear.apply(  # type: ignore[no-untyped-call]
-        x, weight.to(x.dtype), counts.tolist()
+        x, weight.to(x.dtype), counts
     )
     return result
 
