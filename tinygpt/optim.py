@@ -293,9 +293,9 @@ def _update_batch(batch: MatrixBatch, matmul_dtype: torch.dtype, grad_scale: Ten
         gradients = list(torch._foreach_mul(gradients, grad_scale.reciprocal()))
     torch._foreach_lerp_(momenta, gradients, 1 - momentum)
     nesterov = torch._foreach_lerp(gradients, momenta, momentum)
-    matrices = torch.cat([n.view(-1, rows, columns) for n in nesterov])  # (N, O, I)
+    matrices = torch.cat([n.view(-1, rows, columns).to(matmul_dtype) for n in nesterov])
     size = rate * max(1.0, rows / columns) ** 0.5
-    steps = orthogonalize(matrices.to(matmul_dtype), -size).to(matrices.dtype).split(counts)
+    steps = orthogonalize(matrices, -size).to(rate.dtype).split(counts)
     torch._foreach_mul_(parameters, keep)
     torch._foreach_add_(parameters, [s.view_as(p) for s, p in zip(steps, parameters, strict=True)])
 
