@@ -13,15 +13,16 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from tinygpt.config import ModelConfig
 from tinygpt.model.gpt import GPT, evaluating
 from tinygpt.model.moe import Routing
 from tinygpt.training.listening import Listen, no_listener
 
 TOKENS = 4096
 """Tokens per batch: few enough for a CPU's cache, enough to keep its cores busy."""
-CUDA_MEMORY_SHARE = 1 / 16
-"""Of a GPU's memory that a batch may take there: launching its kernels takes as long as for few
-tokens."""
+GPU_MEMORY_SHARE = 1 / 16
+"""Of a GPU's memory that a batch may take there: its kernels take as long to launch for few tokens
+as for many."""
 WHOLE_TOKENS = 131_072
 """A validation split of at most so many tokens is always evaluated as a whole."""
 SAMPLE_PERCENT = 15
@@ -90,7 +91,7 @@ def evaluate(model: GPT, parts: list[Tensor], listen: Listen = no_listener) -> E
     """
     total, count = in_double(model.head.new_zeros(())), 0
     tally = RoutingTally()
-    size = tokens_per_batch(model)
+    size = tokens_per_batch(model.config, _gpu_memory(model.head.device))
     with evaluating(model):
         for part in parts:
             for batch in map(Tensor.long, part.split(max(1, size // part.shape[1]))):
@@ -105,15 +106,19 @@ def evaluate(model: GPT, parts: list[Tensor], listen: Listen = no_listener) -> E
     return Evaluation(total.item() / count, tally.statistics() if tally else None)
 
 
-def tokens_per_batch(model: GPT) -> int:
-    """Tokens of one forward pass in an evaluation: by sizes only, as the rounding depends on it."""
-    device, config = model.head.device, model.config
-    if device.type != "cuda":
+def tokens_per_batch(config: ModelConfig, gpu_memory: int | None) -> int:
+    """Tokens of one forward pass in an evaluation, on a GPU by its bytes of memory: by sizes only,
+    as the rounding depends on it."""
+    if gpu_memory is None:
         return TOKENS
     # What lives at once, in fp32 at most: in attention, in the feed-forward layer, as logits.
     per_token = 4 * (16 * config.width + 2 * config.active_hidden + 4 * config.vocab_size)
-    memory = torch.cuda.get_device_properties(device).total_memory
-    return max(TOKENS, int(memory * CUDA_MEMORY_SHARE) // per_token)
+    return max(TOKENS, int(gpu_memory * GPU_MEMORY_SHARE) // per_token)
+
+
+def _gpu_memory(device: torch.device) -> int | None:
+    on_gpu = device.type == "cuda"
+    return torch.cuda.get_device_properties(device).total_memory if on_gpu else None
 
 
 def in_double(x: Tensor) -> Tensor:

@@ -5,7 +5,16 @@ import torch
 
 from tests.helpers.models import tiny
 from tinygpt.config import PRESETS, MoEConfig, build
-from tinygpt.training.evaluation import evaluate, sample, sample_tokens, tokens_in, windows
+from tinygpt.training import evaluation
+from tinygpt.training.evaluation import (
+    TOKENS,
+    evaluate,
+    sample,
+    sample_tokens,
+    tokens_in,
+    tokens_per_batch,
+    windows,
+)
 
 
 def test_evaluation_predicts_every_token_but_the_first_once() -> None:
@@ -75,3 +84,23 @@ def test_the_sample_covers_the_whole_text_evenly() -> None:
     assert (found[:, 0] // 11).tolist() == [0, 2, 5, 8, 10, 13, 16]
     assert tokens_in([found]) == 77
     assert tokens_in(windows(torch.arange(38), 11)) == 37
+
+
+def test_a_batch_is_small_on_a_cpu_and_as_large_as_a_gpu_allows() -> None:
+    config = build({"preset": "baby"}).model_config("dense", 65)
+    assert tokens_per_batch(config, None) == TOKENS
+    assert tokens_per_batch(config, 80 * 2**30) > 111_540  # all of tinyshakespeare's validation
+    assert tokens_per_batch(config, 2**20) == TOKENS
+
+
+def test_the_size_of_a_batch_does_not_change_the_result(monkeypatch: pytest.MonkeyPatch) -> None:
+    model = tiny(moe=MoEConfig(experts=5))
+    parts = windows(torch.randint(13, (138,), generator=torch.Generator().manual_seed(1)), 11)
+    whole = evaluate(model, parts)
+    monkeypatch.setattr(evaluation, "tokens_per_batch", lambda *_: 31)
+    in_parts = evaluate(model, parts)
+    assert in_parts.loss == pytest.approx(whole.loss, abs=1e-6)
+    assert in_parts.routing is not None
+    assert whole.routing is not None
+    assert in_parts.routing.load == whole.routing.load
+    assert in_parts.routing.mean_top1 == pytest.approx(whole.routing.mean_top1, abs=1e-6)
