@@ -10,7 +10,9 @@ import torch
 from torch import Tensor
 
 from tinygpt import cuda_graphs
+from tinygpt.errors import TinyGPTWarning
 from tinygpt.optim import UncompiledOptimizer
+from tinygpt.training.failures import first_line
 
 Step: TypeAlias = Callable[[list[Tensor]], tuple[Tensor, Tensor]]
 """From micro-batches (B, T + 1) to the loss and the norm of the gradient, on the device."""
@@ -60,9 +62,10 @@ class CapturedStep:
         try:
             return cuda_graphs.capture(self._run, batches[0].device)
         except RuntimeError as error:
-            reason = (str(error).strip() or type(error).__name__).splitlines()[0]
             warnings.warn(
-                f"CUDA graph capture of a step failed, training without it ({reason})", stacklevel=2
+                f"CUDA graph capture of a step failed, training without it ({first_line(error)})",
+                TinyGPTWarning,
+                stacklevel=2,
             )
             for optimizer in self._optimizers:  # gradients of which nothing was computed
                 optimizer.zero_grad(set_to_none=True)

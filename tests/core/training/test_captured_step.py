@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from tinygpt import cuda_graphs
+from tinygpt.errors import TinyGPTWarning
 from tinygpt.optim import DeviceRates, Muon, set_learning_rate
 from tinygpt.training.captured_step import WARM_UPS, CapturedStep
 
@@ -68,7 +69,7 @@ def test_without_a_graph_it_takes_plain_steps_after_one_warning(
 
     monkeypatch.setattr(cuda_graphs, "capture", refuse)
     monkeypatch.setattr(cuda_graphs, "warm_up", lambda run, _: run())
-    with pytest.warns(UserWarning, match=r"without it \(operation .* capturing\)$") as warned:
+    with pytest.warns(TinyGPTWarning, match=r"without it \(operation .* capturing\)$") as warned:
         assert fixture.take(7) == WANTED
     assert len(warned) == 1
     assert fixture.calls == 7
