@@ -23,7 +23,7 @@ def tiny(*, moe: MoEConfig | None = None, seed: int = 0, **changes: int | float)
         "hidden": 34,
         **changes,
     }
-    with torch.random.fork_rng():
+    with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         model = GPT(ModelConfig(**shape, moe=moe))  # type: ignore[arg-type]
         with torch.no_grad():

@@ -100,7 +100,7 @@ class Learner:
 
     def __init__(self, variant: str, config: RunConfig, vocab_size: int, device: str) -> None:
         self.variant, self.config, self.device = variant, config, device
-        with torch.random.fork_rng():
+        with torch.random.fork_rng(devices=[]):  # the weights are drawn on the CPU
             torch.manual_seed(config.seed)
             self.model = GPT(config.model_config(variant, vocab_size)).to(device)
         window = config.optim.average

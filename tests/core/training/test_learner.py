@@ -39,6 +39,15 @@ def test_the_next_token_is_what_is_learned() -> None:
     assert result.loss.item() == pytest.approx(sum(losses) / len(losses), abs=1e-5)
 
 
+def test_a_learner_on_the_cpu_leaves_the_gpus_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    def touched(*_: object) -> None:
+        raise RuntimeError("CUDA error: out of memory")
+
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
+    monkeypatch.setattr(torch.cuda, "get_rng_state", touched)
+    randomized()
+
+
 @pytest.mark.parametrize("moe_top_k", [1, 2])
 def test_bf16_matmuls_learn_as_fp32_ones(moe_top_k: int) -> None:
     learner = randomized(**{"moe.top_k": moe_top_k, "train.precision": "bf16"})
