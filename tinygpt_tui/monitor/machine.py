@@ -39,8 +39,18 @@ def read_machine() -> Machine:
 
 
 def has_gpu() -> bool:
-    """Whether there is an NVIDIA GPU."""
-    return bool(read_gpus())
+    """Whether there is an NVIDIA GPU that CUDA_VISIBLE_DEVICES does not hide.
+
+    CUDA reads that list up to the first entry that names no GPU, so the first entry decides.
+    """
+    gpus, visible = read_gpus(), os.environ.get("CUDA_VISIBLE_DEVICES")
+    if not gpus or visible is None:
+        return bool(gpus)
+    first = visible.partition(",")[0].strip()
+    if first.isdecimal():
+        return int(first) < len(gpus)
+    uuid = first.removeprefix("GPU-")
+    return first.startswith("MIG-") or any(uuid and gpu.uuid.startswith(uuid) for gpu in gpus)
 
 
 def _cpu_percent() -> float | None:
