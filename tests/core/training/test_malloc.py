@@ -6,6 +6,9 @@ import sys
 
 import pytest
 
+from tests.helpers.paths import ROOT
+from tests.helpers.waiting import PATIENCE
+
 MIB = 2**20
 BLOCK = 97 * MIB
 """glibc maps blocks of more than 32 MiB separately."""
@@ -27,11 +30,16 @@ print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
 def faults(*arguments: str) -> int:
     """Page faults of the third of three blocks, each freed before the next."""
     command = [sys.executable, "-c", PROGRAM, *arguments]
-    return int(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
+    done = subprocess.run(
+        command, cwd=ROOT, capture_output=True, text=True, check=True, timeout=PATIENCE
+    )
+    return int(done.stdout)
 
 
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="only glibc has mallopt")
 def test_large_blocks_are_kept_for_the_next_step() -> None:
-    assert faults("keep") < 100
-    # Or this test would prove nothing: pages of at most 2 MiB.
-    assert faults() >= BLOCK // (2 * MIB)
+    freed = faults()
+    if not freed:
+        pytest.skip("this kernel does not count page faults")
+    assert freed >= BLOCK // (2 * MIB)  # of pages of at most 2 MiB
+    assert faults("keep") < min(100, freed)
