@@ -22,15 +22,20 @@ TINY = (
 )
 
 
+MISLEADING = {"PIP_TARGET", "PIP_PREFIX", "PIP_USER", "PIP_REQUIRE_VIRTUALENV"}
+OTHERS = [
+    place
+    for place in os.environ.get("PYTHONPATH", "").split(os.pathsep)
+    if place and not Path(place).resolve().is_relative_to(ROOT)
+]
+"""What PYTHONPATH names beside the checkout: dependencies may come through it."""
+
+
 def call(*command: str | Path, cwd: Path) -> str:
     """Run a command that must succeed; returns its stdout."""
-    # Without the variables that would show the checkout, or make pip install elsewhere.
-    environment = {
-        key: value
-        for key, value in os.environ.items()
-        if key
-        not in {"PYTHONPATH", "PIP_TARGET", "PIP_PREFIX", "PIP_USER", "PIP_REQUIRE_VIRTUALENV"}
-    }
+    # Without the variables that would make pip install elsewhere, or show the checkout.
+    environment = {key: text for key, text in os.environ.items() if key not in MISLEADING}
+    environment["PYTHONPATH"] = os.pathsep.join(OTHERS)
     done = subprocess.run(
         command,
         cwd=cwd,

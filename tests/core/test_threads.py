@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.helpers.paths import ROOT
+from tests.helpers.paths import ROOT, python_path
 from tinygpt import threads
 from tinygpt.threads import SPIN_LIMITS, limit_spinning, thread_limit
 
@@ -45,7 +45,7 @@ def test_the_limit_is_set_before_torch_is_loaded(what: str, tmp_path: Path) -> N
         [sys.executable, *COMMANDS[what]],
         check=False,
         cwd=ROOT,
-        env={**unset, "PYTHONPATH": os.pathsep.join([str(tmp_path), str(ROOT)])},
+        env={**unset, "PYTHONPATH": python_path(tmp_path)},
         capture_output=True,
         text=True,
         timeout=120,

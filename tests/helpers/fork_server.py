@@ -17,7 +17,8 @@ import time
 from pathlib import Path
 from typing import Any, Self
 
-from tests.helpers.paths import ROOT
+from tests.helpers.paths import python_path
+from tests.helpers.waiting import PATIENCE
 
 
 class ForkServer:
@@ -28,7 +29,7 @@ class ForkServer:
         self._process = subprocess.Popen(
             [sys.executable, "-m", "tests.helpers.fork_server"],
             cwd=folder,
-            env={**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"},
+            env={**os.environ, "PYTHONPATH": python_path(), "OMP_NUM_THREADS": "1"},
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
@@ -41,8 +42,11 @@ class ForkServer:
         assert self._process.stdin
         assert self._process.stdout
         self._process.stdin.close()
-        self._process.wait()
-        self._process.stdout.close()
+        try:
+            self._process.wait(PATIENCE)
+        finally:
+            self._process.kill()
+            self._process.stdout.close()
 
     def train(self, *argv: str, wait: float | None = None) -> tuple[int, float]:
         """The exit status (-9: killed) of a trainer and the seconds it took."""

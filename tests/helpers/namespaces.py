@@ -14,6 +14,7 @@ import psutil  # type: ignore[import-untyped,unused-ignore]
 import pytest
 
 from tests.helpers.paths import ROOT
+from tests.helpers.waiting import PATIENCE, running
 
 _PIDS = ("unshare", "--pid", "--fork", "--mount-proc", "--kill-child")
 _RENAMED = ("sh", "-c", 'echo "$0" > /proc/sys/kernel/hostname && exec "$@"')
@@ -40,7 +41,7 @@ def kill_inside(process: subprocess.Popen[str]) -> None:
     """`kill -9` for a contained command; `process` is that of unshare."""
     (inside,) = psutil.Process(process.pid).children()
     inside.kill()
-    process.wait()
+    process.wait(PATIENCE)
 
 
 HOLDER = """
@@ -56,16 +57,13 @@ sys.stdin.read()
 @contextmanager
 def holding(folder: Path, prefix: Sequence[str] = ()) -> Iterator[subprocess.Popen[str]]:
     """Another process that appears to train the new run `folder`: it holds the locks."""
-    with subprocess.Popen(
+    with running(
         [*prefix, sys.executable, "-c", HOLDER, str(folder)],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,
         cwd=ROOT,
     ) as process:
-        try:
-            assert process.stdout is not None
-            assert process.stdout.readline() == "held\n"
-            yield process
-        finally:
-            process.kill()
+        assert process.stdout is not None
+        assert process.stdout.readline() == "held\n"
+        yield process

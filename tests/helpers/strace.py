@@ -13,6 +13,7 @@ import pytest
 
 from tests.helpers.fork_server import ForkServer
 from tests.helpers.terminals import find
+from tests.helpers.waiting import PATIENCE, running
 
 CHANGING: tuple[str, ...] = (
     "openat",
@@ -51,7 +52,7 @@ def trace(fork_server: ForkServer, argv: list[str], *options: str) -> tuple[int,
     strace = find("strace")
     log = fork_server.folder / "trace"
     pid = fork_server.stopped(*argv)
-    with subprocess.Popen(
+    with running(
         [strace, "-y", "-s", "400", "-o", str(log), "-p", str(pid), *options],
         stderr=subprocess.PIPE,
         text=True,
@@ -64,7 +65,7 @@ def trace(fork_server: ForkServer, argv: list[str], *options: str) -> tuple[int,
             pytest.skip(f"strace may not trace here: {said.strip()}")
         os.kill(pid, signal.SIGCONT)
         status = fork_server.ended(pid)
-        tracer.wait()
+        tracer.wait(PATIENCE)
     return status, calls(log)
 
 

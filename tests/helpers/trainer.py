@@ -1,16 +1,15 @@
 """The trainer as a separate process."""
 
 import os
-import signal
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any
 
-from tests.helpers.paths import ROOT
-from tests.helpers.waiting import PATIENCE
+from tests.helpers.paths import ROOT, python_path
+from tests.helpers.waiting import PATIENCE, running
 from tinygpt.run import MetricsReader, TrainRecord
 
 SHAPE = (
@@ -31,22 +30,18 @@ def endless_training(folder: Path, name: str) -> Iterator[Path]:
     """The run directory of a tiny training run in `folder`/runs on its corpus.txt, which goes on
     until the end of the block."""
     arguments = ("--data", "corpus.txt", *SHAPE, "--name", name, "--steps", "1000000")
-    with subprocess.Popen(
+    with running(
         command(*arguments),
         cwd=folder,
         env=environment(),
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
-    ) as process:
-        try:
-            yield folder / "runs" / name
-        finally:
-            process.kill()
-            process.wait()
+    ):
+        yield folder / "runs" / name
 
 
 def environment() -> dict[str, str]:
-    return {**os.environ, "PYTHONPATH": str(ROOT), "COLUMNS": "120", "TERM": "xterm-256color"}
+    return {**os.environ, "PYTHONPATH": python_path(), "COLUMNS": "120", "TERM": "xterm-256color"}
 
 
 def run_training(cwd: Path, *arguments: str, script: str = "tinygpt_tui") -> Any:
@@ -62,22 +57,16 @@ def run_training(cwd: Path, *arguments: str, script: str = "tinygpt_tui") -> Any
     )
 
 
-def start_training(cwd: Path, *arguments: str) -> "subprocess.Popen[str]":
-    return subprocess.Popen(
+def start_training(cwd: Path, *arguments: str) -> "AbstractContextManager[subprocess.Popen[str]]":
+    """Start it; at the end of the block it is killed if it still runs."""
+    return running(
         command(*arguments),
         cwd=cwd,
         env=environment(),
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
-        preexec_fn=_default_signals,  # noqa: PLW1509 - the tests have no threads by then
     )
-
-
-def _default_signals() -> None:
-    """As from a terminal: a test run in a shell's background ignores SIGINT, and so would this."""
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, signal.SIG_DFL)
 
 
 def steps_taken(path: Path) -> int:

@@ -19,7 +19,7 @@ from tests.helpers.models import TEXT
 from tests.helpers.paths import ROOT
 from tests.helpers.strace import trace
 from tests.helpers.terminals import APP, Terminal, environment, find
-from tests.helpers.waiting import until
+from tests.helpers.waiting import PATIENCE, until
 from tinygpt.run import MetricsReader, read_state
 
 LONG = [*BEGIN, "--steps", "241", "--out", "runs"]
@@ -60,7 +60,7 @@ def trainer(disk: Path) -> Iterator[Callable[..., "subprocess.Popen[str]"]]:
     yield start
     for process in started:
         process.kill()
-        process.wait()
+        process.wait(PATIENCE)
         if process.stderr:
             process.stderr.close()
 
@@ -222,7 +222,7 @@ def test_twenty_viewers(fork_server: ForkServer, tmp_path: Path) -> None:
     viewers = [
         subprocess.Popen(
             [sys.executable, "-c", VIEWER, str(run)],
-            env={**environment(), "PYTHONPATH": str(ROOT)},
+            env=environment(),
             stdout=subprocess.PIPE,
             text=True,
         )

@@ -19,7 +19,7 @@ from tests.helpers.kills import steps
 from tests.helpers.models import TEXT
 from tests.helpers.terminals import APP, environment, find, ssh_server
 from tests.helpers.trainer import endless_training
-from tests.helpers.waiting import until
+from tests.helpers.waiting import PATIENCE, until
 from tinygpt.run import read_state
 
 
@@ -54,7 +54,9 @@ class Screen:
     def read(self) -> bytes:
         """All output so far."""
         while select.select([self._master], [], [], 0)[0]:
-            self.got += os.read(self._master, 1 << 16)
+            if not (more := os.read(self._master, 1 << 16)):
+                break
+            self.got += more
         return self.got
 
     def sees(self, text: bytes) -> None:
@@ -78,7 +80,7 @@ class Screen:
     def close(self) -> None:
         """Kill the app and close the terminal."""
         self.process.kill()
-        self.process.wait()
+        self.process.wait(PATIENCE)
         self.hang_up()
 
 

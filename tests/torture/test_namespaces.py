@@ -41,7 +41,7 @@ def trainers(tmp_path: Path) -> Iterator[Callable[..., "subprocess.Popen[str]"]]
         yield start
         for process in started:
             process.kill()
-            process.wait()
+            process.wait(PATIENCE)
 
 
 def seen_from(prefix: list[str], run: Path) -> str:

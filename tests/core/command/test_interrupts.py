@@ -1,6 +1,7 @@
 """Signals and kills: what is saved, which exit status, and that a resume continues exactly."""
 
 import signal
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -17,13 +18,17 @@ def endless(corpus_file: Path) -> tuple[str, ...]:
     return ("--data", str(corpus_file), *SHAPE, "--name", "a", "--steps", "1000000")
 
 
+def has_taken(path: Path, steps: int) -> bool:
+    return path.is_dir() and steps_taken(path) >= steps
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_a_signal_saves_and_leaves(
     endless: tuple[str, ...], tmp_path: Path, number: signal.Signals
 ) -> None:
     path = tmp_path / "runs" / "a"
     with start_training(tmp_path, *endless) as process:
-        until(lambda: path.is_dir() and steps_taken(path) >= 3)
+        until(partial(has_taken, path, 3), process=process)
         process.send_signal(number)
         _, errors = process.communicate(timeout=PATIENCE)
     assert process.returncode == 128 + number
@@ -48,7 +53,7 @@ def test_killed_and_resumed_equals_uninterrupted(corpus_file: Path, tmp_path: Pa
     arguments: tuple[str, ...] = (*shape, "--name", "killed")
     for wanted in (17, 50, 83):
         with start_training(tmp_path, *arguments) as process:
-            until(lambda: path.is_dir() and steps_taken(path) >= wanted)  # noqa: B023
+            until(partial(has_taken, path, wanted), process=process)
             process.kill()
         assert read_state(path).state in ("killed", "done")
         arguments = ("--resume", "--name", "killed", "--out", "runs")
@@ -61,10 +66,10 @@ def test_killed_and_resumed_equals_uninterrupted(corpus_file: Path, tmp_path: Pa
 def test_a_run_in_training_is_not_taken_twice(endless: tuple[str, ...], tmp_path: Path) -> None:
     path = tmp_path / "runs" / "a"
     with start_training(tmp_path, *endless) as process:
-        until(lambda: path.is_dir() and steps_taken(path) >= 11)
+        until(partial(has_taken, path, 11), process=process)
         second = run_training(tmp_path, "--resume", "--out", "runs")
         assert second.returncode == 2
         assert f"is being trained by process {process.pid}" in second.stderr
         process.terminate()
-        process.communicate()
+        process.communicate(timeout=PATIENCE)
     assert read_state(path).state == "stopped"

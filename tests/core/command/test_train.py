@@ -1,6 +1,7 @@
 """The whole command in its own process: results, mistakes, exit statuses."""
 
 import json
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -103,10 +104,6 @@ def test_trainer_is_a_script_too(corpus_file: Path, tmp_path: Path) -> None:
 def test_a_mistake_is_one_line_and_2(
     corpus_file: Path, tmp_path: Path, arguments: tuple[str, ...], says: str
 ) -> None:
-    import torch
-
-    if "cuda" in arguments and torch.cuda.is_available():
-        pytest.skip("there is a GPU here")
     (tmp_path / "wrong.toml").write_text("[gpt]\ndepth = 3\n")
     before = sorted(tmp_path.iterdir())
     done = run_training(tmp_path, *arguments)
@@ -140,9 +137,10 @@ def test_a_loss_that_explodes_leaves_valid_json(corpus_file: Path, tmp_path: Pat
 def test_names_that_the_command_chooses_are_free(corpus_file: Path, tmp_path: Path) -> None:
     """Also if several start at the same moment."""
     arguments = ("--data", str(corpus_file), *SHAPE, "--steps", "2", "--model", "dense")
-    processes = [start_training(tmp_path, *arguments) for _ in range(3)]
-    for process in processes:
-        _, said = process.communicate(timeout=PATIENCE)
-        assert process.returncode == 0, said
+    with ExitStack() as stack:
+        started = [stack.enter_context(start_training(tmp_path, *arguments)) for _ in range(3)]
+        for process in started:
+            _, said = process.communicate(timeout=PATIENCE)
+            assert process.returncode == 0, said
     runs = list((tmp_path / "runs").iterdir())
     assert [read_state(run).state for run in runs] == ["done"] * 3

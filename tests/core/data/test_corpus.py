@@ -18,7 +18,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.helpers.paths import ROOT
+from tests.helpers.paths import ROOT, python_path
 from tests.helpers.permissions import closed, public_folder
 from tinygpt.data import corpus, shakespeare
 from tinygpt.data.corpus import check_length, find_corpus, split
@@ -331,7 +331,7 @@ class TestFile:
         with open("x.txt") as file:
             done = subprocess.run(
                 [sys.executable, "-c", code, data],
-                env={**os.environ, "PYTHONPATH": str(ROOT)},
+                env={**os.environ, "PYTHONPATH": python_path()},
                 capture_output=True,
                 text=True,
                 check=False,

@@ -20,6 +20,7 @@ from tests.helpers.run_files import (
     lines,
     status,
 )
+from tests.helpers.waiting import PATIENCE
 from tinygpt import run
 from tinygpt.errors import RunError
 from tinygpt.run.presence import this_host
@@ -161,7 +162,7 @@ def test_two_writers_refuse_until_the_first_is_killed(
     state = run.read_state(folder)
     assert state.state == "killed"
     assert state.reason == f"Trainer (pid {holder.pid}) died after step 5"
-    holder.wait()
+    holder.wait(PATIENCE)
     assert run.read_state(folder).state == "killed"
     with run.RunWriter.open(folder):
         assert run.read_state(folder).state == "live"

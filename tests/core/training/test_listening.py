@@ -5,7 +5,7 @@ import signal
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -308,13 +308,8 @@ LONG_STEP = (*SHAPE, "--train.accumulate", "300000", "--steps", "3", "--train.sn
 @contextmanager
 def training(folder: Path, *arguments: str) -> Iterator[Any]:
     """A trainer in its own process, killed at the end of the block."""
-    process = start_training(folder, *arguments, "--name", "a")
-    try:
+    with start_training(folder, *arguments, "--name", "a") as process:
         yield process
-    finally:
-        with suppress(ProcessLookupError):
-            process.kill()
-        process.communicate()
 
 
 def heartbeats(run: Path, number: int, state: str = "running") -> None:

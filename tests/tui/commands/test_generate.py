@@ -14,6 +14,7 @@ from tests.helpers.checkpoints import snapshot
 from tests.helpers.paths import ROOT
 from tests.helpers.redirected import APP, redirected
 from tests.helpers.scenes import make_run
+from tests.helpers.waiting import PATIENCE, running
 from tinygpt import GPT, CharTokenizer, ModelConfig, SamplingParams, checkpoint
 from tinygpt.data.tokenizer import save_tokenizer
 from tinygpt.fields import flag
@@ -83,7 +84,7 @@ def test_a_run_is_named_as_in_the_app_and_a_prompt_piped(
 
 def test_a_reader_that_has_read_enough_is_no_error(run: Path) -> None:
     words = [str(run), "--generate", "abc", "--max-new-tokens", "5000"]
-    with subprocess.Popen(
+    with running(
         [sys.executable, "-m", "tinygpt_tui", *words],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
@@ -92,7 +93,7 @@ def test_a_reader_that_has_read_enough_is_no_error(run: Path) -> None:
         assert writer.stderr is not None
         assert writer.stdout.read(3)
         writer.stdout.close()
-        assert (writer.wait(60), writer.stderr.read()) == (0, b"")
+        assert (writer.wait(PATIENCE), writer.stderr.read()) == (0, b"")
 
 
 PEAK = """

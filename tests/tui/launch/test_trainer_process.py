@@ -12,7 +12,7 @@ import pytest
 
 from tests.helpers.paths import ROOT
 from tests.helpers.trainer import SHAPE
-from tests.helpers.waiting import PATIENCE, until
+from tests.helpers.waiting import PATIENCE, running, until
 from tinygpt.errors import RunError
 from tinygpt.run import read_state, read_status, request, reserve_run
 from tinygpt_tui.launch import trainer_process
@@ -44,15 +44,14 @@ def test_survives_app_and_hangup_then_resumes(
         "print(start_training(sys.argv[2:], Path(sys.argv[1]), 'a'), flush=True); input()"
     )
     arguments = ["--name", "b", "--data", str(corpus_file), *SHAPE, "--steps", "1000000"]
-    app = subprocess.Popen(
+    with running(
         [sys.executable, "-c", script, str(tmp_path), *arguments],
         cwd=ROOT,
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,
         start_new_session=True,
-    )
-    with app:
+    ) as app:
         assert app.stdout is not None
         pid = int(app.stdout.readline())
         os.killpg(app.pid, signal.SIGKILL)
