@@ -10,10 +10,10 @@ READY := $(VENV)/.ready
 BENCHMARKS := start step experts overhead app attention generate million quality
 
 .DEFAULT_GOAL := help
-.PHONY: help run train test torture coverage audit check format bench pictures docs snapshots wheel clean
+.PHONY: help run train test test-gpu torture coverage audit check format bench pictures docs snapshots wheel clean
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 run: $(READY) ## open the app; options in ARGS
 	@$(BIN)/tinygpt-tui $(ARGS)
@@ -23,6 +23,9 @@ train: $(READY) ## train both models in this terminal; options in ARGS
 
 test: $(READY) ## run the tests; options of pytest in ARGS
 	$(BIN)/python -m pytest -n auto --dist worksteal $(ARGS)
+
+test-gpu: $(READY) ## the tests that need a GPU; options of pytest in ARGS
+	$(BIN)/python -m pytest -m gpu tests/core $(ARGS)
 
 torture: $(READY) ## the tests that take minutes: kills, faults, floods; options of pytest in ARGS
 	$(BIN)/python -m pytest -m torture -o faulthandler_timeout=0 tests/torture -n auto --dist worksteal $(ARGS)

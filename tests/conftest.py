@@ -1,22 +1,93 @@
-"""What several tests share: a tiny corpus and tiny models, of sizes that are distinct primes."""
+"""What holds for all tests: which accelerators, signals and time they have; a tiny corpus."""
 
+import os
 import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from types import FrameType
 
 import hypothesis
+import psutil  # type: ignore[import-untyped,unused-ignore]
 import pytest
 import torch
 
+from tests.helpers import accelerators
 from tests.helpers.models import TEXT
+from tinygpt.cgroup import cpu_limit
+
+MOST_WORKERS = 16
+"""Of pytest-xdist: each imports torch, and starts processes that do."""
+TEST_LIMIT = 600
+"""Seconds after which a test fails, whatever it waits for."""
+TORTURE_LIMIT = 7200
+"""The same for those of tests/torture."""
 
 torch.set_num_threads(1)  # a second one costs such small models more than it gives
 
-# A shell lets what it starts in the background ignore Ctrl-C, and so would what the tests start.
+# What a shell starts in the background ignores Ctrl-C, and below nohup a hang-up, and so would what
+# the tests start. A signal with a handler is back at its default there; here, hang-ups still pass.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
+if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:
+    signal.signal(signal.SIGHUP, lambda *_: None)
 
 hypothesis.settings.register_profile("tests", deadline=None)  # a busy machine is not a bug
 hypothesis.settings.load_profile("tests")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Hide the accelerators, unless ``-m gpu`` asks for the tests of them, as `make test-gpu`."""
+    if config.option.markexpr != "gpu":
+        accelerators.hide()
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_auto_num_workers() -> int | None:
+    """The workers of ``-n auto``: one per core that this process may use, and not too many."""
+    if "PYTEST_XDIST_AUTO_NUM_WORKERS" in os.environ:
+        return None
+    cores = psutil.cpu_count(logical=False) or 1
+    usable = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else cores
+    return max(1, int(min(cores, usable, cpu_limit() or cores, MOST_WORKERS)))
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_setup(item: pytest.Item) -> Iterator[None]:
+    if item.get_closest_marker("gpu") and not torch.cuda.is_available():
+        pytest.skip("there is no GPU that CUDA can use, or it is hidden: make test-gpu")
+    with _limited(item):
+        return (yield)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_call(item: pytest.Item) -> Iterator[None]:
+    with _limited(item):
+        return (yield)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_teardown(item: pytest.Item) -> Iterator[None]:
+    with _limited(item):
+        return (yield)
+
+
+@contextmanager
+def _limited(item: pytest.Item) -> Iterator[None]:
+    """Fail after the limit, and again every ten seconds, as cleaning up may wait too."""
+
+    limit = TORTURE_LIMIT if item.get_closest_marker("torture") else TEST_LIMIT
+
+    def give_up(_: int, __: FrameType | None) -> None:
+        pytest.fail(f"took longer than {limit} s")
+
+    before = signal.signal(signal.SIGALRM, give_up)
+    signal.setitimer(signal.ITIMER_REAL, limit, 10)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
 
 
 @pytest.fixture

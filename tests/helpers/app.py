@@ -1,11 +1,13 @@
 """The real app, driven by keys, without a terminal."""
 
 import asyncio
+import time
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 from textual.pilot import Pilot
 
+from tests.helpers.waiting import PATIENCE
 from tinygpt_tui.app import LabApp
 from tinygpt_tui.render.cells import plain
 from tinygpt_tui.screens.start import Start
@@ -30,13 +32,12 @@ def drive(out: Path, body: Body, size: tuple[int, int] = (120, 36), *, ascii: bo
     asyncio.run(go())
 
 
-async def until(pilot: "Pilot[int]", condition: Callable[[], bool], limit: float = 20.0) -> None:
+async def until(pilot: "Pilot[int]", condition: Callable[[], bool]) -> None:
     """Let the app run until the condition holds."""
-    for _ in range(int(limit / 0.02)):
-        if condition():
-            return
+    deadline = time.monotonic() + PATIENCE
+    while not condition():
+        assert time.monotonic() < deadline, "the condition never held"
         await pilot.pause(0.02)
-    raise AssertionError("the condition never held")
 
 
 def lines(app: LabApp, name: str) -> str:

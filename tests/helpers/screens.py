@@ -10,6 +10,7 @@ from textual.pilot import Pilot
 from textual.screen import Screen
 from textual.widgets import OptionList, Static
 
+from tests.helpers.waiting import PATIENCE
 from tinygpt_tui.screens.start import Start
 
 UNSET = object()
@@ -60,7 +61,7 @@ def press(*keys: str) -> Script:
 
 
 async def until(pilot: Pilot[None], condition: Callable[[], object]) -> None:
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + PATIENCE
     while not condition():
         assert time.monotonic() < deadline, "the condition never held"
         await pilot.pause(0.01)

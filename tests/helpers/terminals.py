@@ -5,6 +5,7 @@ Everything here polls with a deadline, and ends what it started.
 
 import os
 import pwd
+import select
 import shlex
 import shutil
 import signal
@@ -19,28 +20,36 @@ from pathlib import Path
 import psutil  # type: ignore[import-untyped,unused-ignore]
 import pytest
 
-from tests.helpers.paths import ROOT
+from tests.helpers.accelerators import hidden
+from tests.helpers.paths import python_path
 from tests.helpers.waiting import PATIENCE, until
 
 APP = (sys.executable, "-m", "tinygpt_tui", "--out", "runs")
 
 # Variables that would change how the app draws in a plain 256-color terminal, or make tmux nest.
 _NOT_PASSED = ("COLORTERM", "NO_COLOR", "FORCE_COLOR", "TMUX", "TMUX_PANE", "COLUMNS", "LINES")
+_PLAIN = {"TERM": "xterm-256color", "LC_ALL": "C.UTF-8"}
 _ADMINISTRATORS = ("/usr/sbin", "/usr/local/sbin", "/sbin")
 """Where sshd is; not on the PATH of most users."""
+NEEDED_IN_CI = ("tmux", "sshd", "ssh", "ssh-keygen")
 
 
 def environment() -> dict[str, str]:
     """The environment of a process in a terminal: without COLORTERM, as over SSH."""
     kept = {name: text for name, text in os.environ.items() if name not in _NOT_PASSED}
-    return {**kept, "PYTHONPATH": str(ROOT), "TERM": "xterm-256color", "LC_ALL": "C.UTF-8"}
+    return {**kept, "PYTHONPATH": python_path(), **_PLAIN}
 
 
 def find(tool: str) -> str:
-    """The path of a program; skips the test if it is not installed."""
-    path = shutil.which(tool, path=os.pathsep.join([os.environ["PATH"], *_ADMINISTRATORS]))
+    """The path of a program. If it is not installed, the test is skipped; where the variable CI is
+    set it fails instead, if the program is one of `NEEDED_IN_CI`."""
+    places = [os.environ.get("PATH", os.defpath), *_ADMINISTRATORS]
+    path = shutil.which(tool, path=os.pathsep.join(places))
     if path is None:
-        pytest.skip(f"{tool} is not installed here")
+        why = f"{tool} is not installed here"
+        if os.environ.get("CI") and tool in NEEDED_IN_CI:
+            pytest.fail(f"{why}, and the variable CI is set")
+        pytest.skip(why)
     return path
 
 
@@ -186,12 +195,13 @@ class Server:
             "IdentitiesOnly": "yes",
             "LogLevel": "ERROR",
         }
-        there = f"cd {shlex.quote(str(self._folder.parent))} && PYTHONPATH={shlex.quote(str(ROOT))}"
+        passed = {"PYTHONPATH": python_path(), **hidden()}
+        words = ["env", *(f"{name}={text}" for name, text in passed.items()), *command]
         return [
             *(find("ssh"), "-tt", "-F", "none", "-i", str(self._folder / "user")),
             *(word for name, value in options.items() for word in ("-o", f"{name}={value}")),
             *("-p", str(self._port), f"{_user()}@127.0.0.1"),
-            f"{there} exec {shlex.join(command)}",
+            f"cd {shlex.quote(str(self._folder.parent))} && exec {shlex.join(words)}",
         ]
 
     def cut(self) -> None:
@@ -263,6 +273,17 @@ def _end_with_children(process: "subprocess.Popen[bytes]") -> None:
                 child.kill()
     process.send_signal(signal.SIGKILL)
     process.wait(PATIENCE)
+
+
+def shown_on(descriptor: int) -> str:
+    """What a pseudo-terminal shows until its last process is gone, or silent for too long."""
+    parts = [b""]
+    with suppress(OSError):  # how Linux tells that nobody has it open; elsewhere nothing is read
+        while select.select([descriptor], [], [], PATIENCE)[0]:
+            parts.append(os.read(descriptor, 1 << 16))
+            if not parts[-1]:
+                break
+    return b"".join(parts).decode(errors="replace")
 
 
 def _log(folder: Path) -> str:

@@ -7,7 +7,6 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-import torch
 from textual.pilot import Pilot
 from textual.widgets import Input, Static
 
@@ -170,7 +169,7 @@ def test_a_stalled_run_is_resumed(tmp_path: Path) -> None:
         await until(pilot, lambda: "no heartbeat for" in screen_text(app))
         assert "u resumes it" in screen_text(app)
         await pilot.press("u")
-        await until(pilot, lambda: read_state(run).state == "done", PATIENCE)
+        await until(pilot, lambda: read_state(run).state == "done")
         children = trainer_process._CHILDREN
         await until(pilot, lambda: trainer_process.poll_children().keys() == children.keys())
 
@@ -219,14 +218,14 @@ def test_resume_asks_where_the_corpus_is(stopped: Path) -> None:
         await opened(app, pilot, 3)
         await pilot.press("u")
         missing = "The text that this run was started with was not found."
-        await until(pilot, lambda: asks(app, missing), PATIENCE)
+        await until(pilot, lambda: asks(app, missing))
         app.screen.query_one(Input).value = str(other)
         await pilot.press("enter")
         wrong = f"{other} is not the text that this run was started with."
-        await until(pilot, lambda: asks(app, wrong), PATIENCE)
+        await until(pilot, lambda: asks(app, wrong))
         app.screen.query_one(Input).value = f" '{text}' "
         await pilot.press("enter")
-        await until(pilot, lambda: read_state(stopped).state == "done", PATIENCE)
+        await until(pilot, lambda: read_state(stopped).state == "done")
 
     drive(stopped.parent, body)
     assert stored_settings(stopped)["data"] == str(text)
@@ -234,8 +233,6 @@ def test_resume_asks_where_the_corpus_is(stopped: Path) -> None:
 
 @pytest.mark.usefixtures("_trainers_end")
 def test_resume_offers_the_cpu(stopped: Path) -> None:
-    if torch.cuda.is_available():
-        pytest.skip("there is a GPU here")
     settings = stopped / "run.toml"
     settings.write_text(settings.read_text().replace('device = "cpu"', 'device = "cuda"'))
 
@@ -243,9 +240,9 @@ def test_resume_offers_the_cpu(stopped: Path) -> None:
         await opened(app, pilot, 3)
         await pilot.press("u")
         missing = "The device that this run was started on is not available here."
-        await until(pilot, lambda: asks(app, missing), PATIENCE)
+        await until(pilot, lambda: asks(app, missing))
         await pilot.press("enter")
-        await until(pilot, lambda: read_state(stopped).state == "done", PATIENCE)
+        await until(pilot, lambda: read_state(stopped).state == "done")
 
     drive(stopped.parent, body)
 
@@ -268,7 +265,7 @@ def test_a_name_that_another_app_took_is_not_used(
     async def body(app: LabApp, pilot: "Pilot[int]") -> None:
         arguments = ["--preset", "micro", "--data", str(corpus_file), "--steps", "1", *SHAPE]
         app._on_form_filled(arguments)
-        await until(pilot, lambda: read_state(tmp_path / "runs" / "free").state == "done", PATIENCE)
+        await until(pilot, lambda: read_state(tmp_path / "runs" / "free").state == "done")
 
     drive(tmp_path / "runs", body)
     assert list(taken.iterdir()) == []

@@ -3,7 +3,6 @@
 import fcntl
 import os
 import pty
-import select
 import struct
 import subprocess
 import sys
@@ -12,28 +11,23 @@ from pathlib import Path
 
 import pytest
 
+from tests.helpers.terminals import shown_on
 from tests.helpers.trainer import SHAPE, command, environment
-from tests.helpers.waiting import PATIENCE
+from tests.helpers.waiting import PATIENCE, running
 from tinygpt.command.display import terminal_columns
 
 
 def test_progress_bars_on_a_terminal(corpus_file: Path, tmp_path: Path) -> None:
     ours, theirs = pty.openpty()
     arguments = ("--data", str(corpus_file), *SHAPE, "--steps", "200", "--name", "a")
-    with subprocess.Popen(
+    with running(
         command(*arguments), cwd=tmp_path, env=environment(), stdout=subprocess.PIPE, stderr=theirs
     ) as process:
         os.close(theirs)
-        drawn = b""
-        while select.select([ours], [], [], PATIENCE)[0]:
-            try:
-                drawn += os.read(ours, 65536)
-            except OSError:  # the other end is closed
-                break
-        process.communicate()
-    os.close(ours)
+        text = shown_on(ours)
+        os.close(ours)
+        process.communicate(timeout=PATIENCE)
     assert process.returncode == 0
-    text = drawn.decode()
     assert "\x1b[" in text
     assert "step 200" in text
     for word in ("dense", "moe", "loss", "val", "ppl", "tok/s", "left"):

@@ -2,17 +2,15 @@
 
 import os
 import pty
-import select
-import subprocess
 import sys
-from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
 from tests.helpers.redirected import redirected
+from tests.helpers.terminals import shown_on
 from tests.helpers.trainer import SHAPE, environment
-from tests.helpers.waiting import PATIENCE
+from tests.helpers.waiting import PATIENCE, running
 
 NOISY = """
 import logging, os, sys, warnings
@@ -51,29 +49,15 @@ def noisy(corpus: Path, *arguments: str) -> list[str]:
     return [sys.executable, "-c", NOISY, "--data", str(corpus), *words]
 
 
-def all_that_is_written_to(descriptor: int) -> str:
-    """What a terminal shows until its last process is gone, or silent for too long."""
-    parts = [b""]
-    with suppress(OSError):  # how Linux tells that nobody has it open
-        while select.select([descriptor], [], [], PATIENCE)[0]:
-            parts.append(os.read(descriptor, 4096))
-            if not parts[-1]:
-                break
-    return b"".join(parts).decode(errors="replace")
-
-
 def test_a_terminal_shows_nothing_of_libraries(corpus_file: Path, tmp_path: Path) -> None:
     ours, theirs = pty.openpty()
-    with subprocess.Popen(
+    with running(
         noisy(corpus_file), cwd=tmp_path, env=environment(), stdout=theirs, stderr=theirs
     ) as process:
         os.close(theirs)
-        try:
-            shown = all_that_is_written_to(ours)
-            assert process.wait(PATIENCE) == 0, shown
-        finally:
-            process.kill()
-            os.close(ours)
+        shown = shown_on(ours)
+        os.close(ours)
+        assert process.wait(PATIENCE) == 0, shown
     assert [text for text in LIBRARIES if text in shown] == []
     assert shown.count(OWN) == 1
     assert "step 3" in shown  # the bars

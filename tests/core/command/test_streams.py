@@ -2,7 +2,6 @@
 
 import os
 import pty
-import subprocess
 import sys
 from pathlib import Path
 
@@ -10,7 +9,7 @@ import pytest
 
 from tests.helpers.redirected import redirected
 from tests.helpers.trainer import SHAPE, command, environment, steps_taken
-from tests.helpers.waiting import until
+from tests.helpers.waiting import PATIENCE, running, until
 from tinygpt.run import read_state
 
 
@@ -19,12 +18,13 @@ def test_nobody_listens_any_more(corpus_file: Path, tmp_path: Path) -> None:
     path = tmp_path / "runs" / "a"
     arguments = ("--data", str(corpus_file), *SHAPE, "--name", "a", "--steps", "60")
     ours, theirs = pty.openpty()
-    with subprocess.Popen(
+    with running(
         command(*arguments), cwd=tmp_path, env=environment(), stdout=theirs, stderr=theirs
     ) as process:
         os.close(theirs)
-        until(lambda: path.is_dir() and steps_taken(path) >= 3)
+        until(lambda: path.is_dir() and steps_taken(path) >= 3, process=process)
         os.close(ours)
+        process.wait(PATIENCE)
     assert process.returncode == 0
     assert read_state(path).state == "done"
 

@@ -13,16 +13,17 @@ from tinygpt.config import MoEConfig
 from tinygpt.generation import cuda_graph_decoder
 from tinygpt.generation.cuda_graph_decoder import CudaGraphDecoder, borrow_decoder
 
-DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
+DEVICES = pytest.mark.parametrize("device", ["cpu", pytest.param("cuda", marks=pytest.mark.gpu)])
 MADE = torch.randint(13, (37,), generator=torch.Generator().manual_seed(3)).tolist()
 
 
+@DEVICES
 @MODELS
 @pytest.mark.parametrize("prompt", [0, 1, 7, 11])
 def test_equals_the_whole_model_within_the_context_and_past_it(
-    moe: MoEConfig | None, prompt: int
+    moe: MoEConfig | None, prompt: int, device: str
 ) -> None:
-    model = tiny(moe=moe).eval().to(DEVICE)
+    model = tiny(moe=moe).eval().to(device)
     decoder = CudaGraphDecoder(model)
     assert_matches_model(
         decoder, model, MADE[:prompt], MADE[prompt:]
@@ -32,28 +33,33 @@ def test_equals_the_whole_model_within_the_context_and_past_it(
     )  # another text, over the first one's slots
 
 
-def test_decodes_without_a_graph_if_capturing_fails(monkeypatch: pytest.MonkeyPatch) -> None:
+@DEVICES
+def test_decodes_without_a_graph_if_capturing_fails(
+    monkeypatch: pytest.MonkeyPatch, device: str
+) -> None:
     def refuse(*_: object) -> None:
         raise RuntimeError("operation not permitted when stream is capturing\nand more")
 
     monkeypatch.setattr(cuda_graph_decoder, "is_supported", lambda _: True)
     monkeypatch.setattr(cuda_graphs, "warm_up", lambda run, _: run())
     monkeypatch.setattr(cuda_graphs, "capture", refuse)
-    model = tiny().eval().to(DEVICE)
+    model = tiny().eval().to(device)
     with pytest.warns(UserWarning, match=r"without it \(operation not permitted .* capturing\)"):
         assert_matches_model(CudaGraphDecoder(model), model, MADE[:3], MADE[3:])
 
 
-def test_a_decoder_is_lent_to_one_text_at_a_time_and_again_after_it() -> None:
-    model = tiny().eval().to(DEVICE)
+@DEVICES
+def test_a_decoder_is_lent_to_one_text_at_a_time_and_again_after_it(device: str) -> None:
+    model = tiny().eval().to(device)
     with borrow_decoder(model) as first, borrow_decoder(model) as second:
         assert first is not second
     with borrow_decoder(model) as third, borrow_decoder(model) as fourth:
         assert {third, fourth} == {first, second}
 
 
-def test_a_decoder_is_lent_again_only_while_the_weights_stay_in_place() -> None:
-    model = tiny().eval().to(DEVICE)
+@DEVICES
+def test_a_decoder_is_lent_again_only_while_the_weights_stay_in_place(device: str) -> None:
+    model = tiny().eval().to(device)
     with borrow_decoder(model) as first:
         pass
     with torch.no_grad():
@@ -67,8 +73,9 @@ def test_a_decoder_is_lent_again_only_while_the_weights_stay_in_place() -> None:
         assert_matches_model(third, model, MADE[:3], MADE[3:])
 
 
-def test_an_idle_decoder_does_not_keep_its_model() -> None:
-    model = tiny().eval().to(DEVICE)
+@DEVICES
+def test_an_idle_decoder_does_not_keep_its_model(device: str) -> None:
+    model = tiny().eval().to(device)
     with borrow_decoder(model) as decoder:
         assert_matches_model(decoder, model, MADE[:3], MADE[3:])
     reference = weakref.ref(model)

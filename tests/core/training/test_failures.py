@@ -4,15 +4,18 @@ import os
 import re
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 import torch
 
-from tests.helpers.paths import ROOT
+from tests.helpers.paths import python_path
+from tests.helpers.training import make_session, train_session
 from tests.helpers.waiting import PATIENCE
 from tinygpt.config import build
 from tinygpt.errors import RunError
+from tinygpt.run import read_state
 from tinygpt.training.failures import not_compiled, one_sentence
 
 SLOWER = "torch.compile does not work here, so training is slower: "
@@ -36,6 +39,31 @@ def test_out_of_memory_names_what_to_lower(batch: int, lower: str) -> None:
     memory = r"this process uses \d+\.\d GiB of the \d+\.\d GiB of memory"
     assert re.fullmatch(rf"out of memory after step 11 \({memory}\)", used)
     assert remedy.endswith(lower)
+
+
+@pytest.fixture
+def little_gpu_memory() -> Iterator[None]:
+    """Of the GPU's memory, 256 MiB for this process."""
+    _, total = torch.cuda.mem_get_info()
+    torch.cuda.empty_cache()
+    torch.cuda.set_per_process_memory_fraction(2**28 / total)
+    yield
+    torch.cuda.set_per_process_memory_fraction(1.0)
+    torch.cuda.empty_cache()
+
+
+@pytest.mark.gpu
+@pytest.mark.usefixtures("little_gpu_memory")
+def test_a_gpu_whose_memory_is_full_ends_a_training_with_one_sentence(tmp_path: Path) -> None:
+    large = {"train__batch": 300_007, "train__accumulate": 1, "train__compile": False}
+    outcome = train_session(make_session(tmp_path, device="cuda", **large))
+    assert outcome.state == "failed"
+    assert outcome.error
+    used, remedy = outcome.error.split(": ", 1)
+    memory = r"this process uses \d+\.\d GiB of the \d+\.\d GiB of cuda"
+    assert re.match(rf"out of memory after step 0 \({memory}", used)
+    assert remedy.startswith("start a run with --train.batch 150003 --train.accumulate 2, or ")
+    assert read_state(tmp_path / "run").state == "failed"
 
 
 def test_other_exceptions_keep_their_first_line() -> None:
@@ -77,7 +105,7 @@ for _ in range(2):
 
 def test_without_a_compiler_training_goes_on_with_one_warning(tmp_path: Path) -> None:
     """torch.compile itself, where no compiler can be found."""
-    here = {"PATH": str(tmp_path), "PYTHONPATH": os.pathsep.join([str(ROOT), *sys.path])}
+    here = {"PATH": str(tmp_path), "PYTHONPATH": python_path()}
     caches = {"TORCHINDUCTOR_CACHE_DIR": str(tmp_path / "cache"), "HOME": str(tmp_path)}
     kept = {name: text for name, text in os.environ.items() if name not in ("CC", "CXX")}
     done = subprocess.run(

@@ -16,7 +16,14 @@ from tests.helpers.models import TEXT
 from tests.helpers.training import OVERFITS, make_session, stop_at, train_session
 from tinygpt import checkpoint, load
 from tinygpt.errors import CheckpointError, ConfigError, CorpusError, RunError
-from tinygpt.run import EvalRecord, ResumeRecord, StartRecord, checkpoint_dir, read_state
+from tinygpt.run import (
+    EvalRecord,
+    ResumeRecord,
+    StartRecord,
+    TrainRecord,
+    checkpoint_dir,
+    read_state,
+)
 from tinygpt.run.settings import stored_settings
 from tinygpt.training import resume
 from tinygpt.training.resume import resumed_config
@@ -77,6 +84,24 @@ def test_a_run_from_before_patience_existed_has_none(tmp_path: Path) -> None:
         "no better validation loss in 4"
         in train_session(resume(tmp_path / "run", {"patience": 4})).reason
     )
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize("step", [4, 7])
+def test_resumed_on_a_gpu_goes_on_where_it_was(tmp_path: Path, step: int) -> None:
+    """Sums of atomic additions there are not the same bit for bit."""
+    losses = []
+    for name, stop in (("whole", 13), ("parts", step)):
+        (tmp_path / name).mkdir()
+        made = make_session(tmp_path / name, device="cuda", train__compile=False)
+        train_session(made, interrupted=stop_at(stop, made))
+    run = tmp_path / "parts" / "run"
+    assert train_session(resume(run, {})).state == "done"
+    for folder in (run, tmp_path / "whole" / "run"):
+        found = [r for r in records(folder) if isinstance(r, TrainRecord)]
+        losses.append({(r.model, r.step): r.loss for r in found})
+    assert len(losses[0]) == 26
+    assert losses[0] == pytest.approx(losses[1], abs=1e-3)
 
 
 def test_corrupt_newest_checkpoint_falls_back_and_says_so(tmp_path: Path) -> None:
@@ -223,8 +248,6 @@ def test_a_device_that_is_missing_here(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, device: str
 ) -> None:
     monkeypatch.setattr("tinygpt.device.read_gpus", lambda: ())  # or it would say which is hidden
-    if (torch.backends.mps if device == "mps" else torch.cuda).is_available():
-        pytest.skip(f"there is {device} here")
     made = make_session(tmp_path)
     train_session(made, interrupted=stop_at(3, made))
     settings = tmp_path / "run" / "run.toml"
