@@ -37,7 +37,9 @@ hypothesis.settings.load_profile("tests")
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Hide the accelerators, unless ``-m gpu`` asks for the tests of them, as `make test-gpu`."""
+    """Bound the threads of what the tests start, and hide the accelerators, unless ``-m gpu`` asks
+    for the tests of them, as `make test-gpu` does."""
+    os.environ.setdefault("OMP_NUM_THREADS", "1")  # else one per core in each process
     if config.option.markexpr != "gpu":
         accelerators.hide()
 

@@ -8,9 +8,8 @@ import torch
 HIDING = {
     "CUDA_VISIBLE_DEVICES": "",
     "HIP_VISIBLE_DEVICES": "-1",
-    "ONEAPI_DEVICE_SELECTOR": "*:cpu",
 }
-"""Variables that leave no GPU of NVIDIA, AMD and Intel."""
+"""Variables that leave no GPU of NVIDIA and AMD; no other kind is chosen, but for MPS."""
 
 
 def hide() -> None:
