@@ -20,10 +20,15 @@ def until(
     deadline = time.monotonic() + PATIENCE
     while not condition():
         if process is not None and process.poll() is not None:
-            assert condition(), f"{process.args!r} ended with {process.returncode}:\n{says()}"
+            assert condition(), f"{_how_it_ended(process)}\n{says()}"
             return
         assert time.monotonic() < deadline, f"the condition never held:\n{says()}"
         time.sleep(0.02)
+
+
+def _how_it_ended(process: "subprocess.Popen[Any]") -> str:
+    _, errors = process.communicate(timeout=PATIENCE)
+    return f"{process.args!r} ended with {process.returncode}: {errors!r}"
 
 
 @contextmanager

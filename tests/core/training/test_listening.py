@@ -312,7 +312,7 @@ def training(folder: Path, *arguments: str) -> Iterator[Any]:
         yield process
 
 
-def heartbeats(run: Path, number: int, state: str = "running") -> None:
+def heartbeats(process: Any, run: Path, number: int, state: str = "running") -> None:
     """Wait for `number` different heartbeats in a state; each was recent when it was seen."""
     seen: set[float] = set()
 
@@ -322,7 +322,7 @@ def heartbeats(run: Path, number: int, state: str = "running") -> None:
             seen.add(status.heartbeat)
         return len(seen) >= number
 
-    until(enough, lambda: f"{len(seen)} heartbeats, {read_status(run)}")
+    until(enough, lambda: f"{len(seen)} heartbeats, {read_status(run)}", process)
 
 
 def ended(run: Path) -> EndRecord:
@@ -334,13 +334,13 @@ def test_a_step_of_minutes_is_not_deaf(tmp_path: Path) -> None:
     (tmp_path / "corpus.txt").write_text(TEXT)
     run = tmp_path / "runs" / "a"
     with training(tmp_path, "--data", "corpus.txt", *LONG_STEP) as process:
-        heartbeats(run, 3)
+        heartbeats(process, run, 3)
         request(run, "pause")
-        heartbeats(run, 2, "paused")
+        heartbeats(process, run, 2, "paused")
         request(run, "resume")
-        heartbeats(run, 2)
+        heartbeats(process, run, 2)
         request(run, "checkpoint")
-        until(lambda: not (run / "control" / "checkpoint").exists())
+        until(lambda: not (run / "control" / "checkpoint").exists(), process=process)
         process.send_signal(signal.SIGINT)
         until(lambda: process.poll() is not None)
         assert process.returncode == 130
@@ -366,8 +366,8 @@ def test_an_evaluation_of_minutes_is_not_deaf(tmp_path: Path) -> None:
     run = tmp_path / "runs" / "a"
     larger = ("--gpt.width", "48", "--gpt.context", "64", "--steps", "2", "--model", "dense")
     with training(tmp_path, "--data", "corpus.txt", *SHAPE, *larger) as process:
-        until(lambda: run.exists() and list_steps(run, "dense")[-1:] == [2])
-        heartbeats(run, 4)  # in the evaluation of the whole split
+        until(lambda: run.exists() and list_steps(run, "dense")[-1:] == [2], process=process)
+        heartbeats(process, run, 4)  # in the evaluation of the whole split
         request(run, "stop")
         until(lambda: process.poll() is not None)
         assert process.returncode == 0
