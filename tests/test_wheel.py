@@ -4,7 +4,6 @@ import json
 import os
 import subprocess
 import sys
-import sysconfig
 import venv
 import zipfile
 from pathlib import Path
@@ -52,6 +51,7 @@ def call(*command: str | Path, cwd: Path) -> str:
 @pytest.fixture(scope="module")
 def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The wheel of this checkout, built with the installed build backend."""
+    pytest.importorskip("pip", reason="this environment has no pip, as those of uv")
     out = tmp_path_factory.mktemp("wheel")
     pip = (sys.executable, "-m", "pip", "wheel", "--no-deps", "--no-build-isolation", "--no-index")
     call(*pip, "--quiet", "--wheel-dir", out, ROOT, cwd=out)
@@ -63,7 +63,7 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def bin_folder(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Install the wheel in an environment that borrows the dependencies of this one.
 
-    A .pth file adds the folder with the dependencies. Python does not read the .pth files in a
+    A .pth file adds the folders with the dependencies. Python does not read the .pth files in a
     folder added like this, so an editable install of the checkout stays invisible.
     """
     home = tmp_path_factory.mktemp("environment")
@@ -72,8 +72,8 @@ def bin_folder(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     pip = (sys.executable, "-m", "pip", "--python", scripts / "python", "install", "--quiet")
     call(*pip, "--no-deps", "--no-index", wheel, cwd=home)
     (library,) = home.glob("lib/python*/site-packages")
-    borrowed = {sysconfig.get_path("purelib"), sysconfig.get_path("platlib")}
-    (library / "borrowed.pth").write_text("\n".join(sorted(borrowed)) + "\n")
+    borrowed = [place for place in sys.path if place.endswith("-packages")]
+    (library / "borrowed.pth").write_text("\n".join(borrowed) + "\n")
     return scripts
 
 
