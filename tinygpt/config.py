@@ -166,7 +166,15 @@ class OptimConfig(_Checked):
     momentum: float = setting(0.95, "momentum of Muon", low=0.0, below=1.0)
     beta1: float = setting(0.9, "beta1 of AdamW", low=0.0, below=1.0)
     beta2: float = setting(0.98, "beta2 of AdamW", low=0.0, below=1.0)
-    weight_decay: float = setting(0.1, "decoupled weight decay of all matrices", low=0.0)
+    weight_decay: float | None = setting(
+        None, "decoupled weight decay of all matrices (default: by epochs and parameters)", low=0.0
+    )
+    weight_decay_power: float = setting(
+        0.5,
+        "weight decay falls with the learning rate to this power (1: as AdamW has it, 0: constant)",
+        low=0.0,
+        high=1.0,
+    )
     clip: float = setting(1.0, "gradient norm above which it is clipped (0: off)", low=0.0)
     warmup: int = setting(20, "linear warm-up, in optimizer steps", low=0)
     decay: float = setting(
@@ -287,7 +295,6 @@ PRESETS: dict[str, dict[str, Scalar]] = {
         "gpt.heads": 6,
         "gpt.width": 384,
         "gpt.context": 256,
-        "gpt.dropout": 0.2,
         "train.batch": 64,
         "steps": 5000,
         "train.log_every": 10,  # reading a loss waits for the GPU
@@ -322,6 +329,10 @@ ALIASES = {"train.film": "train.snapshots"}
 
 END_SETTINGS = ("steps", "minutes", "target_loss", "patience")
 """Settings that decide when a run ends. A resume may replace them, also for later resumes."""
+
+EARLIER: dict[str, Scalar] = {"optim.weight_decay": 0.1, "optim.weight_decay_power": 1.0}
+"""What was done before a setting existed, or before its default changed: what its absence in a
+``run.toml`` means."""
 
 RECORDED = {"corpus": Mapping, "versions": Mapping, "argv": list, "begun": str}
 """What ``run.toml`` holds besides settings, and of which type."""
@@ -358,7 +369,8 @@ def build(values: Mapping[str, object], *, preset_applies: bool = True) -> RunCo
     """A configuration from dotted names: the settings of the preset, overridden by `values`.
 
     If `values` sets minutes but not steps, the preset's steps do not apply. With `preset_applies`
-    false, `values` is a stored configuration, which already contains the preset's settings.
+    false, `values` is a stored configuration, which already contains the preset's settings; what it
+    lacks did not exist yet, and is as it was before (`EARLIER`).
 
     Raises:
         ConfigError: an unknown name (the message suggests the nearest one), a wrong type or value.
@@ -372,7 +384,7 @@ def build(values: Mapping[str, object], *, preset_applies: bool = True) -> RunCo
         raise ConfigError(
             f"--preset {preset!r} is not one of {', '.join(PRESETS)}{nearest(preset, PRESETS)}"
         )
-    merged: dict[str, object] = {**(PRESETS[preset] if preset_applies else {}), **values}
+    merged: dict[str, object] = {**(PRESETS[preset] if preset_applies else EARLIER), **values}
     if "minutes" in values and "steps" not in values:
         merged.pop("steps", None)
     config: RunConfig = _build_group(RunConfig, "", merged)

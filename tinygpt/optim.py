@@ -61,10 +61,13 @@ def split_parameters(model: nn.Module) -> tuple[list[nn.Parameter], list[nn.Para
 def make_optimizers(
     model: nn.Module, config: OptimConfig, matmul_dtype: torch.dtype = torch.float32
 ) -> list[UncompiledOptimizer]:
-    """The optimizers of a model; each parameter group has its peak learning rate as ``peak``.
+    """The optimizers of a model; each parameter group holds its learning rate and weight decay at
+    the peak, for `set_learning_rate`.
 
-    Muon's matmuls are computed in `matmul_dtype`.
+    Muon's matmuls are computed in `matmul_dtype`. `config.weight_decay` must be a number: see
+    `tinygpt.training.recipe`.
     """
+    assert config.weight_decay is not None
     matrices, others = split_parameters(model)
     decayed = [p for p in others if p.ndim >= 2]
     plain = [p for p in others if p.ndim < 2]
@@ -94,15 +97,25 @@ def make_optimizers(
     )
     for optimizer in optimizers:
         for group in optimizer.param_groups:
-            group["peak"] = group["lr"]
+            group["peak"], group["peak_decay"] = group["lr"], group["weight_decay"]
     return optimizers
 
 
-def set_learning_rate(optimizers: Iterable[UncompiledOptimizer], share: float) -> None:
-    """Set every group's learning rate to `share` of its peak."""
+def set_learning_rate(
+    optimizers: Iterable[UncompiledOptimizer], share: float, power: float = 1.0
+) -> None:
+    """Set every group's learning rate to `share` of its peak, and what the weights lose per step
+    to `share` to the `power` of its peak.
+
+    An optimizer multiplies the weight decay by the learning rate, which alone is a power of 1. With
+    a lower one, the weights are held closer to zero in the cool-down, when they settle and would
+    otherwise fit the training split ever more closely.
+    """
+    factor = share ** (power - 1) if share else 0.0
     for optimizer in optimizers:
         for group in optimizer.param_groups:
             group["lr"] = group["peak"] * share
+            group["weight_decay"] = group["peak_decay"] * factor
         if optimizer.rates:
             optimizer.rates.load(optimizer.param_groups)
 

@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tinygpt.config import (
+    EARLIER,
     PRESETS,
     ModelConfig,
     MoEConfig,
@@ -28,9 +29,16 @@ from tinygpt.fields import choices, flag, kind_of
 
 @pytest.mark.parametrize("preset", PRESETS)
 def test_presets_build_and_survive_toml(preset: str) -> None:
-    config = build({"preset": preset})
+    """Once the recipe has set what nobody named."""
+    config = build({"preset": preset, "optim.weight_decay": 0.7})
     text = tomli_w.dumps(unflatten(flatten(config)))
     assert build(from_tables(tomllib.loads(text)), preset_applies=False) == config
+
+
+def test_what_a_stored_run_lacks_is_what_was_done_before() -> None:
+    stored = build({"optim.learning_rate": 0.5}, preset_applies=False)
+    assert {name: flatten(stored)[name] for name in EARLIER} == EARLIER
+    assert {name: flatten(build({})).get(name) for name in EARLIER} != EARLIER
 
 
 def test_a_value_named_goes_before_the_preset() -> None:

@@ -138,7 +138,7 @@ def test_split_covers_everything_once() -> None:
 @pytest.mark.parametrize("kind", ["muon", "adamw"])
 def test_either_optimizer_alone_has_every_parameter(kind: str) -> None:
     model = tiny(moe=MoEConfig())
-    optimizers = make_optimizers(model, OptimConfig(optimizer=kind))  # type: ignore[arg-type]
+    optimizers = make_optimizers(model, OptimConfig(optimizer=kind, weight_decay=0.1))  # type: ignore[arg-type]
     grouped = [p for o in optimizers for group in o.param_groups for p in group["params"]]
     assert len(grouped) == len({id(p) for p in grouped}) == len(list(model.parameters()))
     assert len(optimizers) == (2 if kind == "muon" else 1)
@@ -177,7 +177,7 @@ def stepped(numbers: str) -> list[torch.nn.Parameter]:
     optimizers = (Muon(groups, lr=0.3), AdamW(other, lr=0.2, fused=True))
     for optimizer in optimizers:
         for group in optimizer.param_groups:
-            group["peak"] = group["lr"]
+            group["peak"], group["peak_decay"] = group["lr"], group["weight_decay"]
         if numbers == "device":
             optimizer.rates = DeviceRates(optimizer.param_groups)
             optimizer.grad_scale = torch.tensor(3.0)
@@ -209,7 +209,7 @@ def test_the_step_of_muon_is_compiled_once_for_all_rates() -> None:
     for each in (update_matrices, update):
         parameter = torch.nn.Parameter(start.clone())
         optimizer = Muon([parameter], lr=0.1, weight_decay=0.3)
-        optimizer.param_groups[0]["peak"] = 0.1
+        optimizer.param_groups[0].update(peak=0.1, peak_decay=0.3)
         optimizer.rates, optimizer.update = DeviceRates(optimizer.param_groups), each
         for rate in (0.5, 1.0, 0.3):
             set_learning_rate([optimizer], rate)
@@ -218,3 +218,34 @@ def test_the_step_of_muon_is_compiled_once_for_all_rates() -> None:
         moved.append(parameter.detach())
     assert len(compiled) == 1
     torch.testing.assert_close(*moved)
+
+
+@pytest.mark.parametrize(("power", "lost"), [(1.0, 0.25), (0.5, 0.5), (0.0, 1.0)])
+def test_what_a_step_takes_from_the_weights_falls_with_a_power_of_the_rate(
+    power: float, lost: float
+) -> None:
+    """A gradient of zero leaves the decay alone to change the weights."""
+    model = tiny()
+    config = OptimConfig(weight_decay=0.3, matrix_learning_rate=0.1, learning_rate=0.07)
+    optimizers = make_optimizers(model, config)
+    matrix, embedding = model.blocks[0].attention.value, model.embed.weight
+    before = matrix.detach().clone(), embedding.detach().clone()
+    set_learning_rate(optimizers, 0.25, power)
+    for parameter in model.parameters():
+        parameter.grad = torch.zeros_like(parameter)
+    for optimizer in optimizers:
+        optimizer.step()
+    torch.testing.assert_close(matrix, (1 - 0.1 * 0.3 * lost) * before[0])
+    torch.testing.assert_close(embedding, (1 - 0.07 * 0.3 * lost) * before[1])
+
+
+def test_a_rate_of_zero_changes_nothing() -> None:
+    model = tiny()
+    optimizers = make_optimizers(model, OptimConfig(weight_decay=0.3))
+    before = model.blocks[0].attention.value.detach().clone()
+    set_learning_rate(optimizers, 0.0, 0.5)
+    for parameter in model.parameters():
+        parameter.grad = torch.ones_like(parameter)
+    for optimizer in optimizers:
+        optimizer.step()
+    assert torch.equal(model.blocks[0].attention.value, before)

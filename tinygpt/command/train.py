@@ -63,7 +63,8 @@ def prepare(options: argparse.Namespace) -> Session:
     corpus = _find_corpus(config.data)
     argv = [os.path.basename(sys.argv[0]), *sys.argv[1:]]
     session = begin(config, corpus, options.out, getattr(options, "name", None), argv)
-    say(f"corpus: {corpus.source}")
+    for line in (f"corpus: {corpus.source}", *session.notes):
+        say(line)
     return session
 
 

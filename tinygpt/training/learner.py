@@ -200,7 +200,7 @@ class Learner:
         batches = [batch.to(self.device) for batch in batches]  # each variant may have its own GPU
         optim, step = self.config.optim, self.progress.step
         rate = schedule(fraction, (step + 1) / max(1, optim.warmup), optim)
-        set_learning_rate(self.optimizers, rate)
+        set_learning_rate(self.optimizers, rate, optim.weight_decay_power)
         with (
             on_device(self.device),
             self._stopwatch,

@@ -37,6 +37,7 @@ from tinygpt.run import (
 from tinygpt.training.evaluation import sample, sample_tokens, spread, tokens_in, windows
 from tinygpt.training.failures import first_line
 from tinygpt.training.learner import Learner
+from tinygpt.training.recipe import with_recipe
 
 BYTES_PER_PARAMETER = 16
 """fp32 weight, gradient, momentum and average: the least that training holds."""
@@ -65,7 +66,8 @@ class Session:
     devices: dict[str, str]
     """By variant."""
     notes: list[str] = field(default_factory=list)
-    """Sentences for the user: which damaged checkpoints a resume skipped."""
+    """Sentences for the user: which weight decay was chosen, or which damaged checkpoints a resume
+    skipped."""
 
     @property
     def path(self) -> Path:
@@ -94,7 +96,11 @@ def begin(
     check_length(corpus.text, config.gpt.context)
     tokenizer = CharTokenizer.train(corpus.text)
     check_prompt(config, tokenizer)
-    learners = make_learners(config, tokenizer, choose_devices(config))
+    devices = choose_devices(config)
+    config, note = with_recipe(
+        config, len(split(corpus.text)[0]), tokenizer.vocab_size, devices[config.variants[0]]
+    )
+    learners = make_learners(config, tokenizer, devices)
     described = describe(config, corpus, argv)
     ids = tokenizer.encode_array(corpus.text)  # seconds for a large one: before the run exists
     path = reserve_run(out, config.preset) if name is None else Path(out, name)
@@ -102,7 +108,14 @@ def begin(
     start = start_record(config, path.name, described, learners, ids)
     with closed_on_failure(writer):
         return assemble(
-            writer, config, start, corpus=corpus, ids=ids, tokenizer=tokenizer, learners=learners
+            writer,
+            config,
+            start,
+            corpus=corpus,
+            ids=ids,
+            tokenizer=tokenizer,
+            learners=learners,
+            notes=[note] if note else [],
         )
 
 

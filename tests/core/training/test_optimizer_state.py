@@ -14,7 +14,7 @@ from tinygpt.training.optimizer_state import flat_state, load_flat_state
 
 
 def stepped(model: GPT, optimizer: Literal["muon", "adamw"]) -> list[UncompiledOptimizer]:
-    optimizers = make_optimizers(model, OptimConfig(optimizer=optimizer))
+    optimizers = make_optimizers(model, OptimConfig(optimizer=optimizer, weight_decay=0.1))
     model(torch.arange(11)[None]).logsumexp(-1).mean().backward()
     for each in optimizers:
         each.step()
@@ -25,7 +25,7 @@ def stepped(model: GPT, optimizer: Literal["muon", "adamw"]) -> list[UncompiledO
 @pytest.mark.parametrize("moe", [None, MoEConfig()])
 def test_back_exactly(optimizer: Literal["muon", "adamw"], moe: MoEConfig | None) -> None:
     flat = flat_state(stepped(tiny(moe=moe), optimizer))
-    fresh = make_optimizers(tiny(moe=moe), OptimConfig(optimizer=optimizer))
+    fresh = make_optimizers(tiny(moe=moe), OptimConfig(optimizer=optimizer, weight_decay=0.1))
     load_flat_state(fresh, flat, 1)
     found = flat_state(fresh)
     assert found.keys() == flat.keys()
