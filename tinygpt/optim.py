@@ -69,7 +69,8 @@ def make_optimizers(
     """
     assert config.weight_decay is not None
     matrices, others = split_parameters(model)
-    decayed = [p for p in others if p.ndim >= 2]
+    gates = [p for name, p in model.named_parameters() if name.endswith("gate")]
+    decayed = [p for p in others if p.ndim >= 2][: -len(gates) or None]  # the gates are last
     plain = [p for p in others if p.ndim < 2]
     optimizers: list[UncompiledOptimizer] = []
     if config.optimizer == "muon":
@@ -84,10 +85,12 @@ def make_optimizers(
         )
     else:
         decayed = matrices + decayed
+    gated = {"params": gates, "weight_decay": config.weight_decay * config.gate_decay}
     optimizers.append(
-        AdamW(
+        AdamW(  # checkpoints number the parameters in this order
             [
                 {"params": decayed, "weight_decay": config.weight_decay},
+                *([gated] if gates else []),
                 {"params": plain, "weight_decay": 0.0},
             ],
             lr=config.learning_rate,

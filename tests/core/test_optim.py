@@ -1,7 +1,7 @@
 """Muon, the schedule, and which parameter goes where."""
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 import torch
@@ -144,6 +144,20 @@ def test_either_optimizer_alone_has_every_parameter(kind: str) -> None:
     assert len(optimizers) == (2 if kind == "muon" else 1)
 
 
+@pytest.mark.parametrize("kind", ["muon", "adamw"])
+def test_gates_have_a_decay_of_their_own(kind: Literal["muon", "adamw"]) -> None:
+    model = tiny(moe=MoEConfig())
+    config = OptimConfig(optimizer=kind, weight_decay=0.2, gate_decay=7.0)
+    names = {id(p): name.rpartition(".")[2] for name, p in model.named_parameters()}
+    groups = [group for o in make_optimizers(model, config) for group in o.param_groups]
+    decays = {names[id(p)]: group["weight_decay"] for group in groups for p in group["params"]}
+    assert decays.pop("gate") == pytest.approx(1.4)
+    norms = {id(p) for p in model.parameters() if p.ndim == 1}
+    for group in groups:
+        plain = {id(p) in norms for p in group["params"]}
+        assert plain == {group["weight_decay"] == 0}
+
+
 @pytest.mark.parametrize(
     ("fraction", "warmup", "wanted"),
     [
@@ -228,7 +242,8 @@ def test_what_a_step_takes_from_the_weights_falls_with_a_power_of_the_rate(
     model = tiny()
     config = OptimConfig(weight_decay=0.3, matrix_learning_rate=0.1, learning_rate=0.07)
     optimizers = make_optimizers(model, config)
-    matrix, embedding = model.blocks[0].attention.value, model.embed.weight
+    weights = dict(model.named_parameters())
+    matrix, embedding = weights["blocks.0.attention.value"], weights["embed.weight"]
     before = matrix.detach().clone(), embedding.detach().clone()
     set_learning_rate(optimizers, 0.25, power)
     for parameter in model.parameters():
@@ -242,10 +257,11 @@ def test_what_a_step_takes_from_the_weights_falls_with_a_power_of_the_rate(
 def test_a_rate_of_zero_changes_nothing() -> None:
     model = tiny()
     optimizers = make_optimizers(model, OptimConfig(weight_decay=0.3))
-    before = model.blocks[0].attention.value.detach().clone()
+    matrix = dict(model.named_parameters())["blocks.0.attention.value"]
+    before = matrix.detach().clone()
     set_learning_rate(optimizers, 0.0, 0.5)
     for parameter in model.parameters():
         parameter.grad = torch.ones_like(parameter)
     for optimizer in optimizers:
         optimizer.step()
-    assert torch.equal(model.blocks[0].attention.value, before)
+    assert torch.equal(matrix, before)

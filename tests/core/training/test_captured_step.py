@@ -18,7 +18,7 @@ class Fixture:
     def __init__(self) -> None:
         self.parameter = torch.nn.Parameter(torch.zeros(3, 5))
         self.optimizer = Muon([self.parameter], lr=1.0)
-        self.optimizer.param_groups[0]["peak"] = 1.0
+        self.optimizer.param_groups[0].update(peak=1.0, peak_decay=0.0)
         self.optimizer.rates = DeviceRates(self.optimizer.param_groups)
         self.calls = 0
         self.step = CapturedStep(self.plain, [self.optimizer])

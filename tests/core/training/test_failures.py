@@ -97,7 +97,7 @@ from tests.helpers.models import tiny
 from tinygpt.training.learner import CompiledOrEager
 
 model, ids = tiny().eval(), torch.arange(7)[None]
-compiled = CompiledOrEager(model)
+compiled = CompiledOrEager(model.run)
 for _ in range(2):
     assert torch.equal(compiled(ids).logits, model(ids))
 """
