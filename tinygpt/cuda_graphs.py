@@ -44,6 +44,11 @@ def capture(run: Callable[[], object], device: torch.device) -> Callable[[], Non
         try:
             with torch.cuda.graph(graph):
                 run()
+        except RuntimeError as error:
+            # To end a capture that failed raises too, on top of the error that says why.
+            if isinstance(error.__context__, RuntimeError):
+                raise error.__context__ from None
+            raise
         finally:
             torch.cuda.set_stream(stream)  # torch leaves another one if capturing failed
     return graph.replay

@@ -131,7 +131,7 @@ class DeviceRates:
     """
 
     def __init__(self, groups: Sequence[dict[str, Any]]) -> None:
-        device = groups[0]["params"][0].device
+        device = next(p.device for group in groups for p in group["params"])
         self.rate = [torch.zeros((), device=device) for _ in groups]
         """Learning rate of each group."""
         self.keep = [torch.zeros((), device=device) for _ in groups]

@@ -143,7 +143,8 @@ def _rows_by_table(selected: Tensor, experts: int) -> tuple[Tensor, Tensor]:
     # other, as the buffer has. So one running count over all of it gives rows, without an offset.
     chosen = selected == torch.arange(experts, device=selected.device)[:, None]  # (E, N K)
     running = chosen.flatten().cumsum(0, dtype=torch.int32).view_as(chosen)
-    return running.gather(0, selected[None])[0].long() - 1, running[:, -1].contiguous()
+    ends = running[:, -1].contiguous()  # a grouped matmul ignores strides
+    return running.gather(0, selected[None])[0].long() - 1, ends
 
 
 def _rows_by_sort(selected: Tensor, experts: int, multiple: int) -> tuple[Tensor, Tensor]:
