@@ -42,6 +42,11 @@ def make_session(folder: Path, text: str = TEXT, /, **changes: object) -> Any:
     return begin(build(values), read_text(path), str(folder), "run", ["test"])
 
 
+def make_overfitting(folder: Path, **changes: object) -> Any:
+    """A new run on `OVERFITS`, of 60 steps and without samples."""
+    return make_session(folder, OVERFITS, **{"steps": 60, "train__sample_tokens": 0, **changes})
+
+
 def train_session(session: Session, **arguments: Any) -> Outcome:
     """Train to the end; `arguments` are those of `Loop`."""
     with session.writer:

@@ -2,13 +2,13 @@
 
 from pathlib import Path
 
-from tests.helpers.training import OVERFITS, make_session, train_session
+from tests.helpers.training import make_overfitting, make_session, train_session
 from tinygpt.command.notes import Notes
 from tinygpt.run import EvalRecord, Record
 
 
 def test_each_note_comes_once_and_when_it_becomes_true(tmp_path: Path) -> None:
-    session = make_session(tmp_path, OVERFITS, model="moe", patience=6, steps=60)
+    session = make_overfitting(tmp_path, model="moe", patience=6)
     notes = Notes(session.learners)
     said: list[tuple[int, str]] = []
 

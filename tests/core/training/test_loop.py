@@ -9,7 +9,7 @@ import pytest
 
 from tests.helpers.exactness import exact, records
 from tests.helpers.models import TEXT
-from tests.helpers.training import OVERFITS, make_session, spoil, train_session
+from tests.helpers.training import make_overfitting, make_session, spoil, train_session
 from tinygpt import checkpoint, load
 from tinygpt.run import (
     EndRecord,
@@ -101,7 +101,7 @@ def test_target_loss_ends_a_variant(tmp_path: Path) -> None:
 
 
 def test_patience_ends_a_variant(tmp_path: Path) -> None:
-    outcome = train_session(make_session(tmp_path, OVERFITS, patience=3, steps=60))
+    outcome = train_session(make_overfitting(tmp_path, patience=3))
     assert outcome.state == "done"
     bests = {name: model["best_val_loss"] for name, model in outcome.models.items()}
     assert outcome.reason == "; ".join(
@@ -131,12 +131,12 @@ def test_a_variant_out_of_patience_does_not_end_the_other(tmp_path: Path) -> Non
 
 
 def test_the_last_step_is_the_reason_even_if_patience_ends_there_too(tmp_path: Path) -> None:
-    outcome = train_session(make_session(tmp_path, OVERFITS, patience=3, steps=24))
+    outcome = train_session(make_overfitting(tmp_path, patience=3, steps=24))
     assert outcome.reason == "24 steps"
 
 
 def test_without_patience_all_steps_are_taken(tmp_path: Path) -> None:
-    outcome = train_session(make_session(tmp_path, OVERFITS, steps=42))
+    outcome = train_session(make_overfitting(tmp_path, steps=42))
     assert outcome.reason == "42 steps"
     assert [model["overfitting_since"] for model in outcome.models.values()] == [6, 6]
 

@@ -13,7 +13,7 @@ import torch
 from tests.helpers.checkpoints import alter_progress, alter_tensor
 from tests.helpers.exactness import exact, records
 from tests.helpers.models import TEXT
-from tests.helpers.training import OVERFITS, make_session, stop_at, train_session
+from tests.helpers.training import make_overfitting, make_session, stop_at, train_session
 from tinygpt import checkpoint, load
 from tinygpt.errors import CheckpointError, ConfigError, CorpusError, RunError
 from tinygpt.run import (
@@ -54,8 +54,8 @@ def test_resumed_equals_uninterrupted(tmp_path: Path, step: int, options: dict[s
 def test_patience_and_overfitting_are_exact_over_a_resume(tmp_path: Path, step: int) -> None:
     for name in ("whole", "parts"):
         (tmp_path / name).mkdir()
-    whole = train_session(make_session(tmp_path / "whole", OVERFITS, patience=3, steps=60))
-    made = make_session(tmp_path / "parts", OVERFITS, patience=3, steps=60)
+    whole = train_session(make_overfitting(tmp_path / "whole", patience=3))
+    made = make_overfitting(tmp_path / "parts", patience=3)
     train_session(made, interrupted=stop_at(step, made))
     run = tmp_path / "parts" / "run"
     evaluated = [r for r in records(run) if isinstance(r, EvalRecord)]
@@ -69,7 +69,7 @@ def test_patience_and_overfitting_are_exact_over_a_resume(tmp_path: Path, step: 
 
 
 def test_a_run_from_before_patience_existed_has_none(tmp_path: Path) -> None:
-    made = make_session(tmp_path, OVERFITS, steps=36)
+    made = make_overfitting(tmp_path, steps=36)
     train_session(made, interrupted=stop_at(20, made))
     stored = tmp_path / "run" / "run.toml"
     settings = stored.read_text()

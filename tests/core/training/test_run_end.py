@@ -6,7 +6,7 @@ import pytest
 
 from tests.helpers.exactness import exact
 from tests.helpers.trainer import SHAPE, run_training
-from tests.helpers.training import OVERFITS, make_session, stop_at, train_session
+from tests.helpers.training import make_overfitting, make_session, stop_at, train_session
 from tinygpt.errors import RunError
 from tinygpt.run import read_state
 from tinygpt.training import resume
@@ -80,8 +80,8 @@ def test_a_finished_run_needs_a_later_end(tmp_path: Path) -> None:
 
 @pytest.fixture
 def impatient(tmp_path: Path) -> Path:
-    """A run of 60 steps that ended at step 24, after 3 evaluations worse than the first."""
-    train_session(make_session(tmp_path, OVERFITS, patience=3, steps=60))
+    """A run of 48 steps that ended at step 24, after 3 evaluations worse than the first."""
+    train_session(make_overfitting(tmp_path, patience=3, steps=48))
     return tmp_path / "run"
 
 
@@ -116,9 +116,9 @@ def test_more_patience_trains_on_and_holds_for_later_resumes(
         resume(impatient, {})
     again = resume(impatient, {"patience": "0"})
     assert train_session(again, interrupted=stop_at(40, again)).state == "stopped"
-    assert train_session(resume(impatient, {})).reason == "60 steps"
+    assert train_session(resume(impatient, {})).reason == "48 steps"
     (tmp_path / "whole").mkdir()
-    train_session(make_session(tmp_path / "whole", OVERFITS, steps=60))
+    train_session(make_overfitting(tmp_path / "whole", steps=48))
     assert exact(impatient) == exact(tmp_path / "whole" / "run")
 
 
