@@ -7,9 +7,12 @@ import torch
 from torch import Tensor
 
 from tinygpt import cuda_graphs
+from tinygpt.config import build
+from tinygpt.data.batches import Batches
 from tinygpt.errors import TinyGPTWarning
 from tinygpt.optim import DeviceRates, Muon, set_learning_rate
 from tinygpt.training.captured_step import WARM_UPS, CapturedStep
+from tinygpt.training.learner import Learner
 
 
 class Fixture:
@@ -74,3 +77,22 @@ def test_without_a_graph_it_takes_plain_steps_after_one_warning(
     assert len(warned) == 1
     assert fixture.calls == 7
     assert fixture.parameter.grad is None
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize("variant", ["dense", "moe"])
+@pytest.mark.parametrize("compiled", [False, True])
+def test_on_a_card_replayed_steps_are_the_plain_ones(variant: str, *, compiled: bool) -> None:
+    """Widths that the matmuls of a card take: 64 channels, 4 heads."""
+    shape: dict[str, object] = {"gpt.width": 64, "gpt.layers": 2, "gpt.context": 32}
+    shape |= {"train.batch": 16, "gpt.dropout": 0.1, "train.compile": compiled, "device": "cuda"}
+    shape |= {"optim.weight_decay": 0.1}
+    text = torch.arange(40_000).cumsum(0) % 65
+    losses = []
+    for graph in (False, True):
+        config = build({**shape, "train.cuda_graph": graph})
+        learner = Learner(variant, config, 65, "cuda")
+        batches = Batches(text.cuda(), 16, 32, 1, seed=1)
+        results = [learner.train(batches(step), step / 20) for step in range(20)]
+        losses.append(torch.stack([result.loss for result in results]).cpu())
+    torch.testing.assert_close(*losses, atol=0.02, rtol=0.02)
