@@ -43,7 +43,10 @@ class Size:
     """The most repeats."""
 
 
-DECAY = {"optim.weight_decay": 0.1}  # which does not change the speed
+DECAY = {
+    "optim.weight_decay": 0.1,
+    "optim.weight_decay_power": 1.0,
+}  # which does not change the speed
 SIZES = {
     "nano": Size("nano", {}, warm=60, most=25),
     "baby": Size("baby", {}, warm=3, most=5),

@@ -31,7 +31,8 @@ from tinygpt.data.batches import Batches
 from tinygpt.training.learner import Learner
 from tinygpt.training.malloc import keep_freed_memory
 keep_freed_memory()
-config = build({"preset": "nano", "device": "cpu", "optim.weight_decay": 0.1})
+decay = {"optim.weight_decay": 0.1, "optim.weight_decay_power": 1.0}
+config = build({"preset": "nano", "device": "cpu", **decay})
 learners = [Learner(v, config, 65, "cpu") for v in ("dense", "moe")]
 text = find_corpus(sys.argv[2]).text
 tokens = torch.from_numpy(split(CharTokenizer.train(text).encode_array(text))[0])

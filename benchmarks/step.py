@@ -23,7 +23,10 @@ from tinygpt.data.batches import Batches
 from tinygpt.training.learner import Learner
 from tinygpt.training.malloc import keep_freed_memory
 
-DECAY = {"optim.weight_decay": 0.1}  # which does not change the speed
+DECAY = {
+    "optim.weight_decay": 0.1,
+    "optim.weight_decay_power": 1.0,
+}  # which does not change the speed
 GROUPS = {
     "the model's matmuls": ("aten::mm", "aten::addmm"),
     "matmuls of Muon, and of attention in bf16": ("aten::bmm", "aten::baddbmm"),

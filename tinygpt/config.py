@@ -169,14 +169,12 @@ class OptimConfig(_Checked):
     weight_decay: float | None = setting(
         None, "decoupled weight decay of all matrices (default: by epochs and parameters)", low=0.0
     )
-    weight_decay_power: float = setting(
-        0.5,
-        "weight decay falls with the learning rate to this power (1: as AdamW has it, 0: constant)",
+    weight_decay_power: float | None = setting(
+        None,
+        "weight decay falls with the learning rate to this power (1: as AdamW has it, 0: constant; "
+        "default: by epochs and parameters)",
         low=0.0,
         high=1.0,
-    )
-    gate_decay: float = setting(
-        3.0, "weight decay of the routers' gates, as a multiple of the matrices'", low=0.0
     )
     clip: float = setting(1.0, "gradient norm above which it is clipped (0: off)", low=0.0)
     warmup: int = setting(20, "linear warm-up, in optimizer steps", low=0)
@@ -333,11 +331,7 @@ ALIASES = {"train.film": "train.snapshots"}
 END_SETTINGS = ("steps", "minutes", "target_loss", "patience")
 """Settings that decide when a run ends. A resume may replace them, also for later resumes."""
 
-EARLIER: dict[str, Scalar] = {
-    "optim.weight_decay": 0.1,
-    "optim.weight_decay_power": 1.0,
-    "optim.gate_decay": 1.0,
-}
+EARLIER: dict[str, Scalar] = {"optim.weight_decay": 0.1, "optim.weight_decay_power": 1.0}
 """What was done before a setting existed, or before its default changed: what its absence in a
 ``run.toml`` means."""
 

@@ -69,8 +69,7 @@ def make_optimizers(
     """
     assert config.weight_decay is not None
     matrices, others = split_parameters(model)
-    gates = [p for name, p in model.named_parameters() if name.endswith("gate")]
-    decayed = [p for p in others if p.ndim >= 2][: -len(gates) or None]  # the gates are last
+    decayed = [p for p in others if p.ndim >= 2]
     plain = [p for p in others if p.ndim < 2]
     optimizers: list[UncompiledOptimizer] = []
     if config.optimizer == "muon":
@@ -85,12 +84,10 @@ def make_optimizers(
         )
     else:
         decayed = matrices + decayed
-    gated = {"params": gates, "weight_decay": config.weight_decay * config.gate_decay}
     optimizers.append(
         AdamW(  # checkpoints number the parameters in this order
             [
                 {"params": decayed, "weight_decay": config.weight_decay},
-                *([gated] if gates else []),
                 {"params": plain, "weight_decay": 0.0},
             ],
             lr=config.learning_rate,

@@ -30,7 +30,7 @@ from tinygpt.fields import choices, flag, kind_of
 @pytest.mark.parametrize("preset", PRESETS)
 def test_presets_build_and_survive_toml(preset: str) -> None:
     """Once the recipe has set what nobody named."""
-    config = build({"preset": preset, "optim.weight_decay": 0.7})
+    config = build({"preset": preset, "optim.weight_decay": 0.7, "optim.weight_decay_power": 1})
     text = tomli_w.dumps(unflatten(flatten(config)))
     assert build(from_tables(tomllib.loads(text)), preset_applies=False) == config
 

@@ -20,6 +20,7 @@ SHAPE: dict[str, object] = {
     "gpt.context": 7,
     "gpt.dropout": 0.1,
     "optim.weight_decay": 0.1,
+    "optim.weight_decay_power": 0.5,
     "train.batch": 5,
     "train.eval_every": 6,
     "train.checkpoint_every": 4,

@@ -199,6 +199,7 @@ class Learner:
         """
         batches = [batch.to(self.device) for batch in batches]  # each variant may have its own GPU
         optim, step = self.config.optim, self.progress.step
+        assert optim.weight_decay_power is not None  # see `tinygpt.training.recipe`
         rate = schedule(fraction, (step + 1) / max(1, optim.warmup), optim)
         set_learning_rate(self.optimizers, rate, optim.weight_decay_power)
         with (

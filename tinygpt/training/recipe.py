@@ -19,12 +19,18 @@ import torch
 from tinygpt.config import RunConfig
 from tinygpt.device import device_type
 
-WEAKEST, STRONGEST = 0.03, 3.0
-"""Range of the weight decay. Without any, even a run of one epoch ends 0.004 nats higher; above 3,
-a run of many epochs loses as much by learning slowly as it gains."""
+FEW = 4.0
+"""Epochs times parameters per token up to which a run does not memorise its corpus: `nano` has 1.2,
+`micro` 2.2. Such a run gets `WEAKEST`, which fades as AdamW has it."""
+WEAKEST, STRONGEST = 0.1, 3.0
+"""Range of the weight decay. Above 3, a run of many epochs loses as much by learning slowly as it
+gains."""
 PER_EPOCH = 0.03
 """Weight decay for each epoch and each parameter per token: the product of the two was the same at
 the same best decay, in models of 1 to 11 parameters per token and over 1.5 to 12 epochs."""
+POWER = 0.5
+"""Of the learning rate, with which the decay fades in runs that do memorise: with 1, they do so in
+the cool-down; with 0, the weights vanish there."""
 
 ASSUMED_FLOPS = {"cpu": 4e10, "cuda": 1e14, "mps": 2e12}
 """Floating-point operations per second in training: per CPU thread, and per GPU. They decide how
@@ -57,10 +63,13 @@ def find_regime(config: RunConfig, tokens: int, vocab_size: int, device: str) ->
     return Regime(trained / tokens, parameters / tokens, config.steps is None)
 
 
-def weight_decay(regime: Regime) -> float:
-    """The decay of all matrices, of Muon and of AdamW alike; two digits."""
-    law = PER_EPOCH * regime.epochs * regime.parameters_per_token
-    return float(f"{min(STRONGEST, max(WEAKEST, law)):.2g}")
+def weight_decay(regime: Regime) -> tuple[float, float]:
+    """The decay of all matrices, of Muon and of AdamW alike, to two digits; and the power of the
+    learning rate with which it fades."""
+    pressure = regime.epochs * regime.parameters_per_token
+    if pressure <= FEW:
+        return WEAKEST, 1.0
+    return float(f"{min(STRONGEST, max(WEAKEST, PER_EPOCH * pressure)):.2g}"), POWER
 
 
 def with_recipe(
@@ -71,10 +80,15 @@ def with_recipe(
 
     `tokens` is the size of the training split.
     """
-    if config.optim.weight_decay is not None:
+    optim = config.optim
+    if optim.weight_decay is not None and optim.weight_decay_power is not None:
         return config, None
     regime = find_regime(config, tokens, vocab_size, device)
-    optim = dataclasses.replace(config.optim, weight_decay=weight_decay(regime))
+    decay, power = weight_decay(regime)
+    if optim.weight_decay is None:
+        optim = dataclasses.replace(optim, weight_decay=decay)
+    if optim.weight_decay_power is None:
+        optim = dataclasses.replace(optim, weight_decay_power=power)
     return dataclasses.replace(config, optim=optim), _explanation(optim.weight_decay, regime)
 
 

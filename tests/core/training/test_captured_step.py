@@ -86,7 +86,7 @@ def test_on_a_card_replayed_steps_are_the_plain_ones(variant: str, *, compiled: 
     """Widths that the matmuls of a card take: 64 channels, 4 heads."""
     shape: dict[str, object] = {"gpt.width": 64, "gpt.layers": 2, "gpt.context": 32}
     shape |= {"train.batch": 16, "gpt.dropout": 0.1, "train.compile": compiled, "device": "cuda"}
-    shape |= {"optim.weight_decay": 0.1}
+    shape |= {"optim.weight_decay": 0.1, "optim.weight_decay_power": 0.5}
     text = torch.arange(40_000).cumsum(0) % 65
     losses = []
     for graph in (False, True):

@@ -67,16 +67,20 @@ def test_more_epochs_or_parameters_never_weaken_the_decay(
     regime: Regime, epochs: float, ratio: float
 ) -> None:
     more = Regime(regime.epochs * epochs, regime.parameters_per_token * ratio, assumed=False)
-    assert WEAKEST <= weight_decay(regime) <= weight_decay(more) <= STRONGEST
+    (decay, power), (stronger, faster) = weight_decay(regime), weight_decay(more)
+    assert WEAKEST <= decay <= stronger <= STRONGEST
+    assert 1 >= power >= faster > 0
 
 
 def test_who_names_a_decay_gets_it() -> None:
-    config = build({"optim.weight_decay": 0.0})
+    config = build({"optim.weight_decay": 0.0, "optim.weight_decay_power": 0.25})
     assert with_recipe(config, 1000, 13, "cpu") == (config, None)
+    config, _ = with_recipe(build({"optim.weight_decay_power": 0.25}), 1000, 13, "cpu")
+    assert (config.optim.weight_decay, config.optim.weight_decay_power) == (STRONGEST, 0.25)
 
 
 def test_the_decay_is_stored_and_kept_by_a_longer_run(tmp_path: Path) -> None:
-    session = make_session(tmp_path, optim__weight_decay=None)
+    session = make_session(tmp_path, optim__weight_decay=None, optim__weight_decay_power=None)
     chosen = session.config.optim.weight_decay
     assert session.notes[0].startswith(f"weight decay {chosen:g}, for ")
     stored = tomllib.loads((tmp_path / "run" / "run.toml").read_text())
