@@ -25,8 +25,8 @@ def access_problem(path: str | os.PathLike[str]) -> str | None:
         return None
     except OSError as error:
         return error.strerror
-    except ValueError as error:  # NUL in a name
-        return str(error)
+    except ValueError as error:  # Python's words for NUL differ from version to version
+        return "embedded null byte" if "\0" in os.fspath(path) else str(error)
     return None
 
 
