@@ -183,7 +183,8 @@ class AdamW(UncompiledOptimizer, torch.optim.AdamW):
     def _device_groups(self, rates: DeviceRates) -> list[dict[str, Any]]:
         """The groups with their learning rates on the device, and with the decay done already:
         torch takes that from the host only."""
-        capturing = torch.backends.cuda.is_built() and torch.cuda.is_current_stream_capturing()
+        # Without a GPU, a build with CUDA raises if it is asked.
+        capturing = rates.rate[0].is_cuda and torch.cuda.is_current_stream_capturing()
         groups = []
         for group, rate, keep in zip(self.param_groups, rates.rate, rates.keep, strict=True):
             if group["weight_decay"]:
