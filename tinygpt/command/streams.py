@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import io
 import os
 import sys
@@ -21,7 +22,7 @@ def prepare_streams() -> None:
 
     A closed one becomes /dev/null: otherwise the next file that is opened, a checkpoint or a log,
     would take its descriptor and what is printed, here or in a child. What the encoding of the
-    locale lacks is escaped.
+    locale lacks is escaped, and what stderr has not accepted by the end is dropped.
     """
     for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
         if getattr(sys, name) is None:
@@ -33,6 +34,15 @@ def prepare_streams() -> None:
     for output in (sys.stdout, sys.stderr):
         if isinstance(output, io.TextIOWrapper):
             output.reconfigure(errors="backslashreplace")
+    atexit.register(_drop_what_stderr_refuses)
+
+
+def _drop_what_stderr_refuses() -> None:
+    """Otherwise Python, from 3.14 on, ends with the status 120 instead of the command's."""
+    try:
+        sys.stderr.flush()
+    except (OSError, ValueError):
+        redirect_to_null(sys.stderr)
 
 
 def redirect_to_null(stream: TextIO) -> None:
@@ -68,8 +78,8 @@ class BrokenPipeSafeStream:
         try:
             yield
         except OSError as error:
-            # stderr may be a log on a full disk, which is continued once there is space. Python
-            # ignores what stderr cannot flush at exit; stdout would fail then.
+            # stderr may be a log on a full disk, which is continued once there is space. What it
+            # still holds at exit is dropped there; stdout would fail then.
             if error.errno not in DISK_FULL_ERRNOS or self._stream is not sys.stderr:
                 redirect_to_null(self._stream)
 

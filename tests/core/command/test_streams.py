@@ -10,6 +10,7 @@ import pytest
 from tests.helpers.redirected import redirected
 from tests.helpers.trainer import SHAPE, command, environment, steps_taken
 from tests.helpers.waiting import PATIENCE, running, until
+from tinygpt.command import streams
 from tinygpt.run import read_state
 
 
@@ -67,3 +68,13 @@ def test_a_closed_stream_becomes_dev_null_here_and_in_children(tmp_path: Path) -
     assert second.startswith("['/dev/null', 'pipe:")
     assert second.endswith("'/dev/null']")
     assert (tmp_path / "new").read_bytes() == b""
+
+
+def test_what_stderr_refuses_is_dropped_at_the_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Or Python would exit with a status of its own."""
+    with open("/dev/full", "w") as full:
+        monkeypatch.setattr(sys, "stderr", full)
+        streams.say("lost")
+        streams._drop_what_stderr_refuses()
+    # Closing would have failed, had the text still been there.
+    assert full.closed
