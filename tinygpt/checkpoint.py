@@ -13,7 +13,8 @@ import hashlib
 import json
 import math
 import os
-from collections.abc import Callable, Mapping
+import warnings
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -25,11 +26,12 @@ from torch import Tensor
 
 from tinygpt.config import ModelConfig, MoEConfig
 from tinygpt.data.tokenizer import CharTokenizer, load_tokenizer
-from tinygpt.errors import CheckpointError
+from tinygpt.errors import CheckpointError, TinyGPTWarning
 from tinygpt.fields import SettingError
 from tinygpt.files import atomic, safe_open
 from tinygpt.files.paths import access_problem
 from tinygpt.model.gpt import GPT
+from tinygpt.run.checkpoints import NAMES, CheckpointList, Name, Which, list_variant
 from tinygpt.run.layout import (
     TOKENIZER,
     VARIANTS,
@@ -38,15 +40,10 @@ from tinygpt.run.layout import (
     list_steps,
     parse_step,
 )
-from tinygpt.run.lines import LARGEST
+from tinygpt.run.meta import FORMAT, META, TRAINING, WEIGHTS, read_meta
+from tinygpt.run.status import read_state
 
-FORMAT = 1
-META = "meta.json"
-WEIGHTS = "model.safetensors"
-TRAINING = "training.safetensors"
 _FLOATS = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
-LARGEST_META = 1 << 20
-"""Bytes of the largest ``meta.json`` that is read."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +58,8 @@ class Checkpoint:
     """Over the validation split or its sample, in nats per token; None if not evaluated at this
     step."""
     path: Path
+    chosen_as: Name | None = None
+    """"best" or "newest"; None if the step was named."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,7 +116,7 @@ def restore(path: StrPath) -> Snapshot:
     Raises:
         CheckpointError: it is damaged, of a newer version, or its training state was pruned.
     """
-    folder, meta = Path(path), _meta(Path(path))
+    folder, meta = Path(path), read_meta(Path(path))
     return Snapshot(
         variant=meta["variant"],
         step=meta["step"],
@@ -131,17 +130,49 @@ def restore(path: StrPath) -> Snapshot:
     )
 
 
-def load(path: StrPath, device: str = "cpu") -> Checkpoint:
+def load(path: StrPath, device: str = "cpu", step: Which | None = None) -> Checkpoint:
     """Load a model from a run, variant or step directory.
 
-    For a variant, that is its newest checkpoint; for a run, the newest of the variant with the
-    lower validation loss.
+    Args:
+        path: the directory. Of a run, the variant with the lower validation loss is loaded.
+        device: where to compute.
+        step: which checkpoint of a run or variant: "best" by validation loss, "newest", or that of
+            a step. By default the newest while the run is being trained, else the best. If the best
+            or the newest is damaged, the next one is loaded, with a `TinyGPTWarning`.
 
     Raises:
         CheckpointError: there is none, or it is damaged or of a newer version.
     """
-    folder = _choose(Path(path).absolute())
-    meta = _meta(folder)
+    if step is not None and not isinstance(step, int) and step not in NAMES:
+        raise CheckpointError(f"step={step!r} is not valid: it must be 'best', 'newest' or a step")
+    folder = Path(path).absolute()
+    if not _is_checkpoint(folder):
+        return _load_from(*_find(folder, step), step, device)
+    if step is not None:
+        raise CheckpointError(f"{path} is a single checkpoint: leave out step={step!r}")
+    return _load(folder, device)
+
+
+def _load_from(
+    run: Path, variant: str, listed: CheckpointList, which: Which | None, device: str
+) -> Checkpoint:
+    """The first of the checkpoints that may stand for `which` that is intact."""
+    problems: dict[int, str] = {}
+    for step in listed.ranked(which):
+        try:
+            found = _load(checkpoint_dir(run, variant, step), device)
+        except CheckpointError as error:
+            problems[step] = str(error)
+            continue
+        listed = listed.without(problems)
+        if note := listed.note(which):
+            warnings.warn(f"{variant}: {note}", TinyGPTWarning, stacklevel=3)
+        return dataclasses.replace(found, chosen_as=listed.name(which))
+    raise CheckpointError(next(iter(problems.values())))
+
+
+def _load(folder: Path, device: str) -> Checkpoint:
+    meta = read_meta(folder)
     config = _model_config(meta["model"], folder)
     weights = _tensors(folder, WEIGHTS, meta)
     # Compared before the model is created: a forged size could ask for any amount of memory.
@@ -192,20 +223,32 @@ def newest_resumable(
     raise CheckpointError(f"{Path(run, variant)} has no checkpoint to resume from{why}")
 
 
-def _choose(path: Path) -> Path:
-    """The step directory to load for a run, variant or step directory."""
-    if os.path.isfile(path / META) or parse_step(path.name) is not None:
-        return path
-    if steps := list_steps(path.parent, path.name):
-        return checkpoint_dir(path.parent, path.name, steps[-1])
-    newest = [
-        checkpoint_dir(path, variant, steps[-1])
-        for variant in VARIANTS
-        if (steps := list_steps(path, variant))
-    ]
-    if not newest:
+def _is_checkpoint(path: Path) -> bool:
+    return os.path.isfile(path / META) or parse_step(path.name) is not None
+
+
+def _find(path: Path, which: Which | None) -> tuple[Path, str, CheckpointList]:
+    """The run and variant to load from a run or variant directory, and its checkpoints."""
+    is_variant = bool(list_steps(path.parent, path.name))
+    run, variants = (path.parent, [path.name]) if is_variant else (path, [*VARIANTS])
+    live = read_state(run).active
+    lists = {v: found for v in variants if (found := list_variant(run, v, live=live)).steps}
+    if not lists:
         raise CheckpointError(_no_checkpoint(path))
-    return min(newest, key=_last_loss) if len(newest) > 1 else newest[0]
+    chosen = {v: step for v, found in lists.items() if (step := found.step(which)) is not None}
+    if not chosen:
+        steps = sorted({step for found in lists.values() for step in found.steps})
+        raise CheckpointError(_no_such_step(path, which, steps))
+    variant = next(iter(chosen))
+    if len(chosen) > 1:
+        variant = min(chosen, key=lambda v: _last_loss(checkpoint_dir(run, v, chosen[v])))
+    return run, variant, lists[variant]
+
+
+def _no_such_step(path: Path, which: object, steps: Sequence[int]) -> str:
+    assert isinstance(which, int)
+    nearest = min(steps, key=lambda step: abs(step - which))
+    return f"{path} has no checkpoint of step {which:,}: the nearest is that of step {nearest:,}"
 
 
 def _no_checkpoint(path: Path) -> str:
@@ -218,61 +261,8 @@ def _no_checkpoint(path: Path) -> str:
 
 def _last_loss(folder: Path) -> float:
     """Validation loss of the last evaluation before this checkpoint; infinite without one."""
-    loss = _meta(folder)["progress"].get("val_loss")
+    loss = read_meta(folder)["progress"].get("val_loss")
     return loss if isinstance(loss, float) else math.inf
-
-
-_REQUIRED = {
-    "variant": str,
-    "step": int,
-    "tokens": int,
-    "model": dict,
-    "progress": dict,
-    "files": dict,
-}
-
-
-def _meta(folder: Path) -> dict[str, Any]:
-    file = folder / META
-    try:
-        text = safe_open.read_text(file, LARGEST_META)
-        meta = json.loads(text, parse_float=_finite, parse_constant=_finite)
-    except OSError as error:
-        raise CheckpointError(f"cannot read {file}: {error.strerror}") from error
-    except (ValueError, RecursionError) as error:
-        raise CheckpointError(f"{file} is not strict JSON in UTF-8: {error}") from error
-    if not isinstance(meta, dict) or not isinstance(meta.get("format"), int):
-        raise CheckpointError(f"{file} does not describe a checkpoint")
-    if meta["format"] > FORMAT:
-        raise CheckpointError(
-            f"{file} was written by a newer version: upgrade tinygpt-tui to read it"
-        )
-    _check(meta, file)
-    return meta
-
-
-def _finite(text: str) -> float:
-    """A number in JSON, where Python also reads NaN, Infinity and 1e999."""
-    number = float(text)
-    if not math.isfinite(number):
-        raise ValueError(f"{text} is not a finite number")
-    return number
-
-
-def _check(meta: dict[str, Any], file: Path) -> None:
-    """Raises CheckpointError if a value is not valid."""
-    for key, kind in _REQUIRED.items():
-        if not isinstance(meta.get(key), kind) or isinstance(meta[key], bool):
-            raise CheckpointError(f"{file} has no valid {key!r}")
-    for key in ("step", "tokens"):
-        if not 0 <= meta[key] < LARGEST:
-            raise CheckpointError(f"{file} has no valid {key!r}")
-    if meta["variant"] not in VARIANTS:
-        raise CheckpointError(f"{file} has an unknown variant {meta['variant']!r}")
-    if not isinstance(meta.setdefault("val_loss", None), float | None):
-        raise CheckpointError(f"{file} has no valid 'val_loss'")
-    if meta.setdefault("pending", None) not in (None, "probe", "evaluation"):
-        raise CheckpointError(f"{file} has no valid 'pending'")
 
 
 def _model_config(values: Mapping[str, Any], folder: Path) -> ModelConfig:

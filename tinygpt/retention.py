@@ -7,9 +7,9 @@ import os
 from collections.abc import Iterable
 from contextlib import suppress
 
-from tinygpt.checkpoint import TRAINING
 from tinygpt.files import atomic
 from tinygpt.run.layout import StrPath, checkpoint_dir, list_steps
+from tinygpt.run.meta import TRAINING
 
 RESUMABLE = 3
 """How many of a variant's newest checkpoints keep their training state: one and two spares."""

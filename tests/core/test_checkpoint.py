@@ -11,10 +11,14 @@ from torch import Tensor
 
 from tests.helpers.checkpoints import TOKENIZER, alter_tensor, snapshot
 from tests.helpers.models import tiny
+from tests.helpers.run_files import own_status
 from tinygpt import checkpoint, load
 from tinygpt.config import MoEConfig
 from tinygpt.data.tokenizer import CharTokenizer, save_tokenizer
-from tinygpt.errors import CheckpointError
+from tinygpt.errors import CheckpointError, TinyGPTWarning
+from tinygpt.run.checkpoints import Name
+from tinygpt.run.meta import TRAINING, WEIGHTS
+from tinygpt.run.status import write_status
 
 
 @pytest.fixture
@@ -44,16 +48,68 @@ def test_a_checkpoint_holds_three_files(run: Path) -> None:
 
 
 def test_load_by_step_variant_and_run(run: Path) -> None:
-    checkpoint.save(run, snapshot(step=3, loss=1.2))
+    checkpoint.save(run, snapshot(step=3, loss=1.6))
     checkpoint.save(run, snapshot(step=5, loss=1.7))
-    checkpoint.save(run, snapshot("moe", step=5, loss=1.6))
-    assert (load(run / "dense" / "step-00000003").step, load(run / "dense").step) == (3, 5)
+    checkpoint.save(run, snapshot("moe", step=5, loss=1.2))
+    checkpoint.save(run, snapshot("moe", step=7, loss=1.9))
+    assert [load(run / "dense" / f"step-0000000{step}").step for step in (3, 5)] == [3, 5]
+    best = load(run / "dense")
+    assert (best.step, best.val_loss, best.chosen_as) == (3, 1.6, "best")
     found = load(run)
-    assert (found.variant, found.step, found.val_loss) == ("moe", 5, 1.6)
+    assert (found.variant, found.step, found.val_loss) == ("moe", 5, 1.2)
     assert found.tokenizer == TOKENIZER
     assert not found.model.training
     ids = torch.tensor([[1, 2, 3]])
     assert torch.equal(found.model(ids), tiny(moe=MoEConfig(), seed=5).eval()(ids))
+
+
+def test_load_the_newest_or_a_step(run: Path) -> None:
+    for variant, losses in (("dense", (1.5, 1.75)), ("moe", (1.25, 2.0))):
+        for step, loss in zip((3, 5), losses, strict=True):
+            checkpoint.save(run, snapshot(variant, step, loss))
+    newest, third = load(run, step="newest"), load(run, step=3)
+    assert (newest.variant, newest.step, newest.chosen_as) == ("dense", 5, "newest")
+    assert (third.variant, third.step, third.chosen_as) == ("moe", 3, None)
+    assert load(run, step="best").path == third.path
+    with pytest.raises(CheckpointError, match=r"of step 1,000: the nearest is that of step 5$"):
+        load(run, step=1000)
+    with pytest.raises(CheckpointError, match=r"is a single checkpoint: leave out step='best'"):
+        load(third.path, step="best")
+    with pytest.raises(CheckpointError, match=r"step='last' is not valid: it must be 'best'"):
+        load(run, step="last")  # type: ignore[arg-type]
+
+
+def test_a_live_run_is_followed(run: Path) -> None:
+    for step in (3, 5):
+        checkpoint.save(run, snapshot(step=step, loss=step / 2))
+    write_status(run, own_status())
+    assert (load(run).step, load(run).chosen_as) == (5, "newest")
+    write_status(run, own_status(state="done"))
+    assert (load(run).step, load(run).chosen_as) == (3, "best")
+
+
+@pytest.mark.parametrize("name", ["model.safetensors", "meta.json"])
+@pytest.mark.parametrize("which", [None, "best", "newest"])
+def test_the_next_one_stands_in_for_a_damaged_one(run: Path, name: str, which: Name | None) -> None:
+    for step in (3, 7, 9):
+        checkpoint.save(run, snapshot(step=step, loss=2 - step / 10))
+    file = run / "dense" / "step-00000009" / name
+    file.write_bytes(file.read_bytes()[:-1] + b"!")
+    says = rf"^dense: step 9 cannot be used, so step 7 stands in: .*{name}"
+    with pytest.warns(TinyGPTWarning, match=says):
+        found = load(run, step=which)
+    assert (found.step, found.chosen_as) == (7, which or "best")
+    with pytest.raises(CheckpointError, match=name):
+        load(run, step=9)
+
+
+def test_where_all_are_damaged_the_first_is_named(run: Path) -> None:
+    for step in (3, 5):
+        (checkpoint.save(run, snapshot(step=step, loss=step / 2)) / WEIGHTS).write_bytes(b"")
+    with pytest.raises(CheckpointError, match=r"step-00000003/model\.safetensors"):
+        load(run)
+    with pytest.raises(CheckpointError, match=r"step-00000005/model\.safetensors"):
+        load(run, step="newest")
 
 
 def test_the_first_models_had_no_convolution(run: Path) -> None:
@@ -209,7 +265,7 @@ def test_weights_that_no_training_saves_are_refused(
     checkpoint.save(run, snapshot(step=3))
     folder = checkpoint.save(run, snapshot(step=5))
     name = "blocks.1.attention.value"
-    alter_tensor(folder, checkpoint.WEIGHTS, name, damage(snapshot(step=5).weights[name].clone()))
+    alter_tensor(folder, WEIGHTS, name, damage(snapshot(step=5).weights[name].clone()))
     with pytest.raises(CheckpointError, match=rf"model\.safetensors is damaged: {name} .*{says}"):
         load(folder)
     found, problems = checkpoint.newest_resumable(run, "dense")
@@ -223,7 +279,7 @@ def test_damaged_training_state_stops_a_resume_and_no_viewer(
 ) -> None:
     folder = checkpoint.save(run, snapshot())
     name = "muon.0.momentum"
-    alter_tensor(folder, checkpoint.TRAINING, name, damage(torch.ones(3, 5)))
+    alter_tensor(folder, TRAINING, name, damage(torch.ones(3, 5)))
     assert load(folder).step == 7
     with pytest.raises(
         CheckpointError, match=rf"training\.safetensors is damaged: {name} .*{says}"

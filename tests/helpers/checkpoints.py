@@ -9,9 +9,10 @@ import torch
 from torch import Tensor
 
 from tests.helpers.models import tiny
-from tinygpt.checkpoint import META, Snapshot
+from tinygpt.checkpoint import Snapshot
 from tinygpt.config import MoEConfig
 from tinygpt.data.tokenizer import CharTokenizer
+from tinygpt.run.meta import META
 
 TOKENIZER = CharTokenizer.train("\n abcdefghijk")
 

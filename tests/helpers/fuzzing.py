@@ -16,11 +16,12 @@ from tinygpt import checkpoint
 from tinygpt.config import build
 from tinygpt.data.corpus import read_text
 from tinygpt.data.run_corpus import probable_place
-from tinygpt.errors import TinyGPTError
+from tinygpt.errors import TinyGPTError, TinyGPTWarning
 from tinygpt.run import (
     RunInfo,
     RunState,
     checkpoint_dir,
+    list_checkpoints,
     list_runs,
     list_steps,
     read_config,
@@ -224,7 +225,7 @@ def look(run: Path) -> int:
         nonlocal refused
         try:
             return what(*arguments)
-        except TinyGPTError as error:
+        except (TinyGPTError, TinyGPTWarning) as error:
             refused += 1
             sentence = str(error)
             assert sentence
@@ -255,6 +256,8 @@ def look(run: Path) -> int:
         for step in list_steps(run, variant)[-1:]:
             attempt(use, checkpoint_dir(run, variant, step))
     attempt(tinygpt.load, run)
+    for listed_variant in list_checkpoints(run).values():
+        assert all(map(str.isprintable, listed_variant.problems.values()))
     attempt(request, run, "pause")
     attempt(take_up, run)
     return refused

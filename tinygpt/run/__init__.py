@@ -5,6 +5,11 @@ The trainer has a `RunWriter` and a `Control`; the interface reads with `Metrics
 same machine or over a shared disk.
 """
 
+from tinygpt.run.checkpoints import (
+    CheckpointList,
+    Which,
+    list_checkpoints,
+)
 from tinygpt.run.columns import (
     Item,
     TrainColumns,
@@ -88,6 +93,7 @@ __all__ = [
     "STATUS",
     "TOKENIZER",
     "VARIANTS",
+    "CheckpointList",
     "CheckpointRecord",
     "Control",
     "EndRecord",
@@ -110,10 +116,12 @@ __all__ = [
     "StatusState",
     "TrainColumns",
     "TrainRecord",
+    "Which",
     "checkpoint_dir",
     "current_run",
     "drop_rewound",
     "is_run",
+    "list_checkpoints",
     "list_runs",
     "list_steps",
     "live_run",

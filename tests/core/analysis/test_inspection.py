@@ -16,12 +16,12 @@ from tests.helpers.models import tiny
 from tinygpt import checkpoint, load
 from tinygpt.analysis import inspection
 from tinygpt.analysis.inspection import inspect_tokens, surprisal
-from tinygpt.checkpoint import META, WEIGHTS
 from tinygpt.config import MoEConfig
 from tinygpt.data.tokenizer import save_tokenizer
 from tinygpt.errors import TinyGPTError
 from tinygpt.model.gpt import attend, attention_weights
 from tinygpt.model.moe import MoE
+from tinygpt.run.meta import META, WEIGHTS
 
 Array = NDArray[np.float64]
 MOES = pytest.mark.parametrize("moe", [None, MoEConfig(), MoEConfig(experts=5, top_k=2)])

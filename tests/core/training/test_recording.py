@@ -40,9 +40,10 @@ def test_a_loss_that_is_not_finite_stops_that_variant_alone(tmp_path: Path) -> N
     assert "the last good checkpoint is dense/step-00000008" in outcome.error
     assert read_state(run).state == "failed"
     assert read_state(run).reason == outcome.error
-    assert load(run / "dense").step == 8
-    assert load(run / "moe").step == 13
-    assert all(p.isfinite().all() for p in load(run / "dense").model.parameters())
+    last = load(run / "dense", step="newest")
+    assert last.step == 8
+    assert load(run / "moe", step="newest").step == 13
+    assert all(p.isfinite().all() for p in last.model.parameters())
     assert {r.step for r in records(run) if isinstance(r, TrainRecord) and r.model == "moe"} == {
         *range(1, 14)
     }
@@ -67,6 +68,8 @@ def test_the_best_checkpoint_stays(tmp_path: Path) -> None:
     assert best is not None
     assert best <= 30
     assert best in list_steps(tmp_path / "run", "dense")
+    found = load(tmp_path / "run" / "dense")
+    assert (found.step, found.val_loss) == (best, dense.progress.best_val_loss)
 
 
 def test_no_checkpoint_of_infinite_weights_between_two_logged_losses(tmp_path: Path) -> None:
