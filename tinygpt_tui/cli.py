@@ -13,7 +13,7 @@ from tinygpt.command.results import entry_point
 from tinygpt.errors import RunError
 from tinygpt.fields import flag
 from tinygpt.threads import limit_spinning
-from tinygpt_tui.commands import generate, inspect
+from tinygpt_tui.commands import common, generate, inspect
 from tinygpt_tui.shell import capabilities
 
 
@@ -27,6 +27,7 @@ def make_parser() -> argparse.ArgumentParser:
     )
     generate.add_options(parser)
     inspect.add_options(parser)
+    common.add_options(parser)
     parser.add_argument("--ascii", action="store_true", help="draw with ASCII characters only")
     parser.add_argument("--no-mouse", action="store_true", help="do not capture the mouse")
     return parser
@@ -50,6 +51,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         return generate.command(options)
     if hasattr(options, "inspect"):
         return inspect.command(options)
+    if hasattr(options, "step"):
+        parser.error(
+            "--step is for --generate PROMPT and --inspect TEXT; a run's length is --steps"
+        )
     if hasattr(options, "inspect_out"):
         parser.error("--inspect-out is for --inspect TEXT")
     if sampling := sorted(vars(options).keys() & generate.SAMPLING.keys()):

@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
+import argparse
 import io
 import os
+import re
 import sys
 from collections.abc import Callable, Mapping, Set
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from tinygpt.command.logged_warnings import LoggedWarnings
 from tinygpt.command.streams import say
 from tinygpt.errors import ConfigError, TinyGPTError
 from tinygpt.fields import flag
 from tinygpt.files.encoding import encoding_problem
+
+if TYPE_CHECKING:
+    from tinygpt.checkpoint import Checkpoint
+    from tinygpt.run import Which
 
 USAGE = 2
 LONGEST_STDIN = 1 << 24
@@ -29,6 +36,37 @@ def status_of(work: Callable[[], None]) -> int:
     except KeyboardInterrupt:
         return 130
     return 0
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """Add --step."""
+    group = parser.add_argument_group("choose a checkpoint, with --generate and --inspect")
+    group.add_argument(
+        "--step",
+        metavar="best|newest|N",
+        help="the best by validation loss, the newest, or that of step N "
+        "(default: the newest of a live run, else the best)",
+    )
+
+
+def chosen_step(given: Mapping[str, Any], path: Path) -> Which | None:
+    """What --step says of the run or variant directory `path`; None if it is not given.
+
+    Raises:
+        ConfigError: it is none of what is valid, or `path` is a single checkpoint.
+    """
+    from tinygpt.run import parse_step  # noqa: PLC0415 - not for --help
+    from tinygpt.run.checkpoints import NAMES  # noqa: PLC0415
+
+    text = given.get("step")
+    if text is None:
+        return None
+    if parse_step(path.absolute().name) is not None:
+        raise ConfigError(f"--step {text}: {path} is a single checkpoint; omit --step")
+    name = next((name for name in NAMES if name == text), None)
+    if name is None and not re.fullmatch(r"[0-9]{1,18}", text):
+        raise ConfigError(f"--step {text!r} is not valid: it takes best, newest, or a step as 500")
+    return name or int(text)
 
 
 def text_or_stdin(text: str) -> str:
@@ -92,3 +130,20 @@ def _of_model(path: Path, model: str) -> Path:
     if variant != model:
         raise ConfigError(f"--model {model}: {path} is a {variant} checkpoint; omit --model")
     return path
+
+
+def load_checkpoint(path: Path, device: str, step: Which | None) -> Checkpoint:
+    """Load the checkpoint of a run, variant or step directory that `step` means.
+
+    If another one stands in for it, a line on stderr says so.
+
+    Raises:
+        TinyGPTError: it cannot be loaded, or the device cannot be used.
+    """
+    from tinygpt import load  # noqa: PLC0415 - torch
+    from tinygpt.config import build  # noqa: PLC0415
+    from tinygpt.device import choose_device  # noqa: PLC0415
+
+    chosen = choose_device(build({"device": device}).device)
+    with LoggedWarnings():
+        return load(path, chosen, step)

@@ -8,7 +8,6 @@ import sys
 import time
 from collections.abc import Iterator
 from dataclasses import asdict, fields
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tinygpt.command.results import print_json, print_text
@@ -17,6 +16,8 @@ from tinygpt.fields import flag, kind_of
 from tinygpt.generation.params import SamplingParams
 from tinygpt_tui.commands.common import (
     checkpoint_path,
+    chosen_step,
+    load_checkpoint,
     reject_other_options,
     status_of,
     text_or_stdin,
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
 
 SAMPLING = {field.name: field for field in fields(SamplingParams) if field.name != "seed"}
 """The settings that have a flag only for this command; --seed is also a training option."""
-OTHER_OPTIONS = {"run", "out", "generate", "json", "model", "device", "seed"}
+OTHER_OPTIONS = {"run", "out", "generate", "json", "model", "step", "device", "seed"}
 _METAVARS = {int: "N", float: "X"}
 
 
@@ -61,16 +62,15 @@ def _generate(given: dict[str, Any]) -> None:
     values = {name: given[name] for name in SAMPLING if name in given}
     params = SamplingParams(**values, seed=given.get("seed", random.getrandbits(31)))
     path = checkpoint_path(given, "--generate")
+    step = chosen_step(given, path)
     prompt = text_or_stdin(given["generate"])
-    _write(prompt, params, path, given.get("device", "auto"), as_json="json" in given)
+    checkpoint = load_checkpoint(path, given.get("device", "auto"), step)
+    _write(prompt, params, checkpoint, as_json="json" in given)
 
 
-def _write(prompt: str, params: SamplingParams, path: Path, device: str, *, as_json: bool) -> None:
-    from tinygpt import load, stream  # noqa: PLC0415 - torch
-    from tinygpt.config import build  # noqa: PLC0415
-    from tinygpt.device import choose_device  # noqa: PLC0415
+def _write(prompt: str, params: SamplingParams, checkpoint: Checkpoint, *, as_json: bool) -> None:
+    from tinygpt import stream  # noqa: PLC0415 - torch
 
-    checkpoint = load(path, choose_device(build({"device": device}).device))
     start = time.perf_counter()
     tokens = stream(checkpoint.model, checkpoint.tokenizer, prompt, params)
     if not as_json:
@@ -118,6 +118,7 @@ def report(
         "checkpoint": str(checkpoint.path),
         "variant": checkpoint.variant,
         "step": checkpoint.step,
+        "chosen_as": checkpoint.chosen_as,
         "val_loss": checkpoint.val_loss,
         "sampling": asdict(params),
         "mean_surprisal": sum(t["surprisal"] for t in tokens) / len(tokens) if tokens else None,

@@ -13,6 +13,8 @@ from tinygpt.errors import ConfigError
 from tinygpt.escape import printable
 from tinygpt_tui.commands.common import (
     checkpoint_path,
+    chosen_step,
+    load_checkpoint,
     reject_other_options,
     status_of,
     text_or_stdin,
@@ -24,7 +26,7 @@ if TYPE_CHECKING:
     from tinygpt.analysis.inspection import Inspection
     from tinygpt.checkpoint import Checkpoint
 
-OPTIONS = {"run", "out", "inspect", "inspect_out", "json", "model", "device"}
+OPTIONS = {"run", "out", "inspect", "inspect_out", "json", "model", "step", "device"}
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
@@ -49,15 +51,11 @@ def command(options: argparse.Namespace) -> int:
 
 
 def _inspect(given: dict[str, Any]) -> None:
-    from tinygpt import load  # noqa: PLC0415 - torch
-    from tinygpt.config import build  # noqa: PLC0415
-    from tinygpt.device import choose_device  # noqa: PLC0415
-
     reject_other_options(given, OPTIONS, "--inspect")
     found = checkpoint_path(given, "--inspect")
+    step = chosen_step(given, found)
     text = text_or_stdin(given["inspect"])
-    device = choose_device(build({"device": given.get("device", "auto")}).device)
-    inspected = InspectedText(load(found, device), text)
+    inspected = InspectedText(load_checkpoint(found, given.get("device", "auto"), step), text)
     files = []
     if "inspect_out" in given:
         files = write_files(inspected, Path(given["inspect_out"]))
@@ -141,6 +139,7 @@ def report(inspected: InspectedText) -> dict[str, Any]:
         "checkpoint": str(checkpoint.path),
         "variant": checkpoint.variant,
         "step": checkpoint.step,
+        "chosen_as": checkpoint.chosen_as,
         "val_loss": checkpoint.val_loss,
         "text": inspected.text,
         "total": inspected.total,
@@ -158,7 +157,11 @@ def report(inspected: InspectedText) -> dict[str, Any]:
 def table(inspected: InspectedText) -> list[str]:
     """The statistics of each head and the load of each expert, as lines of text."""
     last = inspected.start + len(inspected.ids) - 1
-    title = f"{inspected.checkpoint.variant} step {inspected.checkpoint.step}"
+    checkpoint = inspected.checkpoint
+    title = f"{checkpoint.variant} step {checkpoint.step}"
+    if checkpoint.chosen_as:
+        val = "" if checkpoint.val_loss is None else f", val {checkpoint.val_loss:.4f}"
+        title += f" ({checkpoint.chosen_as}{val})"
     loss = "" if math.isnan(inspected.loss) else f", loss {inspected.loss:.4f} nats/token"
     lines = [
         f"{title}: tokens {inspected.start} to {last} of {inspected.total}{loss}",

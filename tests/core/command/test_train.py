@@ -83,7 +83,7 @@ def test_trainer_is_a_script_too(corpus_file: Path, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
-        (("--stepz", "3"), "--stepz is not an option: did you mean --steps?"),
+        (("--stepss", "3"), "--stepss is not an option: did you mean --steps?"),
         (("--steps", "three"), "--steps 'three' is not a whole number"),
         (("--steps",), "argument --steps: expected one argument"),
         (("--steps", "1" + "0" * 400), "is not a whole number"),

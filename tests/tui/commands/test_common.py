@@ -1,6 +1,7 @@
 """What --generate and --inspect share: which checkpoint and which text."""
 
 import io
+import json
 import shutil
 import sys
 from pathlib import Path
@@ -52,6 +53,42 @@ def test_model_beside_a_variant_or_a_step_is_the_same_one_or_refused(
     assert capsys.readouterr().err == f"--model moe: {run} has no such checkpoint\n"
 
 
+@pytest.mark.parametrize(
+    ("flags", "expected"),
+    [
+        ([], ("dense", 3, "best")),
+        (["--step", "best", "--model", "moe"], ("moe", 7, "best")),
+        (["--step", "newest"], ("dense", 7, "newest")),
+        (["--step", "7", "--model", "dense"], ("dense", 7, None)),
+    ],
+)
+def test_the_checkpoint_is_chosen(
+    run: Path,
+    flags: list[str],
+    expected: tuple[str, int, str | None],
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    for command in ("--generate", "--inspect"):
+        assert cli.main([str(run), command, "a", "--json", *flags]) == 0
+        found = json.loads(capsys.readouterr().out)
+        assert (found["variant"], found["step"], found["chosen_as"]) == expected
+    single = run / "dense" / "step-00000003"
+    assert cli.main([str(single), "--inspect", "a", "--step", "best"]) == 2
+    assert capsys.readouterr().err == f"--step best: {single} is a single checkpoint; omit --step\n"
+
+
+@pytest.mark.filterwarnings("default")
+def test_a_damaged_best_is_replaced_and_said(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (run / "dense" / "step-00000003" / "model.safetensors").write_bytes(b"")
+    for command in ("--generate", "--inspect"):
+        assert cli.main([str(run / "dense"), command, "a", "--json"]) == 0
+        shown = capsys.readouterr()
+        assert json.loads(shown.out)["step"] == 7
+        says = "warning: dense: step 3 cannot be used, so step 7 stands in: "
+        assert shown.err.startswith(says)
+        assert shown.err.count("\n") == 1
+
+
 def test_no_run_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.main(["--out", str(tmp_path), "--generate", "a"]) == 2
     assert f"there is no run in {tmp_path}" in capsys.readouterr().err
@@ -67,6 +104,15 @@ def test_no_run_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> 
             ["--generate", "a", "--top-p", "2"],
             "--top-p 2.0 is out of range: it must be at most 1",
         ),
+        (
+            ["--generate", "a", "--step", "last"],
+            "--step 'last' is not valid: it takes best,",
+        ),
+        (["--inspect", "a", "--step", "-3"], "--step '-3' is not valid"),
+        (["--inspect", "a", "--step", "1" * 5000], "is not valid"),
+        (["--generate", "a", "--step", "99"], "one has no checkpoint of step 99: the nearest is"),
+        (["--step", "best"], "--step is for --generate PROMPT and --inspect TEXT; a run's length"),
+        (["--train-only", "--step", "5"], "--step is for --generate PROMPT and --inspect TEXT"),
         (["--json"], "--json is for --train-only, --generate and --inspect"),
         (["--generate", "a", "--top-k", "many"], "--top-k 'many' is not a whole number"),
         (["--generate", "a", "--seed", "x"], "--seed 'x' is not a whole number"),

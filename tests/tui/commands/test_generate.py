@@ -49,8 +49,8 @@ def test_the_text_is_that_of_generate(run: Path, capsys: pytest.CaptureFixture[s
 @pytest.mark.parametrize(
     ("where", "variant", "step"),
     [
-        ("", "dense", 7),
-        ("dense", "dense", 7),
+        ("", "dense", 3),
+        ("dense", "dense", 3),
         ("moe", "moe", 7),
         ("dense/step-00000003", "dense", 3),
     ],
@@ -63,6 +63,7 @@ def test_json_says_what_makes_it_again(
     )
     found = json.loads(capsys.readouterr().out)
     assert (found["prompt"], found["variant"], found["step"]) == ("abc", variant, step)
+    assert found["chosen_as"] == (None if "step" in where else "best")
     assert len(found["tokens"]) == 13
     assert "".join(token["text"] for token in found["tokens"]) == found["text"]
     mean = sum(token["surprisal"] for token in found["tokens"]) / 13
