@@ -30,7 +30,7 @@ from tinygpt.checkpoint import Snapshot, save
 from tinygpt.config import build
 from tinygpt.data.tokenizer import CharTokenizer, save_tokenizer
 from tinygpt.model.gpt import GPT
-from tinygpt.run import RunWriter
+from tinygpt.run import CheckpointList, RunWriter
 from tinygpt_tui.attention import layout, state, view
 from tinygpt_tui.attention.state import AttentionState, Choice
 from tinygpt_tui.engine import results
@@ -100,7 +100,7 @@ def inspect_and_draw(run: Path, rounds: int) -> tuple[list[float], int]:
             choice=state.fitted(Choice(level="head", query=200, key=100), shown),
             shown=shown,
             statistics=shown.statistics,
-            timeline=Timeline((0, 1)),
+            timeline=Timeline(CheckpointList({0: None, 1: None})),
         )
         view.tab(replace(made, choice=layout.with_cursor_visible(made, *size)), *size)
         times.append(time.perf_counter() - began)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import ClassVar
@@ -17,7 +17,7 @@ from textual.screen import Screen
 from textual.widgets import ContentSwitcher
 
 from tinygpt.errors import TinyGPTError
-from tinygpt.run import RunState
+from tinygpt.run import CheckpointList, RunState
 from tinygpt_tui import log
 from tinygpt_tui.attention.pane import AttentionPane
 from tinygpt_tui.attention.text_entry import GeneratedText
@@ -218,13 +218,19 @@ class LabApp(TerminalApp[int]):
                 log.note(update.error)
             self.train.update_state(error=update.error)
         self.train.update_status(update.state, update.machine)
-        if update.checkpoint_steps is not None:
-            self.generate.update_checkpoints(update.checkpoint_steps)
-            self.attention.update_checkpoints(update.checkpoint_steps)
-            self.experts.update_checkpoints(update.checkpoint_steps)
+        if update.checkpoints is not None:
+            self._update_checkpoints(update.checkpoints)
         if (self.current_run.phase, self.history.start) != header_before:
             self.draw_header_and_footer()
         self.control.check_start(update)
+
+    def _update_checkpoints(self, checkpoints: dict[str, CheckpointList]) -> None:
+        """Show the checkpoints in every tab; say so if another one is shown by default."""
+        panes = (self.generate, self.attention, self.experts)
+        swapped = [pane for pane in panes if pane.update_checkpoints(checkpoints)]
+        if swapped:
+            tabs = [TITLES[pane.id or ""] for pane in swapped]
+            self.notify(_swap_notice(tabs, live=self.current_run.live), timeout=10)
 
     def show_note(self, note: str | None) -> None:
         """Show a note about the open run in the Train tab; None removes it."""
@@ -336,3 +342,11 @@ class LabApp(TerminalApp[int]):
     def _display(self, screen: Screen[object], renderable: RenderableType | None) -> None:
         """Write an update to the terminal, without the cells that did not change."""
         super()._display(screen, only_changed(renderable))
+
+
+def _swap_notice(tabs: Sequence[str], *, live: bool) -> str:
+    """What is said when the tabs show another checkpoint because the run has ended, or goes on."""
+    where = ", ".join(tabs[:-1]) + (" and " if tabs[1:] else "") + tabs[-1]
+    if live:
+        return f"Training goes on: the newest checkpoint is followed again in {where}. B: the best"
+    return f"Training has ended: the best checkpoint is now used in {where}. B: the newest"

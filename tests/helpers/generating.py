@@ -12,7 +12,7 @@ def on_tab(body: Body) -> Body:
 
     async def go(app: LabApp, pilot: "Pilot[int]") -> None:
         controller = app.generate.controller
-        await until(pilot, lambda: bool(controller.checkpoint_steps and controller.vocabulary))
+        await until(pilot, lambda: bool(controller.checkpoints and controller.vocabulary))
         await pilot.press("2")
         app.generate.query_one(PromptArea).put("abc")
         await pilot.pause()

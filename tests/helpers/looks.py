@@ -5,6 +5,7 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
+from tests.helpers.listed import listed
 from tinygpt_tui.attention import layout, state
 from tinygpt_tui.attention.state import STATISTICS, AttentionState, Choice, Pin
 from tinygpt_tui.engine.protocol import InspectResult
@@ -85,7 +86,7 @@ def attention_state(
         shown=shown,
         statistics=shown.statistics,
         pin=pin,
-        timeline=Timeline(STEPS),
+        timeline=Timeline(listed(*STEPS, best=64), chosen="newest"),
         source="corpus",
     )
     return replace(made, choice=layout.with_cursor_visible(made, *size))

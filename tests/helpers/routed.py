@@ -5,9 +5,11 @@ from dataclasses import replace
 
 import numpy as np
 
+from tests.helpers.listed import listed
 from tinygpt.run import RoutingRecord
 from tinygpt_tui.engine import results
 from tinygpt_tui.engine.protocol import Example, InspectResult, SurveyResult
+from tinygpt_tui.engine.session import Timeline
 from tinygpt_tui.experts.state import ExpertsState
 
 LAYERS, EXPERTS = 3, 5
@@ -112,14 +114,17 @@ def survey_reply(job: int = 1, *, step: int = 45) -> SurveyResult:
     )
 
 
+def at(step: int) -> Timeline:
+    """A checkpoint is selected by its step; another one is the best."""
+    return Timeline(listed(*STEPS, best=20), chosen=step)
+
+
 def experts_state(**changes: object) -> ExpertsState:
     state = ExpertsState(
         layer=1,
         cursor=4,
         routings=records(),
-        steps=STEPS,
-        at=45,
-        following=False,
+        timeline=at(45),
         routed_text=results.routed_text(inspect_reply(step=45)),
         survey=results.routing_survey(survey_reply()),
         source="typed",

@@ -6,7 +6,9 @@ import pytest
 from textual.pilot import Pilot
 
 from tests.helpers.app import drive, lines, opened, screen_text, until
+from tests.helpers.checkpoints import snapshot
 from tests.helpers.scenes import make_run, records
+from tinygpt import checkpoint
 from tinygpt.run import RunWriter, TrainRecord
 from tinygpt_tui.app import LabApp
 from tinygpt_tui.keymap import CHARTS, GENERAL, RUN
@@ -70,6 +72,28 @@ def test_the_end_leaves_the_screen_standing(tmp_path: Path, state: str, word: st
         if state == "failed":
             app.train.update_state(note=None, soon=True)
             await until(pilot, lambda: "the loss is nan" in screen_text(app))
+
+    drive(tmp_path, body)
+
+
+def test_the_end_of_a_run_is_followed_to_its_best_checkpoint_and_said(
+    tmp_path: Path, live: RunWriter
+) -> None:
+    for variant, step, loss in (("dense", 3, 1.25), ("dense", 7, 1.5), ("moe", 7, 1.5)):
+        checkpoint.save(live.path, snapshot(variant, step, loss))
+
+    async def body(app: LabApp, pilot: "Pilot[int]") -> None:
+        await until(pilot, lambda: app.attention.controller.timeline.step == 7)
+        app.generate.controller.choose(("dense", 7))
+        live.status("done", 30)
+        await until(pilot, lambda: app.attention.controller.timeline.step == 3)
+        assert app.generate.controller.timelines["dense"].step == 7, "it was chosen"
+        ended = "Training has ended: the best checkpoint is now used in Attention. B: the newest"
+        await until(pilot, lambda: [n.message for n in app._notifications][-1:] == [ended])
+        live.status("running", 30)
+        await until(pilot, lambda: app.attention.controller.timeline.step == 7)
+        again = "the newest checkpoint is followed again in Attention"
+        await until(pilot, lambda: any(again in n.message for n in app._notifications))
 
     drive(tmp_path, body)
 

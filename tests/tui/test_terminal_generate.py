@@ -23,7 +23,7 @@ def test_prompt_both_inspect_branch_save_replay(tmp_path: Path, columns: int, li
     run = tmp_path / "runs" / "one"
     writer = make_run(run.parent, "one")
     for variant, step in (("dense", 3), ("dense", 7), ("moe", 7)):
-        checkpoint.save(run, snapshot(variant, step))
+        checkpoint.save(run, snapshot(variant, step, loss=2 - step / 10))
     save_tokenizer(TOKENIZER, run / "tokenizer.json")
     state = f"XDG_STATE_HOME={tmp_path / 'state'}"
     terminal = Terminal(("env", state, *APP), tmp_path, columns, lines)
@@ -38,7 +38,7 @@ def test_prompt_both_inspect_branch_save_replay(tmp_path: Path, columns: int, li
 def drive(terminal: Terminal, folder: Path, run: Path) -> None:
     terminal.sees("one", "Dense", "MoE")
     terminal.press("2")
-    terminal.sees("g generates with Dense and MoE")
+    terminal.sees("g generates with Dense (newest · step 7 · val 1.300)")
     terminal.press("X")
     terminal.sees("Enter select")
     terminal.type(str(LENGTH))
@@ -49,7 +49,8 @@ def drive(terminal: Terminal, folder: Path, run: Path) -> None:
     terminal.press("C-u")
     terminal.type("abc")
     terminal.press("Enter")
-    terminal.until(lambda: terminal.screen().count(f" {LENGTH} tok ") == 2)
+    terminal.sees("Dense · newest · step 7", "MoE · newest · step 7")
+    terminal.until(lambda: "generating" not in terminal.screen())
     said = saved(terminal, folder / "dense.json")
     found = tinygpt.load(run / "dense")
     params = tinygpt.SamplingParams(**{**said["sampling"], "seed": 11})
@@ -94,7 +95,7 @@ def assert_shown(terminal: Terminal, text: str) -> None:
     """The left column holds the text as it is, but for where lines are broken."""
     terminal.until(lambda: "Saved" not in terminal.screen())
     lines = terminal.screen().splitlines()
-    first = next(n for n, line in enumerate(lines) if "Dense · step" in line) + 1
+    first = next(n for n, line in enumerate(lines) if "Dense · newest · step" in line) + 1
     half = lines[first - 1].index("MoE") - 1
     column = "".join(line[:half] for line in lines[first:])
     assert "".join(text.split()) in "".join(column.split())

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
 from tinygpt.data.tokenizer import summarize
-from tinygpt.run import VARIANTS
+from tinygpt.run import VARIANTS, CheckpointList, Which
 from tinygpt_tui.attention import state
 from tinygpt_tui.attention.state import STATISTICS, AttentionState, Choice, Pin, fitted
 from tinygpt_tui.engine import results
@@ -86,16 +86,17 @@ class AttentionController(EngineSession):
         self.shown = self.survey = self.pin = None
         self._inspections.clear()
 
-    def update_checkpoints(self, checkpoint_steps: dict[str, list[int]]) -> None:
-        """Use the run's checkpoints as they are listed now: ascending steps per variant."""
-        self.checkpoint_steps = checkpoint_steps
+    def update_checkpoints(self, checkpoints: Mapping[str, CheckpointList]) -> bool:
+        """Use the run's checkpoints as they are listed now; returns whether they changed."""
+        changed = self.list_checkpoints(checkpoints)
         available = self.available_variants
         if available and self.variant not in available:
             self.variant = available[0]
-        steps = checkpoint_steps.get(self.variant, [])
-        if self.timeline.chosen not in steps:
-            self.timeline = replace(self.timeline, chosen=None)
-        self.timeline = self.timeline.listed(steps)
+        self._update_timeline()
+        return changed
+
+    def _update_timeline(self) -> None:
+        self.timeline = self.timeline.listed(self.checkpoints.get(self.variant, CheckpointList()))
 
     def switch_variant(self) -> bool:
         """Switch between Dense and MoE, to the nearest step. Returns False if there is only one."""
@@ -103,13 +104,22 @@ class AttentionController(EngineSession):
         if len(available) < 2:
             return False
         self.variant = state.next_name(self.variant, tuple(available))
-        self.timeline = self.timeline.listed(self.checkpoint_steps[self.variant])
+        self._update_timeline()
         self.refresh()
         return True
 
-    def show_step(self, step: int | None) -> None:
-        """Show another checkpoint; None follows the latest."""
-        self.timeline = replace(self.timeline, chosen=step)
+    def show_checkpoint(self, which: Which | None) -> None:
+        """Show the best or the newest checkpoint, or that of a step; None: the run's default."""
+        self.timeline = self.timeline.selected(which)
+        self.refresh()
+
+    def take_note(self) -> str:
+        """Why another checkpoint than the best or the newest is shown; once."""
+        return self.note_once(self.variant, self.timeline.chosen)
+
+    def toggle_best(self) -> None:
+        """Switch between the best and the newest checkpoint."""
+        self.timeline = self.timeline.toggled()
         self.refresh()
 
     def move_step(self, by: int) -> bool:
@@ -119,7 +129,7 @@ class AttentionController(EngineSession):
         return self.timeline != before
 
     def play(self) -> None:
-        """Play from here (from the first checkpoint if at the latest), or stop."""
+        """Play from here (from the first checkpoint if none was chosen), or stop."""
         self.timeline = self.timeline.toggle_play()
         self.refresh()
 
@@ -212,8 +222,8 @@ class AttentionController(EngineSession):
             elif isinstance(reply, Failed):
                 self._inspections.errors.clear()  # other failed requests may be retried
                 self._inspections.answered(None, reply.why)
-                self.message = reply.why
                 self.stop()
+                self._handle_failure(reply)
             self.refresh()
         elif reply.job == self._line_job:
             self._handle_line(reply)
@@ -222,6 +232,14 @@ class AttentionController(EngineSession):
         else:
             return False
         return True
+
+    def _handle_failure(self, failed: Failed) -> None:
+        """Say why, unless another checkpoint stands in for one that cannot be loaded."""
+        if failed.unusable:
+            self.leave_out(failed.unusable, failed.why)
+            self._update_timeline()
+        replaced = failed.unusable and self.timeline.usable
+        self.message = "" if replaced else failed.why
 
     def _show(self, shown: InspectedText) -> None:
         before, self.shown = self.shown, shown

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import ClassVar
@@ -14,6 +14,8 @@ from textual.binding import BindingType
 from textual.containers import Container
 from textual.timer import Timer
 
+from tinygpt.run import CheckpointList
+from tinygpt.run.checkpoints import Name
 from tinygpt_tui import theme
 from tinygpt_tui.attention import cursor, layout, state, view
 from tinygpt_tui.attention.controller import AttentionController
@@ -32,8 +34,7 @@ from tinygpt_tui.keymap import ATTENTION
 from tinygpt_tui.render.svg import svg
 from tinygpt_tui.screens.dialog import AskText
 from tinygpt_tui.screens.file_name import file_problem, typed_path
-from tinygpt_tui.screens.pick import PickDialog, PickResult
-from tinygpt_tui.theme import NAMES
+from tinygpt_tui.screens.pick_checkpoint import pick_checkpoint
 from tinygpt_tui.widgets.bindings import bindings
 from tinygpt_tui.widgets.cell_view import CellView
 from tinygpt_tui.widgets.prompt_history import PromptHistory
@@ -42,7 +43,6 @@ FRAME = 0.03
 """Least seconds between two frames for replies of the engine."""
 PLAY_INTERVAL = 0.5
 """Least seconds that each checkpoint is shown while the timeline plays."""
-LATEST = "latest"
 
 
 class AttentionPane(Container):
@@ -80,12 +80,13 @@ class AttentionPane(Container):
         self.controller.open(run)
         self.draw()
 
-    def update_checkpoints(self, checkpoint_steps: dict[str, list[int]]) -> None:
-        """Use the run's checkpoints as they are listed now: ascending steps per variant."""
-        if checkpoint_steps != self.controller.checkpoint_steps:
-            self.controller.update_checkpoints(checkpoint_steps)
-            if self.is_on_screen:
-                self.activate()
+    def update_checkpoints(self, checkpoints: Mapping[str, CheckpointList]) -> bool:
+        """Use the run's checkpoints as they are listed now; returns whether another one is shown
+        because the run has ended or was resumed."""
+        before = self.controller.timeline
+        if self.controller.update_checkpoints(checkpoints) and self.is_on_screen:
+            self.activate()
+        return self.controller.timeline.swapped_since(before)
 
     def activate(self) -> None:
         """Called when the user switches to this tab: inspect a text, by default the one generated,
@@ -143,6 +144,8 @@ class AttentionPane(Container):
         if not self.is_on_screen or not columns or not lines:
             return
         self._drawn = time.monotonic()
+        if note := self.controller.take_note():
+            self.notify(note, severity="warning", markup=False, timeout=15)
         self.controller.choice = layout.with_cursor_visible(self.controller.state(), columns, lines)
         rows = view.tab(self.controller.state(), columns, lines)
         self.query_one("#attention-view", CellView).show(rows)
@@ -261,22 +264,21 @@ class AttentionPane(Container):
             self._clock.pause()
         self.draw()
 
+    def action_toggle_best(self) -> None:
+        self.controller.toggle_best()
+        self.draw()
+
     def action_checkpoint(self) -> None:
         controller = self.controller
-        entries = [(LATEST, "always the latest")]
-        entries += [
-            (str(step), f"{NAMES[controller.variant]:<6} step {step:>8,}")
-            for step in reversed(controller.timeline.steps)
-        ]
 
-        def answered(picked: PickResult | None) -> None:
-            if picked is not None:
-                controller.show_step(None if picked.value == LATEST else int(picked.value))
-                self.draw()
+        def picked(choice: Name | tuple[str, int]) -> None:
+            controller.show_checkpoint(choice if isinstance(choice, str) else choice[1])
+            self.draw()
 
-        chosen = controller.timeline.chosen
-        at = [value for value, _ in entries].index(LATEST if chosen is None else str(chosen))
-        self.app.push_screen(PickDialog("Checkpoint", entries, at=at), answered)
+        variant, timeline = controller.variant, controller.timeline
+        if timeline.step is not None:
+            chosen = timeline.name or (variant, timeline.step)
+            pick_checkpoint(self.app, {variant: timeline.checkpoints}, chosen, picked)
 
     # -- which text -----------------------------------------------------------------------------
 

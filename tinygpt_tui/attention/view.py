@@ -77,26 +77,38 @@ def _level(
 
 
 def title(state: AttentionState, shown: InspectedText, columns: int) -> Row:
-    """The model, the head and its statistics; on the right, whether an inspection is pending."""
+    """The model, its checkpoint, the head and its statistics; on the right, whether an inspection
+    is pending."""
     choice = state.choice
     dot = Span(" · ", "faint")
-    name = theme.NAMES.get(shown.variant, shown.variant)
-    model = row(
-        " ", Span(name, f"{shown.variant}.bold"), " ", Span(f"{shown.step:,}", "strong"), dot
-    )
-    val = row(Span(f"val {loss(shown.val_loss)}", "muted"), dot)
-    where = head_name(choice.layer, choice.head, choice.mode)
+    where = Span(head_name(choice.layer, choice.head, choice.mode), "strong")
     right = row(Span("computing… ", "accent")) if state.busy else ()
     space = columns - width(right)
-    left = row(*model, *val, Span(where, "strong"))
-    if width(left) > space:
-        left = row(*model, Span(where, "strong"))
+    full, *shorter = _checkpoints(state, shown)
+    left = row(*full, dot, where)
+    for checkpoint in shorter:
+        if width(left) > space:
+            left = row(*checkpoint, dot, where)
     for statistic in state.statistics if choice.mode == "head" else ():
         more = row(*left, dot, *named(state, statistic))
         if width(more) > space:
             break
         left = more
     return row(*fit(left, space), *right)
+
+
+def _checkpoints(state: AttentionState, shown: InspectedText) -> list[Row]:
+    """The model and the checkpoint that is shown, in full and shorter."""
+    dot = Span(" · ", "faint")
+    timeline = state.timeline
+    name = timeline.name if timeline.step == shown.step else None
+    model = Span(theme.NAMES.get(shown.variant, shown.variant), f"{shown.variant}.bold")
+    named = row(" ", model, dot, Span(name, "accent")) if name else row(" ", model)
+    step = Span(f"step {shown.step:,}", "strong")
+    full = row(*named, dot, step)
+    if shown.val_loss is not None:
+        full = row(*full, dot, Span(f"val {loss(shown.val_loss)}", "muted"))
+    return [full, row(*named, dot, step), row(" ", model, dot, step)]
 
 
 def text_row(state: AttentionState, shown: InspectedText, columns: int) -> Row:
@@ -120,7 +132,9 @@ def timeline_row(state: AttentionState, columns: int) -> Row:
     timeline, steps = state.timeline, state.timeline.steps
     step = state.shown.step if state.shown else None
     place = steps.index(step) if step in steps else len(steps) - 1
-    words = position(len(steps), place, playing=timeline.playing, following=timeline.following)
+    best = timeline.best
+    elsewhere = best if best != step else None
+    words = position(len(steps), place, playing=timeline.playing, best=elsewhere)
     label = f" timeline  step {step:,} " if step is not None else " timeline "
     line = slider(
         len(steps),
@@ -130,6 +144,7 @@ def timeline_row(state: AttentionState, columns: int) -> Row:
         spacing=3,
         knob=f"{state.shown.variant}.bold" if state.shown else "strong",
         before="faint",
+        best=None if best is None else steps.index(best),
     )
     if not line:
         return fit(row(Span(label + words, "muted")), columns)

@@ -24,7 +24,7 @@ class GenerateRequest(msgspec.Struct, tag=True, frozen=True):
 
     job: int
     path: str
-    """A step directory, or a variant directory for its latest checkpoint."""
+    """A step directory."""
     prompt: str
     params: dict[str, Any]
     generated: tuple[int, ...] = ()
@@ -51,7 +51,7 @@ class InspectRequest(msgspec.Struct, tag=True, frozen=True):
 
     job: int
     path: str
-    """A step directory, or a variant directory for its latest checkpoint."""
+    """A step directory."""
     text: str
     start: int | None = None
     """First token of the window, if the text exceeds the context; None for the last window."""
@@ -132,6 +132,8 @@ class Failed(msgspec.Struct, tag=True, frozen=True):
 
     job: int
     why: str
+    unusable: str = ""
+    """The step directory that cannot be loaded, if that is why."""
 
 
 class CorpusLine(msgspec.Struct, tag=True, frozen=True):

@@ -4,16 +4,26 @@ requests to the engine."""
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Generic, TypeVar
 
 from tinygpt.data.run_corpus import probable_place
 from tinygpt.data.tokenizer import load_tokenizer
 from tinygpt.errors import TinyGPTError
-from tinygpt.run import TOKENIZER, VARIANTS, checkpoint_dir, read_config
+from tinygpt.run import (
+    TOKENIZER,
+    VARIANTS,
+    CheckpointList,
+    Which,
+    checkpoint_dir,
+    parse_step,
+    read_config,
+)
+from tinygpt.run.checkpoints import Name
 from tinygpt_tui.engine.protocol import CorpusLineRequest, Request
+from tinygpt_tui.theme import NAMES
 
 Key = TypeVar("Key")
 Answer = TypeVar("Answer")
@@ -23,46 +33,77 @@ Answer = TypeVar("Answer")
 class Timeline:
     """The checkpoints of one variant, and the one that is selected."""
 
-    steps: tuple[int, ...] = ()
-    """Ascending."""
-    chosen: int | None = None
-    """A step; None selects the latest."""
+    checkpoints: CheckpointList = field(default_factory=CheckpointList)
+    chosen: Which | None = None
+    """A step, or the best or the newest, which may change; None: the default of the run."""
     playing: bool = False
+
+    @property
+    def steps(self) -> tuple[int, ...]:
+        """Ascending."""
+        return self.checkpoints.steps
 
     @property
     def step(self) -> int | None:
         """The selected step; None without checkpoints."""
-        if self.chosen is None:
-            return self.steps[-1] if self.steps else None
-        return self.chosen
+        return self.checkpoints.step(self.chosen)
 
     @property
-    def following(self) -> bool:
-        """Whether a new checkpoint is selected as soon as it is written."""
-        return self.chosen is None
+    def name(self) -> Name | None:
+        """Whether the best or the newest is selected; None for a step."""
+        return self.checkpoints.name(self.chosen)
 
-    def listed(self, steps: Sequence[int]) -> Timeline:
-        """With these checkpoints; if the chosen one was deleted, the nearest is chosen."""
+    @property
+    def usable(self) -> bool:
+        """Whether the selected checkpoint can be loaded, as far as is known."""
+        return self.step is not None and self.step not in self.checkpoints.problems
+
+    @property
+    def best(self) -> int | None:
+        """The step of the best checkpoint; None as long as none was evaluated."""
+        checkpoints = self.checkpoints
+        return checkpoints.step("best") if checkpoints.name("best") == "best" else None
+
+    def listed(self, checkpoints: CheckpointList) -> Timeline:
+        """With these checkpoints; if that of the chosen step was deleted, the nearest is chosen."""
         chosen = self.chosen
-        if chosen is not None and steps:
-            chosen = min(steps, key=lambda step: abs(step - (chosen or 0)))
-        return replace(self, steps=tuple(steps), chosen=chosen)
+        if isinstance(chosen, int) and checkpoints.steps:
+            distances = {abs(step - chosen): step for step in reversed(checkpoints.steps)}
+            chosen = distances[min(distances)]
+        return replace(self, checkpoints=checkpoints, chosen=chosen)
+
+    def swapped_since(self, before: Timeline) -> bool:
+        """Whether the run has ended, or has been resumed, and another checkpoint is the default
+        one, which is selected."""
+        now = self.checkpoints
+        turned = before.steps and now.live != before.checkpoints.live
+        return bool(turned and self.chosen is None and now.step("best") != now.step("newest"))
+
+    def selected(self, which: Which | None) -> Timeline:
+        """Select the best, the newest or a step."""
+        return replace(self, chosen=None if which == self.checkpoints.default else which)
 
     def moved(self, by: int) -> Timeline:
-        """Select the checkpoint `by` places later, within the timeline; the last is followed."""
+        """Select the checkpoint `by` places later, within the timeline; the best and the newest
+        are selected as such."""
         if not self.steps:
             return self
         last = len(self.steps) - 1
         place = self.steps.index(self.step) if self.step in self.steps else last
-        place = min(max(place + by, 0), last)
-        return replace(self, chosen=None if place == last else self.steps[place])
+        step = self.steps[min(max(place + by, 0), last)]
+        return self.selected(next(iter(self.checkpoints.names_of(step)), step))
+
+    def toggled(self) -> Timeline:
+        """Select the newest instead of the best, or the best instead of the newest; after a step,
+        the default one."""
+        return replace(self, chosen=self.checkpoints.other(self.chosen), playing=False)
 
     def toggle_play(self) -> Timeline:
-        """Play from here (from the first checkpoint if at the end), or stop."""
+        """Play from the chosen step (from the first if none was, or at the end), or stop."""
         if self.playing or len(self.steps) < 2:
             return replace(self, playing=False)
-        at_end = self.step == self.steps[-1]
-        return replace(self, playing=True, chosen=self.steps[0] if at_end else self.chosen)
+        here = isinstance(self.chosen, int) and self.chosen != self.steps[-1]
+        return replace(self, playing=True, chosen=self.chosen if here else self.steps[0])
 
 
 class Requests(Generic[Key, Answer]):
@@ -123,8 +164,11 @@ class EngineSession:
         """`ask` sends a request, `new_job` returns an unused job number."""
         self._ask, self._new_job = ask, new_job
         self.run: Path | None = None
-        self.checkpoint_steps: dict[str, list[int]] = {}
-        """Ascending, by variant, as last listed."""
+        self.checkpoints: dict[str, CheckpointList] = {}
+        """By variant, as last listed."""
+        self._unusable: dict[str, dict[int, str]] = {}
+        """Why checkpoints could not be loaded, by variant and step."""
+        self._said: set[str] = set()
         self.vocabulary: frozenset[str] = frozenset()
         """The characters of the run's tokenizer; empty until it can be read."""
         self.visible = True
@@ -132,12 +176,44 @@ class EngineSession:
 
     def open(self, run: Path | None) -> None:
         """Use another run."""
-        self.run, self.checkpoint_steps, self.vocabulary = run, {}, frozenset()
+        self.run, self.vocabulary = run, frozenset()
+        self.checkpoints, self._unusable, self._said = {}, {}, set()
+
+    def list_checkpoints(self, listed: Mapping[str, CheckpointList]) -> bool:
+        """Use the run's checkpoints as they are listed now; returns whether they changed."""
+        before = self.checkpoints
+        self._unusable = {
+            v: {step: why for step, why in known.items() if step in listed[v].steps}
+            for v, known in self._unusable.items()
+            if v in listed
+        }
+        self.checkpoints = {v: c.without(self._unusable.get(v, {})) for v, c in listed.items()}
+        return self.checkpoints != before
+
+    def leave_out(self, directory: str, why: str) -> None:
+        """Use a checkpoint that could not be loaded no more, unless its step is chosen."""
+        variant, step = Path(directory).parent.name, parse_step(Path(directory).name)
+        if self.run is None or step is None or directory != self.checkpoint(variant, step):
+            return  # of a run that was open before
+        self._unusable.setdefault(variant, {})[step] = why
+        self.list_checkpoints(self.checkpoints)
+
+    def note_once(self, variant: str, which: Which | None) -> str:
+        """Why another checkpoint stands in for the best or the newest; empty if none does, or if
+        that was said already. In a live run, a checkpoint may still be being copied."""
+        listed = self.checkpoints.get(variant, CheckpointList())
+        note = f"{NAMES[variant]}: {listed.note(which)}"
+        if not listed.note(which) or note in self._said:
+            return ""
+        if listed.live and listed.ranked(which)[0] not in self._unusable.get(variant, {}):
+            return ""
+        self._said.add(note)
+        return note
 
     @property
     def available_variants(self) -> list[str]:
         """The variants that have a checkpoint."""
-        return [variant for variant in VARIANTS if self.checkpoint_steps.get(variant)]
+        return [v for v in VARIANTS if v in self.checkpoints and self.checkpoints[v].steps]
 
     def checkpoint(self, variant: str, step: int) -> str:
         """The directory of a checkpoint of the open run."""

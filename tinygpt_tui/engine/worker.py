@@ -17,7 +17,6 @@ import time
 from collections import OrderedDict, deque
 from collections.abc import Callable, Iterator
 from contextlib import suppress
-from pathlib import Path
 from typing import IO, Any
 
 import torch
@@ -25,10 +24,9 @@ import torch
 from tinygpt.checkpoint import Checkpoint, load
 from tinygpt.data.excerpts import random_line, validation_opening, validation_sample
 from tinygpt.device import choose_device, is_out_of_memory, memory_in_use
-from tinygpt.errors import TinyGPTError
+from tinygpt.errors import CheckpointError, TinyGPTError
 from tinygpt.generation.decoding import TokenEvent, stream
 from tinygpt.generation.params import SamplingParams
-from tinygpt.run import checkpoint_dir, list_steps, parse_step
 from tinygpt_tui.engine import protocol
 from tinygpt_tui.engine.inspect_jobs import CorpusFound, SurveyJob, inspect
 from tinygpt_tui.engine.protocol import (
@@ -59,6 +57,14 @@ _NICENESS = 5
 """Between the interface (0) and training (10)."""
 
 
+class UnusableError(CheckpointError):
+    """A checkpoint that cannot be loaded, and its directory."""
+
+    def __init__(self, why: str, directory: str) -> None:
+        super().__init__(why)
+        self.directory = directory
+
+
 class GenerateJob:
     """A generation in progress."""
 
@@ -84,7 +90,7 @@ class Worker:
         self._inspections: deque[InspectRequest] = deque()
         self._awaiting_corpus: dict[int, SurveyRequest] = {}
         self._surveys: deque[SurveyJob] = deque()
-        self._checkpoints: OrderedDict[Path, Checkpoint] = OrderedDict()
+        self._checkpoints: OrderedDict[str, Checkpoint] = OrderedDict()
         self._random = random.Random()  # noqa: S311 - no secret
         self._flushed = 0.0
         self._out_lock = threading.Lock()
@@ -227,9 +233,11 @@ class Worker:
         self._send(CorpusLine(request.job, text))
 
     def _checkpoint(self, directory: str) -> Checkpoint:
-        path = _step_directory(Path(directory))
-        found = self._checkpoints.pop(path, None) or load(path, self._device)
-        self._checkpoints[path] = found
+        try:
+            found = self._checkpoints.pop(directory, None) or load(directory, self._device)
+        except CheckpointError as error:
+            raise UnusableError(str(error), directory) from error
+        self._checkpoints[directory] = found
         while len(self._checkpoints) > MAX_CHECKPOINTS:
             self._checkpoints.popitem(last=False)
         return found
@@ -248,7 +256,8 @@ class Worker:
         why = str(error) if isinstance(error, TinyGPTError) else f"{type(error).__name__}: {error}"
         if is_out_of_memory(error):
             why = f"out of memory ({memory_in_use(self._device)}): try a shorter text"
-        self._send(Failed(number, why))
+        unusable = error.directory if isinstance(error, UnusableError) else ""
+        self._send(Failed(number, why, unusable))
 
     def _send(self, reply: Reply) -> None:
         with self._out_lock:
@@ -276,13 +285,6 @@ def token_of(event: TokenEvent, checkpoint: Checkpoint) -> Token:
         filtered=tuple(event.filtered[ids].tolist()),
         removed=tuple(event.removed.get(token, "") for token in candidates),
     )
-
-
-def _step_directory(path: Path) -> Path:
-    """The path of a step directory; of a variant directory, that of its latest step."""
-    if parse_step(path.name) is None and (steps := list_steps(path.parent, path.name)):
-        return checkpoint_dir(path.parent, path.name, steps[-1])
-    return path
 
 
 def _read_requests(

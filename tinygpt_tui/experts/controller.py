@@ -6,11 +6,12 @@ last checkpoint is requested, not the ones in between.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import TypeAlias
 
+from tinygpt.run import CheckpointList
 from tinygpt_tui.engine import results
 from tinygpt_tui.engine.protocol import (
     CorpusLine,
@@ -54,7 +55,6 @@ class ExpertsController(ViewSelection, EngineSession):
         self.text = ""
         self.start = 0
         """Position of the window's first token in the text."""
-        self._timeline = Timeline()
         self._has_records = False
         self._inspections: Inspections = Requests(CACHE_SIZE)
         self._surveys: Surveys = Requests(CACHE_SIZE)
@@ -70,7 +70,7 @@ class ExpertsController(ViewSelection, EngineSession):
         """Use another run; the text stays."""
         super().open(run)
         old = self.state
-        self._has_records, self._sample, self._timeline = False, "", Timeline()
+        self._has_records, self._sample = False, ""
         self._inspections, self._surveys, self._lines = (
             Requests(CACHE_SIZE),
             Requests(CACHE_SIZE),
@@ -112,14 +112,22 @@ class ExpertsController(ViewSelection, EngineSession):
         if reason != self.state.empty_reason:
             self.change(empty_reason=reason)
 
-    def update_checkpoints(self, steps: Sequence[int]) -> bool:
-        """Show these checkpoints of the MoE, ascending; returns whether they changed."""
-        if list(steps) == list(self.state.steps):
+    def update_checkpoints(self, checkpoints: Mapping[str, CheckpointList]) -> bool:
+        """Show the run's checkpoints as they are listed now; returns whether they changed."""
+        if not self.list_checkpoints(checkpoints):
             return False
-        reason = "" if steps else self.state.empty_reason
-        self._show_timeline(self._timeline.listed(steps), empty_reason=reason)
+        self._update_timeline()
         self.refresh()
         return True
+
+    def _update_timeline(self) -> None:
+        listed = self.checkpoints.get("moe", CheckpointList())
+        reason = "" if listed.steps else self.state.empty_reason
+        self.change(timeline=self.state.timeline.listed(listed), empty_reason=reason)
+
+    def take_note(self) -> str:
+        """Why another checkpoint than the best or the newest is shown; once."""
+        return self.note_once("moe", self.state.timeline.chosen)
 
     # -- requests -------------------------------------------------------------------------------
 
@@ -139,7 +147,7 @@ class ExpertsController(ViewSelection, EngineSession):
     def deactivate(self) -> None:
         """Send no requests while the tab is hidden, and stop playing."""
         self.visible = False
-        self._show_timeline(replace(self._timeline, playing=False))
+        self.stop()
 
     def set_text(self, text: str, source: str) -> None:
         """Show another text from its beginning."""
@@ -155,15 +163,16 @@ class ExpertsController(ViewSelection, EngineSession):
 
     def refresh(self) -> None:
         """Show what is cached for the selected checkpoint, and request the rest."""
-        at, steps = self.state.at, self.state.steps
-        if at is None or self.run is None or not steps:
+        at = self.state.at
+        if at is None or self.run is None:
             return
         if self.visible and not self.text and not self._lines and self.state.routed_text is None:
             self.random_lines()
         path = self.checkpoint("moe", at)
         if self.text:
             self._inspect(path)
-        self._survey(path, self.checkpoint("moe", steps[-1]))
+        newest = self.state.timeline.checkpoints.step("newest")
+        self._survey(path, self.checkpoint("moe", newest if newest is not None else at))
         self.change(
             inspecting=self._inspections.job is not None or bool(self._lines),
             surveying=self._surveys.job is not None,
@@ -215,12 +224,20 @@ class ExpertsController(ViewSelection, EngineSession):
             self._inspections.answered(results.routed_text(reply), NO_EXPERTS)
         elif isinstance(reply, Failed):
             self._inspections.answered(None, f"The text cannot be inspected: {reply.why}")
+            self._leave_out(reply)
 
     def _handle_survey(self, reply: Reply) -> None:
         if isinstance(reply, SurveyResult):
             self._surveys.answered(results.routing_survey(reply), NO_EXPERTS)
         elif isinstance(reply, Failed):
             self._surveys.answered(None, f"The survey failed: {reply.why}")
+            self._leave_out(reply)
+
+    def _leave_out(self, failed: Failed) -> None:
+        """Let another checkpoint stand in for one that cannot be loaded."""
+        if failed.unusable:
+            self.leave_out(failed.unusable, failed.why)
+            self._update_timeline()
 
     def _handle_line(self, reply: Reply) -> None:
         """Use the lines as the text once all have arrived; without a corpus, the latest sample."""
@@ -267,38 +284,37 @@ class ExpertsController(ViewSelection, EngineSession):
 
     # -- the timeline ---------------------------------------------------------------------------
 
-    def _show_timeline(self, timeline: Timeline, **changes: object) -> None:
-        self._timeline = timeline
-        self.change(
-            steps=timeline.steps,
-            at=timeline.step,
-            following=timeline.following,
-            playing=timeline.playing,
-            **changes,
-        )
+    def _select(self, timeline: Timeline) -> None:
+        self.change(timeline=timeline, note="")
+        self.refresh()
 
     def move_step(self, by: int) -> None:
         """Show an earlier or later checkpoint."""
-        self._show_timeline(self._timeline.moved(by), note="")
-        self.refresh()
+        self._select(self.state.timeline.moved(by))
 
     def follow(self) -> None:
-        """Show the latest checkpoint from now on."""
-        self._show_timeline(replace(self._timeline, chosen=None, playing=False), note="")
-        self.refresh()
+        """Show the newest checkpoint from now on."""
+        self._select(replace(self.state.timeline.selected("newest"), playing=False))
+
+    def toggle_best(self) -> None:
+        """Switch between the best and the newest checkpoint."""
+        self._select(self.state.timeline.toggled())
 
     def play(self) -> None:
-        """Play from here to the latest checkpoint (from the first if already there), or stop."""
-        self._show_timeline(self._timeline.toggle_play())
-        self.refresh()
+        """Play from here to the newest checkpoint (from the first if none was chosen), or stop."""
+        self._select(self.state.timeline.toggle_play())
+
+    def stop(self) -> None:
+        """Stop playing."""
+        self.change(timeline=replace(self.state.timeline, playing=False))
 
     def tick(self) -> bool:
         """While playing, show the next checkpoint if this one has loaded; returns whether so."""
-        if not self.state.playing or self._inspections.job is not None:
+        if not self.state.timeline.playing or self._inspections.job is not None:
             return False
         if self.state.view == "table" and self._surveys.job is not None:
             return False
         self.move_step(1)
-        if self.state.following:
-            self._show_timeline(replace(self._timeline, playing=False))
+        if self.state.at == self.state.steps[-1]:
+            self.stop()
         return True

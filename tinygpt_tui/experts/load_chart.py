@@ -199,7 +199,7 @@ class Balance:
     dead: int
     """Experts without any token."""
     agreement: float = math.nan
-    """Share of tokens that the latest checkpoint routes to the same expert."""
+    """Share of tokens that the newest checkpoint routes to the same expert."""
 
 
 def balance_from_record(
@@ -264,7 +264,7 @@ def balance_block(
 
 def _agreement_words(columns: int) -> Row:
     """What the column "agreement" means, right-aligned; empty if there is no room."""
-    for words in (" routing agreement with the latest", " agreement: with latest"):
+    for words in (" routing agreement with the newest", " agreement: with newest"):
         if len(words) <= columns:
             return fit(row(Span(words, "faint")), columns, "right")
     return ()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import ClassVar
 
@@ -16,6 +16,7 @@ from textual.timer import Timer
 from textual.widgets import Input, Static
 
 from tinygpt.data.tokenizer import summarize
+from tinygpt.run import CheckpointList
 from tinygpt_tui.engine.client import Engine
 from tinygpt_tui.engine.messages import EngineReply, ask_for
 from tinygpt_tui.experts import view
@@ -94,10 +95,13 @@ class ExpertsPane(Container):
         if self.controller.update_history(history):
             self.draw()
 
-    def update_checkpoints(self, checkpoint_steps: dict[str, list[int]]) -> None:
-        """Show the run's checkpoints as they are listed now: ascending steps per variant."""
-        if self.controller.update_checkpoints(checkpoint_steps.get("moe", [])):
+    def update_checkpoints(self, checkpoints: Mapping[str, CheckpointList]) -> bool:
+        """Use the run's checkpoints as they are listed now; returns whether another one is shown
+        because the run has ended or was resumed."""
+        before = self.controller.state.timeline
+        if self.controller.update_checkpoints(checkpoints):
             self.draw()
+        return self.controller.state.timeline.swapped_since(before)
 
     def activate(self) -> None:
         """Called when the user switches to this tab."""
@@ -126,11 +130,13 @@ class ExpertsPane(Container):
         rows = self.query_one("#experts-view", CellView)
         if not self.is_on_screen or not rows.size.width:
             return
+        if note := self.controller.take_note():
+            self.notify(note, severity="warning", markup=False, timeout=15)
         rows.show(view.tab(self.controller.state, rows.size.width, rows.size.height))
         self._set_timer_for_play()
 
     def _set_timer_for_play(self) -> None:
-        playing = self.controller.state.playing
+        playing = self.controller.state.timeline.playing
         if playing and self._timer is None:
             self._timer = self.set_interval(PLAY_INTERVAL, self._tick)
         elif not playing and self._timer is not None:
@@ -186,6 +192,10 @@ class ExpertsPane(Container):
 
     def action_follow(self) -> None:
         self.controller.follow()
+        self.draw()
+
+    def action_toggle_best(self) -> None:
+        self.controller.toggle_best()
         self.draw()
 
     def action_digits(self) -> None:

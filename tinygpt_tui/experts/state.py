@@ -8,6 +8,7 @@ from typing import Literal, TypeAlias
 
 from tinygpt.run import RoutingRecord
 from tinygpt_tui.engine.results import RoutedText, RoutingSurvey
+from tinygpt_tui.engine.session import Timeline
 
 View: TypeAlias = Literal["load", "text", "table"]
 VIEWS: tuple[View, ...] = ("load", "text", "table")
@@ -42,13 +43,8 @@ class ExpertsState:
     sorting: Sorting = field(default_factory=Sorting)
     routings: Sequence[RoutingRecord] = field(default=(), repr=False)
     """One per evaluation, in order of steps."""
-    steps: Sequence[int] = ()
-    """The MoE's checkpoints, ascending."""
-    at: int | None = None
-    """Step of the selected checkpoint."""
-    following: bool = True
-    """Whether a new checkpoint is selected as soon as it is written."""
-    playing: bool = False
+    timeline: Timeline = field(default_factory=Timeline)
+    """Of the MoE's checkpoints."""
     routed_text: RoutedText | None = None
     survey: RoutingSurvey | None = None
     source: str = ""
@@ -65,6 +61,16 @@ class ExpertsState:
     """Why the text could not be routed."""
     survey_problem: str = ""
     """Why there is no survey."""
+
+    @property
+    def steps(self) -> tuple[int, ...]:
+        """The MoE's checkpoints, ascending."""
+        return self.timeline.steps
+
+    @property
+    def at(self) -> int | None:
+        """Step of the selected checkpoint."""
+        return self.timeline.step
 
     @property
     def layers(self) -> int:

@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from tinygpt.formatting import count, loss
+from tinygpt.formatting import count
 from tinygpt_tui.engine.results import RoutedText, RoutingSurvey
 from tinygpt_tui.experts import lift_table, load_chart, routed_text
 from tinygpt_tui.experts.state import VIEWS, ExpertsState
 from tinygpt_tui.render.cells import Row, Span, beside, fit, row, width
 from tinygpt_tui.render.scroll import around
 from tinygpt_tui.render.text import sentence
-from tinygpt_tui.render.timeline import position, slider
+from tinygpt_tui.render.timeline import checkpoint_words, position, slider
 
 WIDE, TALL = 100, 28
 """Columns and lines from which load, balance and text are shown together."""
@@ -54,17 +54,27 @@ def timeline_row(state: ExpertsState, columns: int) -> Row:
     if not state.steps or state.at is None:
         words = " No checkpoint yet: the first one is written before step 1."
         return fit(row(Span(words, "muted")), columns)
-    total = len(state.steps)
-    place = state.steps.index(state.at) if state.at in state.steps else total - 1
-    left = row(Span(f" MoE step {state.at:,} ", "moe.bold"))
-    routed = state.routed_text
-    if routed and routed.step == state.at and routed.val_loss is not None:
-        left = row(*left, Span(f"val {loss(routed.val_loss)}  ", "muted"))
-    words = position(total, place, playing=state.playing, following=state.following)
-    longest = len(f"{total}/{total} playing")  # so that the slider keeps its length
+    timeline, steps, at = state.timeline, state.steps, state.at
+    dot = Span(" · ", "faint")
+    left = row(Span(" MoE", "moe.bold"))
+    for part in checkpoint_words(timeline.name, at, timeline.checkpoints.val_losses.get(at)):
+        left = row(*left, dot, Span(part, _WORD_STYLES.get(part.partition(" ")[0], "accent")))
+    best = timeline.best
+    place, elsewhere = steps.index(at), best if best != at else None
+    words = position(len(steps), place, playing=timeline.playing, best=elsewhere)
+    last = len(steps) - 1  # the longest words, so that the slider keeps its length
+    longest = max(len(position(len(steps), last, playing=p, best=best)) for p in (True, False))
     right = row(Span(f" {words:<{longest}} ", "muted"))
-    line = slider(total, place, columns - width(left) - width(right))
-    return fit(row(*left, *line, *right), columns)
+    line = slider(
+        len(steps),
+        place,
+        columns - width(left) - width(right) - 1,
+        best=None if best is None else steps.index(best),
+    )
+    return fit(row(*left, " ", *line, *right), columns)
+
+
+_WORD_STYLES = {"step": "strong", "val": "muted"}
 
 
 def head_row(state: ExpertsState, columns: int) -> Row:

@@ -1,4 +1,4 @@
-"""The dialog for choosing the checkpoint to generate with."""
+"""The keys that choose the checkpoint to generate with: a list of all, and best or newest."""
 
 from __future__ import annotations
 
@@ -7,41 +7,47 @@ from typing import Any
 
 from textual.app import App
 
+from tinygpt.run.checkpoints import Name
 from tinygpt_tui.generate.controller import GenerateController
-from tinygpt_tui.screens.pick import PickDialog, PickResult
-from tinygpt_tui.theme import NAMES
-
-LATEST = "latest"
+from tinygpt_tui.screens.pick_checkpoint import pick_checkpoint
 
 
 def choose_checkpoint(
     app: App[Any], controller: GenerateController, done: Callable[[], None]
 ) -> None:
-    """List the checkpoints of the selected variants, latest first."""
+    """List the checkpoints of the selected variants; `done` is called after one was chosen."""
+    if not controller.variants:
+        app.notify("No checkpoint yet", severity="warning")
+        return
 
-    def picked(result: PickResult | None) -> None:
-        if result is None:
-            return
-        if result.value == LATEST:
-            controller.steps = {}
-        else:
-            variant, step = result.value.split()
-            controller.steps[variant] = int(step)
+    def picked(choice: Name | tuple[str, int]) -> None:
+        controller.choose(choice)
         done()
 
-    entries = [(LATEST, "the latest of each model")]
-    for variant in controller.variants:
-        steps = reversed(controller.checkpoint_steps[variant])
-        entries += [(f"{variant} {s}", f"{NAMES[variant]:<6} step {s:>8,}") for s in steps]
-    at = _chosen(controller, [value for value, _ in entries])
-    app.push_screen(PickDialog("Checkpoint", entries, at=at), picked)
+    lists = {variant: controller.timelines[variant].checkpoints for variant in controller.variants}
+    pick_checkpoint(app, lists, _chosen(controller), picked)
 
 
-def _chosen(controller: GenerateController, values: list[str]) -> int:
-    """The entry to highlight: the chosen checkpoint, preferably of the active side's model."""
+def _chosen(controller: GenerateController) -> Name | tuple[str, int]:
+    """The entry to highlight: a step that was chosen, preferably of the active side's model, or
+    else the name of what generates."""
     side = controller.side
     variant = side.text.opened.variant if side and side.text and side.text.opened else ""
-    chosen = {f"{name} {step}" for name, step in controller.steps.items()}
-    places = [place for place, value in enumerate(values) if value in chosen]
-    same_model = [place for place in places if values[place].startswith(f"{variant} ")]
-    return next(iter([*same_model, *places]), 0)
+    timelines = {v: controller.timelines[v] for v in controller.variants}
+    steps = {v: t.step for v, t in timelines.items() if t.name is None}
+    for v in (variant, *steps):
+        if (step := steps.get(v)) is not None:
+            return v, step
+    return next((t.name for t in timelines.values() if t.name), "best")
+
+
+def toggle_best(app: App[Any], controller: GenerateController) -> None:
+    """Switch between the best and the newest checkpoint of each model. Texts that stand side by
+    side are generated again, so that they can be compared."""
+    if not controller.toggle_best():
+        same = (
+            "The newest checkpoint is the best one" if controller.variants else "No checkpoint yet"
+        )
+        app.notify(same, timeout=2)
+    elif controller.sides and not controller.listed:
+        controller.regenerate()

@@ -6,6 +6,7 @@ from tinygpt_tui.generate import view
 from tinygpt_tui.generate.controller import GenerateController
 from tinygpt_tui.render.cells import Row, beside, fit
 from tinygpt_tui.render.text import sentence
+from tinygpt_tui.render.timeline import checkpoint_words
 from tinygpt_tui.theme import NAMES
 
 
@@ -36,6 +37,7 @@ def texts(controller: GenerateController, note: str, columns: int, height: int) 
         options,
         timeline=controller.timeline,
         run=controller.run.name if controller.run else "",
+        name_of=controller.name_of,
     )
     return [*listing, *below]
 
@@ -61,6 +63,7 @@ def _sides(controller: GenerateController, columns: int, height: int) -> list[Ro
             controller.options,
             active=len(sides) > 1 and side is controller.side,
             cursor=controller.cursor if side is controller.side else None,
+            name_of=controller.name_of,
         )
         for side in sides
     ]
@@ -78,9 +81,14 @@ def _what_to_do(controller: GenerateController) -> list[str]:
         return ["No run yet: n starts one. Its first checkpoint is written at once."]
     if not controller.variants:
         return ["No checkpoint yet: the first is written before training starts."]
-    models = " and ".join(NAMES[variant] for variant in controller.variants)
-    steps = [controller.steps.get(v, controller.latest_step(v) or 0) for v in controller.variants]
+    models = []
+    for variant in controller.variants:
+        timeline = controller.timelines[variant]
+        assert timeline.step is not None
+        loss = timeline.checkpoints.val_losses[timeline.step]
+        words = checkpoint_words(timeline.name, timeline.step, loss)
+        models.append(f"{NAMES[variant]} ({' · '.join(words)})")
     return [
-        f"g generates with {models} (step {', '.join(f'{step:,}' for step in steps)}).",
+        f"g generates with {' and '.join(models)}.",
         "p edits the prompt, capital letters change settings, ? lists every key.",
     ]

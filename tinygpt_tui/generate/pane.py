@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import ClassVar
 
@@ -15,11 +15,12 @@ from textual.timer import Timer
 
 from tinygpt.data.tokenizer import summarize
 from tinygpt.generation.params import SamplingParams, describe_filters
+from tinygpt.run import CheckpointList
 from tinygpt_tui.engine.client import Engine
 from tinygpt_tui.engine.messages import EngineReply, ask_for
 from tinygpt_tui.engine.protocol import CorpusLine, Failed
 from tinygpt_tui.generate import layout, view
-from tinygpt_tui.generate.checkpoint_dialog import choose_checkpoint
+from tinygpt_tui.generate.checkpoint_dialog import choose_checkpoint, toggle_best
 from tinygpt_tui.generate.controller import GenerateController
 from tinygpt_tui.generate.first_prompt import FirstPrompt
 from tinygpt_tui.generate.preset_dialog import open_presets
@@ -100,15 +101,16 @@ class GeneratePane(Container):
     def on_show(self) -> None:
         self.draw()
 
-    def update_checkpoints(self, checkpoint_steps: dict[str, list[int]]) -> None:
-        """Use the run's checkpoints as they are listed now: ascending steps per variant."""
-        if checkpoint_steps == self.controller.checkpoint_steps:
-            return
-        self.controller.checkpoint_steps = checkpoint_steps
+    def update_checkpoints(self, checkpoints: Mapping[str, CheckpointList]) -> bool:
+        """Use the run's checkpoints as they are listed now; returns whether others generate because
+        the run has ended or was resumed."""
+        before = self.controller.timelines
+        if not self.controller.update_checkpoints(checkpoints):
+            return False
         self.controller.load_vocabulary()
-        self.controller.update_notes()
         self._update_prompt(ask=self.is_on_screen)
         self.draw()
+        return self.controller.swapped_since(before)
 
     def _update_prompt(self, *, ask: bool) -> None:
         """Show a prompt that the model can continue; `ask`: if need be, one from the corpus."""
@@ -129,6 +131,8 @@ class GeneratePane(Container):
         if not self.is_on_screen or not self.size.width:
             return
         self._drawn = time.monotonic()
+        if note := self.controller.take_note():
+            self.notify(note, severity="warning", markup=False, timeout=15)
         params, width = self.controller.params, self.size.width
         rows = view.settings_rows(params, width)
         settings = self.query_one("#settings", CellView)
@@ -152,7 +156,7 @@ class GeneratePane(Container):
                 self.notify(reply.why, severity="warning", markup=False)
             return
         if self.controller.handle_reply(reply):
-            if isinstance(reply, Failed):
+            if isinstance(reply, Failed) and self.controller.any_failed:
                 self._note = "h chooses another checkpoint"
             self.draw_later()
 
@@ -317,15 +321,16 @@ class GeneratePane(Container):
 
         open_presets(self.app, self.controller.params, done)
 
+    def action_toggle_best(self) -> None:
+        toggle_best(self.app, self.controller)
+        self.draw()
+
     def action_checkpoint(self) -> None:
         def done() -> None:
             self._note = ""
             self.draw()
 
-        if self.controller.run is None or not self.controller.variants:
-            self._warn("No checkpoint yet")
-        else:
-            choose_checkpoint(self.app, self.controller, done)
+        choose_checkpoint(self.app, self.controller, done)
 
     def action_tree(self) -> None:
         open_tree(self.app, self.controller, self.draw)

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import math
 from bisect import bisect_right
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import PurePath
+from typing import TypeAlias
 
 from rich.cells import cell_len
 
 from tinygpt.escape import printable
-from tinygpt.formatting import count, loss, rate
+from tinygpt.formatting import count, rate
 from tinygpt.generation.params import SamplingParams, describe_filters
 from tinygpt_tui import theme
 from tinygpt_tui.engine.protocol import Token
@@ -20,6 +21,7 @@ from tinygpt_tui.generate.tree import Text
 from tinygpt_tui.render.bars import expert_names
 from tinygpt_tui.render.cells import Row, Span, beside, fit, row, width
 from tinygpt_tui.render.text import named, sentence
+from tinygpt_tui.render.timeline import checkpoint_words
 from tinygpt_tui.render.wrap import Cell, Flow
 
 BOUNDS = {
@@ -28,8 +30,15 @@ BOUNDS = {
     "probability": (0.03, 0.1, 0.2, 0.4, 0.6, 0.8, 0.95),
 }
 """The values that separate the levels of colour: nats, nats, probability."""
+NameOf: TypeAlias = Callable[[Text], str | None]
+"""Whether a text is by the best or the newest checkpoint."""
 CANDIDATE_WIDTH = 20
 """Columns per candidate in the inspector."""
+
+
+def nameless(_: Text) -> str | None:
+    """Any text, by whatever checkpoint."""
+    return None
 
 
 def settings_rows(params: SamplingParams, columns: int) -> list[Row]:
@@ -125,10 +134,10 @@ def lay_out(side: Side, columns: int, options: ViewOptions) -> Flow | None:
     return side.flow
 
 
-def heading(side: Side, columns: int, *, active: bool) -> Row:
+def heading(side: Side, columns: int, *, active: bool, name_of: NameOf) -> Row:
     """Model, checkpoint, seed, length and speed, as many as fit."""
     dot = " · "
-    facts = _facts_of(side.text) if side.text else []
+    facts = _facts_of(side.text, name_of(side.text)) if side.text else []
     room = columns - cell_len(side.title) - 1
     while facts and sum(cell_len(dot + words) for _, words in facts) > room:
         facts.remove(max(facts))
@@ -137,20 +146,19 @@ def heading(side: Side, columns: int, *, active: bool) -> Row:
     return fit(row(Span(f"{mark}{side.title}", side.style), Span(words, "muted")), columns)
 
 
-def _facts_of(text: Text) -> list[tuple[int, str]]:
+def _facts_of(text: Text, name: str | None) -> list[tuple[int, str]]:
     """The parts of a heading in order, each with a rank; the highest rank is dropped first."""
     facts: list[tuple[int, str]] = []
     if text.opened is not None:
-        facts.append((1, f"step {text.opened.step:,}"))
-        if text.opened.val_loss is not None:
-            facts.append((6, f"val {loss(text.opened.val_loss)}"))
-    facts += [(5, f"seed {text.params.seed}"), (2, f"{count(len(text.tokens))} tok")]
+        words = checkpoint_words(name, text.opened.step, text.opened.val_loss)
+        facts += [(2 if word.startswith("val") else 1, word) for word in words]
+    facts += [(6, f"seed {text.params.seed}"), (3, f"{count(len(text.tokens))} tok")]
     if text.generating:
         facts.append((0, "generating"))
     elif not math.isnan(text.speed):
-        facts.append((3, rate(text.speed, "tok")))
+        facts.append((4, rate(text.speed, "tok")))
     if text.tokens and not text.generating:
-        facts.append((4, f"mean NLL {text.mean_surprisal:z.2f}"))
+        facts.append((5, f"mean NLL {text.mean_surprisal:z.2f}"))
     if text.name:
         facts.append((0, printable(text.name)))
     return facts
@@ -164,9 +172,10 @@ def column(
     *,
     active: bool = False,
     cursor: int | None = None,
+    name_of: NameOf = nameless,
 ) -> list[Row]:
     """Heading, note or error, and as much of the text as fits."""
-    rows = [heading(side, columns, active=active)]
+    rows = [heading(side, columns, active=active, name_of=name_of)]
     if side.note:
         rows += sentence(side.note, columns, "accent")
     text = side.text
@@ -294,6 +303,7 @@ def listing(
     *,
     timeline: bool,
     run: str = "",
+    name_of: NameOf = nameless,
 ) -> list[Row]:
     """A list of texts: several samples, or with `timeline` one text per checkpoint.
 
@@ -308,7 +318,8 @@ def listing(
     for place in range(first, min(first + room, len(texts))):
         text = texts[place]
         active = place == chosen
-        rows.append(_entry(text, columns, active=active, timeline=timeline, run=run))
+        name = name_of(text) if timeline else None
+        rows.append(_entry(text, columns, name, active=active, timeline=timeline, run=run))
         flow = Flow(columns - 4)
         flow.add(text.prompt, -1)
         flow.extend(token.text for token in text.tokens[: each * columns])
@@ -324,12 +335,13 @@ def listing(
     return [*rows[:height], *[fit((), columns)] * (height - len(rows))]
 
 
-def _entry(text: Text, columns: int, *, active: bool, timeline: bool, run: str) -> Row:
+def _entry(
+    text: Text, columns: int, name: str | None, *, active: bool, timeline: bool, run: str
+) -> Row:
     variant = text.opened.variant if text.opened else ""
     parts = [f"seed {text.params.seed}", f"{len(text.tokens)} tok"]
     if text.opened and timeline:
-        val = loss(text.opened.val_loss)
-        parts = [f"step {text.opened.step:,}", f"val {val}", *parts[1:]]
+        parts = [*checkpoint_words(name, text.opened.step, text.opened.val_loss), *parts[1:]]
     text_run = "".join(PurePath(text.path).parts[-3:-2])
     if run and text_run not in ("", run):
         parts.insert(0, printable(text_run))
@@ -338,8 +350,8 @@ def _entry(text: Text, columns: int, *, active: bool, timeline: bool, run: str) 
     parts += ["generating"] if text.generating else []
     mark = "▸" if active else " "
     dot = " · "
-    name = theme.NAMES.get(variant, "waiting")
+    model = theme.NAMES.get(variant, "waiting")
     style = f"{variant}.bold" if variant else "muted"
     words = "".join(f"{dot}{part}" for part in parts)
-    cells = row(Span(f"{mark} {name}", style), Span(words, "strong" if active else "muted"))
+    cells = row(Span(f"{mark} {model}", style), Span(words, "strong" if active else "muted"))
     return fit(cells, columns)

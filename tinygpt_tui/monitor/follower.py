@@ -13,12 +13,12 @@ from textual.message_pump import MessagePump
 
 from tinygpt.errors import TinyGPTError
 from tinygpt.run import (
-    VARIANTS,
+    CheckpointList,
     CheckpointRecord,
     Item,
     MetricsReader,
     RunState,
-    list_steps,
+    list_checkpoints,
     read_state,
 )
 from tinygpt.run.status import HeartbeatWatch
@@ -38,8 +38,8 @@ class RunUpdate:
     """Whether the records start over, since the file was replaced."""
     state: RunState | None = None
     machine: Machine | None = None
-    checkpoint_steps: dict[str, list[int]] | None = None
-    """Ascending, by variant; None if they were not listed this time."""
+    checkpoints: dict[str, CheckpointList] | None = None
+    """By variant; None if they were not listed this time."""
     more: bool = False
     """Whether a large file has not been read to its end yet."""
     error: str | None = None
@@ -107,10 +107,10 @@ class Follower:
         if self._clock() - self._machine_read >= self._machine_every:
             self._machine_read = self._clock()
             update.machine = read_machine()
-        if update.machine or any(isinstance(item, CheckpointRecord) for item in update.items):
-            update.checkpoint_steps = {
-                variant: list_steps(self.run, variant) for variant in VARIANTS
-            }
+        turned = self._state is not None and self._state.active != update.state.active
+        saved = any(isinstance(item, CheckpointRecord) for item in update.items)
+        if update.machine or saved or turned:
+            update.checkpoints = list_checkpoints(self.run, live=update.state.active)
         return update
 
     def _loop(self) -> None:

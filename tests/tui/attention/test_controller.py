@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from tests.helpers.listed import listed
 from tests.helpers.looks import HEADS, LAYERS, inspect_result
 from tinygpt_tui.attention.controller import AttentionController
 from tinygpt_tui.engine.protocol import (
@@ -42,7 +43,7 @@ def engine() -> Engine:
 def controller(engine: Engine, tmp_path: Path) -> AttentionController:
     made = AttentionController(engine.asked.append, engine.new_job)
     made.open(tmp_path / "run")
-    made.update_checkpoints({"dense": [0, 8, 64, 700], "moe": [0, 9, 70]})
+    made.update_checkpoints({"dense": listed(0, 8, 64, 700), "moe": listed(0, 9, 70)})
     return made
 
 
@@ -69,7 +70,7 @@ def test_one_inspection_is_pending_and_the_last_one_wanted_wins(
     assert not controller.busy
     assert controller.shown is not None
     assert controller.shown.step == 0
-    controller.show_step(None)
+    controller.show_checkpoint(None)
     assert len(engine.inspections()) == 2  # it was kept
     assert controller.shown.step == 700
 
@@ -79,16 +80,50 @@ def test_the_newest_is_followed_until_a_step_is_chosen(
 ) -> None:
     controller.set_text("abcdefgh", "typed")
     answer(controller, engine)
-    controller.update_checkpoints({"dense": [0, 8, 64, 700, 990]})
+    controller.update_checkpoints({"dense": listed(0, 8, 64, 700, 990)})
     controller.refresh()
     assert engine.inspections()[-1].path.endswith("00000990")
     answer(controller, engine)
     controller.move_step(-1)
-    controller.update_checkpoints({"dense": [0, 700, 990, 999]})
+    controller.update_checkpoints({"dense": listed(0, 700, 990, 999)})
     controller.refresh()
     assert controller.shown is not None
     assert controller.shown.step == 700
     assert not controller.busy
+
+
+def test_the_best_of_an_ended_run_is_shown_and_the_newest_is_a_key_away(
+    controller: AttentionController, engine: Engine
+) -> None:
+    ended = {"dense": listed(0, 8, 64, 700, best=64), "moe": listed(0, 9, 70, best=9)}
+    controller.update_checkpoints(ended)
+    controller.set_text("abcdefgh", "typed")
+    steps = []
+    for change in (controller.refresh, controller.toggle_best, controller.toggle_best):
+        change()
+        if controller.busy:
+            answer(controller, engine)
+        assert controller.shown is not None
+        steps.append(controller.shown.step)
+    assert steps == [64, 700, 64]
+    controller.switch_variant()
+    answer(controller, engine)
+    assert controller.shown is not None
+    assert controller.shown.step == 9, "each model has its own best"
+
+
+def test_a_damaged_best_is_left_out(controller: AttentionController, engine: Engine) -> None:
+    controller.update_checkpoints({"dense": listed(0, 8, 64, 700, best=64)})
+    controller.set_text("abcdefgh", "typed")
+    asked = engine.inspections()[-1]
+    assert controller.handle_reply(Failed(asked.job, "torn", unusable=asked.path))
+    answer(controller, engine)
+    assert controller.shown is not None
+    assert (controller.shown.step, controller.timeline.name) == (8, "best")
+    assert controller.state().message == ""
+    assert controller.take_note() == "Dense: step 64 cannot be used, so step 8 stands in: torn"
+    controller.show_checkpoint(64)
+    assert (controller.take_note(), controller.timeline.step) == ("", 64)
 
 
 def test_a_failure_keeps_the_map_and_is_not_asked_again(
@@ -187,7 +222,7 @@ def test_reasons_for_nothing(engine: Engine, tmp_path: Path) -> None:
     assert "No run yet" in controller.state().message
     controller.open(tmp_path)
     assert "No checkpoint yet" in controller.state().message
-    controller.update_checkpoints({"moe": [3]})
+    controller.update_checkpoints({"moe": listed(3)})
     assert controller.variant == "moe"
     assert "no text" in controller.state().message
     assert not controller.switch_variant()

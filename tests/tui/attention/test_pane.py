@@ -16,6 +16,7 @@ from tests.helpers.checkpoints import TOKENIZER, snapshot
 from tests.helpers.scenes import make_run
 from tinygpt import checkpoint
 from tinygpt.data.tokenizer import save_tokenizer
+from tinygpt.run import Which
 from tinygpt_tui.app import LabApp
 from tinygpt_tui.attention.controller import AttentionController
 from tinygpt_tui.render.cells import plain
@@ -37,7 +38,7 @@ def out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     out = tmp_path / "runs"
     make_run(out, "one").close()
     for variant, step in (("dense", 3), ("dense", 7), ("moe", 7)):
-        checkpoint.save(out / "one", snapshot(variant, step))
+        checkpoint.save(out / "one", snapshot(variant, step, loss=2 - step / 10))
     save_tokenizer(TOKENIZER, out / "one" / "tokenizer.json")
     monkeypatch.setattr(
         AttentionController, "data", property(lambda _: str(tmp_path / "corpus.txt"))
@@ -47,7 +48,7 @@ def out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def on_tab(body: Callable[[LabApp, "Pilot[int]"], Awaitable[None]]) -> object:
     async def go(app: LabApp, pilot: "Pilot[int]") -> None:
-        await until(pilot, lambda: bool(app.attention.controller.checkpoint_steps))
+        await until(pilot, lambda: bool(app.attention.controller.checkpoints))
         await pilot.press("3")
         await body(app, pilot)
 
@@ -116,7 +117,7 @@ def test_levels_the_other_model_and_the_timeline(out: Path) -> None:
         await until(
             pilot, lambda: controller.shown is not None and controller.shown.variant == "moe"
         )
-        await until(pilot, lambda: "MoE 7" in screen(app))
+        await until(pilot, lambda: "MoE · best · step 7" in screen(app))
         await pilot.press("v", "p")
         assert controller.timeline.playing
         await until(pilot, lambda: not controller.timeline.playing)
@@ -124,6 +125,39 @@ def test_levels_the_other_model_and_the_timeline(out: Path) -> None:
         assert (controller.shown.step, controller.timeline.chosen) == (7, None)
         await pilot.press("equals_sign", "v")
         await until(pilot, lambda: "=Dense 7" in screen(app) and "MoE 7" in screen(app))
+
+    drive(out, on_tab(body))  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("size", [(80, 24), (120, 36)])
+def test_the_header_says_which_checkpoint_it_is_and_a_key_shows_the_newest(
+    out: Path, size: tuple[int, int]
+) -> None:
+    checkpoint.save(out / "one", snapshot("dense", 11, loss=1.9))
+
+    async def body(app: LabApp, pilot: "Pilot[int]") -> None:
+        await typed(app, pilot, TEXT)
+        await until(pilot, lambda: "Dense · best · step 7 · val 1.300 · layer 0" in screen(app))
+        await pilot.press("B")
+        await until(pilot, lambda: "Dense · newest · step 11 · val 1.900 · layer" in screen(app))
+        assert "3/3 · ◆ best 7" in screen(app)
+        await pilot.press("h", "down", "down", "down", "enter")
+        await until(pilot, lambda: "Dense · step 3 · val 1.700 · layer 0" in screen(app))
+        await pilot.press("B")
+        await until(pilot, lambda: "Dense · best · step 7" in screen(app))
+
+    drive(out, on_tab(body), size)  # type: ignore[arg-type]
+
+
+def test_a_damaged_best_is_left_out_and_said(out: Path) -> None:
+    file = out / "one" / "dense" / "step-00000007" / "model.safetensors"
+    file.write_bytes(file.read_bytes()[:-1] + b"!")
+
+    async def body(app: LabApp, pilot: "Pilot[int]") -> None:
+        await typed(app, pilot, TEXT)
+        await until(pilot, lambda: "Dense · best · step 3 · val 1.700" in screen(app))
+        says = "Dense: step 7 cannot be used, so step 3 stands in: "
+        await until(pilot, lambda: any(n.message.startswith(says) for n in app._notifications))
 
     drive(out, on_tab(body))  # type: ignore[arg-type]
 
@@ -183,8 +217,9 @@ def test_unknown_characters_are_dropped_or_replaced(out: Path, key: str, text: s
 def test_the_list_of_checkpoints_begins_at_the_one_that_is_shown(out: Path) -> None:
     async def body(app: LabApp, pilot: "Pilot[int]") -> None:
         await until(pilot, lambda: settled(app))
-        for before, step in ((0, None), (2, 3)):
-            app.attention.controller.show_step(step)
+        choices: list[tuple[int, Which | None]] = [(0, None), (1, "newest"), (3, 3)]
+        for before, which in choices:
+            app.attention.controller.show_checkpoint(which)
             await pilot.press("h")
             assert app.screen.query_one(OptionList).highlighted == before
             await pilot.press("escape")

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from rich.cells import cell_len
 
 from tests.helpers import snapshots
+from tests.helpers.listed import listed
 from tests.helpers.looks import STEPS, attention_state, inspected
 from tinygpt_tui import theme
 from tinygpt_tui.attention import maps, view
@@ -69,7 +70,9 @@ def test_nothing_to_show_is_a_sentence(lines: int) -> None:
     assert len(rows) == lines
     assert lines == 1 or "No run yet" in rows[1]
     rows = plain(
-        view.tab(AttentionState(choice=Choice(), busy=True, timeline=Timeline(STEPS)), 50, 9)
+        view.tab(
+            AttentionState(choice=Choice(), busy=True, timeline=Timeline(listed(*STEPS))), 50, 9
+        )
     )
     assert "computing…" in rows[1]
 

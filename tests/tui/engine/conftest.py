@@ -21,6 +21,6 @@ def probe() -> Iterator[EngineProbe]:
 @pytest.fixture
 def run(tmp_path: Path) -> Path:
     for variant, step in (("dense", 3), ("dense", 7), ("moe", 7)):
-        checkpoint.save(tmp_path, snapshot(variant, step))
+        checkpoint.save(tmp_path, snapshot(variant, step, loss=2 - step / 10))
     save_tokenizer(TOKENIZER, tmp_path / "tokenizer.json")
     return tmp_path

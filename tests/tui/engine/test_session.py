@@ -3,44 +3,74 @@
 from dataclasses import replace
 from pathlib import Path
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.helpers.listed import listed
+from tinygpt.run import Which
 from tinygpt_tui.engine.protocol import CorpusLineRequest, InspectRequest, Request
 from tinygpt_tui.engine.session import EngineSession, Requests, Timeline
 
 STEPS = (0, 7, 20, 45)
 
 
-def test_the_timeline_follows_the_newest_until_a_step_is_chosen() -> None:
-    timeline = Timeline(STEPS)
-    assert (timeline.step, timeline.following) == (45, True)
-    assert timeline.listed((0, 7, 60)).step == 60
+def test_the_default_is_followed_until_a_step_is_chosen() -> None:
+    timeline = Timeline(listed(*STEPS, live=True))
+    assert (timeline.step, timeline.name) == (45, "newest")
+    assert timeline.listed(listed(0, 7, 60, live=True)).step == 60
     back = timeline.moved(-1)
-    assert (back.step, back.following) == (20, False)
-    assert back.listed((*STEPS, 60)).step == 20
-    assert back.listed((0, 17, 60)).step == 17, "the nearest to one that is gone"
+    assert (back.step, back.name) == (20, None)
+    assert back.listed(listed(*STEPS, 60, live=True)).step == 20
+    assert back.listed(listed(0, 17, 60, live=True)).step == 17, "the nearest to one that is gone"
     assert back.moved(1) == timeline
     assert Timeline().moved(1) == Timeline()
-    assert Timeline().step is None
+    assert (Timeline().step, Timeline().best) == (None, None)
 
 
-@given(st.lists(st.integers(-5, 5), max_size=9))
-def test_moves_stay_on_the_timeline(moves: list[int]) -> None:
-    timeline, place = Timeline(STEPS), len(STEPS) - 1
+@given(st.lists(st.integers(-5, 5), max_size=9), st.sampled_from(STEPS), st.booleans())
+def test_moves_stay_on_the_timeline(moves: list[int], best: int, live: bool) -> None:  # noqa: FBT001
+    timeline = Timeline(listed(*STEPS, best=best, live=live))
+    place = STEPS.index(timeline.step or 0)
     for by in moves:
         timeline = timeline.moved(by)
         place = min(max(place + by, 0), len(STEPS) - 1)
         assert timeline.step == STEPS[place]
-        assert timeline.following == (place == len(STEPS) - 1)
+        assert (timeline.name is not None) == (timeline.step in (best, STEPS[-1]))
 
 
-def test_play_begins_here_and_at_the_end_with_the_first() -> None:
-    playing = Timeline(STEPS).toggle_play()
-    assert (playing.playing, playing.step) == (True, 0)
-    assert playing.toggle_play() == replace(playing, playing=False)
-    assert Timeline(STEPS, chosen=7).toggle_play().step == 7
-    assert not Timeline((3,)).toggle_play().playing
+def test_play_begins_here_or_with_the_first() -> None:
+    for which in (None, "newest", "best", 45):
+        timeline = Timeline(listed(*STEPS, best=20), chosen=which)
+        playing = timeline.toggle_play()
+        assert (playing.playing, playing.step) == (True, 0)
+        assert playing.toggle_play() == replace(playing, playing=False)
+    assert Timeline(listed(*STEPS), chosen=7).toggle_play().step == 7
+    assert not Timeline(listed(3)).toggle_play().playing
+
+
+def test_a_key_switches_between_the_best_and_the_newest() -> None:
+    ended = Timeline(listed(*STEPS, best=7))
+    assert [ended.step, ended.toggled().step, ended.toggled().toggled()] == [7, 45, ended]
+    live = Timeline(listed(*STEPS, best=7, live=True))
+    assert [live.step, live.toggled().step, live.toggled().toggled()] == [45, 7, live]
+    assert (ended.selected(20).toggled(), live.selected(20).toggled()) == (ended, live)
+
+
+@pytest.mark.parametrize(
+    ("chosen", "after", "swapped"),
+    [(None, 7, True), ("newest", 7, True), ("best", 7, False), (20, 20, False)],
+)
+def test_the_end_of_a_run_changes_what_is_shown_by_default(
+    chosen: Which | None,
+    after: int,
+    swapped: bool,  # noqa: FBT001
+) -> None:
+    live = Timeline(listed(*STEPS, best=7, live=True)).selected(chosen)
+    ended = live.listed(listed(*STEPS, best=7))
+    assert (ended.step, ended.swapped_since(live)) == (after, swapped)
+    assert not Timeline().listed(listed(*STEPS, best=7)).swapped_since(Timeline())
+    assert not ended.listed(listed(*STEPS, 60, best=7)).swapped_since(ended)
 
 
 class Session(EngineSession):
@@ -52,6 +82,37 @@ class Session(EngineSession):
 
     def inspect(self, requests: Requests[str, str], text: str) -> str | None:
         return self.request(requests, text, lambda job: InspectRequest(job, "run", text))
+
+
+def test_another_checkpoint_stands_in_for_one_that_cannot_be_loaded(tmp_path: Path) -> None:
+    session = Session()
+    session.open(tmp_path)
+    ended = {"dense": listed(*STEPS, best=20), "moe": listed(3)}
+    assert session.list_checkpoints(ended)
+    session.leave_out(str(tmp_path / "other" / "dense" / "step-00000020"), "of another run")
+    assert session.checkpoints == ended
+    session.leave_out(session.checkpoint("dense", 20), "torn")
+    assert session.checkpoints["dense"].step("best") == 7
+    assert session.checkpoints["dense"].step(20) == 20, "it was chosen by its step"
+    assert not session.list_checkpoints(ended), "what is known of it stays known"
+    assert session.note_once("dense", "newest") == session.note_once("moe", None) == ""
+    says = "Dense: step 20 cannot be used, so step 7 stands in: torn"
+    assert [session.note_once("dense", None) for _ in range(2)] == [says, ""]
+    assert session.list_checkpoints({"dense": listed(0, 7, 45)})
+    assert session.list_checkpoints(ended)
+    assert session.checkpoints["dense"].step("best") == 20, "it was written again"
+
+
+def test_a_copy_that_arrives_in_a_live_run_is_not_called_damaged(tmp_path: Path) -> None:
+    session = Session()
+    session.open(tmp_path)
+    live = listed(*STEPS, live=True).without({45: "it has 0 bytes"})
+    session.list_checkpoints({"moe": live})
+    assert session.checkpoints["moe"].step() == 20
+    assert session.note_once("moe", None) == ""
+    session.leave_out(session.checkpoint("moe", 20), "torn")
+    session.leave_out(session.checkpoint("moe", 45), "torn")
+    assert session.note_once("moe", None).startswith("MoE: step 45 cannot be used, so step 7")
 
 
 def test_one_request_is_pending_and_answers_are_kept() -> None:
@@ -97,7 +158,7 @@ def test_the_vocabulary_is_that_of_the_run(run: Path) -> None:
     session.load_vocabulary()
     assert session.unknown("aXbÜ") == {"X", "Ü"}
     assert session.without_unknown("aXbÜ") == "ab"
-    session.checkpoint_steps = {"moe": [7], "dense": []}
+    session.list_checkpoints({"moe": listed(7), "dense": listed()})
     assert session.available_variants == ["moe"]
     assert session.checkpoint("moe", 7) == str(run / "moe" / "step-00000007")
 

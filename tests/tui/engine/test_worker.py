@@ -108,6 +108,7 @@ def test_a_generation_that_fails_is_a_sentence(
     (failed,) = probe.until_over(job)[job]
     assert isinstance(failed, Failed)
     assert said in failed.why
+    assert failed.unusable == ("" if path == "dense" else str(run / path))
 
 
 def test_a_line_of_the_corpus(probe: EngineProbe, tmp_path: Path) -> None:
@@ -149,7 +150,7 @@ def test_an_inspection_is_that_of_the_library(
     assert isinstance(inspected, InspectResult)
     found = tinygpt.load(run / variant)
     assert (inspected.path, inspected.variant, inspected.step) == (str(found.path), variant, 7)
-    assert (inspected.val_loss, inspected.context) == (1.5, 11)
+    assert (inspected.val_loss, inspected.context) == (1.3, 11)
     window = text[start : start + 11]
     assert (inspected.total, inspected.start, "".join(inspected.texts)) == (
         len(text),
@@ -241,6 +242,7 @@ def test_an_inspection_that_fails_is_a_sentence(
     (failed,) = probe.until_over(job)[job]
     assert isinstance(failed, Failed)
     assert said in failed.why
+    assert failed.unusable == ("" if path == "dense" else str(run / path))
 
 
 @pytest.mark.parametrize(
@@ -265,6 +267,7 @@ def test_a_survey_that_fails_is_a_sentence(
     (failed,) = probe.until_over(job)[job]
     assert isinstance(failed, Failed)
     assert said in failed.why
+    assert failed.unusable == (str(run / "nowhere") if "nowhere" in models else "")
 
 
 def test_an_inspection_runs_between_the_tokens_of_others(probe: EngineProbe, run: Path) -> None:

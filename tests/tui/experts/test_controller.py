@@ -3,6 +3,7 @@
 from dataclasses import replace
 from pathlib import Path
 
+from tests.helpers.listed import listed
 from tests.helpers.records import lockstep, routed, sample, started
 from tests.helpers.routed import LAYERS, STEPS, TEXT, VOCABULARY, inspect_reply, survey_reply
 from tinygpt_tui.engine.protocol import (
@@ -26,7 +27,7 @@ class Harness:
         self._jobs = iter(range(1, 1000))
         self.controller = ExpertsController(self.asked.append, lambda: next(self._jobs))
         self.controller.open(run)
-        self.controller.update_checkpoints(steps)
+        self.controller.update_checkpoints({"moe": listed(*steps)})
 
     def last(self, kind: type) -> object:
         return [request for request in self.asked if isinstance(request, kind)][-1]
@@ -112,22 +113,57 @@ def test_playing_waits_for_each_checkpoint_and_ends_at_the_latest() -> None:
     assert harness.controller.state.at == 0
     assert not harness.controller.tick()
     seen = [0]
-    while harness.controller.state.playing:
+    while harness.controller.state.timeline.playing:
         harness.answer()
         assert harness.controller.tick()
         seen.append(harness.controller.state.at or 0)
     assert tuple(seen) == STEPS
-    assert harness.controller.state.following
+    assert harness.controller.state.timeline.name == "best"
 
 
 def test_the_latest_checkpoint_is_followed_unless_another_was_chosen() -> None:
     harness = Harness()
     harness.controller.activate("abc")
-    harness.controller.update_checkpoints((0, 100, 130))
+    harness.controller.update_checkpoints({"moe": listed(0, 100, 130)})
     assert harness.controller.state.at == 130
     harness.controller.move_step(-1)
-    harness.controller.update_checkpoints((0, 90, 160))
+    harness.controller.update_checkpoints({"moe": listed(0, 90, 160)})
     assert harness.controller.state.at == 90, "pruned: the nearest one is shown"
+
+
+def test_the_best_is_shown_and_a_key_switches_to_the_newest() -> None:
+    harness = Harness()
+    controller = harness.controller
+    controller.update_checkpoints({"moe": listed(*STEPS, best=20)})
+    controller.activate("abc")
+    assert controller.state.at == 20
+    controller.toggle_best()
+    assert (controller.state.at, controller.state.timeline.name) == (100, "newest")
+    controller.move_step(-1)
+    assert (controller.state.at, controller.state.timeline.name) == (45, None)
+    controller.toggle_best()
+    assert (controller.state.at, controller.state.timeline.name) == (20, "best")
+    controller.follow()
+    assert controller.state.at == 100
+
+
+def test_a_damaged_newest_is_no_reference() -> None:
+    harness = Harness()
+    controller = harness.controller
+    controller.update_checkpoints({"moe": listed(*STEPS, best=20)})
+    controller.activate("abc")
+    survey = harness.last(SurveyRequest)
+    assert isinstance(survey, SurveyRequest)
+    assert (survey.path[-8:], survey.final[-8:]) == ("00000020", "00000100")
+    controller.handle_reply(Failed(survey.job, "torn", unusable=survey.final))
+    survey = harness.last(SurveyRequest)
+    assert isinstance(survey, SurveyRequest)
+    assert (survey.path[-8:], survey.final[-8:]) == ("00000020", "00000045")
+    inspection = harness.last(InspectRequest)
+    assert isinstance(inspection, InspectRequest)
+    controller.handle_reply(Failed(inspection.job, "torn", unusable=inspection.path))
+    assert controller.state.at == 7, "the next best"
+    assert controller.take_note() == "MoE: step 20 cannot be used, so step 7 stands in: torn"
 
 
 def test_the_window_follows_the_cursor() -> None:

@@ -49,8 +49,8 @@ def test_the_agreement_is_explained_where_there_is_room() -> None:
         for columns in (70, 48, 40)
     ]
     assert titles == [
-        "load balance @ step 7               routing agreement with the latest",
-        "load balance @ step 7    agreement: with latest",
+        "load balance @ step 7               routing agreement with the newest",
+        "load balance @ step 7    agreement: with newest",
         "load balance @ step 7",
     ]
 

@@ -10,6 +10,7 @@ from textual.pilot import Pilot
 import tinygpt
 from tests.helpers.app import Body, drive, until
 from tests.helpers.checkpoints import TOKENIZER, snapshot
+from tests.helpers.listed import listed
 from tests.helpers.records import started
 from tests.helpers.scenes import make_run, records
 from tinygpt import checkpoint
@@ -35,7 +36,7 @@ def out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     config = out / "one" / "run.toml"
     config.write_text(f'data = "{corpus}"\n' + config.read_text())
     for step in STEPS:
-        checkpoint.save(out / "one", snapshot("moe", step))
+        checkpoint.save(out / "one", snapshot("moe", step, loss=2 - step / 20))
     save_tokenizer(TOKENIZER, out / "one" / "tokenizer.json")
     return out
 
@@ -80,13 +81,32 @@ def test_load_text_timeline_and_table(out: Path, size: tuple[int, int]) -> None:
         assert (controller.state.cursor, controller.state.layer) == (1, 1)
         await pilot.press("comma")
         await until(pilot, lambda: settled(controller) and controller.state.routed_text.step == 7)  # type: ignore[union-attr]
-        assert "MoE step 7" in shown(app)
+        assert "MoE · step 7" in shown(app)
         await pilot.press("p")
-        await until(pilot, lambda: not controller.state.playing and settled(controller))
+        await until(pilot, lambda: not controller.state.timeline.playing and settled(controller))
         assert controller.state.at == STEPS[-1]
         while controller.state.view != "table":
             await pilot.press("v")
         assert "lift" in shown(app)
+
+    drive(out, on_tab(body), size)
+
+
+@pytest.mark.parametrize("size", [(80, 24), (120, 36)])
+def test_the_header_says_which_checkpoint_it_is_and_a_key_shows_the_newest(
+    out: Path, size: tuple[int, int]
+) -> None:
+    checkpoint.save(out / "one", snapshot("moe", STEPS[1], loss=1.25))
+
+    async def body(app: LabApp, pilot: "Pilot[int]", controller: ExpertsController) -> None:
+        await until(pilot, lambda: settled(controller))
+        assert " MoE · best · step 7 · val 1.250 " in shown(app)
+        await pilot.press("B")
+        await until(pilot, lambda: settled(controller) and controller.state.at == 11)
+        await until(pilot, lambda: " MoE · newest · step 11 · val 1.450 " in shown(app))
+        assert "3/3 · ◆ best 7" in shown(app)
+        await pilot.press("comma", "comma")
+        await until(pilot, lambda: " MoE · step 3 · val 1.850 " in shown(app))
 
     drive(out, on_tab(body), size)
 
@@ -169,10 +189,10 @@ def test_a_hidden_tab_sends_no_requests(out: Path) -> None:
         await until(pilot, lambda: settled(controller))
         await pilot.press("p", "1")
         await until(pilot, lambda: not controller.visible)
-        assert not controller.state.playing
+        assert not controller.state.timeline.playing
         asked: list[object] = []
         controller._ask = asked.append
-        app.experts.update_checkpoints({"moe": [3, 7, 11, 13]})
+        app.experts.update_checkpoints({"moe": listed(3, 7, 11, 13)})
         assert asked == []
         await pilot.press("4")
         await until(pilot, lambda: bool(asked))

@@ -8,7 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.helpers import snapshots
-from tests.helpers.routed import LAYERS, experts_state, load_record
+from tests.helpers.routed import LAYERS, at, experts_state, load_record
+from tinygpt_tui.engine.session import Timeline
 from tinygpt_tui.experts.selection import ViewSelection
 from tinygpt_tui.experts.state import VIEWS, Sorting
 from tinygpt_tui.experts.view import tab, visible_experts
@@ -55,15 +56,15 @@ def test_every_size_is_filled_exactly(
     [
         ({"empty_reason": "This run trains only Dense."}, "only Dense"),
         ({"routings": ()}, "appears after the first evaluation"),
-        ({"steps": (), "at": None, "routed_text": None, "survey": None}, "No checkpoint yet"),
+        ({"timeline": Timeline(), "routed_text": None, "survey": None}, "No checkpoint yet"),
         ({"inspecting": True}, "routing the text..."),
         ({"surveying": True, "survey": None}, "computing statistics..."),
         ({"view": "table", "surveying": True, "survey": None}, "The table appears when"),
         ({"view": "text", "routed_text": None}, "t: type a text"),
         ({"view": "text", "inspect_problem": "the engine ended"}, "the engine ended"),
         ({"view": "table", "survey_problem": "no corpus"}, "no corpus"),
-        ({"view": "text", "at": 100}, "from step 45"),
-        ({"at": 100, "surveying": True}, "table from step 45  computing statistics..."),
+        ({"view": "text", "timeline": at(100)}, "from step 45"),
+        ({"timeline": at(100), "surveying": True}, "table from step 45  computing statistics..."),
         ({"note": "not in the vocabulary: é"}, "not in the vocabulary"),
     ],
 )

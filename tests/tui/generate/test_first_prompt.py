@@ -25,7 +25,7 @@ def on_opening(body: Body) -> Body:
     """`body` on the Generate tab as it is shown first."""
 
     async def go(app: LabApp, pilot: "Pilot[int]") -> None:
-        await until(pilot, lambda: bool(app.generate.controller.checkpoint_steps))
+        await until(pilot, lambda: bool(app.generate.controller.checkpoints))
         await pilot.press("2")
         await body(app, pilot)
 

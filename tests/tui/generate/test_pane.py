@@ -11,8 +11,11 @@ from textual.widgets import OptionList
 import tinygpt
 from tests.helpers import snapshots
 from tests.helpers.app import drive, lines, until
+from tests.helpers.checkpoints import snapshot
 from tests.helpers.generated import made, token
 from tests.helpers.generating import idle, on_tab
+from tests.helpers.listed import listed
+from tinygpt import checkpoint
 from tinygpt.generation.params import SamplingParams
 from tinygpt_tui.app import LabApp
 from tinygpt_tui.engine.protocol import Opened
@@ -49,6 +52,31 @@ def test_both_answer_then_branch_and_replay(out: Path, size: tuple[int, int]) ->
         rows = layout.texts(controller, "", size[0], 20)
         assert {width(cells) for cells in rows} == {size[0]}
         assert "step 3" in "\n".join(plain(rows))
+
+    drive(out, on_tab(body), size)
+
+
+@pytest.mark.parametrize("size", [(80, 24), (120, 36)])
+def test_the_heading_says_which_checkpoint_it_is_and_a_key_generates_with_the_other(
+    out: Path, size: tuple[int, int]
+) -> None:
+    checkpoint.save(out / "one", snapshot("dense", 3, loss=1.25))
+
+    async def body(app: LabApp, pilot: "Pilot[int]") -> None:
+        await until(pilot, lambda: "Dense (newest · step 7 · val 1.500)" in lines(app, "texts"))
+        await pilot.press("X", *"3", "enter", "S", *"5", "enter", "g")
+        await until(pilot, lambda: idle(app))
+        await until(pilot, lambda: "Dense · newest · step 7 · val 1.500" in lines(app, "texts"))
+        await pilot.press("B")
+        await until(pilot, lambda: idle(app))
+        await until(pilot, lambda: "Dense · best · step 3 · val 1.250" in lines(app, "texts"))
+        assert "MoE · best · step 7 · val 1.500" in lines(app, "texts")
+        await pilot.press("m", "m", "B")
+        same = "The newest checkpoint is the best one"
+        await until(pilot, lambda: any(n.message == same for n in app._notifications))
+        await pilot.press("m", "f")
+        await until(pilot, lambda: not app.generate.controller.generating)
+        await until(pilot, lambda: "Dense · best · step 3" in lines(app, "texts"))
 
     drive(out, on_tab(body), size)
 
@@ -130,10 +158,12 @@ def test_saving_offers_a_name_and_the_list_of_checkpoints_begins_at_the_chosen(
         await until(pilot, lambda: idle(app))
         await pilot.press("d", "enter")
         await until(pilot, (out / "dense-7-seed5.json").is_file)
-        await pilot.press("h", "down", "down", "enter")
-        assert controller.steps == {"dense": 3}
         await pilot.press("h")
-        assert app.screen.query_one(OptionList).highlighted == 2
+        assert app.screen.query_one(OptionList).highlighted == 1, "the newest of a live run"
+        await pilot.press("down", "down", "enter")
+        assert [controller.timelines[v].step for v in ("dense", "moe")] == [3, 7]
+        await pilot.press("h")
+        assert app.screen.query_one(OptionList).highlighted == 3
         await pilot.press("escape")
 
     drive(out, on_tab(body))
@@ -215,12 +245,15 @@ WORDS = "a bad cab\ndeed a bee\nace cede dab add bead "
 
 def fill(controller: GenerateController) -> None:
     """Two texts side by side, with the cursor on a token that the filters left."""
+    controller.run = Path("run")
+    controller.update_checkpoints({"dense": listed(3, 7, 11, best=7), "moe": listed(3, 7)})
     controller.params = SamplingParams(temperature=0.8, top_k=5, seed=3)
     dense, moe = made(WORDS * 3, p=0.61), made(WORDS * 2)
     moe.tokens = [
         token(c, experts=(i % 4, i // 7 % 4), p=(0.95, 0.7, 0.41, 0.2, 0.05)[i % 5])
         for i, c in enumerate(WORDS * 2)
     ]
+    moe.path = "run/moe/step-00000007"
     moe.opened = Opened(2, "run/moe/step-00000007", "moe", 7, 1.4, 2, 4)
     dense.new_tokens = moe.new_tokens = 101
     dense.seconds, moe.seconds = 0.1, 0.2

@@ -1,7 +1,7 @@
 """The slider over the checkpoints."""
 
 from tinygpt_tui.render.cells import Span, plain
-from tinygpt_tui.render.timeline import position, slider
+from tinygpt_tui.render.timeline import checkpoint_words, position, slider
 
 
 def test_slider_marks_the_checkpoint() -> None:
@@ -16,7 +16,19 @@ def test_slider_in_another_look() -> None:
     assert found == (Span("┴──", "faint"), Span("●", "moe.bold"), Span("──┴──┴", "faint"))
 
 
+def test_slider_marks_the_best() -> None:
+    assert plain([slider(4, 3, 40, best=1)]) == ["┼───◆───┼───●"]
+    assert plain([slider(4, 1, 40, best=1)]) == ["┼───●───┼───┼"]
+    assert plain([slider(50, 0, 9, best=49)]) == ["●───────◆"]
+
+
 def test_position() -> None:
-    assert position(20, 2, playing=True, following=False) == "3/20 playing"
-    assert position(20, 19, playing=False, following=True) == "20/20 latest"
-    assert position(20, 0, playing=False, following=False) == "1/20"
+    assert position(20, 2, playing=True, best=None) == "3/20 playing"
+    assert position(20, 2, playing=True, best=7) == "3/20 playing"
+    assert position(20, 19, playing=False, best=1700) == "20/20 · ◆ best 1,700"
+    assert position(20, 0, playing=False, best=None) == "1/20"
+
+
+def test_words_of_a_checkpoint() -> None:
+    assert checkpoint_words("best", 1700, 1.8534) == ["best", "step 1,700", "val 1.853"]
+    assert checkpoint_words(None, 500, None) == ["step 500"]
