@@ -29,6 +29,7 @@ from tinygpt.device import autocast_context, matmul_dtype
 from tinygpt.model.moe import MoE
 from tinygpt.training.learner import Learner
 from tinygpt.training.malloc import keep_freed_memory
+from tinygpt.training.recipe import with_recipe
 
 
 @dataclass(frozen=True)
@@ -43,10 +44,6 @@ class Size:
     """The most repeats."""
 
 
-DECAY = {
-    "optim.weight_decay": 0.1,
-    "optim.weight_decay_power": 1.0,
-}  # which does not change the speed
 SIZES = {
     "nano": Size("nano", {}, warm=60, most=25),
     "baby": Size("baby", {}, warm=3, most=5),
@@ -75,6 +72,7 @@ def alternate(runs: dict[str, Callable[[], object]], repeats: int) -> dict[str, 
 
 def step_of(config: RunConfig, variant: str) -> Callable[[], object]:
     """One optimizer step on random text."""
+    config, _ = with_recipe(config, 1_000_000, 65, "cpu")
     learner = Learner(variant, config, 65, "cpu")
     generator = torch.Generator().manual_seed(1)
     tokens = torch.randint(65, (100_000,), generator=generator)
@@ -154,7 +152,7 @@ def main() -> None:
     result: dict[str, object] = {"benchmark": "experts"}
     print(f"{'':40} {'ms':>9} {'min':>9} {'max':>9} {'ratio':>7}")
     for title, size in SIZES.items():
-        config = build({"preset": size.preset, "device": "cpu", **DECAY, **size.changes})
+        config = build({"preset": size.preset, "device": "cpu", **size.changes})
         repeats = min(options.repeats, size.most)
         torch.manual_seed(1)
         layer = MoE(config.model_config("moe", 65))

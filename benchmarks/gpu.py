@@ -43,11 +43,8 @@ from tinygpt.generation.cuda_graph_decoder import CudaGraphDecoder
 from tinygpt.model.gpt import GPT
 from tinygpt.model.kv_cache import Cache
 from tinygpt.training.learner import Learner
+from tinygpt.training.recipe import with_recipe
 
-DECAY = {
-    "optim.weight_decay": 0.1,
-    "optim.weight_decay_power": 1.0,
-}  # which does not change the speed
 TARGET = 1.4697
 PEAKS = {"H100": 989e12, "H200": 989e12, "A100": 312e12, "L40S": 362e12, "4090": 165e12}
 """Dense bf16 operations per second by the data sheets; of two boards, the SXM."""
@@ -85,6 +82,7 @@ def steady(config: RunConfig, variant: str, repeats: int) -> Result:
     """A warm optimizer step of one variant."""
     torch._dynamo.reset()
     counters.clear()
+    config, _ = with_recipe(config, 1_000_000, 65, "cuda")
     learner = Learner(variant, config, 65, "cuda")
     generator = torch.Generator().manual_seed(1)
     tokens = (torch.randint(1, 4, (1_000_000,), generator=generator).cumsum(0) % 65).cuda()
@@ -323,12 +321,12 @@ def measure(result: Result, data: Path | None, nanogpt: Path | None, repeats: in
     """Add to `result` everything that can be measured with what there is."""
     for variant in ("dense", "moe"):
         for mode, changes in (("", {}), ("graph_", {"train.cuda_graph": True})):
-            config = build({"preset": "baby", "device": "cuda", **DECAY, **changes})
+            config = build({"preset": "baby", "device": "cuda", **changes})
             print(f"a step: {variant} {mode}", file=sys.stderr)
             found = steady(config, variant, repeats)
             result.update({f"{variant}_{mode}{name}": value for name, value in found.items()})
         print(f"decoding: {variant}", file=sys.stderr)
-        found = decoding(build({"preset": "baby", "device": "cuda", **DECAY}), variant, 500)
+        found = decoding(build({"preset": "baby", "device": "cuda"}), variant, 500)
         result.update({f"{variant}_{name}": value for name, value in found.items()})
     torch.cuda.empty_cache()
     with tempfile.TemporaryDirectory() as name:

@@ -30,9 +30,10 @@ from tinygpt.data.tokenizer import CharTokenizer
 from tinygpt.data.batches import Batches
 from tinygpt.training.learner import Learner
 from tinygpt.training.malloc import keep_freed_memory
+from tinygpt.training.recipe import with_recipe
 keep_freed_memory()
-decay = {"optim.weight_decay": 0.1, "optim.weight_decay_power": 1.0}
-config = build({"preset": "nano", "device": "cpu", **decay})
+config = build({"preset": "nano", "device": "cpu"})
+config, _ = with_recipe(config, 1_000_000, 65, "cpu")
 learners = [Learner(v, config, 65, "cpu") for v in ("dense", "moe")]
 text = find_corpus(sys.argv[2]).text
 tokens = torch.from_numpy(split(CharTokenizer.train(text).encode_array(text))[0])

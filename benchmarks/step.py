@@ -22,11 +22,8 @@ from tinygpt.config import build
 from tinygpt.data.batches import Batches
 from tinygpt.training.learner import Learner
 from tinygpt.training.malloc import keep_freed_memory
+from tinygpt.training.recipe import with_recipe
 
-DECAY = {
-    "optim.weight_decay": 0.1,
-    "optim.weight_decay_power": 1.0,
-}  # which does not change the speed
 GROUPS = {
     "the model's matmuls": ("aten::mm", "aten::addmm"),
     "matmuls of Muon, and of attention in bf16": ("aten::bmm", "aten::baddbmm"),
@@ -93,7 +90,8 @@ def _seconds(a: torch.Tensor, b: torch.Tensor) -> float:
 
 def measure(variant: str, steps: int, precision: str) -> dict[str, float]:
     """Milliseconds per step of each group, in total, and the lower bound of the matmuls."""
-    config = build({"preset": "nano", "device": "cpu", **DECAY, "train.precision": precision})
+    config = build({"preset": "nano", "device": "cpu", "train.precision": precision})
+    config, _ = with_recipe(config, 1_000_000, 65, "cpu")
     learner = Learner(variant, config, 65, "cpu")
     tokens = torch.randint(65, (1_000_000,), generator=torch.Generator().manual_seed(1))
     batches = Batches(tokens, config.train.batch, config.gpt.context, 1, 1)
