@@ -158,6 +158,13 @@ GENERATE = (
     Key("S", "set('seed')", "seed", "Seed; blank = random"),
     Key("E", "set('stop')", "stop", "Stop sequences"),
 )
+_TOGGLE_BEST = Key(
+    "B",
+    "toggle_best",
+    "best/newest",
+    "Switch between the best and the newest checkpoint",
+    footer=True,
+)
 ATTENTION = (
     Key(
         "enter",
@@ -190,13 +197,7 @@ ATTENTION = (
     Key("left_curly_bracket", "layer(-1)", "layer", "Previous layer", "{"),
     Key("right_curly_bracket", "layer(1)", "layer", "Next layer", "}"),
     Key("v", "variant", "model", "Switch between Dense and MoE", footer=True),
-    Key(
-        "B",
-        "toggle_best",
-        "best/newest",
-        "Switch between the best and the newest checkpoint",
-        footer=True,
-    ),
+    _TOGGLE_BEST,
     Key("t", "type", "text", "Enter a text to inspect", footer=True),
     Key("full_stop", "timeline(1)", "later", "Next checkpoint", "."),
     Key("comma", "timeline(-1)", "earlier", "Previous checkpoint", ",", footer=True),
@@ -244,13 +245,7 @@ EXPERTS = (
     Key("comma", "timeline(-1)", "earlier", "Previous checkpoint", ","),
     Key("full_stop", "timeline(1)", "timeline", "Next checkpoint", ", .", footer=True),
     Key("p", "play", "play", "Play through all checkpoints; again to stop", footer=True),
-    Key(
-        "B",
-        "toggle_best",
-        "best/newest",
-        "Switch between the best and the newest checkpoint",
-        footer=True,
-    ),
+    _TOGGLE_BEST,
     Key("f,0", "follow", "newest", "Follow the newest checkpoint", "f"),
     Key("t", "type", "text", "Enter another text", footer=True),
     Key("g", "generated", "generated", "Use the text of the Generate tab"),

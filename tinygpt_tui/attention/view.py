@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import numpy as np
 
-from tinygpt.formatting import loss
 from tinygpt_tui import theme
 from tinygpt_tui.attention import readout
 from tinygpt_tui.attention.layout import Plan, plan, thumbnails
@@ -17,7 +16,7 @@ from tinygpt_tui.engine.results import InspectedText
 from tinygpt_tui.render import heatmap
 from tinygpt_tui.render.cells import Row, Span, beside, fit, row, width
 from tinygpt_tui.render.text import mark, sentence
-from tinygpt_tui.render.timeline import position, slider
+from tinygpt_tui.render.timeline import checkpoint_parts, position, slider
 
 
 def tab(state: AttentionState, columns: int, lines: int) -> list[Row]:
@@ -103,12 +102,12 @@ def _checkpoints(state: AttentionState, shown: InspectedText) -> list[Row]:
     timeline = state.timeline
     name = timeline.name if timeline.step == shown.step else None
     model = Span(theme.NAMES.get(shown.variant, shown.variant), f"{shown.variant}.bold")
-    named = row(" ", model, dot, Span(name, "accent")) if name else row(" ", model)
-    step = Span(f"step {shown.step:,}", "strong")
-    full = row(*named, dot, step)
-    if shown.val_loss is not None:
-        full = row(*full, dot, Span(f"val {loss(shown.val_loss)}", "muted"))
-    return [full, row(*named, dot, step), row(" ", model, dot, step)]
+    rows = []
+    for of_name, val_loss in ((name, shown.val_loss), (name, None), (None, None)):
+        rows.append(row(" ", model))
+        for part in checkpoint_parts(of_name, shown.step, val_loss):
+            rows[-1] = row(*rows[-1], dot, part)
+    return rows
 
 
 def text_row(state: AttentionState, shown: InspectedText, columns: int) -> Row:

@@ -191,7 +191,7 @@ class EngineSession:
         return self.checkpoints != before
 
     def leave_out(self, directory: str, why: str) -> None:
-        """Use a checkpoint that could not be loaded no more, unless its step is chosen."""
+        """No longer use a checkpoint that could not be loaded, unless its step is chosen."""
         variant, step = Path(directory).parent.name, parse_step(Path(directory).name)
         if self.run is None or step is None or directory != self.checkpoint(variant, step):
             return  # of a run that was open before

@@ -12,7 +12,7 @@ from tinygpt_tui.experts.state import VIEWS, ExpertsState
 from tinygpt_tui.render.cells import Row, Span, beside, fit, row, width
 from tinygpt_tui.render.scroll import around
 from tinygpt_tui.render.text import sentence
-from tinygpt_tui.render.timeline import checkpoint_words, position, slider
+from tinygpt_tui.render.timeline import checkpoint_parts, position, slider
 
 WIDE, TALL = 100, 28
 """Columns and lines from which load, balance and text are shown together."""
@@ -57,8 +57,8 @@ def timeline_row(state: ExpertsState, columns: int) -> Row:
     timeline, steps, at = state.timeline, state.steps, state.at
     dot = Span(" · ", "faint")
     left = row(Span(" MoE", "moe.bold"))
-    for part in checkpoint_words(timeline.name, at, timeline.checkpoints.val_losses.get(at)):
-        left = row(*left, dot, Span(part, _WORD_STYLES.get(part.partition(" ")[0], "accent")))
+    for part in checkpoint_parts(timeline.name, at, timeline.checkpoints.val_losses.get(at)):
+        left = row(*left, dot, part)
     best = timeline.best
     place, elsewhere = steps.index(at), best if best != at else None
     words = position(len(steps), place, playing=timeline.playing, best=elsewhere)
@@ -72,9 +72,6 @@ def timeline_row(state: ExpertsState, columns: int) -> Row:
         best=None if best is None else steps.index(best),
     )
     return fit(row(*left, " ", *line, *right), columns)
-
-
-_WORD_STYLES = {"step": "strong", "val": "muted"}
 
 
 def head_row(state: ExpertsState, columns: int) -> Row:

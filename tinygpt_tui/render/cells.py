@@ -16,6 +16,8 @@ class Span(NamedTuple):
 
 
 Row: TypeAlias = tuple[Span, ...]
+BEST = "◆"
+"""Marks the best evaluation of a curve, and the best checkpoint of a timeline."""
 
 
 def row(*parts: Span | str) -> Row:

@@ -17,7 +17,7 @@ import numpy as np
 from tinygpt.escape import printable
 from tinygpt_tui.render import axes
 from tinygpt_tui.render.axes import Frame, Limits
-from tinygpt_tui.render.cells import Row, Span, fit, row
+from tinygpt_tui.render.cells import BEST, Row, Span, fit, row
 from tinygpt_tui.render.cells import width as width_of
 from tinygpt_tui.render.downsample import Array, extremes, nice_ticks, tick_text, visible
 from tinygpt_tui.render.raster import Canvas, Grid, Points, rasters
@@ -34,7 +34,7 @@ _FAINT_RANGE = (1.0, 99.5)  # percentiles of a faint curve that the range of y c
 _FAINT_SAMPLE = 4096  # points that these percentiles are estimated from
 _MARGIN = 0.04  # of the range of y, above and below
 _HUGE = 1e300  # values are clipped to this, so that the difference of two stays finite
-MARK, _ASCII_MARK = "◆", "^"
+_ASCII_BEST = "^"
 _GAP = np.full((1, 2), np.nan)
 
 
@@ -115,7 +115,7 @@ def chart(
     canvas = Canvas(grid.columns, grid.rows)
     if _has_points(samples):
         _draw(canvas, samples, limits, grid, glyphs if ascii else None)
-        _mark(canvas, curves, limits, grid, _ASCII_MARK if ascii else MARK)
+        _mark(canvas, curves, limits, grid, _ASCII_BEST if ascii else BEST)
     else:
         canvas.caption("no data in view" if _has_points(curves) else "no data yet", "muted")
     at = None

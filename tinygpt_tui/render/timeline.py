@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 from tinygpt.formatting import loss
-from tinygpt_tui.render.cells import Row, Span, row
-
-BEST = "◆"
-"""Marks the best checkpoint."""
+from tinygpt_tui.render.cells import BEST, Row, Span, row
 
 
 def slider(
@@ -48,7 +45,12 @@ def position(total: int, place: int, *, playing: bool, best: int | None) -> str:
     return f"{place + 1}/{total}{more}"
 
 
-def checkpoint_words(name: str | None, step: int, val_loss: float | None) -> list[str]:
+def checkpoint_parts(name: str | None, step: int, val_loss: float | None) -> list[Span]:
     """What is said of a checkpoint: that it is the best or the newest, its step, its loss."""
-    val = [f"val {loss(val_loss)}"] if val_loss is not None else []
-    return [*([name] if name else []), f"step {step:,}", *val]
+    val = [Span(f"val {loss(val_loss)}", "muted")] if val_loss is not None else []
+    return [*([Span(name, "accent")] if name else []), Span(f"step {step:,}", "strong"), *val]
+
+
+def checkpoint_words(name: str | None, step: int, val_loss: float | None) -> list[str]:
+    """`checkpoint_parts` without their styles."""
+    return [part.text for part in checkpoint_parts(name, step, val_loss)]

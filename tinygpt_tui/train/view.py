@@ -13,8 +13,8 @@ from tinygpt.escape import printable
 from tinygpt_tui.monitor.history import History, VariantHistory
 from tinygpt_tui.monitor.overlays import Overlay
 from tinygpt_tui.render.bars import load_bars, load_title, progress
-from tinygpt_tui.render.cells import Row, Span, beside, fit, row, width
-from tinygpt_tui.render.curves import MARK, View, chart
+from tinygpt_tui.render.cells import BEST, Row, Span, beside, fit, row, width
+from tinygpt_tui.render.curves import View, chart
 from tinygpt_tui.render.downsample import time_ticks
 from tinygpt_tui.render.table import Column, table
 from tinygpt_tui.render.wrap import Flow
@@ -245,7 +245,7 @@ def variant_cells(state: TrainState, name: str, variant: VariantHistory) -> list
         _digits(evaluated.val_loss if evaluated else None, 4),
         _digits(evaluated.perplexity if evaluated else None, 2),
         _digits(evaluated.bits_per_char if evaluated else None, 3),
-        best if best == "-" else f"{MARK}{best}",
+        best if best == "-" else f"{BEST}{best}",
         _integer(evaluated.best_step if evaluated else None),
         _digits(last.epoch if last else None, 2),
         _digits(last.lr if last else None, 4),
