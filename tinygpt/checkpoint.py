@@ -40,7 +40,15 @@ from tinygpt.run.layout import (
     list_steps,
     parse_step,
 )
-from tinygpt.run.meta import FORMAT, META, TRAINING, WEIGHTS, read_meta
+from tinygpt.run.meta import (
+    FORMAT,
+    META,
+    TRAINING,
+    WEIGHTS,
+    check_size,
+    read_meta,
+    recorded,
+)
 from tinygpt.run.status import read_state
 
 _FLOATS = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
@@ -294,20 +302,16 @@ def _tensors(folder: Path, name: str, meta: Mapping[str, Any]) -> dict[str, Tens
     A training saves nothing else, so other tensors are not what this program wrote, whatever their
     sha256.
     """
-    file, recorded = folder / name, meta["files"].get(name)
+    file, known = folder / name, recorded(meta, name)
     try:
         with safe_open.open_regular(file) as opened:
-            size = os.fstat(opened.fileno()).st_size
-            if not isinstance(recorded, dict) or recorded.get("bytes") != size:
-                raise CheckpointError(
-                    f"{file} is not the file that was saved: it has {size:,} bytes"
-                )
+            check_size(file, os.fstat(opened.fileno()).st_size, known.get("bytes"))
             data = opened.read()
     except OSError as error:
         raise CheckpointError(f"cannot read {file}: {error.strerror}") from error
     except MemoryError as error:
         raise CheckpointError(f"{file} does not fit into memory") from error
-    if recorded.get("sha256") != hashlib.sha256(data).hexdigest():
+    if known.get("sha256") != hashlib.sha256(data).hexdigest():
         raise CheckpointError(
             f"{file} is not the file that was saved: its sha256 differs from {META}"
         )

@@ -8,6 +8,11 @@ DISK_FULL_ERRNOS = (errno.ENOSPC, errno.EDQUOT)
 """errno of a full disk, or of a used-up quota."""
 
 
+def first_line(error: Exception) -> str:
+    """The first line of an exception's text; its type if it has none."""
+    return (str(error).strip() or type(error).__name__).splitlines()[0]
+
+
 class TinyGPTError(ValueError):
     """Base class of all errors that a user's input, files or configuration can cause."""
 

@@ -157,12 +157,6 @@ class UncompiledOptimizer(torch.optim.Optimizer):
     state_dict = unwrap(torch.optim.Optimizer.state_dict)
     load_state_dict = unwrap(torch.optim.Optimizer.load_state_dict)
 
-
-class AdamW(UncompiledOptimizer, torch.optim.AdamW):
-    """Torch's AdamW, without the import of torch.compile."""
-
-    _plain_step = unwrap(torch.optim.AdamW.step)
-
     @overload
     def step(self, closure: None = None) -> None: ...
     @overload
@@ -171,6 +165,19 @@ class AdamW(UncompiledOptimizer, torch.optim.AdamW):
     def step(self, closure: Callable[[], float] | None = None) -> float | None:
         """Update all parameters that have a gradient; `closure` is not supported."""
         assert closure is None
+        self._take_step()
+        return None
+
+    def _take_step(self) -> None:
+        raise NotImplementedError
+
+
+class AdamW(UncompiledOptimizer, torch.optim.AdamW):
+    """Torch's AdamW, without the import of torch.compile."""
+
+    _plain_step = unwrap(torch.optim.AdamW.step)
+
+    def _take_step(self) -> None:
         own = self.param_groups
         try:
             if self.rates:
@@ -178,7 +185,6 @@ class AdamW(UncompiledOptimizer, torch.optim.AdamW):
             self._plain_step()
         finally:
             self.param_groups = own
-        return None
 
     def _device_groups(self, rates: DeviceRates) -> list[dict[str, Any]]:
         """The groups with their learning rates on the device, and with the decay done already:
@@ -229,21 +235,13 @@ class Muon(UncompiledOptimizer):
             update_matrices
         )
 
-    @overload
-    def step(self, closure: None = None) -> None: ...
-    @overload
-    def step(self, closure: Callable[[], float]) -> float: ...
-    @torch.no_grad()
-    def step(self, closure: Callable[[], float] | None = None) -> float | None:
-        """Update all parameters that have a gradient; `closure` is not supported."""
-        assert closure is None
+    def _take_step(self) -> None:
         if self.rates:
             self.update(self._device_batches(self.rates), self._matmul_dtype, self.grad_scale)
-            return None
+            return
         for group in self.param_groups:
             for parameters in _batches(group):
                 self._update(parameters, group)
-        return None
 
     def _device_batches(self, rates: DeviceRates) -> list[MatrixBatch]:
         return [

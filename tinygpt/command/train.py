@@ -158,13 +158,13 @@ def _train(
 
 
 def _opening(session: Session) -> str:
+    from tinygpt.training.session import device_names  # noqa: PLC0415
+
     sizes = []
     for learner in session.learners:
         total, active = learner.model.parameter_counts()
         only = f" ({active:,} active)" if active < total else ""
         sizes.append(f"{learner.variant} {total:,} parameters{only}")
-    from tinygpt.training.session import device_names  # noqa: PLC0415
-
     return f"{', '.join(sizes)}; on {device_names(session.learners)}; run {session.path}"
 
 

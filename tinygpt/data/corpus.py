@@ -142,9 +142,14 @@ def read_text(path: str | Path) -> Corpus:
     return Corpus(name, text, sha256, source, len(raw), os.path.abspath(place))
 
 
+def train_size(size: int) -> int:
+    """How much of `size` characters or tokens is the training split: the first 90 %."""
+    return int(TRAIN_SHARE * size)
+
+
 def split(text: T) -> tuple[T, T]:
-    """Training and validation split of a text or its ids: the first 90 %, and the rest."""
-    n = int(TRAIN_SHARE * len(text))
+    """Training and validation split of a text or its ids."""
+    n = train_size(len(text))
     return text[:n], text[n:]
 
 
@@ -156,7 +161,7 @@ def check_length(text: str, context: int) -> None:
     """
     window = context + 1
     names = ("training", "validation")
-    sizes = [len(part) for part in split(text)]
+    sizes = [train_size(len(text)), len(text) - train_size(len(text))]
     size, name = min(zip(sizes, names, strict=True))
     if size >= window:
         return

@@ -24,7 +24,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from tinygpt import cuda_graphs
-from tinygpt.errors import TinyGPTWarning
+from tinygpt.errors import TinyGPTWarning, first_line
 from tinygpt.model.gpt import GPT, Attention, Block, FeedForward, apply_rope
 from tinygpt.model.kv_cache import Cache
 from tinygpt.model.moe import MoE
@@ -117,9 +117,8 @@ class CudaGraphDecoder:
                 cuda_graphs.warm_up(self._forward, device)
             return cuda_graphs.capture(self._forward, device)
         except RuntimeError as error:
-            reason = (str(error).strip() or type(error).__name__).splitlines()[0]
             warnings.warn(
-                f"CUDA graph capture failed, decoding without it ({reason})",
+                f"CUDA graph capture failed, decoding without it ({first_line(error)})",
                 TinyGPTWarning,
                 stacklevel=2,
             )

@@ -16,7 +16,7 @@ from typing import Literal, TypeAlias
 
 from tinygpt.errors import CheckpointError
 from tinygpt.run.layout import VARIANTS, StrPath, checkpoint_dir, list_steps
-from tinygpt.run.meta import META, WEIGHTS, read_meta
+from tinygpt.run.meta import META, WEIGHTS, check_size, read_meta, recorded
 from tinygpt.run.status import read_state
 
 Name: TypeAlias = Literal["best", "newest"]
@@ -129,7 +129,7 @@ def list_variant(run: StrPath, variant: str, *, live: bool = False) -> Checkpoin
         folder = checkpoint_dir(run, variant, step)
         try:
             val_losses[step], size = _val_loss_and_size(str(folder), _stamp(folder / META))
-            _check_size(folder / WEIGHTS, size)
+            check_size(folder / WEIGHTS, _size(folder / WEIGHTS), size)  # it may be being copied
         except CheckpointError as error:
             val_losses.setdefault(step, None)
             problems[step] = str(error)
@@ -152,15 +152,12 @@ def _val_loss_and_size(folder: str, stamp: tuple[int, ...]) -> tuple[float | Non
     """The validation loss, and the recorded bytes of the weights. The app lists every 2 seconds."""
     del stamp
     meta = read_meta(Path(folder))
-    recorded = meta["files"].get(WEIGHTS)
-    return meta["val_loss"], recorded.get("bytes") if isinstance(recorded, dict) else None
+    return meta["val_loss"], recorded(meta, WEIGHTS).get("bytes")
 
 
-def _check_size(file: Path, recorded: object) -> None:
-    """A copy may still be under way. Raises CheckpointError."""
+def _size(file: Path) -> int:
+    """Bytes of a file. Raises CheckpointError if it cannot be read."""
     try:
-        size = file.stat().st_size
+        return file.stat().st_size
     except OSError as error:
         raise CheckpointError(f"cannot read {file}: {error.strerror}") from error
-    if size != recorded:
-        raise CheckpointError(f"{file} is not the file that was saved: it has {size:,} bytes")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -51,6 +52,18 @@ def read_meta(folder: Path) -> dict[str, Any]:
         )
     _check(meta, file)
     return meta
+
+
+def recorded(meta: Mapping[str, Any], name: str) -> Mapping[str, Any]:
+    """What the description says of one of its files; empty if nothing."""
+    found = meta["files"].get(name)
+    return found if isinstance(found, dict) else {}
+
+
+def check_size(file: Path, size: int, recorded: object) -> None:
+    """Raises CheckpointError if `file` has another size, in bytes, than was recorded."""
+    if size != recorded:
+        raise CheckpointError(f"{file} is not the file that was saved: it has {size:,} bytes")
 
 
 def _finite(text: str) -> float:

@@ -10,9 +10,8 @@ import torch
 from torch import Tensor
 
 from tinygpt import cuda_graphs
-from tinygpt.errors import TinyGPTWarning
+from tinygpt.errors import TinyGPTWarning, first_line
 from tinygpt.optim import UncompiledOptimizer
-from tinygpt.training.failures import first_line
 
 Step: TypeAlias = Callable[[list[Tensor]], tuple[Tensor, Tensor]]
 """From micro-batches (B, T + 1) to the loss and the norm of the gradient, on the device."""

@@ -6,7 +6,7 @@ from collections.abc import Collection
 
 from tinygpt.config import RunConfig
 from tinygpt.device import is_out_of_memory, memory_in_use
-from tinygpt.errors import TinyGPTError
+from tinygpt.errors import TinyGPTError, first_line
 
 
 def one_sentence(error: Exception, step: int, config: RunConfig, devices: Collection[str]) -> str:
@@ -22,11 +22,6 @@ def one_sentence(error: Exception, step: int, config: RunConfig, devices: Collec
 def not_compiled(error: Exception) -> str:
     """Why a model is trained without torch.compile."""
     return f"torch.compile does not work here, so training is slower: {_compiler_problem(error)}"
-
-
-def first_line(error: Exception) -> str:
-    """The first line of an exception's text; its type if it has none."""
-    return (str(error).strip() or type(error).__name__).splitlines()[0]
 
 
 def _lower(config: RunConfig) -> str:

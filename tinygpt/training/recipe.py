@@ -69,7 +69,7 @@ def weight_decay(regime: Regime) -> tuple[float, float]:
     pressure = regime.epochs * regime.parameters_per_token
     if pressure <= FEW:
         return WEAKEST, 1.0
-    return float(f"{min(STRONGEST, max(WEAKEST, PER_EPOCH * pressure)):.2g}"), POWER
+    return float(f"{min(STRONGEST, PER_EPOCH * pressure):.2g}"), POWER
 
 
 def with_recipe(

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from tinygpt.config import RunConfig, flatten, unflatten
 from tinygpt.data.batches import Batches
-from tinygpt.data.corpus import KNOWN, Corpus, check_length, split
+from tinygpt.data.corpus import KNOWN, Corpus, check_length, split, train_size
 from tinygpt.data.tokenizer import CharTokenizer, Ids
 from tinygpt.device import (
     another_idle_gpu,
@@ -26,7 +26,7 @@ from tinygpt.device import (
     memory_in_use,
     total_memory,
 )
-from tinygpt.errors import ConfigError, TinyGPTError
+from tinygpt.errors import ConfigError, TinyGPTError, first_line
 from tinygpt.run import (
     ResumeRecord,
     RunWriter,
@@ -35,7 +35,6 @@ from tinygpt.run import (
     validate_run_name,
 )
 from tinygpt.training.evaluation import sample, sample_tokens, spread, tokens_in, windows
-from tinygpt.training.failures import first_line
 from tinygpt.training.learner import Learner
 from tinygpt.training.recipe import with_recipe
 
@@ -98,7 +97,7 @@ def begin(
     check_prompt(config, tokenizer)
     devices = choose_devices(config)
     config, note = with_recipe(
-        config, len(split(corpus.text)[0]), tokenizer.vocab_size, devices[config.variants[0]]
+        config, train_size(len(corpus.text)), tokenizer.vocab_size, devices[config.variants[0]]
     )
     learners = make_learners(config, tokenizer, devices)
     described = describe(config, corpus, argv)
