@@ -10,7 +10,7 @@ import pytest
 
 from tests.helpers.paths import ROOT
 
-HEAVY = ("torch", "textual", "rich", "plotext")
+HEAVY = ("torch", "numpy", "textual", "rich", "plotext")
 TINY = (
     *("--preset", "micro", "--model", "both", "--steps", "2", "--device", "cpu"),
     *("--gpt.layers", "1", "--gpt.heads", "1", "--gpt.width", "4", "--gpt.context", "5"),

@@ -1,4 +1,8 @@
-"""Where the command writes: stdout and stderr, which may be closed at any time, and train.log."""
+"""Where the command writes: stdout and stderr, which may be closed at any time.
+
+Imported before anything that keeps a file open, so nothing here may load numpy, as `tinygpt.run`
+does: on Python 3.14 its ctypes would take the descriptor of a closed stream.
+"""
 
 from __future__ import annotations
 
@@ -7,14 +11,11 @@ import io
 import os
 import sys
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager, suppress
-from pathlib import Path
+from contextlib import contextmanager, suppress
 from typing import Any, TextIO, cast
 
 from tinygpt.errors import DISK_FULL_ERRNOS
 from tinygpt.escape import printable
-from tinygpt.files.safe_open import open_to_write
-from tinygpt.run import LOG
 
 
 def prepare_streams() -> None:
@@ -97,66 +98,3 @@ def say(text: str) -> None:
     stderr = safe(sys.stderr)
     stderr.write(printable(text, keep="\n") + "\n")
     stderr.flush()
-
-
-class TrainLog:
-    """train.log of a run: the progress as lines, unless stderr is redirected to it already.
-
-    In its with-block, what libraries and the compilers that they call write to descriptor 2 goes
-    there too. They would disturb the progress bars. `sys.stderr` leads where it did before.
-    """
-
-    def __init__(self, run: Path) -> None:
-        self._path = run / LOG
-        self._file: TextIO | None = None
-        self._is_stderr = False
-        self._stack = ExitStack()
-
-    def __enter__(self) -> None:
-        with suppress(OSError):
-            if os.path.exists(self._path) and os.path.samestat(os.stat(self._path), os.fstat(2)):
-                self._is_stderr = True
-                return
-        with suppress(OSError):  # a training without a log still has its records
-            descriptor = open_to_write(self._path, os.O_WRONLY | os.O_APPEND | os.O_CREAT)
-            self._file = os.fdopen(
-                descriptor, "a", encoding="utf-8", errors="backslashreplace", buffering=1
-            )
-            self._stack.enter_context(_descriptor_2_to(descriptor))
-
-    def __exit__(self, *_: object) -> None:
-        self._stack.close()
-        if self._file:
-            with suppress(OSError):  # lines that a full disk refused
-                self._file.close()
-
-    def write(self, line: str) -> None:
-        """Append a line, if it is not empty and the disk accepts it; not if stderr is the log, as
-        the line is printed there."""
-        if self._file and line:
-            with suppress(OSError):
-                self._file.write(line.rstrip() + "\n")
-
-    def write_message(self, text: str) -> None:
-        """Append what is printed nowhere else."""
-        if self._is_stderr:
-            say(text)
-        else:
-            self.write(text)
-
-
-@contextmanager
-def _descriptor_2_to(descriptor: int) -> Iterator[None]:
-    """In the with-block, descriptor 2 leads to another file, and `sys.stderr` where it led."""
-    before, own = sys.stderr, os.dup(2)
-    sys.stderr = open(  # noqa: SIM115 - closed below
-        own, "w", encoding=before.encoding, errors=before.errors, buffering=1
-    )
-    os.dup2(descriptor, 2)
-    try:
-        yield
-    finally:
-        os.dup2(own, 2)
-        stream, sys.stderr = sys.stderr, before
-        with suppress(OSError):  # text that a full disk refused
-            stream.close()

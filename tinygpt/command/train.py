@@ -16,11 +16,11 @@ from typing import TYPE_CHECKING
 
 from tinygpt import config as configuration
 from tinygpt.command.interrupts import Interrupts
-from tinygpt.command.logged_warnings import LoggedWarnings
 from tinygpt.command.options import USAGE, settings
 from tinygpt.command.progress import ProgressTracker
 from tinygpt.command.results import DONE, FAILED, OutputError, print_json, print_text
-from tinygpt.command.streams import TrainLog, safe, say
+from tinygpt.command.streams import safe, say
+from tinygpt.command.train_log import LoggedWarnings, TrainLog
 from tinygpt.errors import RunError, TinyGPTError
 from tinygpt.run import Record, newest_run, validate_run_name
 

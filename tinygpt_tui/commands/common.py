@@ -11,7 +11,6 @@ from collections.abc import Callable, Mapping, Set
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tinygpt.command.logged_warnings import LoggedWarnings
 from tinygpt.command.streams import say
 from tinygpt.errors import ConfigError, TinyGPTError
 from tinygpt.fields import flag
@@ -141,6 +140,7 @@ def load_checkpoint(path: Path, device: str, step: Which | None) -> Checkpoint:
         TinyGPTError: it cannot be loaded, or the device cannot be used.
     """
     from tinygpt import load  # noqa: PLC0415 - torch
+    from tinygpt.command.train_log import LoggedWarnings  # noqa: PLC0415 - numpy
     from tinygpt.config import build  # noqa: PLC0415
     from tinygpt.device import choose_device  # noqa: PLC0415
 
