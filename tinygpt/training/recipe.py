@@ -80,19 +80,23 @@ def with_recipe(
 
     `tokens` is the size of the training split.
     """
-    optim = config.optim
-    if optim.weight_decay is not None and optim.weight_decay_power is not None:
+    named = config.optim
+    if named.weight_decay is not None and named.weight_decay_power is not None:
         return config, None
     regime = find_regime(config, tokens, vocab_size, device)
     decay, power = weight_decay(regime)
-    if optim.weight_decay is None:
-        optim = dataclasses.replace(optim, weight_decay=decay)
-    if optim.weight_decay_power is None:
+    if named.weight_decay is None:
+        optim = dataclasses.replace(named, weight_decay=decay)
+        chosen = f"weight decay {decay:g}"
+    else:
+        optim = named
+        chosen = f"weight decay fading with the learning rate to the power of {power:g}"
+    if named.weight_decay_power is None:
         optim = dataclasses.replace(optim, weight_decay_power=power)
-    return dataclasses.replace(config, optim=optim), _explanation(optim.weight_decay, regime)
+    return dataclasses.replace(config, optim=optim), f"{chosen}, for {_in_words(regime)}"
 
 
-def _explanation(decay: float | None, regime: Regime) -> str:
+def _in_words(regime: Regime) -> str:
     epochs, ratio = f"{regime.epochs:.2g}", f"{regime.parameters_per_token:.2g}"
     guess = " (assumed, as the run has a time limit alone)" if regime.assumed else ""
-    return f"weight decay {decay:g}, for {epochs} epochs{guess} and {ratio} parameters per token"
+    return f"{epochs} epochs{guess} and {ratio} parameters per token"

@@ -15,6 +15,7 @@ from tests.helpers.training import make_session, train_session
 from tinygpt.config import build
 from tinygpt.training import resume
 from tinygpt.training.recipe import (
+    POWER,
     STRONGEST,
     WEAKEST,
     Regime,
@@ -75,8 +76,14 @@ def test_more_epochs_or_parameters_never_weaken_the_decay(
 def test_who_names_a_decay_gets_it() -> None:
     config = build({"optim.weight_decay": 0.0, "optim.weight_decay_power": 0.25})
     assert with_recipe(config, 1000, 13, "cpu") == (config, None)
-    config, _ = with_recipe(build({"optim.weight_decay_power": 0.25}), 1000, 13, "cpu")
+    config, note = with_recipe(build({"optim.weight_decay_power": 0.25}), 1000, 13, "cpu")
     assert (config.optim.weight_decay, config.optim.weight_decay_power) == (STRONGEST, 0.25)
+    assert note is not None
+    assert note.startswith(f"weight decay {STRONGEST:g}, for ")
+    config, note = with_recipe(build({"optim.weight_decay": 0.25}), 1000, 13, "cpu")
+    assert (config.optim.weight_decay, config.optim.weight_decay_power) == (0.25, POWER)
+    assert note is not None
+    assert note.startswith("weight decay fading with the learning rate to the power of 0.5, for ")
 
 
 def test_the_decay_is_stored_and_kept_by_a_longer_run(tmp_path: Path) -> None:
