@@ -176,6 +176,9 @@ class OptimConfig(_Checked):
         low=0.0,
         high=1.0,
     )
+    decay_taps: bool = setting(
+        False, "weight decay for the taps of the convolution too, as for the matrices"
+    )
     clip: float = setting(1.0, "gradient norm above which it is clipped (0: off)", low=0.0)
     warmup: int = setting(20, "linear warm-up, in optimizer steps", low=0)
     decay: float = setting(
@@ -331,7 +334,11 @@ ALIASES = {"train.film": "train.snapshots"}
 END_SETTINGS = ("steps", "minutes", "target_loss", "patience")
 """Settings that decide when a run ends. A resume may replace them, also for later resumes."""
 
-EARLIER: dict[str, Scalar] = {"optim.weight_decay": 0.1, "optim.weight_decay_power": 1.0}
+EARLIER: dict[str, Scalar] = {
+    "optim.weight_decay": 0.1,
+    "optim.weight_decay_power": 1.0,
+    "optim.decay_taps": True,
+}
 """What was done before a setting existed, or before its default changed: what its absence in a
 ``run.toml`` means."""
 

@@ -8,8 +8,9 @@ batch, and on the Gram matrix of each, which is square in the shorter side (`ort
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from inspect import unwrap
+from itertools import groupby
 from typing import Any, NamedTuple, overload
 
 import torch
@@ -44,17 +45,20 @@ def schedule(fraction: float, warmup: float, config: OptimConfig) -> float:
     return min(1.0, warmup) * decay
 
 
-def split_parameters(model: nn.Module) -> tuple[list[nn.Parameter], list[nn.Parameter]]:
-    """(matrices inside the blocks, all else: embeddings, head, gates of the routers, norms).
+def split_parameters(
+    model: nn.Module,
+) -> tuple[dict[str, nn.Parameter], dict[str, nn.Parameter]]:
+    """(matrices inside the blocks, all else: embeddings, head, taps, gates of the routers, norms),
+    by name.
 
     A gate is a matrix too, but it is a classifier with one row per expert; like the head, it trains
     better with AdamW.
     """
-    matrices: list[nn.Parameter] = []
-    others: list[nn.Parameter] = []
+    matrices: dict[str, nn.Parameter] = {}
+    others: dict[str, nn.Parameter] = {}
     for name, parameter in model.named_parameters():
         inner = name.startswith("blocks.") and parameter.ndim >= 2 and not name.endswith("gate")
-        (matrices if inner else others).append(parameter)
+        (matrices if inner else others)[name] = parameter
     return matrices, others
 
 
@@ -64,18 +68,20 @@ def make_optimizers(
     """The optimizers of a model; each parameter group holds its learning rate and weight decay at
     the peak, for `set_learning_rate`.
 
-    Muon's matmuls are computed in `matmul_dtype`. `config.weight_decay` must be a number: see
-    `tinygpt.training.recipe`.
+    Norms have no decay, nor do the taps of the convolution unless `config.decay_taps` is set: the
+    strong decay that keeps the matrices of a run of many epochs from memorising would take the
+    preceding characters out of the input. Muon's matmuls are computed in `matmul_dtype`.
+    `config.weight_decay` must be a number: see `tinygpt.training.recipe`.
     """
     assert config.weight_decay is not None
     matrices, others = split_parameters(model)
-    decayed = [p for p in others if p.ndim >= 2]
-    plain = [p for p in others if p.ndim < 2]
+    decayed = {name: p for name, p in others.items() if p.ndim >= 2}
+    plain = {name: p for name, p in others.items() if p.ndim < 2}
     optimizers: list[UncompiledOptimizer] = []
     if config.optimizer == "muon":
         optimizers.append(
             Muon(
-                matrices,
+                matrices.values(),
                 lr=config.matrix_learning_rate,
                 momentum=config.momentum,
                 weight_decay=config.weight_decay,
@@ -83,13 +89,10 @@ def make_optimizers(
             )
         )
     else:
-        decayed = matrices + decayed
+        decayed = matrices | decayed
     optimizers.append(
-        AdamW(  # checkpoints number the parameters in this order
-            [
-                {"params": decayed, "weight_decay": config.weight_decay},
-                {"params": plain, "weight_decay": 0.0},
-            ],
+        AdamW(
+            _groups(decayed | plain, config),
             lr=config.learning_rate,
             betas=(config.beta1, config.beta2),
             fused=True,
@@ -99,6 +102,19 @@ def make_optimizers(
         for group in optimizer.param_groups:
             group["peak"], group["peak_decay"] = group["lr"], group["weight_decay"]
     return optimizers
+
+
+def _groups(parameters: Mapping[str, nn.Parameter], config: OptimConfig) -> list[dict[str, Any]]:
+    """Groups by weight decay. The order stays: checkpoints number the parameters by it."""
+
+    def decays(item: tuple[str, nn.Parameter]) -> bool:
+        name, parameter = item
+        return parameter.ndim >= 2 and (config.decay_taps or not name.endswith("taps"))
+
+    return [
+        {"params": [p for _, p in group], "weight_decay": config.weight_decay if decayed else 0.0}
+        for decayed, group in groupby(parameters.items(), decays)
+    ]
 
 
 def set_learning_rate(

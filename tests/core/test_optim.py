@@ -128,11 +128,10 @@ def test_muon_against_a_hand_written_step() -> None:
 def test_split_covers_everything_once() -> None:
     model = tiny(moe=MoEConfig())
     matrices, others = split_parameters(model)
-    names = {id(p): name for name, p in model.named_parameters()}
-    assert len(matrices) + len(others) == len(names)
-    leaves = {names[id(p)].rpartition(".")[2] for p in matrices}
-    assert leaves == {"query_key", "value", "out", "up", "down"}
-    assert {names[id(p)].rpartition(".")[2] for p in others} == {"weight", "taps", "head", "gate"}
+    assert sorted([*matrices, *others]) == sorted(dict(model.named_parameters()))
+    leaves = [{name.rpartition(".")[2] for name in part} for part in (matrices, others)]
+    assert leaves[0] == {"query_key", "value", "out", "up", "down"}
+    assert leaves[1] == {"weight", "taps", "head", "gate"}
 
 
 @pytest.mark.parametrize("kind", ["muon", "adamw"])
@@ -238,6 +237,22 @@ def test_what_a_step_takes_from_the_weights_falls_with_a_power_of_the_rate(
         optimizer.step()
     torch.testing.assert_close(matrix, (1 - 0.1 * 0.3 * lost) * before[0])
     torch.testing.assert_close(embedding, (1 - 0.07 * 0.3 * lost) * before[1])
+
+
+@pytest.mark.parametrize("kind", ["muon", "adamw"])
+@pytest.mark.parametrize("taps", [False, True])
+def test_norms_and_taps_do_not_decay(kind: str, *, taps: bool) -> None:
+    model = tiny(moe=MoEConfig())
+    config = OptimConfig(optimizer=kind, weight_decay=0.7, decay_taps=taps)  # type: ignore[arg-type]
+    names = {id(p): name for name, p in model.named_parameters()}
+    decays = {
+        names[id(p)]: group["weight_decay"]
+        for optimizer in make_optimizers(model, config)
+        for group in optimizer.param_groups
+        for p in group["params"]
+    }
+    spared = {name for name in names.values() if "norm" in name or (not taps and "taps" in name)}
+    assert decays == {name: 0.0 if name in spared else 0.7 for name in names.values()}
 
 
 def test_a_rate_of_zero_changes_nothing() -> None:
