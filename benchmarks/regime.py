@@ -24,7 +24,10 @@ from typing import Any
 import machine
 
 CONTEXT = 256
-BEFORE = ["--optim.weight-decay", "0.1", "--optim.weight-decay-power", "1", "--gpt.dropout", "0.2"]
+BEFORE = [
+    *("--optim.weight-decay", "0.1", "--optim.weight-decay-power", "1"),
+    *("--optim.decay-taps", "true", "--gpt.dropout", "0.2"),
+]
 """The default of `baby` up to November 2026."""
 
 
