@@ -83,7 +83,7 @@ def test_who_names_a_decay_gets_it() -> None:
     config, note = with_recipe(build({"optim.weight_decay": 0.25}), 1000, 13, "cpu")
     assert (config.optim.weight_decay, config.optim.weight_decay_power) == (0.25, POWER)
     assert note is not None
-    assert note.startswith("weight decay fading with the learning rate to the power of 0.5, for ")
+    assert note.startswith(f"weight decay fading with the learning rate to the power of {POWER}, ")
 
 
 def test_the_decay_is_stored_and_kept_by_a_longer_run(tmp_path: Path) -> None:
