@@ -2,12 +2,12 @@
 
     python benchmarks/regime.py tinyshakespeare.txt
     python benchmarks/regime.py tinyshakespeare.txt --scale mini --epochs 1 4 12 41 100
-    python benchmarks/regime.py tinyshakespeare.txt --model dense -- --optim.weight-decay 3
+    python benchmarks/regime.py tinyshakespeare.txt --model dense --optim.weight-decay 3
 
 The proxy has a sixth of the corpus (from the middle of each split) and a sixth of the parameters of
 `baby`, so as many parameters per character, and 41 epochs take 836 steps; mini has a 24th of both.
-Each row trains by the command that a user would type, at first as defaults have it; further options
-after ``--``. Prints the best and the last validation loss, and last, one JSON line.
+Each row trains by the command that a user would type, as defaults have it; further options go
+to the trainer. Prints the best and the last validation loss, and last, one JSON line.
 """
 
 from __future__ import annotations
@@ -102,8 +102,7 @@ def main() -> None:
     parser.add_argument("--epochs", type=float, nargs="+", default=[41.0])
     parser.add_argument("--model", default="both")
     parser.add_argument("--before", action="store_true", help="also the defaults of before")
-    parser.add_argument("further", nargs="*", help="further options of the trainer")
-    options = parser.parse_args()
+    options, further = parser.parse_known_args()
     scale, rows = SCALES[options.scale], []
     with tempfile.TemporaryDirectory() as folder:
         corpus = Path(folder, "part.txt")
@@ -113,7 +112,7 @@ def main() -> None:
         for epochs in options.epochs:
             steps = max(1, round(epochs * 0.9 * len(text) / (scale.batch * CONTEXT)))
             for settings in [BEFORE, []] if options.before else [[]]:
-                flags = [*settings, *options.further]
+                flags = [*settings, *further]
                 run = [*scale.options(steps), "--model", options.model, *flags]
                 for name, found in train(corpus, run).items():
                     rows.append({"epochs": epochs, "model": name, "options": flags, **found})
