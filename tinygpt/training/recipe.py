@@ -86,13 +86,13 @@ def with_recipe(
     regime = find_regime(config, tokens, vocab_size, device)
     decay, power = weight_decay(regime)
     if named.weight_decay is None:
-        optim = dataclasses.replace(named, weight_decay=decay)
         chosen = f"weight decay {decay:g}"
     else:
-        optim = named
+        decay = named.weight_decay
         chosen = f"weight decay fading with the learning rate to the power of {power:g}"
-    if named.weight_decay_power is None:
-        optim = dataclasses.replace(optim, weight_decay_power=power)
+    if named.weight_decay_power is not None:
+        power = named.weight_decay_power
+    optim = dataclasses.replace(named, weight_decay=decay, weight_decay_power=power)
     return dataclasses.replace(config, optim=optim), f"{chosen}, for {_in_words(regime)}"
 
 
