@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import time
+from collections import deque
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from tinygpt.config import RunConfig
 from tinygpt.formatting import duration
-from tinygpt.run import EvalRecord, Record, TrainRecord
+from tinygpt.run import EvalRecord, Record, TrainRecord, pace
 
 if TYPE_CHECKING:
     from tinygpt.training.learner import Progress
@@ -28,6 +29,12 @@ class Latest:
     perplexity: float | None = None
     tokens_per_second: float | None = None
     """Exponential moving average."""
+    steps: deque[int] = field(default_factory=lambda: deque(maxlen=pace.WINDOW))
+    """Of the latest train records."""
+    seconds: deque[float] = field(default_factory=lambda: deque(maxlen=pace.WINDOW))
+    """Training seconds up to each of them."""
+    evaluations: deque[EvalRecord] = field(default_factory=lambda: deque(maxlen=3))
+    """The latest ones."""
 
 
 class ProgressTracker:
@@ -52,12 +59,15 @@ class ProgressTracker:
         if isinstance(record, TrainRecord):
             latest = self.latest[record.model]
             latest.step, latest.loss = record.step, record.loss
+            latest.steps.append(record.step)
+            latest.seconds.append(record.train_seconds)
             latest.tokens_per_second = _smooth(latest.tokens_per_second, record.tokens_per_second)
             if self._clock() - self._last_line[record.model] >= QUIET_SECONDS:
                 return self._line(record.model, f"loss {record.loss:.4f}")
         elif isinstance(record, EvalRecord):
             latest = self.latest[record.model]
             latest.val_loss, latest.perplexity = record.val_loss, record.perplexity
+            latest.evaluations.append(record)
             return self._line(
                 record.model,
                 f"val {record.val_loss:.4f}  ppl {record.perplexity:.2f}  "
@@ -66,21 +76,32 @@ class ProgressTracker:
         return None
 
     def seconds_left(self) -> float | None:
-        """Until the planned end, at the pace so far; None before there is a pace."""
-        elapsed = self._clock() - self._began
-        estimates = []
+        """Until the planned end, at the speed of the latest steps; None before that is known."""
+        ends = []
         if self.config.minutes:
-            estimates.append(60 * self.config.minutes - self._wall_before - elapsed)
-        taken = sum(v.step - self._first[name] for name, v in self.latest.items())
-        if self.config.steps and taken:
-            newest = max(v.step for v in self.latest.values())
-            # A variant that fell behind has reached its target or failed: it takes no more steps.
-            active = [
-                v for v in self.latest.values() if newest - v.step <= self.config.train.log_every
-            ]
-            left = sum(max(0, self.config.steps - v.step) for v in active)
-            estimates.append(elapsed / taken * left)
-        return max(0.0, min(estimates)) if estimates else None
+            elapsed = self._clock() - self._began
+            ends.append(60 * self.config.minutes - self._wall_before - elapsed)
+        if self.config.steps:
+            by_steps = self._seconds_of_steps(self.config.steps)
+            if by_steps is None:
+                return None
+            ends.append(by_steps)
+        return max(0.0, min(ends)) if ends else None
+
+    def _seconds_of_steps(self, planned: int) -> float | None:
+        newest = max(v.step for v in self.latest.values())
+        # A variant that fell behind has reached its target or failed: it takes no more steps.
+        active = {
+            name: v
+            for name, v in self.latest.items()
+            if newest - v.step <= self.config.train.log_every
+        }
+        paces = [
+            pace.Pace(v.step, pace.step_seconds(v.steps, v.seconds, self._first[name]))
+            for name, v in active.items()
+        ]
+        evaluations = {name: list(v.evaluations) for name, v in active.items()}
+        return pace.seconds_left(planned, paces, pace.overhead(evaluations))
 
     def _line(self, variant: str, numbers: str) -> str:
         self._last_line[variant] = self._clock()

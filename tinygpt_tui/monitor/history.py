@@ -77,6 +77,8 @@ class VariantHistory:
     last: TrainRecord | None = None
     tokens_per_second: float | None = None
     """Over the latest records."""
+    session_start: int = 0
+    """The step from which the current session trains: 0, or that of the latest resume."""
 
     def add(self, train: TrainColumns) -> None:
         """Extend the train curve."""
@@ -117,7 +119,7 @@ class VariantHistory:
 
     def rewind(self, step: int) -> None:
         """Drop everything after `step`: a resumed run trains those steps again."""
-        self.whole = None
+        self.whole, self.session_start = None, step
         size = int(np.searchsorted(self.step.values, step, side="right"))
         for column in (self.step, self.loss, self.seconds):
             column.cut(size)

@@ -27,6 +27,7 @@ from tinygpt_tui.train.curves import (
     typical_range,
     values_at_crosshair,
 )
+from tinygpt_tui.train.eta import seconds_left
 from tinygpt_tui.train.layout import Layout, arrange
 from tinygpt_tui.train.state import TrainState, XAxis
 
@@ -303,39 +304,6 @@ def fraction_done(state: TrainState, variant: VariantHistory) -> float:
     if state.minutes and start and last:
         fractions.append(state.history.wall_seconds / 60 / state.minutes)
     return min(1.0, max(fractions))
-
-
-def seconds_left(state: TrainState, variant: VariantHistory) -> float | None:
-    """Seconds to the planned end at the current pace of all variants together; None if the run or
-    this variant has ended, or the pace is not known yet."""
-    start, last = state.history.start, variant.last
-    active = [v for v in state.history.variants.values() if not _ended_early(state.history, v)]
-    ended = state.history.end or (state.run_state is not None and not state.run_state.active)
-    if ended or not start or not last or _ended_early(state.history, variant):
-        return None
-    ends = []
-    if start.steps:
-        pace = sum(filter(None, map(_step_seconds, active)))
-        ends += [(start.steps - last.step) * pace] if pace else []
-    if state.minutes:
-        ends.append(60 * state.minutes - state.history.wall_seconds)
-    return max(0.0, min(ends)) if ends else None
-
-
-def _ended_early(history: History, variant: VariantHistory) -> bool:
-    """Whether a variant takes no more steps while another one does: it has missed the other's last
-    two records, and is not catching up after a resume either."""
-    first = max(history.variants.values(), key=lambda v: v.last.step if v.last else 0)
-    if not variant.last or not first.last or len(first.step.values) < 3:
-        return False
-    behind = variant.last.step < float(first.step.values[-3])
-    return behind and variant.last.time < first.last.time
-
-
-def _step_seconds(variant: VariantHistory) -> float | None:
-    if not variant.last or not variant.tokens_per_second or not variant.last.step:
-        return None
-    return variant.last.tokens / variant.last.step / variant.tokens_per_second
 
 
 def bottom(state: TrainState, columns: int, lines: int) -> list[Row]:

@@ -2,27 +2,43 @@
 
 import pytest
 
-from tests.helpers.records import train
+from tests.helpers.records import evaluated, train
 from tinygpt.command.progress import QUIET_SECONDS, ProgressTracker
 from tinygpt.config import build
 from tinygpt.training.learner import Progress
 
 
-def test_a_line_after_a_quiet_time_and_the_time_left() -> None:
+def test_a_line_after_a_quiet_time() -> None:
     now = [0.0]
     starts = {"dense": Progress(step=10, wall_seconds=7.0), "moe": Progress(step=10)}
     tracker = ProgressTracker(build({"steps": 110}), starts, clock=lambda: now[0])
-    assert tracker.seconds_left() is None
     now[0] = QUIET_SECONDS - 1
     assert tracker.add(train("dense", 60, 2.0)) is None
-    assert tracker.add(train("moe", 60, 2.0)) is None
-    assert tracker.seconds_left() == pytest.approx(QUIET_SECONDS - 1)
     now[0] = QUIET_SECONDS
     line = tracker.add(train("dense", 61, 1.75))
     assert line is not None
     assert line.startswith("dense step 61/110  loss 1.7500  ")
-    assert line.endswith(" left")
     assert tracker.add(train("dense", 62, 1.75)) is None
+
+
+def test_time_left_waits_for_a_speed_without_compilation_and_the_first_checkpoints() -> None:
+    now = [0.0]
+    starts = {"dense": Progress(step=100), "moe": Progress(step=100)}
+    tracker = ProgressTracker(build({"steps": 200, "minutes": 90.0}), starts, clock=lambda: now[0])
+    for step in range(101, 111):
+        now[0] += 60.0  # what this session spends on compiling, and on checkpoints
+        for variant in starts:
+            tracker.add(train(variant, step))
+        assert tracker.seconds_left() is None
+    for variant in starts:
+        assert tracker.seconds_left() is None
+        tracker.add(train(variant, 111))
+    assert tracker.seconds_left() == pytest.approx(89 * 2 * 0.5)
+    line = tracker.add(evaluated("moe", 111, 2.0))
+    assert line is not None
+    assert line.endswith("  1:29 left")
+    now[0] = 90 * 60 - 7.0
+    assert tracker.seconds_left() == 7.0
 
 
 def test_minutes_end_a_run_if_they_are_over_first() -> None:

@@ -12,7 +12,7 @@ from tests.helpers import snapshots
 from tests.helpers.records import evaluated, started, train
 from tests.helpers.scenes import history, overfit_history
 from tinygpt.gpus import Gpu, GpuProcess
-from tinygpt.run import EndRecord, ResumeRecord, RunState
+from tinygpt.run import EndRecord, RunState
 from tinygpt.run.columns import group
 from tinygpt_tui.keymap import CHARTS, GENERAL, RUN
 from tinygpt_tui.monitor.history import History
@@ -21,13 +21,13 @@ from tinygpt_tui.monitor.overlays import Overlay
 from tinygpt_tui.render.cells import plain, width
 from tinygpt_tui.render.header_footer import footer_row, header_row
 from tinygpt_tui.render.run_state import LOOKS, badge
+from tinygpt_tui.train.eta import seconds_left
 from tinygpt_tui.train.state import Options, TrainState
 from tinygpt_tui.train.view import (
     closing_line,
     fraction_done,
     machine_line,
     sample_block,
-    seconds_left,
     status_line,
     tab,
     variant_cells,
@@ -265,20 +265,6 @@ def test_several_gpus_are_numbered_and_their_other_users_named() -> None:
     assert first_words == "NVIDIA H100 83% 11.0/80 GiB 61 C 412 W"
     assert second_words.startswith(f"{first_words} shared with alice")
     assert not {"\x1b", str(own.user)} & {*second_words.split(), *second_words}
-
-
-def test_a_variant_that_ended_early_has_no_time_left_and_costs_none() -> None:
-    known = history(50)
-    dense, moe = known.variants["dense"], known.variants["moe"]
-    assert seconds_left(make_state(history=known), dense) == 50.0
-    known.add(group([train("moe", step) for step in (51, 52, 53)]))
-    shown = make_state(history=known)
-    assert seconds_left(shown, dense) is None
-    assert seconds_left(shown, moe) == pytest.approx(23.5)
-    # After a resume, the other one may have to catch up.
-    behind = dataclasses.replace(train("dense", 40), time=99.0)
-    known.add([ResumeRecord(time=98.0, step=39, models={"dense": 39}), *group([behind])])
-    assert seconds_left(shown, dense) is not None
 
 
 def test_the_closing_line_names_what_lies_over_it() -> None:
