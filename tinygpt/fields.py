@@ -100,16 +100,34 @@ def _whole(value: object) -> int:
 
 def _in_range(field: dataclasses.Field[Any], value: Any, name: str) -> Any:
     limits = field.metadata
-    for key, says, holds in (
-        ("low", "at least", operator.ge),
-        ("high", "at most", operator.le),
-        ("above", "more than", operator.gt),
-        ("below", "less than", operator.lt),
+    for key, holds in (
+        ("low", operator.ge),
+        ("high", operator.le),
+        ("above", operator.gt),
+        ("below", operator.lt),
     ):
         if limits[key] is not None and not holds(value, limits[key]):
-            valid = f"{says} {limits[key]:g}"
+            valid = f"{_LIMITS[key]} {limits[key]:g}"
             raise SettingError(Setting(name), f" {value} is out of range: it must be {valid}")
     return value
+
+
+def range_text(field: dataclasses.Field[Any]) -> str:
+    """The values that a field accepts, in a few words: "1 to 1024", "more than 0", "dense or moe";
+    empty for any text."""
+    if allowed := choices(field):
+        return " or ".join([", ".join(allowed[:-1]), allowed[-1]])
+    if kind_of(field) is bool:
+        return "true or false"
+    limits = {
+        key: f"{field.metadata[key]:,g}" for key in _LIMITS if field.metadata[key] is not None
+    }
+    if limits.keys() == {"low", "high"}:
+        return f"{limits['low']} to {limits['high']}"
+    return ", ".join(f"{_LIMITS[key]} {limit}" for key, limit in limits.items())
+
+
+_LIMITS = {"low": "at least", "high": "at most", "above": "more than", "below": "less than"}
 
 
 def choices(field: dataclasses.Field[Any]) -> list[str]:

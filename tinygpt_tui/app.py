@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import ClassVar
@@ -23,6 +23,7 @@ from tinygpt_tui.attention.pane import AttentionPane
 from tinygpt_tui.attention.text_entry import GeneratedText
 from tinygpt_tui.engine.client import Engine
 from tinygpt_tui.experts.pane import ExpertsPane
+from tinygpt_tui.generate.controller import GenerateController
 from tinygpt_tui.generate.pane import GeneratePane
 from tinygpt_tui.keymap import GENERAL, RUN, TAB_KEYS, Key, keys_of
 from tinygpt_tui.monitor.follower import RunUpdate, RunUpdated
@@ -47,7 +48,10 @@ TABS = tuple(TITLES)
 
 
 class LabApp(TerminalApp[int]):
-    """The app on the runs in the folder `out`; `run` is opened first, by default the latest."""
+    """The app on the runs in the folder `out`.
+
+    `run` is opened first, by default the latest; then `first` is done, which gets the app.
+    """
 
     TITLE = "tinygpt-tui"
     BINDINGS: ClassVar[list[BindingType]] = bindings(RUN, GENERAL)
@@ -57,10 +61,17 @@ class LabApp(TerminalApp[int]):
     #tabs { height: 1fr; }
     """
 
-    def __init__(self, out: Path, run: Path | None = None, *, ascii: bool = False) -> None:
+    def __init__(
+        self,
+        out: Path,
+        run: Path | None = None,
+        *,
+        ascii: bool = False,
+        first: Callable[[LabApp], None] = lambda _: None,
+    ) -> None:
         super().__init__(ascii=ascii)
         self.out = out
-        self._first_run = run
+        self._first_run, self._do_first = run, first
         self.current_run = OpenRun(self)
         self.control = RunControl(
             self, out, self.current_run, open_run=self.open_run, show_note=self.show_note
@@ -123,13 +134,7 @@ class LabApp(TerminalApp[int]):
 
     def _generated(self) -> GeneratedText | None:
         """The text in the Generate tab and the position of its cursor; None without a text."""
-        text, cursor = self.generate.controller.text, self.generate.controller.cursor
-        if text is None:
-            return None
-        at = None
-        if cursor is not None:
-            at = len(text.prompt) + sum(len(token.text) for token in text.tokens[:cursor])
-        return GeneratedText(text.prompt + text.text, at)
+        return _generated(self.generate.controller)
 
     def _generated_text(self) -> str:
         """The text in the Generate tab; empty without one."""
@@ -184,6 +189,7 @@ class LabApp(TerminalApp[int]):
             self.call_from_thread(self.report_error, str(error))
             path, notice = None, None
         self.call_from_thread(self.open_run, path)
+        self.call_from_thread(self._do_first, self)
         if notice:
             self.call_from_thread(self.notify, notice, markup=False)
         # Takes 0.1 s, for which the first chart would have to wait.
@@ -262,12 +268,11 @@ class LabApp(TerminalApp[int]):
         self.control.start_preset(message.preset)
 
     def action_new_run(self) -> None:
-        self.push_screen(NewRunScreen(self.out), self._on_form_filled)
+        self.fill_form({})
 
-    def _on_form_filled(self, arguments: list[str] | None) -> None:
-        if arguments:
-            given = dict(zip(arguments[::2], arguments[1::2], strict=True))
-            self.control.start(arguments, given["--preset"], given.get("--name"))
+    def fill_form(self, values: Mapping[str, str]) -> None:
+        """Open the form for a new run with these values, by dotted name."""
+        self.push_screen(NewRunScreen(self.out, values=values), self.control.start)
 
     def action_runs(self) -> None:
         screen = RunsScreen(self.out, current=self.run_path, overlays=self.overlays.paths)
@@ -342,6 +347,16 @@ class LabApp(TerminalApp[int]):
     def _display(self, screen: Screen[object], renderable: RenderableType | None) -> None:
         """Write an update to the terminal, without the cells that did not change."""
         super()._display(screen, only_changed(renderable))
+
+
+def _generated(controller: GenerateController) -> GeneratedText | None:
+    text, cursor = controller.text, controller.cursor
+    if text is None:
+        return None
+    at = None
+    if cursor is not None:
+        at = len(text.prompt) + sum(len(token.text) for token in text.tokens[:cursor])
+    return GeneratedText(text.prompt + text.text, at)
 
 
 def _swap_notice(tabs: Sequence[str], *, live: bool) -> str:

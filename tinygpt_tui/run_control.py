@@ -13,6 +13,7 @@ from tinygpt_tui.launch import trainer_process
 from tinygpt_tui.monitor.follower import RunUpdate
 from tinygpt_tui.monitor.open_run import OpenRun
 from tinygpt_tui.screens.dialog import Ask
+from tinygpt_tui.screens.form import NewRun
 from tinygpt_tui.screens.resume_questions import ask_remedy
 from tinygpt_tui.shell.error_reports import ErrorReportingApp
 
@@ -100,20 +101,22 @@ class RunControl:
 
     # -- processes
 
-    def start(self, arguments: list[str], preset: str, name: str | None = None) -> None:
-        """Train a new run in a separate process, and open it; without `name`, it gets a free one,
-        which begins with `preset`."""
+    def start(self, new: NewRun | None) -> None:
+        """Train a new run in a separate process, and open it; None is a form that was left."""
+        if new is None:
+            return
         try:
-            path = reserve_run(self._out, preset) if name is None else self._out / name
-            self._starting[path] = trainer_process.start_training(arguments, self._out, path.name)
+            path = reserve_run(self._out, new.preset) if new.name is None else self._out / new.name
+            pid = trainer_process.start_training(new.arguments, self._out, path.name)
         except (OSError, TinyGPTError) as error:
             self._app.report_error(f"cannot start training: {error}")
             return
+        self._starting[path] = pid
         self._open_run(path, "starting: the first curve appears within seconds")
 
     def start_preset(self, preset: str) -> None:
         """Train a new run of a preset."""
-        self.start(["--preset", preset], preset)
+        self.start(NewRun(None, preset, ["--preset", preset]))
 
     def resume(self) -> None:
         """Resume the open run, or say why it cannot be resumed."""

@@ -13,7 +13,7 @@ from tinygpt.run import RunWriter, TrainRecord
 from tinygpt_tui.app import LabApp
 from tinygpt_tui.keymap import CHARTS, GENERAL, RUN
 from tinygpt_tui.screens.help import HelpScreen, help_text
-from tinygpt_tui.screens.new_run import NewRunScreen
+from tinygpt_tui.screens.new_run import FormView, NewRunScreen
 from tinygpt_tui.screens.runs import RunsScreen
 from tinygpt_tui.screens.start import Start
 
@@ -140,10 +140,11 @@ def test_tab_stays_in_a_dialog(tmp_path: Path) -> None:
     async def body(app: LabApp, pilot: "Pilot[int]") -> None:
         await pilot.press("n")
         await until(pilot, lambda: isinstance(app.screen, NewRunScreen))
-        before = app.focused
+        state = app.screen.query_one(FormView).state
+        before = state.at
         await pilot.press("tab")
         assert app.tab == "train"
-        assert app.focused is not before
+        assert state.at != before
 
     drive(tmp_path, body)
 

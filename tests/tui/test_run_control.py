@@ -31,6 +31,7 @@ from tinygpt.run.status import write_status
 from tinygpt_tui.app import LabApp
 from tinygpt_tui.launch import trainer_process
 from tinygpt_tui.screens.dialog import Ask
+from tinygpt_tui.screens.form import NewRun
 
 
 def test_pause_resume_and_checkpoint_ask_the_run(tmp_path: Path, live: RunWriter) -> None:
@@ -264,7 +265,7 @@ def test_a_name_that_another_app_took_is_not_used(
 
     async def body(app: LabApp, pilot: "Pilot[int]") -> None:
         arguments = ["--preset", "micro", "--data", str(corpus_file), "--steps", "1", *SHAPE]
-        app._on_form_filled(arguments)
+        app.control.start(NewRun(None, "micro", arguments))
         await until(pilot, lambda: read_state(tmp_path / "runs" / "free").state == "done")
 
     drive(tmp_path / "runs", body)

@@ -281,10 +281,21 @@ def _tinyshakespeare(download: Download, cache: Path) -> Corpus:
     Raises:
         CorpusError: none of them worked; lists the reasons.
     """
-    cached = cache / _FILE
-    tried = []
+    tried: list[str] = []
+    if local := local_tinyshakespeare(cache, tried):
+        return local
+    try:
+        return _exact(download.fetch(cache / _FILE), "downloaded")
+    except (OSError, CorpusError) as error:
+        tried.append(str(error))
+    raise CorpusError("; ".join(tried))
+
+
+def local_tinyshakespeare(cache: Path, tried: list[str] | None = None) -> Corpus | None:
+    """The exact tinyshakespeare from the folder `cache` or the current folder, None if it is in
+    neither; adds to `tried` why a file of its name is not it."""
     for path, source in (
-        (cached, "cached download"),
+        (cache / _FILE, "cached download"),
         (Path(_FILE), f"./{_FILE}"),
         (Path("data", _FILE), f"./data/{_FILE}"),
     ):
@@ -293,12 +304,9 @@ def _tinyshakespeare(download: Download, cache: Path) -> Corpus:
         except OSError:
             continue
         except CorpusError as error:
-            tried.append(str(error))
-    try:
-        return _exact(download.fetch(cached), "downloaded")
-    except (OSError, CorpusError) as error:
-        tried.append(str(error))
-    raise CorpusError("; ".join(tried))
+            if tried is not None:
+                tried.append(str(error))
+    return None
 
 
 def _exact(path: Path, source: str) -> Corpus:

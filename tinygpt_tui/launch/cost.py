@@ -1,21 +1,17 @@
-"""The cost of training: exact parameter counts, approximate memory, and time if it was measured.
+"""The cost of training: exact parameter counts and approximate memory.
 
-Time is never estimated: it is known only after a run of the same shape has finished.
+Time is never estimated: see `tinygpt_tui.launch.measured`.
 """
 
 from __future__ import annotations
 
 import platform
 import sys
-from collections.abc import Iterable
-from dataclasses import dataclass
 from functools import cache
 from importlib import metadata
 
-from tinygpt.config import RunConfig, build, flatten, from_tables, preset_for
-from tinygpt.errors import TinyGPTError
+from tinygpt.config import RunConfig, preset_for
 from tinygpt_tui.monitor.machine import has_gpu
-from tinygpt_tui.monitor.summary import Summary
 
 VOCABULARY = 65
 """Distinct characters of tinyshakespeare."""
@@ -43,51 +39,12 @@ def memory(config: RunConfig) -> int:
     return _PROCESS + 16 * weights + 4 * tokens * (layers + 3 * VOCABULARY)
 
 
-@dataclass(frozen=True, slots=True)
-class MeasuredRun:
-    """A finished run: its configuration, and its wall seconds per step."""
-
-    config: RunConfig
-    step_seconds: float
-
-
-def measured_run(run: Summary) -> MeasuredRun | None:
-    """The measured speed of a finished run; None if it is unknown."""
-    if not run.settings or not run.step or not run.wall_seconds:
-        return None
-    try:
-        config = build(from_tables(run.settings), preset_applies=False)
-    except TinyGPTError:  # written by a later version, or edited by hand
-        return None
-    return MeasuredRun(config, run.wall_seconds / run.step)
-
-
-def measured_seconds(config: RunConfig, runs: Iterable[MeasuredRun]) -> float | None:
-    """Wall seconds that `config` takes, by a run of the same shape; None without such a run."""
-    for run in runs:
-        if _shape(run.config) == _shape(config):
-            limits = [
-                60 * config.minutes if config.minutes is not None else None,
-                run.step_seconds * config.steps if config.steps is not None else None,
-            ]
-            return min((limit for limit in limits if limit is not None), default=None)
-    return None
-
-
-def _shape(config: RunConfig) -> dict[str, object]:
-    """The settings that determine how long a step takes."""
-    groups = ("gpt.", "moe.", "train.batch", "train.accumulate", "train.eval_every")
-    keep = ("model", "device", "tokenizer", "optim.optimizer")
-    flat = flatten(config)
-    return {name: flat[name] for name in flat if name in keep or name.startswith(groups)}
-
-
 def uses_gpu(config: RunConfig) -> bool:
     """Whether the run will train on a GPU."""
-    return _likely_device(config.device) != "cpu"
+    return likely_device(config.device) != "cpu"
 
 
-def _likely_device(name: str = "auto") -> str:
+def likely_device(name: str = "auto") -> str:
     """What `tinygpt.device.choose_device` will choose, guessed without importing torch."""
     if name != "auto":
         return name
@@ -106,7 +63,7 @@ def _has_cuda() -> bool:
 
 def default_preset() -> str:
     """What ``--preset auto`` will choose: nano without a GPU, baby with one."""
-    return preset_for(_likely_device())
+    return preset_for(likely_device())
 
 
 def short_bytes(number: float) -> str:

@@ -157,7 +157,15 @@ def environment() -> dict[str, str]:
 
 
 def _spare_threads(given: Sequence[str]) -> list[str]:
-    """Options that leave one core to the app, if one can be spared.
+    """Options that leave one core to the app, unless the number of threads is given."""
+    named = any(word.split("=")[0] == "--train.threads" for word in given)
+    threads = 0 if named else spare_threads()
+    return ["--train.threads", str(threads)] if threads else []
+
+
+def spare_threads() -> int:
+    """The threads of a run that is started here, so that one core is left to the app; 0 is torch's
+    own choice, where none can be spared.
 
     Torch uses one thread per physical core; with hyperthreading, the second thread of each core is
     free anyway. On one or two cores, one thread less would halve the speed; there the lower
@@ -165,14 +173,13 @@ def _spare_threads(given: Sequence[str]) -> list[str]:
     """
     import psutil  # type: ignore[import-untyped,unused-ignore]  # noqa: PLC0415 - 15 ms
 
-    usable = _usable_cpus()
-    named = any(word.split("=")[0] == "--train.threads" for word in given)
-    if named or usable <= 2 or (psutil.cpu_count(logical=False) or usable) < usable:
-        return []
-    return ["--train.threads", str(usable - 1)]
+    usable = usable_cpus()
+    if usable <= 2 or (psutil.cpu_count(logical=False) or usable) < usable:
+        return 0
+    return usable - 1
 
 
-def _usable_cpus() -> int:
+def usable_cpus() -> int:
     """The number of CPUs that this process may use, by its affinity and its container's quota."""
     cpus = len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count() or 1
     return thread_limit(cpus) or cpus

@@ -132,7 +132,7 @@ class _End:
 def _read_end(path: Path, size: int, variants: tuple[str, ...]) -> _End:
     end = _End()
     try:
-        for line in _lines_backwards(path / METRICS, size):
+        for line in lines_backwards(path / METRICS, size):
             if _is_relevant(line, steps_known=len(end.step) >= max(1, len(variants))) and (
                 record := _parse(line)
             ):
@@ -157,7 +157,7 @@ def _parse(line: bytes) -> Record | None:
         return None
 
 
-def _lines_backwards(file: Path, size: int) -> Iterator[bytes]:
+def lines_backwards(file: Path, size: int) -> Iterator[bytes]:
     """The complete lines of a file, last one first, from its last `_MAX_BYTES`."""
     rest, position, torn = b"", size, True
     with open_regular(file) as opened:

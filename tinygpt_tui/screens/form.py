@@ -1,6 +1,7 @@
-"""The fields of the form for a new run: their labels, their checks, and the options they produce.
+"""The settings of the form for a new run: labels, groups, checks, and the options they produce.
 
-Values are texts by dotted name, as in the configuration; "name" is the run's name.
+They are those of the command line, from the same source. Values are texts by dotted name, as in the
+configuration; "name" is the run's name.
 """
 
 from __future__ import annotations
@@ -8,106 +9,102 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import ClassVar, NamedTuple
+from typing import NamedTuple
 
-from rich.text import Text
-from textual import events
-from textual.binding import Binding, BindingType
-from textual.message import Message
-from textual.reactive import reactive
-from textual.widget import Widget
-
-from tinygpt.config import RunConfig, build, dotted_fields, flatten
+from tinygpt.config import RunConfig, Scalar, build, dotted_fields, flatten
 from tinygpt.data.corpus import KNOWN
 from tinygpt.errors import ConfigError
-from tinygpt.fields import convert, flag
+from tinygpt.fields import SettingError, choices, convert, flag, kind_of, range_text
 from tinygpt.files.paths import user_path
 from tinygpt.run.manage import rename_problem
 
 NAME = "name"
 CONFIG_FIELDS = dict(dotted_fields())
+AS_TYPED = ("train.sample_prompt",)
+"""Settings in which blanks at the ends count."""
 
 
 class FormField(NamedTuple):
-    """A field of the form."""
+    """A setting in the form."""
 
     name: str
     """Dotted, as in the configuration."""
     label: str
     help: str
-    """Shorter than the help in the configuration."""
+    choices: tuple[str, ...] = ()
+    """The values, if there are only a few."""
+
+    def matches(self, words: str) -> bool:
+        """Whether all of these words, separated by blanks, are in its name, label or help."""
+        known = f"{self.name} {flag(self.name)} {self.label} {self.help}".lower()
+        return all(word in known for word in words.lower().split())
 
 
-ROWS: tuple[tuple[FormField, ...], ...] = (
-    (FormField(NAME, "Name", "the run's folder; blank = the name shown"),),
-    (FormField("preset", "Preset", "model size and training schedule"),),
-    (FormField("model", "Train", "which variants; both see the same batches"),),
-    (
-        FormField("steps", "Steps", "optimizer steps; with minutes too, whichever comes first"),
-        FormField("minutes", "or minutes", "time limit, total"),
-    ),
-    (FormField("data", "Corpus", f"auto, {', '.join(KNOWN)}, or a text file"),),
-    (
-        FormField("moe.experts", "Experts", "experts per MoE layer"),
-        FormField("moe.top_k", "Top-k", "experts per token"),
-    ),
-    (
-        FormField("optim.matrix_learning_rate", "Learning rate", "peak value (Muon)"),
-        FormField("seed", "Seed", "for weights, batches and dropout"),
-    ),
-    (FormField("device", "Device", "auto, cpu, cuda, or one of several GPUs: cuda:1"),),
-)
-FORM_FIELDS = tuple(field for row in ROWS for field in row)
+class NewRun(NamedTuple):
+    """What the form asks for."""
+
+    name: str | None
+    """None for a free name that begins with the preset."""
+    preset: str
+    arguments: list[str]
+    """For `launch.trainer_process.start_training`: ``--preset`` and what differs from it."""
 
 
-def field_id(name: str, suffix: str = "") -> str:
-    """The widget id of a field."""
-    base = "field-" + name.replace(".", "-")
-    return f"{base}-{suffix}" if suffix else base
+# Labels and help that are shorter, or more exact, than what follows from the configuration.
+_USUAL = {
+    NAME: ("Name", "the run's folder; blank = the name shown"),
+    "preset": ("Preset", "model size and training schedule"),
+    "model": ("Train", "which variants; both see the same batches"),
+    "steps": ("Steps", "optimizer steps; with minutes too, whichever comes first"),
+    "minutes": ("Minutes", "time limit, both variants together"),
+    "data": ("Corpus", f"auto, {', '.join(KNOWN)}, or a UTF-8 text file"),
+    "moe.experts": ("Experts", "experts per MoE layer"),
+    "moe.top_k": ("Top-k", "experts that each token is routed to"),
+    "optim.matrix_learning_rate": ("Learning rate", "peak learning rate of Muon"),
+    "seed": ("Seed", "for weights, batches and dropout"),
+    "device": ("Device", "auto, cpu, cuda, mps, or one of several GPUs: cuda:1"),
+}
+_LABELS = {
+    "gpt.conv_size": "Convolution size",
+    "gpt.hidden": "Hidden width",
+    "gpt.rope_base": "RoPE base",
+    "moe.aux_loss": "Load-balancing loss",
+    "moe.z_loss": "Router z-loss",
+    "moe.bias_rate": "Balancing bias rate",
+    "optim.learning_rate": "AdamW learning rate",
+    "optim.decay_taps": "Decay taps",
+    "optim.clip": "Gradient clipping",
+    "optim.decay": "Learning rate decay",
+    "optim.final": "Final learning rate",
+    "optim.average": "Weight average",
+    "train.compile": "torch.compile",
+    "train.cuda_graph": "CUDA graph",
+    "train.eval_every": "Evaluate every",
+    "train.log_every": "Log every",
+    "train.eval_train_windows": "Train windows",
+}
+_NO_VALUE = {"steps": "no limit", "minutes": "no limit", "target_loss": "none"}
+"""How a setting without a value is shown; others are "automatic"."""
 
 
-class Choice(Widget, can_focus=True):
-    """A row of values, one of which is selected with left and right or the mouse."""
+def _field(name: str) -> FormField:
+    if name == NAME:
+        return FormField(name, *_USUAL[name])
+    field = CONFIG_FIELDS[name]
+    values = choices(field) or (["true", "false"] if kind_of(field) is bool else [])
+    plain = name.rpartition(".")[2].replace("_", " ").capitalize()
+    default = _LABELS.get(name, plain), str(field.metadata["help"])
+    return FormField(name, *_USUAL.get(name, default), tuple(values))
 
-    DEFAULT_CSS = """
-    Choice { height: 1; width: 1fr; padding: 0 1; background: $panel; }
-    Choice:focus { background: $primary 35%; }
-    """
-    BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("left", "move(-1)", "previous", show=False),
-        Binding("right,space", "move(1)", "next", show=False),
-    ]
-    value: reactive[str] = reactive("")
 
-    class Changed(Message):
-        """Another value was chosen."""
+USUAL = tuple(map(_field, _USUAL))
+ADVANCED = tuple(_field(name) for name in CONFIG_FIELDS if name not in _USUAL)
+FIELDS = {field.name: field for field in (*USUAL, *ADVANCED)}
 
-    def __init__(self, values: list[str], value: str, *, id: str) -> None:
-        super().__init__(id=id)
-        self.values = values
-        self._marks, self._gap = ("○ ", "● "), "  "
-        self.set_reactive(Choice.value, value)
 
-    def render(self) -> Text:
-        text = Text(no_wrap=True)
-        for value in self.values:
-            chosen = value == self.value
-            text.append(f"{self._marks[chosen]}{value}{self._gap}", "bold" if chosen else "dim")
-        return text
-
-    def watch_value(self) -> None:
-        self.post_message(self.Changed())
-
-    def action_move(self, by: int) -> None:
-        self.value = self.values[(self.values.index(self.value) + by) % len(self.values)]
-
-    def on_click(self, event: events.Click) -> None:
-        left = 1  # the padding
-        for value in self.values:
-            width = len(self._marks[0]) + len(value)
-            if left <= event.x < left + width:
-                self.value = value
-            left += width + len(self._gap)
+def table_of(name: str) -> str:
+    """The table of a setting: "gpt" of "gpt.layers", empty for one of the run itself."""
+    return name.rpartition(".")[0]
 
 
 def read_form(
@@ -122,12 +119,24 @@ def read_form(
     for field, text in values.items():
         try:
             convert(CONFIG_FIELDS[field], text, field)
-        except ConfigError as error:
-            problems[field] = str(error)
+        except SettingError as error:
+            problems[field] = f"{error.naming(_label)}{_valid_values(field, str(error))}"
     try:
         return problems, build({n: t for n, t in values.items() if n not in problems})
     except ConfigError as error:
-        return problems | {_field_named_in(str(error), values): str(error)}, None
+        said = error.naming(_label) if isinstance(error, SettingError) else str(error)
+        return problems | {_field_named_in(str(error), values): said}, None
+
+
+def _valid_values(name: str, said: str) -> str:
+    """The valid values of a number, unless the error message tells them."""
+    field = CONFIG_FIELDS[name]
+    valid = "" if choices(field) or "must be" in said else range_text(field)
+    return f": {valid}" if valid else ""
+
+
+def _label(name: str) -> str:
+    return FIELDS[name].label
 
 
 def data_problem(data: str) -> str | None:
@@ -147,19 +156,44 @@ def _field_named_in(message: str, values: Mapping[str, str]) -> str:
     return min(named, key=lambda name: message.find(flag(name)), default="preset")
 
 
+def defaults(values: Mapping[str, str]) -> dict[str, Scalar]:
+    """The settings that blank fields stand for, given the preset and whether there is a time limit;
+    those without a value are absent."""
+    known = flatten(build({"preset": values["preset"]}))
+    if "minutes" in values and "steps" in known:
+        del known["steps"]  # as in `build`
+    return known
+
+
 def default_texts(values: Mapping[str, str]) -> dict[str, str]:
-    """The value that each blank field stands for, given the preset and the time limit."""
-    given = {name: text for name, text in values.items() if name in ("preset", "minutes")}
-    try:
-        defaults = flatten(build(given))
-    except ConfigError:
-        defaults = flatten(build({"preset": values["preset"]}))
-    names = [f.name for f in FORM_FIELDS if f.name not in (NAME, "preset", "model")]
-    return {name: str(defaults.get(name, "no limit")) for name in names}
+    """The value that each blank field stands for, as text."""
+    texts = {name: value_text(value) for name, value in defaults(values).items()}
+    if not texts["train.sample_prompt"]:
+        texts["train.sample_prompt"] = "a newline"
+    return {name: texts.get(name, _NO_VALUE.get(name, "automatic")) for name in CONFIG_FIELDS}
 
 
-def form_arguments(name: str, values: Mapping[str, str], config: RunConfig) -> list[str]:
-    """The options for `launch.trainer_process.start_training`, name and preset first.
+def value_text(value: object) -> str:
+    """A value as it is typed."""
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def help_text(name: str, default: str, preset: str) -> str:
+    """The help of a field, with its option, the valid values, and the default of the preset."""
+    field = FIELDS[name]
+    if name == NAME:
+        return f"--name: {field.help}"
+    valid = "" if field.choices else range_text(CONFIG_FIELDS[name])
+    parts = [
+        f"{flag(name)}: {field.help}",
+        valid,
+        "" if name == "preset" else f"{preset}: {default}",
+    ]
+    return "; ".join(part for part in parts if part)
+
+
+def new_run(name: str, values: Mapping[str, str], config: RunConfig) -> NewRun:
+    """The options that start this run.
 
     ``--preset`` is always included (the trainer's default depends on the machine), ``--name`` if it
     is not blank, other options only if they differ from the preset.
@@ -170,8 +204,8 @@ def form_arguments(name: str, values: Mapping[str, str], config: RunConfig) -> l
     for field in values:
         both_limits = field == "steps" and "minutes" in values
         if given[field] != default.get(field) or both_limits:
-            value = str(given[field])
+            value = value_text(given[field])
             # or argparse would take it for an option
-            value = f"./{value}" if value.startswith("-") else value
-            arguments += [flag(field), value]
-    return arguments
+            words = [f"{flag(field)}={value}"] if value.startswith("-") else [flag(field), value]
+            arguments += words
+    return NewRun(name or None, preset, arguments)

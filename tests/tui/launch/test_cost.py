@@ -1,13 +1,9 @@
-"""What a run will cost: exact counts, approximate memory, and only measured times."""
-
-from pathlib import Path
+"""What a run will cost: exact counts and approximate memory."""
 
 import pytest
 
-from tests.helpers.runs import make_run
 from tinygpt.config import MoEConfig, build
 from tinygpt_tui.launch import cost
-from tinygpt_tui.monitor.summary import Summary, summary
 
 
 @pytest.mark.parametrize(("preset", "peak"), [("nano", 511 << 20), ("micro", 420 << 20)])
@@ -22,39 +18,6 @@ def test_parameters_are_the_model_s() -> None:
     moe = config.model_config("moe", 65)
     assert moe.moe == MoEConfig(experts=7, top_k=2)
     assert found["moe"] == moe.parameters()
-
-
-@pytest.fixture
-def measured(tmp_path: Path) -> cost.MeasuredRun:
-    """A run of micro at 0.1 s per step."""
-    make_run(tmp_path, "a", {"preset": "micro", "steps": 500}, "done", step=500, wall=50.0)
-    found = cost.measured_run(summary(tmp_path / "a"))
-    assert found is not None
-    return found
-
-
-@pytest.mark.parametrize(
-    ("values", "seconds"),
-    [
-        ({"steps": 700}, 70.0),
-        ({"steps": 700, "minutes": 3.0}, 70.0),
-        ({"steps": 10**6, "minutes": 3.0}, 180.0),
-        ({"steps": 700, "gpt.layers": 3}, None),
-        ({"steps": 700, "device": "cuda"}, None),
-    ],
-)
-def test_time_is_known_from_a_run_of_the_same_shape(
-    measured: cost.MeasuredRun, values: dict[str, object], seconds: float | None
-) -> None:
-    found = cost.measured_seconds(build({"preset": "micro", **values}), [measured])
-    assert found == (None if seconds is None else pytest.approx(seconds))
-
-
-def test_time_without_a_measurement_is_unknown() -> None:
-    assert cost.measured_seconds(build({"minutes": 3.0}), []) is None
-    assert cost.measured_run(Summary()) is None
-    of_later_version = Summary(settings={"gpt": {"width": "wide"}}, step=5, wall_seconds=1.0)
-    assert cost.measured_run(of_later_version) is None
 
 
 @pytest.mark.parametrize(

@@ -159,6 +159,6 @@ def test_threads_leave_room(
     said: list[str],
     threads: list[str],
 ) -> None:
-    monkeypatch.setattr(trainer_process, "_usable_cpus", lambda: usable)
+    monkeypatch.setattr(trainer_process, "usable_cpus", lambda: usable)
     monkeypatch.setattr(psutil, "cpu_count", lambda logical: physical)
     assert trainer_process._spare_threads(said) == threads
