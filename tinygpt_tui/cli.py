@@ -10,7 +10,7 @@ from pathlib import Path
 
 from tinygpt.command.options import training_parser
 from tinygpt.command.results import entry_point
-from tinygpt.errors import RunError
+from tinygpt.errors import TinyGPTError
 from tinygpt.fields import flag
 from tinygpt.threads import limit_spinning
 from tinygpt_tui.commands import common, generate, inspect
@@ -28,6 +28,11 @@ def make_parser() -> argparse.ArgumentParser:
     generate.add_options(parser)
     inspect.add_options(parser)
     common.add_options(parser)
+    parser.add_argument(
+        "--start",
+        action="store_true",
+        help="train at once what the options say, in the interface; without it, they fill the form",
+    )
     parser.add_argument("--ascii", action="store_true", help="draw with ASCII characters only")
     parser.add_argument("--no-mouse", action="store_true", help="do not capture the mouse")
     return parser
@@ -43,7 +48,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     if len(commands) > 1:
         first, second = map(flag, commands[:2])
         parser.error(f"{first} and {second} exclude each other: give one of them")
-    if commands and (own := sorted(vars(options).keys() & {"ascii", "no_mouse"})):
+    if commands and (own := sorted(vars(options).keys() & {"ascii", "no_mouse", "start"})):
         parser.error(
             f"{flag(own[0])} is for the interface: it has no effect with {flag(commands[0])}"
         )
@@ -70,14 +75,13 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def open_app(parser: argparse.ArgumentParser, options: argparse.Namespace) -> int:
     """Run the interface and return its exit status."""
-    own = {"run", "out", "ascii", "no_mouse"}
     if hasattr(options, "json"):
         parser.error("--json is for --train-only, --generate and --inspect")
-    if settings := sorted(vars(options).keys() - own):
-        parser.error(f"{flag(settings[0])} is for --train-only; in the interface, press n")
+    from tinygpt_tui import opening
+
     try:
-        run = run_to_open(options.run, options.out) if options.run is not None else None
-    except RunError as error:
+        plan = opening.plan(options)
+    except TinyGPTError as error:
         parser.error(str(error))
     if problem := capabilities.problem():
         parser.error(problem)
@@ -87,23 +91,9 @@ def open_app(parser: argparse.ArgumentParser, options: argparse.Namespace) -> in
     os.environ.setdefault("TEXTUAL_FPS", "240")
     from tinygpt_tui.app import LabApp
 
-    app = LabApp(Path(options.out), run, ascii=ascii_only)
+    app = LabApp(Path(options.out), plan.run, ascii=ascii_only, first=plan.first)
     # Imported objects are never garbage; without this a full collection scans them all, which
     # delays a key by 50 to 100 ms.
     gc.freeze()
     app.run(mouse=not hasattr(options, "no_mouse"))
     return app.return_code or 0
-
-
-def run_to_open(name: str, out: str) -> Path:
-    """The directory of a run given by path (or that of a variant or step in it), or by name.
-
-    Raises:
-        RunError: there is none, or it cannot be looked at.
-    """
-    from tinygpt.run.lookup import find_run, run_of
-
-    path = find_run(name, out)
-    if (run := run_of(path)) is None:
-        raise RunError(f"{path} is not a run: it has models, but none of a run's files")
-    return run

@@ -4,6 +4,7 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable
 from pathlib import Path
+from typing import Any
 
 from textual.pilot import Pilot
 
@@ -16,11 +17,12 @@ from tinygpt_tui.widgets.cell_view import CellView
 Body = Callable[[LabApp, "Pilot[int]"], Awaitable[None]]
 
 
-def drive(out: Path, body: Body, size: tuple[int, int] = (120, 36), *, ascii: bool = False) -> None:
-    """Run the app on the runs in `out`, and `body` in it once a run or the start screen is open."""
+def drive(out: Path, body: Body, size: tuple[int, int] = (120, 36), **options: Any) -> None:
+    """Run the app on the runs in `out`, and `body` in it once a run or the start screen is open;
+    `options` are those of the app."""
 
     async def go() -> None:
-        app = LabApp(out, ascii=ascii)
+        app = LabApp(out, **options)
         async with app.run_test(size=size) as pilot:
             await until(
                 pilot, lambda: app.run_path is not None or app.train.query_one(Start).display

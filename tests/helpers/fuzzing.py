@@ -34,11 +34,11 @@ from tinygpt.run.reader import MetricsReader, last_end
 from tinygpt.run.settings import stored_settings
 from tinygpt.training import Loop, begin, resume
 from tinygpt_tui import theme
-from tinygpt_tui.cli import run_to_open
 from tinygpt_tui.experts import load_chart
 from tinygpt_tui.monitor.history import History
 from tinygpt_tui.monitor.open_run import choose_run, planned_minutes
 from tinygpt_tui.monitor.summary import summary
+from tinygpt_tui.opening import run_to_open
 from tinygpt_tui.render.cells import plain, width
 from tinygpt_tui.render.header_footer import header_row
 from tinygpt_tui.screens import runs_table

@@ -7,9 +7,7 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from tests.helpers.models import TEXT
-from tests.helpers.scenes import make_run
 from tinygpt.config import dotted_fields
-from tinygpt.errors import RunError
 from tinygpt.fields import flag
 from tinygpt_tui import cli
 
@@ -106,10 +104,18 @@ def test_the_error_for_an_invalid_value_names_the_flag(
         (["--generate", "x", "--out", " "], "--out: ' ' is no path"),
         (["--train-only", "--config", ""], "--config: '' is no path"),
         (["a", "--inspect", "x", "--inspect-out", ""], "--inspect-out: '' is no path"),
-        (["--steps", "7"], "--steps is for --train-only"),
         ([], "the interface needs a terminal"),
         (["--json"], "--json is for --train-only"),
-        (["--resume"], "--resume is for --train-only"),
+        (["--resume"], "--resume: there is no run in"),
+        (["--resume", "--name", "x"], "there is no run 'x'"),
+        (["--train-only", "--start"], "--start is for the interface"),
+        (["--start", "--json"], "--json is for --train-only"),
+        (["--steps", "many"], "--steps 'many' is not a whole number"),
+        (["--gpt.heads", "3"], "--gpt.width 129"),
+        (["--data", "nowhere.txt", "--start"], "--data: there is no readable file nowhere.txt"),
+        (["--name", "a/b"], "it has a path separator"),
+        (["--config", "nowhere.toml"], "--config nowhere.toml cannot be read"),
+        (["--steps", "7", "--start"], "the interface needs a terminal"),
         (["--train-only", "somewhere"], "--train-only takes no RUN"),
         (["--train-only", "--moe.top-k", "9"], "--moe.top-k is 9, but there are only 4 experts"),
         (["--train-only", "--gpt.heads", "3"], "--gpt.width 129"),
@@ -130,17 +136,6 @@ def test_help_is_complete(capsys: pytest.CaptureFixture[str]) -> None:
         cli.main(["--help"])
     text = capsys.readouterr().out
     assert [name for name in FLAGS if name not in text] == []
-
-
-def test_a_run_is_found_by_name_path_variant_and_step(tmp_path: Path) -> None:
-    make_run(tmp_path, "a").close()
-    step = tmp_path / "a" / "moe" / "step-00000003"
-    step.mkdir(parents=True)
-    for name in ("a", str(tmp_path / "a"), str(step), str(step.parent)):
-        assert cli.run_to_open(name, str(tmp_path)) == tmp_path / "a"
-    (tmp_path / "copied" / "moe" / step.name).mkdir(parents=True)
-    with pytest.raises(RunError, match="copied is not a run: it has models, but none of a run's"):
-        cli.run_to_open("copied", str(tmp_path))
 
 
 @pytest.mark.parametrize("out", ["dangling", "dangling/inner", "file"])
