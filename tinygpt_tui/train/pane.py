@@ -80,10 +80,12 @@ class TrainPane(Container):
     def show_start(self) -> None:
         """Show the start screen: there is no run."""
         self._switch(History())
-        self.query_one(Start).display = True
+        start = self.query_one(Start)
+        start.display = True
+        start.describe()
         self._view.display = False
         if self.display:
-            self.query_one(Start).focus()
+            start.focus()
 
     def _switch(self, history: History, minutes: float | None = None) -> None:
         self.controller.open(history, minutes)

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from tinygpt import formatting
+from tinygpt.data.corpus import FALLBACK_WARNING, is_fallback
 from tinygpt.escape import printable
 from tinygpt_tui.monitor.history import History, VariantHistory
 from tinygpt_tui.monitor.overlays import Overlay
@@ -112,12 +113,19 @@ def status_line(state: TrainState, columns: int = 80) -> Row:
         return row(*known, " ", *warning) if warning else known
     if run and run.active and (run.silent or (run.status and run.status.error)):
         return row(Span(f" {printable(run.reason)}", "warn"))
-    warning = overfitting_warning(state.history, columns)
+    warning = row(*substitute_warning(state.history), *overfitting_warning(state.history, columns))
     if state.history.end and run and run.state == "done":
         rest = closing_line(state.history, state.overlays)
     else:
         rest = _hint_line(state)
     return _followed_by(rest, warning, columns) if warning else rest
+
+
+def substitute_warning(history: History) -> Row:
+    """That the offline substitute was taken in place of tinyshakespeare; empty if it was not."""
+    if not history.start or not is_fallback(history.start.corpus):
+        return ()
+    return (Span(f" Corpus: {history.start.corpus['name']}, {FALLBACK_WARNING} ", "warn"),)
 
 
 def overfitting_warning(history: History, columns: int) -> Row:

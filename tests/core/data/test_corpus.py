@@ -21,7 +21,7 @@ from hypothesis import strategies as st
 from tests.helpers.paths import ROOT, python_path
 from tests.helpers.permissions import closed, public_folder
 from tinygpt.data import corpus, shakespeare
-from tinygpt.data.corpus import check_length, find_corpus, split
+from tinygpt.data.corpus import check_length, find_corpus, is_fallback, split
 from tinygpt.errors import CorpusError
 
 GOOD = b"First Citizen:\r\nBefore we proceed any further, hear me speak.\n" * 97
@@ -410,3 +410,11 @@ def test_import_brings_nothing_heavy() -> None:
         [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True
     )
     assert out.stdout == "[]\n"
+
+
+def test_a_fallback_is_told_from_a_request() -> None:
+    name = "shakespeare-standin"
+    assert is_fallback({"name": name, "source": f"{name}: no network; its losses do not compare"})
+    assert is_fallback({"name": name})
+    assert not is_fallback({"name": name, "source": f"{name}: as requested; its losses"})
+    assert not is_fallback({"name": "tinyshakespeare", "source": "tinyshakespeare (downloaded)"})

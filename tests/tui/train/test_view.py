@@ -284,3 +284,16 @@ def test_a_sample_of_wide_characters_is_wrapped_not_cut() -> None:
     variant.sample = dataclasses.replace(variant.sample, prompt="", text=text)
     rows = plain(sample_block("dense", variant, 20, 9))[1:]
     assert [line.strip() for line in rows] == [text[:10], text[10:20], text[20:]]
+
+
+def test_a_fallback_corpus_is_said_while_training_and_at_the_end() -> None:
+    corpus = {"name": "shakespeare-standin", "source": "shakespeare-standin: no network"}
+    for end in (False, True):
+        known = history(100, end=end)
+        assert known.start is not None
+        state = make_state(history=known)
+        warning = " Corpus: shakespeare-standin, an offline substitute: losses do not compare "
+        assert warning not in plain([status_line(state, 80)])[0]
+        known.start = dataclasses.replace(known.start, corpus=corpus)
+        (line,) = plain([status_line(state, 80)])
+        assert line.startswith(warning)
