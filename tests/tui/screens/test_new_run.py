@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import pytest
+from textual import events
 from textual.pilot import Pilot
 
 from tests.helpers.screens import UNSET, Host, drive, press, until
@@ -57,6 +58,19 @@ def test_form_does_not_start_with_a_problem(tmp_path: Path) -> None:
     values = {"steps": "many", "preset": "nano"}
     app = drive(NewRunScreen(tmp_path, values=values), script)
     assert app.result.arguments == ["--preset", "nano", "--steps", "5"]
+
+
+def test_keys_of_one_burst_reach_the_field_that_they_are_for(tmp_path: Path) -> None:
+    async def script(app: Host, pilot: Pilot[None]) -> None:
+        state = view(app).state
+        state.go("steps")
+        for key in ("3", "0", "down", "2", "down", "down", "7", "up", "9"):
+            app.post_message(events.Key(key, key if len(key) == 1 else None))
+        await until(pilot, lambda: state.text("moe.experts") == "9" or state.text("data") == "9")
+        found = {name: state.text(name) for name in ("steps", "minutes", "data", "moe.experts")}
+        assert found == {"steps": "30", "minutes": "2", "data": "9", "moe.experts": "7"}
+
+    drive(NewRunScreen(tmp_path), script)
 
 
 def test_escape_leaves_the_search_first(tmp_path: Path) -> None:
