@@ -26,7 +26,20 @@ class Overlay:
 
     name: str
     history: History
-    style: str
+    number: int
+    """Its place among the overlays, from 1: the mark on its curves and in tables."""
+
+    @property
+    def style(self) -> str:
+        """Name of its style in `tinygpt_tui.theme`."""
+        return OVERLAYS[self.number - 1]
+
+    def is_comparable(self, history: History) -> bool:
+        """Whether its losses can be compared with those of `history`: same corpus, so the same
+        validation split. True while one of both is unknown."""
+        starts = self.history.start, history.start
+        hashes = {start.corpus.get("sha256") for start in starts if start}
+        return len(hashes) < 2
 
 
 class OverlaySet:
@@ -39,8 +52,7 @@ class OverlaySet:
     def __init__(self, paths: Sequence[Path] = ()) -> None:
         self.paths = tuple(paths[: len(OVERLAYS)])
         self.overlays = [
-            Overlay(path.name, History(), style)
-            for path, style in zip(self.paths, OVERLAYS, strict=False)
+            Overlay(path.name, History(), number) for number, path in enumerate(self.paths, 1)
         ]
         self._readers = [MetricsReader(path) for path in self.paths]
         self._lock = threading.Lock()
@@ -64,7 +76,7 @@ class OverlaySet:
         """Add what `read` yielded."""
         overlay = self.overlays[index]
         if restarted:
-            self.overlays[index] = overlay = Overlay(overlay.name, History(), overlay.style)
+            self.overlays[index] = overlay = Overlay(overlay.name, History(), overlay.number)
         overlay.history.add(items)
 
 

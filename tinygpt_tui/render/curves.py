@@ -8,7 +8,7 @@ colour of the last curve), and cells have style names instead of colours.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal, NamedTuple, TypeAlias
 
@@ -20,7 +20,7 @@ from tinygpt_tui.render.axes import Frame, Limits
 from tinygpt_tui.render.cells import BEST, Row, Span, fit, row
 from tinygpt_tui.render.cells import width as width_of
 from tinygpt_tui.render.downsample import Array, extremes, nice_ticks, tick_text, visible
-from tinygpt_tui.render.raster import Canvas, Grid, Points, rasters
+from tinygpt_tui.render.raster import SPACE, Canvas, Codes, Grid, Points, rasters
 
 Weight: TypeAlias = Literal["faint", "line", "bold"]
 
@@ -28,8 +28,9 @@ MIN_WIDTH, MIN_HEIGHT = 12, 4
 MIN_COLUMNS = 6  # of the canvas; rather than less, y has no labels
 _RANKS = {"faint": 1, "line": 2, "bold": 3}
 _LEGEND = {"faint": "⣿", "line": "─", "bold": "━"}
-# One glyph per variant, then per overlaid run.
+# One glyph per variant; curves with a marker are drawn with that.
 _ASCII = {"faint": ".:'`,", "line": "ox+*~", "bold": "@#%&$"}
+_DASH = 3  # of so many columns of a dashed curve, the last is left out
 _FAINT_RANGE = (1.0, 99.5)  # percentiles of a faint curve that the range of y covers
 _FAINT_SAMPLE = 4096  # points that these percentiles are estimated from
 _MARGIN = 0.04  # of the range of y, above and below
@@ -53,6 +54,11 @@ class Curve:
     """Faint curves are drawn in the background, bold ones on top and twice as thick."""
     mark: int | None = None
     """Index of the point that is marked, over all curves."""
+    marker: str = ""
+    """One character that marks that point, names the curve in the legend and draws it in ASCII;
+    empty for the usual ones. Curves with a marker stay in the legend longer than others of their
+    weight, and those of equal name share an entry."""
+    dashed: bool = False
 
 
 @dataclass(frozen=True)
@@ -111,7 +117,7 @@ def chart(
     if gutter > width - 1 - MIN_COLUMNS:
         y_labels, gutter = {}, 0
     grid = Grid(width - 1 - gutter, height - 3, *density)
-    glyphs = _ascii_glyphs(curves) if ascii else [_LEGEND[curve.weight] for curve in curves]
+    glyphs = _ascii_glyphs(curves) if ascii else [c.marker or _LEGEND[c.weight] for c in curves]
     canvas = Canvas(grid.columns, grid.rows)
     if _has_points(samples):
         _draw(canvas, samples, limits, grid, glyphs if ascii else None)
@@ -231,7 +237,14 @@ def _draw(
     drawn = [_dots(samples[i], limits, grid) for i in order]
     for i, codes in zip(order, rasters(zip(drawn, markers, strict=True), grid), strict=True):
         curve = samples[i].curve
-        canvas.lay(codes, curve.style, _RANKS[curve.weight])
+        canvas.lay(_dashed(codes) if curve.dashed else codes, curve.style, _RANKS[curve.weight])
+
+
+def _dashed(codes: Codes) -> Codes:
+    """A copy, since rasters are cached."""
+    kept = codes.copy()
+    kept[:, _DASH - 1 :: _DASH] = SPACE
+    return kept
 
 
 def _mark(canvas: Canvas, curves: Sequence[Curve], limits: Limits, grid: Grid, glyph: str) -> None:
@@ -246,7 +259,7 @@ def _mark(canvas: Canvas, curves: Sequence[Curve], limits: Limits, grid: Grid, g
         if limits.x0 <= x <= limits.x1 and limits.y0 <= height <= limits.y1:
             column = limits.across(x, grid.dots[0]) // grid.across
             line = grid.rows - 1 - limits.up(y, grid.dots[1]) // grid.down
-            canvas.point(column, line, glyph, curve.style)
+            canvas.point(column, line, curve.marker or glyph, curve.style)
 
 
 def _dots(sample: _Sample, limits: Limits, grid: Grid) -> Points:
@@ -289,23 +302,37 @@ def _square(point: Points, across: int, down: int) -> Points:
 
 
 def _ascii_glyphs(curves: Sequence[Curve]) -> list[str]:
-    """One character per curve, which depends on its variant and its weight."""
+    """One character per curve: its marker, else one for its variant and its weight."""
     families = list(dict.fromkeys(curve.style.partition(".")[0] for curve in curves))
     places = [families.index(curve.style.partition(".")[0]) for curve in curves]
     rows = [_ASCII[curve.weight] for curve in curves]
-    return [glyphs[place % len(glyphs)] for glyphs, place in zip(rows, places, strict=True)]
+    chosen = [glyphs[place % len(glyphs)] for glyphs, place in zip(rows, places, strict=True)]
+    return [curve.marker or glyph for curve, glyph in zip(curves, chosen, strict=True)]
 
 
 def _head(title: str, curves: Sequence[Curve], glyphs: Sequence[str], width: int) -> Row:
-    """The title and the legend, which drops the faintest curves first if there is no room."""
-    entries = list(zip(curves, glyphs, strict=True))
+    """The title and the legend. If there is no room, the legend drops the faintest curves first,
+    then the names of those with markers, then these."""
+    entries = list(
+        {(c.name, c.style): (c, g) for c, g in zip(curves, glyphs, strict=True)}.values()
+    )
     head = row(Span(title, "strong"))
-    for rank in sorted(_RANKS.values()):
-        legend = _legend([entry for entry in entries if _RANKS[entry[0].weight] >= rank])
+    for legend in _legends(entries):
         room = width - width_of(head) - width_of(legend)
         if legend and room >= 2:
             return row(*head, " " * room, *legend)
     return fit(head, width)
+
+
+def _legends(entries: Sequence[tuple[Curve, str]]) -> Iterator[Row]:
+    """Shorter and shorter legends."""
+    marked = [entry for entry in entries if entry[0].marker]
+    own = [entry for entry in entries if not entry[0].marker]
+    for rank in sorted(_RANKS.values()):
+        bold = [entry for entry in own if _RANKS[entry[0].weight] >= rank]
+        yield _legend([*bold, *marked])
+    yield row(*_legend(bold), "  ", *(Span(glyph, curve.style) for curve, glyph in marked))
+    yield _legend(bold)
 
 
 def _legend(entries: Sequence[tuple[Curve, str]]) -> Row:

@@ -99,7 +99,8 @@ class TrainController:
 
         Approximate: the width of the y labels varies.
         """
-        layout = arrange(columns, lines, self.options.charts, len(self.state.history.variants))
+        runs = len(self.state.history.variants), len(self.state.overlays)
+        layout = arrange(columns, lines, self.options.charts, *runs)
         low, high = self.options.window or self._full_range()
         left = 0
         for _, width, height in layout.charts:
@@ -111,4 +112,4 @@ class TrainController:
         return False
 
     def _full_range(self) -> tuple[float, float]:
-        return full_range(self.state.history, self.options.x_axis)
+        return full_range(self.state.history, self.options.x_axis, self.state.overlays)

@@ -30,32 +30,39 @@ def curves(
 ) -> list[Curve]:
     """The curves of a chart that is `columns` wide: those of overlays first, then raw, smoothed
     and validation losses of each variant, the best of these marked."""
-    drawn = [curve for overlay in overlays for curve in _overlay_curves(overlay, options)]
+    drawn = [
+        curve
+        for overlay in overlays
+        for curve in _overlay_curves(overlay, options, x_range, columns)
+    ]
     for name, variant in history.variants.items():
         if name in options.hidden or not len(variant.step.values):
             continue
         if "train" not in options.hidden:
             drawn += _train(name, variant, options, x_range, columns)
         if "val" not in options.hidden:
-            x = evaluation_x(variant, options.x_axis)
-            y = np.array([r.val_loss for r in variant.evaluations], np.float64)
-            best = int(np.argmin(y)) if len(y) else None
+            x, y, best = _evaluations(variant, options.x_axis)
             drawn.append(Curve(f"{name} val", f"{name}.bold", x, y, "bold", best))
     return [_as_quantity(curve, quantity) for curve in drawn]
 
 
-def full_range(history: History, axis: XAxis) -> tuple[float, float]:
-    """The first and the latest x of any variant, with some room on the right until the run ends."""
-    lows, highs = [], []
-    for variant in history.variants.values():
-        x = train_x(variant, axis)
-        if len(x):
-            lows.append(float(x[0]))
-            highs.append(float(x[-1]))
-    if not lows:
+def full_range(
+    history: History, axis: XAxis, overlays: Sequence[Overlay] = ()
+) -> tuple[float, float]:
+    """The first and the latest x of any variant and overlay, with some room on the right until the
+    run ends."""
+    extents = [extent for o in overlays if (extent := _extent(o.history, axis))]
+    if own := _extent(history, axis):
+        extents.append(own if history.end else (own[0], _with_room(*own)))
+    if not extents:
         return 0.0, 1.0
-    low, high = min(lows), max(highs)
-    return low, high if history.end else _with_room(low, high)
+    return min(low for low, _ in extents), max(high for _, high in extents)
+
+
+def _extent(history: History, axis: XAxis) -> tuple[float, float] | None:
+    """The first and the latest x of any variant; None without records."""
+    known = [x for variant in history.variants.values() if len(x := train_x(variant, axis))]
+    return (min(float(x[0]) for x in known), max(float(x[-1]) for x in known)) if known else None
 
 
 def latest_x(history: History, axis: XAxis) -> float:
@@ -166,20 +173,43 @@ def _train(
         yield Curve(f"{name} train", name, *extremes(x, y, columns * 2, *x_range), "line")
         return
     yield Curve(f"{name} raw", f"{name}.faint", *extremes(x, y, columns * 2, *x_range), "faint")
+    yield Curve(f"{name} train", name, *_smoothed(variant, options, x_range, columns), "line")
+
+
+def _smoothed(
+    variant: VariantHistory, options: Options, x_range: tuple[float, float], columns: int
+) -> tuple[Floats, Floats]:
+    """x and the moving average of the train losses."""
+    x = train_x(variant, options.x_axis)
     first, last = np.searchsorted(x, x_range)
     count = min(columns * 2, max(1, int(last - first) + 1))
     at = np.unique(np.linspace(max(0, first - 1), min(last, len(x) - 1), count).astype(np.int64))
-    smooth = averages(variant, at.astype(np.float64), options.average)
-    yield Curve(f"{name} train", name, x[at], smooth, "line")
+    return x[at], averages(variant, at.astype(np.float64), options.average)
 
 
-def _overlay_curves(overlay: Overlay, options: Options) -> Iterator[Curve]:
-    """Another run's validation curves; its train curves would clutter the chart."""
+def _evaluations(variant: VariantHistory, axis: XAxis) -> tuple[Floats, Floats, int | None]:
+    """x and validation losses of the evaluations, and the index of the best one."""
+    y = np.array([r.val_loss for r in variant.evaluations], np.float64)
+    return evaluation_x(variant, axis), y, int(np.argmin(y)) if len(y) else None
+
+
+def _overlay_curves(
+    overlay: Overlay, options: Options, x_range: tuple[float, float], columns: int
+) -> Iterator[Curve]:
+    """Another run's validation curves, MoE's dashed; while these are hidden or there are none, its
+    smoothed train curves. All of them at once would clutter the chart."""
     for name, variant in overlay.history.variants.items():
-        if name not in options.hidden and variant.evaluations:
-            y = np.array([r.val_loss for r in variant.evaluations], np.float64)
-            x = evaluation_x(variant, options.x_axis)
-            yield Curve(f"{overlay.name} {name}", overlay.style, x, y, "line")
+        if name in options.hidden:
+            continue
+        if variant.evaluations and "val" not in options.hidden:
+            x, y, mark = _evaluations(variant, options.x_axis)
+        elif len(variant.step.values) and "train" not in options.hidden:
+            x, y = _smoothed(variant, options, x_range, columns)
+            mark = len(y) - 1
+        else:
+            continue
+        curve = Curve(overlay.name, overlay.style, x, y, "line", mark)
+        yield replace(curve, marker=str(overlay.number), dashed=name == "moe")
 
 
 def _as_quantity(curve: Curve, quantity: Quantity) -> Curve:

@@ -12,7 +12,8 @@ MIN_CHART_ROWS = 7
 NARROW = 64
 """Columns below which there is no room for two charts side by side."""
 TALL = 30
-"""Rows from which a narrow window stacks both charts."""
+"""Rows from which a narrow window stacks both charts, and from which there is room for samples and
+expert load besides overlaid runs."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,20 +26,24 @@ class Layout:
     """Whether one chart is above the other instead of beside it."""
     status: bool
     table: int
+    overlays: int
     bottom: int
     machine: bool
 
 
-def arrange(columns: int, lines: int, charts: Charts, variants: int) -> Layout:
+def arrange(columns: int, lines: int, charts: Charts, variants: int, overlays: int = 0) -> Layout:
     """Divide a window of `columns` x `lines`; the charts get what the other parts leave.
 
-    In a small window the machine line is dropped first, then samples and expert load, the status
-    line and rows of the table.
+    In a small window the machine line is dropped first, then samples and expert load, the overlaid
+    runs, the status line and rows of the table.
     """
     table = 1 + variants + (variants > 1) if variants else 0
-    bottom_size = max(5, min(lines * 3 // 10, 18))
-    rest, machine, bottom, status = lines, 0, 0, 0
-    for part, size in (("table", table), ("status", 1), ("bottom", bottom_size), ("machine", 1)):
+    parts = {"table": table, "status": 1, "overlays": overlays and 1 + overlays}
+    if not overlays or lines >= TALL:
+        parts["bottom"] = max(5, min(lines * 3 // 10, 18))
+    parts["machine"] = 1
+    rest, machine, bottom, status, overlay_rows = lines, 0, 0, 0, 0
+    for part, size in parts.items():
         if part == "bottom" and rest - size < MIN_CHART_ROWS + 2:
             size = rest - MIN_CHART_ROWS - 2  # noqa: PLW2901 - better than none
             if size < 3:
@@ -52,8 +57,9 @@ def arrange(columns: int, lines: int, charts: Charts, variants: int) -> Layout:
         machine = size if part == "machine" else machine
         bottom = size if part == "bottom" else bottom
         status = size if part == "status" else status
+        overlay_rows = size if part == "overlays" else overlay_rows
     blocks, stacked = _charts(columns, rest, charts)
-    return Layout(blocks, stacked, bool(status), table, bottom, bool(machine))
+    return Layout(blocks, stacked, bool(status), table, overlay_rows, bottom, bool(machine))
 
 
 def _charts(

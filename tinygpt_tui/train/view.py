@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -12,7 +12,6 @@ from tinygpt import formatting
 from tinygpt.data.corpus import FALLBACK_WARNING, is_fallback
 from tinygpt.escape import printable
 from tinygpt_tui.monitor.history import History, VariantHistory
-from tinygpt_tui.monitor.overlays import Overlay
 from tinygpt_tui.render.bars import load_bars, load_title, progress
 from tinygpt_tui.render.cells import BEST, Row, Span, beside, fit, row, width
 from tinygpt_tui.render.curves import View, chart
@@ -30,6 +29,7 @@ from tinygpt_tui.train.curves import (
 )
 from tinygpt_tui.train.eta import seconds_left
 from tinygpt_tui.train.layout import Layout, arrange
+from tinygpt_tui.train.overlay_table import overlay_rows
 from tinygpt_tui.train.state import TrainState, XAxis
 
 X_LABELS = {"steps": "step", "epochs": "epoch", "tokens": "tokens", "time": "training time"}
@@ -39,12 +39,15 @@ def tab(
     state: TrainState, columns: int, lines: int, draw: Callable[..., list[Row]] = chart
 ) -> list[Row]:
     """Exactly `lines` rows of `columns`; `draw` may replace `chart`, to cache charts."""
-    layout = arrange(columns, lines, state.options.charts, len(state.history.variants))
+    runs = len(state.history.variants), len(state.overlays)
+    layout = arrange(columns, lines, state.options.charts, *runs)
     rows = charts(state, layout, draw)
     if layout.status:
         rows.append(fit(status_line(state, columns), columns))
     if layout.table:
         rows += table_rows(state, columns)[: layout.table]
+    if layout.overlays:
+        rows += overlay_rows(state, columns)
     if layout.bottom:
         rows += bottom(state, columns, layout.bottom)
     if layout.machine:
@@ -54,7 +57,8 @@ def tab(
 
 def charts(state: TrainState, layout: Layout, draw: Callable[..., list[Row]] = chart) -> list[Row]:
     """One chart, or both side by side or stacked."""
-    x_range = state.options.window or full_range(state.history, state.options.x_axis)
+    options = state.options
+    x_range = options.window or full_range(state.history, options.x_axis, state.overlays)
     blocks = [_chart(state, place, x_range, draw) for place in layout.charts]
     if layout.stacked:
         return [cells for block in blocks for cells in block]
@@ -115,7 +119,7 @@ def status_line(state: TrainState, columns: int = 80) -> Row:
         return row(Span(f" {printable(run.reason)}", "warn"))
     warning = row(*substitute_warning(state.history), *overfitting_warning(state.history, columns))
     if state.history.end and run and run.state == "done":
-        rest = closing_line(state.history, state.overlays)
+        rest = closing_line(state.history)
     else:
         rest = _hint_line(state)
     return _followed_by(rest, warning, columns) if warning else rest
@@ -149,18 +153,17 @@ def _followed_by(rest: Row, first: Row, columns: int) -> Row:
     return first
 
 
-def closing_line(history: History, overlays: Sequence[Overlay] = ()) -> Row:
-    """How the run ended, which model is better and by how much, and the overlaid runs."""
-    reason = "" if overlays else f": {_end_reason(history)}"
-    parts: list[Span | str] = [Span(f" Finished{reason}", "good")]
+def closing_line(history: History) -> Row:
+    """How the run ended, and which model is better and by how much."""
+    parts: list[Span | str] = [Span(f" Finished: {_end_reason(history)}", "good")]
     losses = {name: v.evaluated.val_loss for name, v in history.variants.items() if v.evaluated}
     if losses.keys() >= {"dense", "moe"}:
         parts += ["   ", _verdict(losses)]
         times = {name: history.variants[name].seconds.values for name in ("dense", "moe")}
-        if not overlays and all(len(t) and t[-1] > 0 for t in times.values()):
+        if all(len(t) and t[-1] > 0 for t in times.values()):
             ratio = float(times["moe"][-1] / times["dense"][-1])
             parts.append(Span(f"   MoE training time: {ratio:.2f}x Dense", "muted"))
-    return row(*parts, *_overlay_names(overlays))
+    return row(*parts)
 
 
 def _verdict(losses: Mapping[str, float]) -> Span:
@@ -180,12 +183,6 @@ def _end_reason(history: History) -> str:
     if planned and taken and min(taken) >= planned:
         return f"{planned:,} steps"
     return printable(history.end.reason)
-
-
-def _overlay_names(overlays: Sequence[Overlay]) -> list[Span]:
-    """The names of overlaid runs, each in its colour."""
-    names = [Span(f"  {printable(overlay.name)}", overlay.style) for overlay in overlays]
-    return [Span("   compared with:", "muted"), *names] if names else []
 
 
 def _crosshair_line(state: TrainState) -> Row:
@@ -208,7 +205,7 @@ def _hint_line(state: TrainState) -> Row:
         parts.append(f"val: a fixed sample of {formatting.count(sample)} tokens")
     if options.hidden:
         parts.append("hidden: " + ", ".join(sorted(options.hidden)))
-    return row(Span(" " + " · ".join(parts), "muted"), *_overlay_names(state.overlays))
+    return row(Span(" " + " · ".join(parts), "muted"))
 
 
 COLUMNS = (

@@ -218,6 +218,28 @@ def test_legend_drops_faint_curves_first() -> None:
     assert drawn(curves, View(0, 1), 12, 5)[0] == "Loss        "
 
 
+def overlaid(name: str, marker: str, *, dashed: bool = False) -> Curve:
+    return replace(curve(2, 1, name=name, style="over"), marker=marker, dashed=dashed)
+
+
+def test_legend_keeps_marked_curves_longest_once_each_and_then_without_names() -> None:
+    marked = [overlaid("older", "1"), overlaid("older", "1", dashed=True), overlaid("new", "2")]
+    curves = [*marked, curve(1, 2, name="val", weight="bold"), curve(1, 2, name="train")]
+    assert drawn(curves, View(0, 1), 42, 5)[0] == "Loss        ━ val  ─ train  1 older  2 new"
+    assert drawn(curves, View(0, 1), 32, 5)[0] == "Loss       ━ val  1 older  2 new"
+    assert drawn(curves, View(0, 1), 20, 5)[0] == "Loss       ━ val  12"
+    assert drawn(curves, View(0, 1), 14, 5)[0] == "Loss     ━ val"
+
+
+def test_a_dashed_curve_has_gaps_and_a_marker_draws_it_in_ascii() -> None:
+    flat = replace(curve(1, 1), marker="7", dashed=True, mark=0)
+    row = drawn([flat], View(0, 1, 0, 2), 24, 6, ascii=True)[2]
+    assert row == " |77 77 77 77 77 77 77 7"
+    assert drawn([flat], View(0, 1, 0, 2), 24, 6)[2] == " │7⠒ ⠒⠒ ⠒⠒ ⠒⠒ ⠒⠒ ⠒⠒ ⠒⠒ ⠒"
+    again = drawn([replace(flat, dashed=False)], View(0, 1, 0, 2), 24, 6)[2]
+    assert again == " │7" + "⠒" * 21, "the cached raster is whole"
+
+
 def test_a_spike_of_a_faint_curve_does_not_flatten_the_others() -> None:
     raw = np.full(1000, 2.0)
     raw[0] = 1e6

@@ -20,7 +20,7 @@ def controller() -> TrainController:
 
 
 def test_another_run_keeps_options_and_overlays(controller: TrainController) -> None:
-    controller.update(overlays=(Overlay("older", history(10), "over.1"),), note="n", error="e")
+    controller.update(overlays=(Overlay("older", history(10), 1),), note="n", error="e")
     controller.update_status(LIVE, None)
     controller.change_options(Options.toggled_log)
     controller.toggle_crosshair()

@@ -95,9 +95,21 @@ def test_snapshot_of_each_look(name: str, options: Options) -> None:
 
 
 def test_snapshot_of_an_overlay_and_a_gap() -> None:
-    overlay = Overlay("older", history(50), "#af87ff")
+    overlay = Overlay("older", history(50), 1)
     shown = make_state(overlays=(overlay,), history=history(70, nan_at=30))
     snapshots.check("look-overlay", tab(shown, 90, 20))
+
+
+@pytest.mark.parametrize("plain_glyphs", [False, True])
+@pytest.mark.parametrize("size", [(80, 22), (120, 34)])
+def test_snapshot_of_two_overlays(size: tuple[int, int], plain_glyphs: bool) -> None:  # noqa: FBT001
+    overlays = (
+        Overlay("older", history(50), 1),
+        Overlay("longer", overfit_history(100, best=60), 2),
+    )
+    rows = tab(make_state(overlays=overlays, ascii=plain_glyphs), *size)
+    name = f"overlays-{size[0]}x{size[1]}{'-ascii' if plain_glyphs else ''}"
+    snapshots.check(name, snapshots.as_ascii(rows) if plain_glyphs else rows)
 
 
 @pytest.mark.parametrize("plain_glyphs", [False, True])
@@ -267,13 +279,14 @@ def test_several_gpus_are_numbered_and_their_other_users_named() -> None:
     assert not {"\x1b", str(own.user)} & {*second_words.split(), *second_words}
 
 
-def test_the_closing_line_names_what_lies_over_it() -> None:
-    overlays = (Overlay("baby", history(10), "over.1"), Overlay("big", history(10), "over.2"))
-    line = plain([closing_line(history(100, end=True), overlays)])[0]
-    assert "is better by" in line
-    assert line.endswith("compared with:  baby  big")
-    assert "training time" not in line
-    assert "training time" in plain([closing_line(history(100, end=True))])[0]
+def test_overlaid_runs_stand_in_the_table_whatever_the_state() -> None:
+    """The closing line no longer names them: it has its own facts to say, and was cut."""
+    overlays = (Overlay("baby", history(10), 1), Overlay("big", history(10), 2))
+    done = RunState(state="done", reason="")
+    shown = make_state(overlays=overlays, history=history(100, end=True), run_state=done)
+    rows = plain(tab(shown, 80, 22))
+    assert [line[:6].strip() for line in rows if line[:2] in ("1 ", "2 ")] == ["1 baby", "2 big"]
+    assert any("training time" in line for line in rows)
 
 
 def test_a_sample_of_wide_characters_is_wrapped_not_cut() -> None:
