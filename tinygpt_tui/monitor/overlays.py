@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from textual.app import App
 
-from tinygpt.errors import TinyGPTError
-from tinygpt.run import Item, MetricsReader
+from tinygpt.run import Item
 from tinygpt_tui.monitor.history import History
+from tinygpt_tui.monitor.run_histories import RunHistories
 from tinygpt_tui.theme import OVERLAYS
 
 PERIOD = 5.0
@@ -42,42 +40,17 @@ class Overlay:
         return len(hashes) < 2
 
 
-class OverlaySet:
-    """A set of overlaid runs, at most as many as there are styles.
-
-    `overlays` belongs to the drawing thread. `read` runs in another thread; what it yields is
-    passed to `add` in the drawing thread.
-    """
+class OverlaySet(RunHistories):
+    """A set of overlaid runs, at most as many as there are styles."""
 
     def __init__(self, paths: Sequence[Path] = ()) -> None:
-        self.paths = tuple(paths[: len(OVERLAYS)])
-        self.overlays = [
-            Overlay(path.name, History(), number) for number, path in enumerate(self.paths, 1)
-        ]
-        self._readers = [MetricsReader(path) for path in self.paths]
-        self._lock = threading.Lock()
+        super().__init__(paths[: len(OVERLAYS)])
 
-    def read(self) -> Iterator[tuple[int, list[Item], bool]]:
-        """New records since the last call: (index of the run, items, whether they start over).
-
-        Files that cannot be read are skipped. Yields nothing while another call is in progress.
-        """
-        if not self._lock.acquire(blocking=False):
-            return
-        try:
-            for index, reader in enumerate(self._readers):
-                with suppress(TinyGPTError):
-                    while (items := reader.read_bulk()) or reader.restarted:
-                        yield index, items, reader.restarted
-        finally:
-            self._lock.release()
-
-    def add(self, index: int, items: Sequence[Item], *, restarted: bool) -> None:
-        """Add what `read` yielded."""
-        overlay = self.overlays[index]
-        if restarted:
-            self.overlays[index] = overlay = Overlay(overlay.name, History(), overlay.number)
-        overlay.history.add(items)
+    @property
+    def overlays(self) -> list[Overlay]:
+        """The runs with their records so far."""
+        runs = zip(self.paths, self.histories, strict=True)
+        return [Overlay(path.name, history, n) for n, (path, history) in enumerate(runs, 1)]
 
 
 class OverlayMonitor:
@@ -101,6 +74,11 @@ class OverlayMonitor:
         self.current = OverlaySet(paths)
         self._draw(self.current.overlays)
         self.poll()
+
+    def remove(self, path: Path) -> None:
+        """No longer overlay this run, if it is overlaid."""
+        if path in self.paths:
+            self.show([other for other in self.paths if other != path])
 
     def rename(self, old: Path, new: Path) -> None:
         """Update the directory of a run that was renamed."""

@@ -18,7 +18,7 @@ def test_a_worker_that_fails_leaves_a_message_and_a_log(
 
     async def body(app: LabApp, pilot: "Pilot[int]") -> None:
         await opened(app, pilot)
-        monkeypatch.setattr("tinygpt_tui.monitor.overlays.MetricsReader.read_bulk", None)
+        monkeypatch.setattr("tinygpt_tui.monitor.run_histories.MetricsReader.read_bulk", None)
         app.overlays.show([live.path])
         await until(pilot, log.exists)
         assert app.is_running
