@@ -287,8 +287,9 @@ class LabApp(TerminalApp[int]):
             self.control.resume_run(result.paths[0])
         elif result.action == "open":
             self.open_run(result.paths[0])
-        if result.overlays != self.overlays.paths:
-            self.overlays.show(result.overlays)
+            self.overlays.remove(result.paths[0])
+        else:
+            self.overlays.show(result.paths)
 
     def on_run_renamed(self, message: RunRenamed) -> None:
         self.control.rename(message.old, message.new)

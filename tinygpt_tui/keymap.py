@@ -48,7 +48,39 @@ RUN = (
     Key("k", "checkpoint", "checkpoint", "Write a checkpoint now", needs="live"),
     Key("u", "resume", "resume", "Resume a stopped, killed or stalled run", needs="resumable"),
     Key("n", "new_run", "new", "New run: fill in a form", footer=True),
-    Key("r", "runs", "runs", "All runs: open, overlay, rename, delete, resume", footer=True),
+    Key(
+        "r", "runs", "runs", "All runs: open, compare, overlay, rename, delete, resume", footer=True
+    ),
+)
+RUN_LIST = (
+    Key("enter", "open", "open", "Open the run", "Enter"),
+    Key("space", "mark", "mark", "Mark or unmark the run", "space"),
+    Key(
+        "o", "overlay", "overlay", "Overlay the marked runs on the charts; without marks, this run"
+    ),
+    Key("c", "compare", "compare", "Compare the marked runs; a single one with the open run"),
+    Key("slash", "filter", "filter", "Show only runs that have these words", "/"),
+    Key("s", "sort", "sort", "Sort by the next column"),
+    Key("S", "reverse", "reverse", "Sort the other way round"),
+    Key("u,e", "resume", "resume", "Resume the run", "u"),
+    Key("R", "rename", "rename", "Rename the run"),
+    Key("d,delete", "delete", "delete", "Delete the run and its checkpoints (asks)", "d"),
+    Key(
+        "escape,q", "leave", "back", "Show all runs again; go back without changing anything", "Esc"
+    ),
+)
+COMPARISON = (
+    Key("up", "scroll(-1)", "up", "Scroll up", "↑"),
+    Key("down", "scroll(1)", "down", "Scroll down", "↓"),
+    Key("pageup", "page(-1)", "page up", "Page up", "PgUp"),
+    Key("pagedown", "page(1)", "page down", "Page down", "PgDn"),
+    Key("home", "jump(0)", "top", "To the top", "Home"),
+    Key("end", "jump(1000000)", "end", "To the end", "End"),
+    Key("left", "columns(-1)", "left", "Runs on the left", "←"),
+    Key("right", "columns(1)", "right", "Runs on the right, if not all fit", "→"),
+    Key("a", "all_settings", "all", "All settings / those that differ"),
+    Key("b", "rotate", "baseline", "The next run as the baseline, the first one"),
+    Key("escape,q,c", "leave", "back", "Back to the list of runs", "Esc"),
 )
 CHARTS = (
     Key("x", "cycle_x", "axis", "X axis: steps, epochs, tokens or training time", footer=True),
@@ -269,6 +301,8 @@ GENERAL = (
 )
 GROUPS = {
     "Run": RUN,
+    "List of runs": RUN_LIST,
+    "Runs compared": COMPARISON,
     "Charts": CHARTS,
     "Generate": GENERATE,
     "Attention": ATTENTION,

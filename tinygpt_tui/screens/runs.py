@@ -1,18 +1,20 @@
-"""The screen of all runs: open, overlay, rename, delete, resume."""
+"""The screen of all runs: open, compare, overlay, rename, delete, resume."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import ClassVar, Literal
 
 from rich.text import Text
 from textual.app import ComposeResult
-from textual.binding import Binding, BindingType
+from textual.binding import BindingType
+from textual.content import Content
+from textual.events import Key
 from textual.message import Message
-from textual.widgets import OptionList, Static
+from textual.widgets import Input, OptionList, Static
 from textual.widgets.option_list import Option
 
 from tinygpt.errors import RunError, TinyGPTError
@@ -25,24 +27,35 @@ from tinygpt.run.manage import (
     rename_run,
     resume_problem,
 )
+from tinygpt_tui.keymap import RUN_LIST
 from tinygpt_tui.monitor.summary import summary
 from tinygpt_tui.render.run_state import LOOKS
+from tinygpt_tui.screens.compare_runs import CompareRunsScreen
 from tinygpt_tui.screens.dialog import Ask, AskText, Dialog, hints
-from tinygpt_tui.screens.runs_table import RunEntry, details, heading, row_cells
+from tinygpt_tui.screens.runs_order import RunsOrder
+from tinygpt_tui.screens.runs_table import (
+    RunEntry,
+    details,
+    heading,
+    mark_cell,
+    row_cells,
+    shown_columns,
+)
 from tinygpt_tui.theme import OVERLAYS
+from tinygpt_tui.widgets.bindings import bindings
 
 REFRESH = 2.0
 """Seconds between two reads of the folder."""
+WIDE = 110
+"""Columns from which there is room for the hints of all keys."""
 
 
 @dataclass(frozen=True, slots=True)
 class RunsResult:
-    """The user's choice: `paths` are the run to open or resume, or the runs to overlay."""
+    """The user's choice: `paths` are the run to open or resume, or exactly the runs to overlay."""
 
     action: Literal["open", "overlay", "resume"]
     paths: tuple[Path, ...]
-    overlays: tuple[Path, ...] = ()
-    """The marked runs, for every action."""
 
 
 class RunRenamed(Message):
@@ -61,48 +74,84 @@ class _Listed(Message):
         self.entries, self.problem = entries, problem
 
 
+class RunList(OptionList):
+    """The rows of the runs, by name."""
+
+    def show(self, rows: Mapping[str, Text], first: str | None) -> None:
+        """Show these rows. The cursor stays on its run or near it, and begins at `first`."""
+        if [option.id for option in self.options] != list(rows):
+            self._replace(rows, first)
+            return
+        for index, text in enumerate(rows.values()):
+            if self.get_option_at_index(index).prompt != text:
+                self.replace_option_prompt_at_index(index, text)
+
+    def _replace(self, rows: Mapping[str, Text], first: str | None) -> None:
+        name, place = self.chosen or first, self.highlighted or 0
+        self.clear_options()
+        self.add_options(Option(text, id=run) for run, text in rows.items())
+        if rows:
+            nearby = min(place, len(rows) - 1)
+            self.highlighted = list(rows).index(name) if name and name in rows else nearby
+
+    def move_on(self) -> None:
+        """Move the cursor to the next run; at the last one it stays."""
+        if self.highlighted is not None and self.highlighted < self.option_count - 1:
+            self.action_cursor_down()
+
+    @property
+    def chosen(self) -> str | None:
+        """The name of the run under the cursor."""
+        if self.highlighted is None or not self.option_count:
+            return None
+        return self.get_option_at_index(self.highlighted).id
+
+
 class RunsScreen(Dialog[RunsResult]):
     """The runs in a folder, newest first; updated while the screen is open."""
 
     DEFAULT_CSS = """
     RunsScreen {
-        .box { width: 96%; max-width: 130; height: auto; max-height: 94%; padding: 0 1; }
+        .box { width: 100%; max-width: 172; height: auto; max-height: 94%; padding: 0 1; }
         .heading { height: 1; color: $text-muted; margin-top: 1; }
         OptionList { width: 1fr; height: auto; max-height: 1fr; }
         .details { height: 5; border-top: solid $primary 40%; color: $text-muted; }
+        Input { display: none; }
+        Input.-shown { display: block; }
     }
     """
-    BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("space,o", "mark", "overlay", show=False),
-        Binding("R", "rename", "rename", show=False),
-        Binding("d,delete", "delete", "delete", show=False),
-        Binding("u,e", "resume", "resume", show=False),
-        Binding("q", "leave", "back", show=False),
-    ]
+    BINDINGS: ClassVar[list[BindingType]] = bindings(RUN_LIST)
 
     def __init__(
         self, out: Path, *, current: Path | None = None, overlays: Sequence[Path] = ()
     ) -> None:
-        """`current` is the open run; `overlays` are initially marked."""
-        super().__init__("Runs, with their best validation losses", [])
+        """`current` is the open run; if there are `overlays`, these runs are initially marked."""
+        super().__init__("Runs", [])
         self._out = out
         self._current = current
-        self._before = tuple(overlays)
-        self._marked = list(overlays)
+        self._overlaid = bool(overlays)
+        self._marked = [path for path in (current, *overlays) if path and overlays]
+        self._order = RunsOrder()
         self._entries: list[RunEntry] | None = None
         self._problem: str | None = None
 
     def compose(self) -> ComposeResult:
-        yield self.box(Static("", classes="heading"), OptionList(), Static("", classes="details"))
+        words = "words in the name, preset, corpus, device or state"
+        yield self.box(
+            Input(placeholder=words, compact=True),
+            Static("", classes="heading"),
+            RunList(),
+            Static("", classes="details"),
+        )
 
     def on_mount(self) -> None:
-        self.query_one(OptionList).focus()
-        self._show_keys()
+        self.query_one(RunList).focus()
         self._show_details()
         self._refresh_list()
         self.set_interval(REFRESH, self._refresh_list)
 
     def on_resize(self) -> None:
+        self._show_keys()
         self.call_after_refresh(self._show)
 
     # -- the list
@@ -126,55 +175,48 @@ class RunsScreen(Dialog[RunsResult]):
         self._show()
 
     def _show(self) -> None:
-        runs = self.query_one(OptionList)
+        runs = self.query_one(RunList)
         width = runs.scrollable_content_region.width
-        entries = self._entries
-        if entries is None or width <= 0:
+        if self._entries is None or width <= 0:
             return
-        self.query_one(".heading", Static).update(Text(heading(width), no_wrap=True))
-        names = [entry.run.name for entry in entries]
-        rows = [self._row(entry, width) for entry in entries]
-        if [option.id for option in runs.options] == names:
-            for index, text in enumerate(rows):
-                if runs.get_option_at_index(index).prompt != text:
-                    runs.replace_option_prompt_at_index(index, text)
-        else:
-            self._replace(runs, names, rows)
+        found = self._order.apply(self._entries)
+        titles = heading(width, self._order.column, self._order.arrow)
+        self.query_one(".heading", Static).update(Text(titles, no_wrap=True))
+        self.query_one(".box").border_title = Content(f" {self._titled(found, width)} ")
+        first = self._current.name if self._current else None
+        runs.show({entry.run.name: self._row(entry, width) for entry in found}, first)
         self._show_details()
 
-    def _replace(self, runs: OptionList, names: list[str], rows: list[Text]) -> None:
-        """Refill the list; the cursor stays on its run, or near it."""
-        before = self._chosen()
-        name = before.run.name if before else self._current.name if self._current else None
-        row = runs.highlighted or 0
-        runs.clear_options()
-        runs.add_options(Option(text, id=run) for run, text in zip(names, rows, strict=True))
-        if names:
-            nearby = min(row, len(names) - 1)
-            runs.highlighted = names.index(name) if name in names else nearby
+    def _titled(self, found: Sequence[RunEntry], width: int) -> str:
+        """What is listed, as far as the list does not say it."""
+        parts = ["Runs, with their best validation losses"]
+        if self._order.column not in shown_columns(width):
+            parts.append(f"by {self._order.column} {self._order.arrow}")
+        if self._order.words:
+            parts.append(f"{len(found)} of {len(self._entries or ())} match")
+        return " · ".join(parts)
 
     def _row(self, entry: RunEntry, width: int) -> Text:
         path = entry.run.path
-        cells = row_cells(
-            entry,
-            width,
-            is_open=path == self._current,
-            is_marked=path in self._marked,
-            now=time.time(),
-        )
+        mark = mark_cell(self._number(path), is_open=path == self._current)
         text = Text(no_wrap=True, end="")
-        for cell in cells:
+        for cell in row_cells(entry, width, mark, now=time.time()):
             text.append(cell.text, self.style(cell.style) if cell.text.strip() else "")
         return text
+
+    def _number(self, path: Path) -> int | None:
+        """The number that a marked run has as an overlay; 0 for the open one, which cannot be one;
+        None if the run is not marked."""
+        if path not in self._marked:
+            return None
+        others = [marked for marked in self._marked if marked != self._current]
+        return 0 if path == self._current else 1 + others.index(path)
 
     # -- the run under the cursor
 
     def _chosen(self) -> RunEntry | None:
         """The entry under the cursor."""
-        runs = self.query_one(OptionList)
-        if runs.highlighted is None or not runs.option_count:
-            return None
-        name = runs.get_option_at_index(runs.highlighted).id
+        name = self.query_one(RunList).chosen
         return next((e for e in self._entries or () if e.run.name == name), None)
 
     def on_option_list_option_highlighted(self) -> None:
@@ -195,46 +237,104 @@ class RunsScreen(Dialog[RunsResult]):
             return Text(self._problem, self.style("bad"))
         if self._entries is None:
             return Text("Reading the folder")
+        if self._entries:
+            return Text("No run matches these words: press Esc to see all of them.")
         return Text(f"There are no runs in {self._out} yet: press Esc, then n to start one.")
 
     def _show_keys(self) -> None:
-        back = "back" if tuple(self._marked) == self._before else "overlay"
-        keys = [("Enter", "open"), ("space", "mark"), ("u", "resume")]
-        keys += [("R", "rename"), ("d", "delete"), ("Esc", back)]
+        keys = [("Enter", "open"), ("space", "mark"), ("o", "overlay"), ("c", "compare")]
+        keys += [("/", "find"), ("s", "sort"), ("Esc", "back")]
+        if self.size.width >= WIDE:
+            keys[-1:-1] = [("S", "reverse"), ("u", "resume"), ("R", "rename"), ("d", "delete")]
         self.query_one(".box").border_subtitle = hints(keys)
+
+    # -- sorting and filtering
+
+    def action_sort(self) -> None:
+        width = self.query_one(RunList).scrollable_content_region.width
+        self._order = self._order.by_next(shown_columns(width))
+        self._show()
+
+    def action_reverse(self) -> None:
+        self._order = self._order.reversed()
+        self._show()
+
+    def action_filter(self) -> None:
+        words = self.query_one(Input)
+        words.add_class("-shown")
+        words.focus()
+
+    def on_input_changed(self, event: Input.Changed) -> None:
+        self._order = replace(self._order, words=event.value)
+        self._show()
+
+    def on_input_submitted(self) -> None:
+        self._leave_filter()
+
+    def on_key(self, event: Key) -> None:
+        """The arrow keys lead from the filter line to the list."""
+        if self.focused is self.query_one(Input) and event.key in ("up", "down"):
+            event.stop()
+            self._leave_filter()
+
+    def _leave_filter(self) -> None:
+        words = self.query_one(Input)
+        words.set_class(bool(words.value), "-shown")
+        self.query_one(RunList).focus()
 
     # -- keys
 
     def on_option_list_option_selected(self) -> None:
-        if entry := self._chosen():
-            self._dismiss_with("open", entry.run.path)
+        self.action_open()
 
-    def _dismiss_with(self, action: Literal["open", "resume"], path: Path) -> None:
-        marked = tuple(p for p in self._marked if p != path)
-        self.dismiss(RunsResult(action, (path,), marked))
+    def action_open(self) -> None:
+        if entry := self._chosen():
+            self.dismiss(RunsResult("open", (entry.run.path,)))
 
     def action_leave(self) -> None:
-        marked = tuple(self._marked)
-        self.dismiss(None if marked == self._before else RunsResult("overlay", marked, marked))
+        """Back by one level: from the filter to all runs, then to the tab; nothing is applied."""
+        words = self.query_one(Input)
+        if not words.has_class("-shown"):
+            self.dismiss(None)
+            return
+        words.value = ""
+        self._leave_filter()
 
     def action_mark(self) -> None:
+        if entry := self._chosen():
+            path = entry.run.path
+            if path in self._marked:
+                self._marked.remove(path)
+            else:
+                self._marked.append(path)
+            self._show()
+            self.query_one(RunList).move_on()
+
+    def action_overlay(self) -> None:
+        """Overlay the marked runs. Without marks, remove the overlays, if there were any, else
+        overlay the run under the cursor."""
         entry = self._chosen()
-        if entry is None:
-            return
-        path = entry.run.path
-        if path == self._current:
-            self.notify("This run is open: mark other runs to compare it with.")
-            return
-        if path in self._marked:
-            self._marked.remove(path)
-        elif len(self._marked) == len(OVERLAYS):
-            self.notify(f"At most {len(OVERLAYS)} runs can be overlaid.")
-            return
+        paths = self._marked or ([entry.run.path] if entry and not self._overlaid else [])
+        paths = [path for path in paths if path != self._current]
+        if len(paths) > len(OVERLAYS):
+            self.notify(f"At most {len(OVERLAYS)} runs can be overlaid; {len(paths)} are marked.")
+        elif paths or self._overlaid:
+            self.dismiss(RunsResult("overlay", tuple(paths)))
         else:
-            self._marked.append(path)
-        self._show_keys()
-        self._show()
-        self.query_one(OptionList).action_cursor_down()
+            self.notify("This run is open: choose another one to overlay, or mark several.")
+
+    def action_compare(self) -> None:
+        """Compare the marked runs; one alone, or the run under the cursor, with the open one."""
+        entry = self._chosen()
+        paths = self._marked or ([entry.run.path] if entry else [])
+        if len(paths) == 1 and self._current and self._current not in paths:
+            paths = [self._current, *paths]
+        known = {entry.run.path: entry for entry in self._entries or ()}
+        chosen = [known[path] for path in paths if path in known]
+        if len(chosen) > 1:
+            self.app.push_screen(CompareRunsScreen(chosen))
+        else:
+            self.notify("Mark two or more runs with space to compare them.")
 
     def action_resume(self) -> None:
         entry = self._chosen()
@@ -243,7 +343,7 @@ class RunsScreen(Dialog[RunsResult]):
         if problem := resume_problem(entry.run.path, entry.run.state):
             self.notify(problem, severity="warning", markup=False)
         else:
-            self._dismiss_with("resume", entry.run.path)
+            self.dismiss(RunsResult("resume", (entry.run.path,)))
 
     def action_rename(self) -> None:
         entry = self._chosen()
@@ -265,7 +365,6 @@ class RunsScreen(Dialog[RunsResult]):
 
     def _on_renamed(self, old: Path, new: Path) -> None:
         self._marked = [new if path == old else path for path in self._marked]
-        self._before = tuple(new if path == old else path for path in self._before)
         self._current = new if self._current == old else self._current
         self.post_message(RunRenamed(old, new))
         self._refresh_list()

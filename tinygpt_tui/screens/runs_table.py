@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from rich.cells import cell_len, set_cell_size
@@ -12,23 +13,27 @@ from tinygpt.escape import printable
 from tinygpt.run import RunInfo
 from tinygpt_tui.monitor.summary import Summary
 from tinygpt_tui.render.run_state import LOOKS
-from tinygpt_tui.theme import NAMES
+from tinygpt_tui.render.table import Column, choose_columns
+from tinygpt_tui.theme import NAMES, OVERLAYS
 
-WIDE = 96
-"""From this many cells on there is room for the corpus and the planned steps."""
-NARROW = 62
-"""Below this many cells there is no room for the age."""
-HEADINGS = {
-    "mark": "",
-    "state": "state",
-    "name": "run",
-    "step": "step",
-    "dense": "Dense",
-    "moe": "MoE",
-    "corpus": "corpus",
-    "age": "started",
+COLUMNS = {
+    "mark": Column("", 2, "left", 1),
+    "name": Column("run", 12, "left", 0),
+    "state": Column("state", 10, "left", 2),
+    "preset": Column("preset", 7, "left", 6),
+    "step": Column("step", 7, "right", 5),
+    "planned": Column("planned", 8, "right", 11),
+    "dense": Column("Dense", 6, "right", 3),
+    "moe": Column("MoE", 6, "right", 4),
+    "time": Column("time", 6, "right", 7),
+    "started": Column("started", 8, "right", 8),
+    "corpus": Column("corpus", 15, "left", 9),
+    "device": Column("device", 12, "left", 10),
 }
-_RIGHT_ALIGNED = ("step", "dense", "moe", "age")
+"""Each heading leaves a cell for the arrow of the sorted column."""
+_GROWS = {"name": 32, "device": 28, "corpus": 24}
+"""What room is left goes to these columns, in this order, up to so many cells."""
+_GAP = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +42,18 @@ class RunEntry:
 
     run: RunInfo
     summary: Summary
+
+    @property
+    def preset(self) -> str | None:
+        """The preset it began with; None if unknown."""
+        preset = self.summary.settings.get("preset")
+        return preset if isinstance(preset, str) else None
+
+    @property
+    def step(self) -> int:
+        """The latest known step."""
+        status = self.run.state.status
+        return max(self.summary.step or 0, status.step if status else 0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,34 +64,59 @@ class Cell:
     style: str = ""
 
 
-def heading(width: int) -> str:
-    """The names of the columns."""
-    return "".join(cell.text for cell in _lay_out(width, {n: Cell(t) for n, t in HEADINGS.items()}))
+def shown_columns(width: int) -> list[str]:
+    """The names of the columns that fit."""
+    return list(_sizes(width))
 
 
-def row_cells(
-    entry: RunEntry, width: int, *, is_open: bool, is_marked: bool, now: float
-) -> list[Cell]:
+def heading(width: int, sorted_by: str = "", arrow: str = "") -> str:
+    """The names of the columns, with the arrow at the one that the list is sorted by."""
+    cells = {
+        name: Cell(column.heading + (arrow if name == sorted_by else ""))
+        for name, column in COLUMNS.items()
+    }
+    return "".join(cell.text for cell in _lay_out(width, cells))
+
+
+def mark_cell(number: int | None, *, is_open: bool) -> Cell:
+    """What stands before a run: whether it is open, and its place among the marked ones from 1, in
+    the colour of its overlay; "+" if it cannot be one. `number` None: not marked."""
+    mark = "" if number is None else str(number) if 0 < number <= len(OVERLAYS) else "+"
+    style = OVERLAYS[number - 1] if number and mark.isdigit() else "strong"
+    return Cell(("▸" if is_open else " ") + mark, "accent" if is_open else style)
+
+
+def row_cells(entry: RunEntry, width: int, mark: Cell, *, now: float) -> list[Cell]:
     """One run as cells, padded to the widths of their columns."""
     run, numbers = entry.run, entry.summary
     glyph, word, look = LOOKS[run.state.state]
-    status = run.state.status
-    step = max(numbers.step or 0, status.step if status else 0)
-    planned = f"/{numbers.steps:,}" if width >= WIDE and numbers.steps else ""
-    mark = Cell("▸", "accent") if is_open else Cell("+", "strong") if is_marked else Cell("")
-    return _lay_out(
-        width,
-        {
-            "mark": mark,
-            "state": Cell(f"{glyph} {word}", look),
-            "name": Cell(printable(run.name), "strong" if run.state.active else "text"),
-            "step": Cell(f"{step:,}{planned}", "text"),
-            "dense": Cell(formatting.loss(numbers.best.get("dense")), "dense"),
-            "moe": Cell(formatting.loss(numbers.best.get("moe")), "moe"),
-            "corpus": Cell(printable(run.corpus or "-"), "muted"),
-            "age": Cell(age(now - run.created), "muted"),
-        },
-    )
+    wall, corpus = formatting.duration(numbers.wall_seconds), run.corpus or "-"
+    cells = {
+        "mark": mark,
+        "name": Cell(printable(run.name), "strong" if run.state.active else "text"),
+        "state": Cell(f"{glyph} {word}", look),
+        "preset": Cell(printable(entry.preset or "-"), "muted"),
+        "step": Cell(_steps(entry.step), "text"),
+        "planned": Cell(_steps(numbers.steps), "muted"),
+        "dense": Cell(best_loss(numbers.best.get("dense")), "dense"),
+        "moe": Cell(best_loss(numbers.best.get("moe")), "moe"),
+        "time": Cell(wall, "muted"),
+        "started": Cell(age(now - run.created), "muted"),
+        "corpus": Cell(printable(corpus), "muted"),
+        "device": Cell(printable(numbers.device or "-"), "muted"),
+    }
+    return _lay_out(width, cells)
+
+
+def best_loss(loss: float | None) -> str:
+    """With four decimals, as in the Train tab: runs often differ in the third."""
+    return f"{loss:.4f}" if loss is not None and abs(loss) < 10 else formatting.loss(loss)
+
+
+def _steps(steps: int | None) -> str:
+    if steps is None:
+        return "-"
+    return f"{steps:,}" if steps < 1_000_000 else formatting.count(steps)
 
 
 def details(entry: RunEntry) -> list[str]:
@@ -112,17 +154,30 @@ def age(seconds: float) -> str:
     return f"{int(seconds) // 86400} d"
 
 
-def _lay_out(width: int, cells: dict[str, Cell]) -> list[Cell]:
+def _sizes(width: int) -> dict[str, int]:
+    """The columns that fit in a list of `width`, which begins and ends with a cell of its own, and
+    their sizes."""
+    names = list(COLUMNS)
+    kept = [names[i] for i in choose_columns(list(COLUMNS.values()), width - 1, _GAP)]
+    sizes = {name: COLUMNS[name].width for name in kept}
+    free = width - 1 - sum(sizes.values()) - _GAP * (len(sizes) - 1)
+    for name, most in _GROWS.items():
+        if name in sizes:
+            more = max(0, min(free, most - sizes[name]))
+            sizes[name] += more
+            free -= more
+    sizes["name"] = max(1, sizes["name"] + free)
+    return sizes
+
+
+def _lay_out(width: int, cells: Mapping[str, Cell]) -> list[Cell]:
     """Cells padded or cut to their columns, gaps included; a narrow list has fewer columns."""
-    is_wide = width >= WIDE
-    sizes = {"mark": 1, "state": 12, "name": 0, "step": 15 if is_wide else 9, "dense": 6, "moe": 6}
-    sizes |= {"corpus": 20} if is_wide else {}
-    sizes |= {"age": 7} if width >= NARROW else {}
+    sizes = _sizes(width)
     *_, last = sizes
-    sizes["name"] = max(6, width - sum(sizes.values()) - 2 * (len(sizes) - 1) - 1)
     return [
         Cell(
-            _fit(cells[name].text, size, right=name in _RIGHT_ALIGNED) + "  " * (name != last),
+            _fit(cells[name].text, size, right=COLUMNS[name].align == "right")
+            + " " * _GAP * (name != last),
             cells[name].style,
         )
         for name, size in sizes.items()

@@ -8,6 +8,7 @@ from tests.helpers.app import drive, opened, screen_text, until
 from tests.helpers.scenes import make_run, records
 from tinygpt.run import RunWriter
 from tinygpt_tui.app import LabApp
+from tinygpt_tui.screens.runs import RunList
 
 
 def test_overlaid_runs_are_read_on_while_they_grow(tmp_path: Path, live: RunWriter) -> None:
@@ -42,5 +43,33 @@ def test_overlays_are_replaced_while_they_are_read(tmp_path: Path, live: RunWrit
         app.overlays.show([live.path])
         await until(pilot, lambda: bool(app.overlays.current.overlays[0].history.step == 30))
         assert [overlay.name for overlay in app.train.state.overlays] == ["alive"]
+
+    drive(tmp_path, body)
+
+
+def test_runs_are_overlaid_from_the_list_and_an_opened_one_is_none(tmp_path: Path) -> None:
+    for name, last in (("a", 10), ("b", 20), ("c", 30)):
+        with make_run(tmp_path, name, records(last, end=True)) as writer:
+            writer.status("done", last)
+
+    async def body(app: LabApp, pilot: "Pilot[int]") -> None:
+        async def list_runs() -> None:
+            await pilot.press("r")
+            await until(pilot, lambda: len(app.screen.query(RunList)) == 1)
+            await until(pilot, lambda: app.screen.query_one(RunList).chosen == "a")
+
+        await opened(app, pilot, 10)
+        await list_runs()
+        await pilot.press("down", "space", "space", "escape")
+        assert not app.overlays.paths, "Esc applies nothing"
+        await list_runs()
+        await pilot.press("down", "space", "space", "o")
+        assert app.overlays.paths == (tmp_path / "b", tmp_path / "c")
+        await until(pilot, lambda: all(o.history.step for o in app.train.state.overlays))
+        await until(pilot, lambda: "2 c" in screen_text(app))
+        await list_runs()
+        await pilot.press("down", "enter")
+        assert app.run_path == tmp_path / "b"
+        assert [path.name for path in app.overlays.paths] == ["c"]
 
     drive(tmp_path, body)

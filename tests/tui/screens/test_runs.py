@@ -12,7 +12,10 @@ from tests.helpers.permissions import closed, public_folder
 from tests.helpers.runs import make_run
 from tests.helpers.screens import UNSET, Host, Script, drive, rows, text_of, until
 from tinygpt import formatting
+from tinygpt_tui.render.cells import plain
+from tinygpt_tui.screens.compare_runs import CompareRunsScreen
 from tinygpt_tui.screens.runs import RunsResult, RunsScreen
+from tinygpt_tui.widgets.cell_view import CellView
 
 SIZES = [(80, 24), (120, 36)]
 
@@ -45,13 +48,14 @@ def test_runs_are_listed(out: Path, size: tuple[int, int]) -> None:
     async def script(app: Host, pilot: Pilot[None]) -> None:
         await until(pilot, lambda: rows(app))
         live, done, killed, fresh = (row.split() for row in rows(app))
-        assert live[:4] == ["▸", "●", "Live", "live"]
-        assert done[:3] == ["✓", "Done", "done"]
-        assert {"1.625", "1.500"} <= set(done)
-        assert killed[:3] == ["†", "Killed", "killed"]
-        assert {formatting.loss(None), "1.750"} <= set(killed)
+        assert live[:5] == ["▸", "live", "●", "Live", "micro"]
+        assert done[:6] == ["done", "✓", "Done", "micro", "500", "1.6250"]
+        assert done[6:8] == ["1.5000", "50s"]
+        assert killed[:3] == ["killed", "†", "Killed"]
+        assert {formatting.loss(None), "1.7500"} <= set(killed)
         assert ("corpus.txt" in done) == (size[0] > 100)
-        assert fresh[:3] == ["○", "Starting", "fresh"]
+        assert ("cpu" in done) == (size[0] > 100)
+        assert fresh[:3] == ["fresh", "○", "Starting"]
         assert "process" in text_of(app, ".details")
         assert app.screen.region.contains_region(app.screen.query_one(".box").region)
 
@@ -59,27 +63,141 @@ def test_runs_are_listed(out: Path, size: tuple[int, int]) -> None:
 
 
 @pytest.mark.parametrize(
-    ("keys", "result"),
+    ("keys", "action", "names"),
     [
-        (("enter",), ("open", "live", ())),
-        (("down", "enter"), ("open", "done", ())),
-        (("down", "space", "space", "escape"), ("overlay", "done killed", ("done", "killed"))),
-        (("down", "o", "up", "o", "escape"), None),
-        (("down", "space", "up", "up", "enter"), ("open", "live", ("done",))),
-        (("down", "down", "e"), ("resume", "killed", ())),
-        (("escape",), None),
-        (("q",), None),
+        (("enter",), "open", "live"),
+        (("down", "enter"), "open", "done"),
+        (("down", "space", "space", "o"), "overlay", "done killed"),
+        (("down", "down", "space", "up", "up", "space", "o"), "overlay", "killed done"),
+        (("down", "o"), "overlay", "done"),
+        (("space", "space", "o"), "overlay", "done"),
+        (("down", "down", "e"), "resume", "killed"),
+        (("slash", "m", "o", "e", "enter", "enter"), "open", ""),
+        (("slash", "k", "i", "l", "down", "enter"), "open", "killed"),
+        (("down", "space", "up", "up", "enter"), "open", "live"),
     ],
 )
-def test_runs_keys(
-    out: Path, keys: tuple[str, ...], result: tuple[Any, str, tuple[str, ...]] | None
-) -> None:
-    expected = None
-    if result:
-        action, names, marked = result
-        paths = tuple(out / name for name in names.split())
-        expected = RunsResult(action, paths, tuple(out / name for name in marked))
-    assert drive(RunsScreen(out), in_list(*keys)).result == expected
+def test_runs_keys(out: Path, keys: tuple[str, ...], action: Any, names: str) -> None:
+    screen = RunsScreen(out, current=out / "live")
+    expected = RunsResult(action, tuple(out / name for name in names.split())) if names else UNSET
+    assert drive(screen, in_list(*keys)).result == expected
+
+
+@pytest.mark.parametrize("keys", [("escape",), ("q",), ("down", "space", "space", "escape")])
+def test_leaving_applies_nothing(out: Path, keys: tuple[str, ...]) -> None:
+    """It did apply the marks as overlays: surprising after a look around, and the opposite of what
+    Esc means everywhere else."""
+    assert drive(RunsScreen(out, overlays=[out / "killed"]), in_list(*keys)).result is None
+
+
+def test_marks_begin_as_what_the_charts_show(out: Path) -> None:
+    async def script(app: Host, pilot: Pilot[None]) -> None:
+        await until(pilot, lambda: rows(app))
+        assert [row[:2] for row in rows(app)] == ["▸+", "  ", " 1", "  "]
+        await pilot.press("down", "space")
+        assert [row[:2] for row in rows(app)] == ["▸+", " 2", " 1", "  "]
+        await pilot.press("up", "up", "space", "space", "space", "o")
+
+    overlays = [out / "killed"]
+    app = drive(RunsScreen(out, current=out / "live", overlays=overlays), script)
+    assert app.result == RunsResult("overlay", ()), "without marks they are removed"
+
+
+def test_at_most_so_many_overlays(out: Path) -> None:
+    for name in "ab":
+        make_run(out, name, {"preset": "micro"}, "done")
+
+    async def script(app: Host, pilot: Pilot[None]) -> None:
+        await until(pilot, lambda: rows(app))
+        await pilot.press(*["space"] * 5)
+        assert [row[:2] for row in rows(app)] == [" 1", " 2", " 3", " 4", " +", "  "]
+        await pilot.press("space", "space")
+        assert [row[:2] for row in rows(app)][4:] == [" +", "  "], "it stays at the last one"
+        await pilot.press("o")
+        assert [n for n in app._notifications if "At most 4 runs" in n.message]
+        assert app.result is UNSET
+
+    drive(RunsScreen(out), script)
+
+
+def test_the_open_run_is_no_overlay_of_itself(out: Path) -> None:
+    async def script(app: Host, pilot: Pilot[None]) -> None:
+        await in_list("o")(app, pilot)
+        assert [n for n in app._notifications if "This run is open" in n.message]
+        await pilot.press("space", "space", "o")
+
+    app = drive(RunsScreen(out, current=out / "live"), script)
+    assert app.result == RunsResult("overlay", (out / "done",))
+
+
+def names_of(app: Host) -> list[str]:
+    return [str(option.id) for option in app.screen.query_one(OptionList).options]
+
+
+def test_sorting(out: Path) -> None:
+    async def script(app: Host, pilot: Pilot[None]) -> None:
+        await until(pilot, lambda: rows(app))
+        assert "started▼" in text_of(app, ".heading")
+        for _ in range(10):
+            if "MoE▲" in text_of(app, ".heading"):
+                break
+            await pilot.press("s")
+        assert names_of(app) == ["live", "done", "killed", "fresh"], "1.5, 1.5, 1.75, unknown"
+        await pilot.press("S")
+        assert "MoE▼" in text_of(app, ".heading")
+        assert names_of(app) == ["killed", "live", "done", "fresh"]
+        assert app.screen.query_one(OptionList).highlighted == 1, "the cursor stays on its run"
+
+    drive(RunsScreen(out, current=out / "live"), script, (120, 36))
+
+
+def test_filtering(out: Path) -> None:
+    async def script(app: Host, pilot: Pilot[None]) -> None:
+        await until(pilot, lambda: rows(app))
+        await pilot.press("down", "space", "slash", *"MICRO", "space", *"li")
+        assert names_of(app) == ["live"]
+        assert "1 of 4 match" in str(app.screen.query_one(".box").border_title)
+        await pilot.press("x")
+        assert names_of(app) == []
+        assert "No run matches" in text_of(app, ".details")
+        await pilot.press("backspace", "enter", "space")
+        assert [row[:2] for row in rows(app)] == [" 2"], "the filter stays, and hidden marks too"
+        await pilot.press("escape")
+        assert len(names_of(app)) == 4
+        assert app.result is UNSET
+        await pilot.press("escape")
+
+    assert drive(RunsScreen(out), script).result is None
+
+
+@pytest.mark.parametrize(
+    ("keys", "names"),
+    [
+        (("down", "space", "space", "c"), "done killed"),
+        (("down", "down", "space", "c"), "live killed"),
+        (("down", "c"), "live done"),
+        (("space", "space", "c"), "live done"),
+    ],
+)
+def test_the_marked_runs_are_compared(out: Path, keys: tuple[str, ...], names: str) -> None:
+    async def script(app: Host, pilot: Pilot[None]) -> None:
+        await in_list(*keys)(app, pilot)
+        assert isinstance(app.screen, CompareRunsScreen)
+        view = app.screen.query_one(CellView)
+        await until(pilot, lambda: plain(view.rows)[0].split() == names.split())
+        await pilot.press("escape")
+        assert isinstance(app.screen, RunsScreen)
+
+    drive(RunsScreen(out, current=out / "live"), script)
+
+
+def test_comparing_needs_two_runs(out: Path) -> None:
+    async def script(app: Host, pilot: Pilot[None]) -> None:
+        await in_list("c")(app, pilot)
+        assert [n for n in app._notifications if "Mark two or more" in n.message]
+        assert isinstance(app.screen, RunsScreen)
+
+    drive(RunsScreen(out, current=out / "live"), script)
 
 
 @pytest.mark.parametrize(
@@ -119,10 +237,10 @@ def test_runs_rename(out: Path) -> None:
         await in_list("down", "space", "up", "R")(app, pilot)
         await pilot.press("2", "enter")
         await until(pilot, lambda: "done2" in rows(app)[1])
-        await pilot.press("escape")
+        await pilot.press("o")
 
     app = drive(RunsScreen(out), script)
-    assert app.result == RunsResult("overlay", (out / "done2",), (out / "done2",))
+    assert app.result == RunsResult("overlay", (out / "done2",)), "it stays marked"
 
 
 def test_runs_follow_the_folder(out: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -141,7 +259,9 @@ def test_runs_follow_the_folder(out: Path, monkeypatch: pytest.MonkeyPatch) -> N
 def test_no_runs_says_how_to_begin(tmp_path: Path) -> None:
     async def script(app: Host, pilot: Pilot[None]) -> None:
         await until(pilot, lambda: "no runs" in text_of(app, ".details"))
-        await pilot.press("enter", "space", "d", "R", "e")
+        await pilot.press(
+            "enter", "space", "d", "R", "e", "o", "c", "s", "S", "slash", "x", "escape"
+        )
         assert app.result is UNSET
 
     drive(RunsScreen(tmp_path / "nothing"), script)

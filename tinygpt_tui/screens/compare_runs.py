@@ -1,0 +1,137 @@
+"""The screen that compares runs: what was changed, and was it better?"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import ClassVar
+
+from textual.app import ComposeResult
+from textual.binding import BindingType
+from textual.message import Message
+
+from tinygpt.run import Item
+from tinygpt_tui.keymap import COMPARISON
+from tinygpt_tui.monitor.run_histories import RunHistories
+from tinygpt_tui.render.cells import Row, Span, row
+from tinygpt_tui.screens.compare_table import ComparedRun, comparison
+from tinygpt_tui.screens.dialog import Dialog
+from tinygpt_tui.screens.runs_table import RunEntry
+from tinygpt_tui.widgets.bindings import bindings
+from tinygpt_tui.widgets.cell_view import CellView
+
+REFRESH = 5.0
+"""Seconds between two reads of the runs."""
+
+
+class _Read(Message):
+    """The runs have been read: (index of the run, items, whether they start over) of each part."""
+
+    def __init__(self, parts: list[tuple[int, list[Item], bool]]) -> None:
+        super().__init__()
+        self.parts = parts
+
+
+class CompareRunsScreen(Dialog[None]):
+    """Settings that differ and results of several runs side by side; the first is the baseline."""
+
+    DEFAULT_CSS = """
+    CompareRunsScreen {
+        .box { width: 100%; max-width: 172; height: 100%; padding: 0 1; }
+        CellView { height: 1fr; }
+    }
+    """
+    BINDINGS: ClassVar[list[BindingType]] = bindings(COMPARISON)
+
+    def __init__(self, entries: Sequence[RunEntry]) -> None:
+        keys = [("↑↓←→", "scroll"), ("a", "all settings"), ("b", "next baseline"), ("Esc", "back")]
+        super().__init__("Runs compared · differences: run - baseline", keys)
+        self._entries = list(entries)
+        self._runs = RunHistories([entry.run.path for entry in entries])
+        self._order = list(range(len(entries)))
+        self._all_settings = False
+        self._top = self._left = 0
+        self._body: list[Row] = []
+        self._is_read = False
+
+    def compose(self) -> ComposeResult:
+        box = self.box(CellView())
+        box.styles.min_width = 0  # in a narrow window, rather the hints are cut off
+        yield box
+
+    def on_mount(self) -> None:
+        self._refresh_runs()
+        self.set_interval(REFRESH, self._refresh_runs)
+
+    def on_resize(self) -> None:
+        self.call_after_refresh(self._show)
+
+    # -- reading
+
+    def _refresh_runs(self) -> None:
+        self.run_worker(self._read, thread=True, exclusive=True, exit_on_error=False)
+
+    def _read(self) -> None:
+        """In a thread: a long run takes a second."""
+        self.post_message(_Read(list(self._runs.read())))
+
+    def on__read(self, event: _Read) -> None:
+        for index, items, restarted in event.parts:
+            self._runs.add(index, items, restarted=restarted)
+        if event.parts or not self._is_read:
+            self._is_read = True
+            self._show()
+
+    # -- drawing
+
+    def _show(self) -> None:
+        view = self.query_one(CellView)
+        columns, lines = view.size
+        if columns <= 0 or lines <= 0:
+            return
+        if not self._is_read:
+            view.show([row(Span("Reading the runs", "muted"))])
+            return
+        head, self._body, self._left = comparison(
+            self._compared(), columns, scrolled=self._left, all_settings=self._all_settings
+        )
+        self._top = max(0, min(self._top, len(self._body) - self._page))
+        view.show([*head, *self._body[self._top : self._top + self._page]])
+
+    @property
+    def _page(self) -> int:
+        """Rows below the names and states of the runs."""
+        return max(1, self.query_one(CellView).size.height - 2)
+
+    def _compared(self) -> list[ComparedRun]:
+        entries = ((self._entries[i], self._runs.histories[i]) for i in self._order)
+        return [
+            ComparedRun(entry.run.name, entry.run.state, entry.summary.settings, history)
+            for entry, history in entries
+        ]
+
+    # -- keys
+
+    def action_scroll(self, by: int) -> None:
+        self._top = max(0, self._top + by)
+        self._show()
+
+    def action_page(self, by: int) -> None:
+        self.action_scroll(by * self._page)
+
+    def action_jump(self, to: int) -> None:
+        self._top = to
+        self._show()
+
+    def action_columns(self, by: int) -> None:
+        self._left = max(0, self._left + by)
+        self._show()
+
+    def action_all_settings(self) -> None:
+        self._all_settings = not self._all_settings
+        self._top = 0
+        self._show()
+
+    def action_rotate(self) -> None:
+        """Put the next run first, as the baseline."""
+        self._order = [*self._order[1:], self._order[0]]
+        self._show()
