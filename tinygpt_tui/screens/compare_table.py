@@ -17,8 +17,9 @@ from tinygpt_tui.render.cells import BEST, Row, Span, fit, row, width
 from tinygpt_tui.render.run_state import badge
 from tinygpt_tui.theme import NAMES
 
-LABEL, COLUMN = 30, 11
-"""Cells of the labels at most, and of a run at least."""
+LABEL, COLUMN, WIDEST = 30, 11, 34
+"""Cells of the labels at most, and of a run at least and at most: two runs stand near each other in
+a wide window too."""
 BESIDE = 18
 """From this many cells per run on, differences stand beside the values, else below them."""
 VALUE = 9
@@ -96,7 +97,7 @@ def comparison(
     fitting = max(1, min(len(runs), (columns - label) // COLUMN))
     scrolled = min(scrolled, len(runs) - fitting)
     shown = [0, *range(1 + scrolled, scrolled + fitting)]
-    size = max(1, (columns - label) // fitting)
+    size = max(1, min(WIDEST, (columns - label) // fitting))
     names = Line(Span(""), [(_name(run, i), None) for i, run in enumerate(runs)])
     states = Line(
         Span(_hidden(len(runs) - fitting), "muted"), [(_state(run), None) for run in runs]

@@ -141,6 +141,11 @@ def test_differences_stand_below_where_there_is_no_room_beside() -> None:
     assert not any("baseline" in line for line in text_of(runs, 120))
 
 
+def test_two_runs_stand_near_each_other_in_a_wide_window() -> None:
+    names = text_of([run("a", {}), run("b", {})], 168)[0]
+    assert names.index("b") - names.index("a") == 34
+
+
 def test_no_best_among_equal_losses() -> None:
     assert not any("◆1.5" in line for line in text_of([run(n, {}, losses(1.5)) for n in "ab"]))
 
