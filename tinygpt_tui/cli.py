@@ -16,6 +16,8 @@ from tinygpt.threads import limit_spinning
 from tinygpt_tui.commands import common, generate, inspect
 from tinygpt_tui.shell import capabilities
 
+COMMANDS = ("train_only", "generate", "inspect")
+
 
 def make_parser() -> argparse.ArgumentParser:
     """The parser for all options: training, commands and interface."""
@@ -44,7 +46,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     limit_spinning()
     parser = make_parser()
     options = parser.parse_args(argv)
-    commands = [name for name in ("train_only", "generate", "inspect") if hasattr(options, name)]
+    if hasattr(options, "prompts"):  # implies --generate
+        options.generate = getattr(options, "generate", None)
+    commands = [name for name in COMMANDS if hasattr(options, name)]
     if len(commands) > 1:
         first, second = map(flag, commands[:2])
         parser.error(f"{first} and {second} exclude each other: give one of them")
@@ -56,14 +60,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return generate.command(options)
     if hasattr(options, "inspect"):
         return inspect.command(options)
-    if hasattr(options, "step"):
-        parser.error(
-            "--step is for --generate PROMPT and --inspect TEXT; a run's length is --steps"
-        )
-    if hasattr(options, "inspect_out"):
-        parser.error("--inspect-out is for --inspect TEXT")
-    if sampling := sorted(vars(options).keys() & generate.SAMPLING.keys()):
-        parser.error(f"{flag(sampling[0])} is for --generate PROMPT")
+    _refuse_options_of_commands(parser, options)
     if hasattr(options, "train_only"):
         if options.run is not None:
             parser.error(f"--train-only takes no RUN: name a new run with --name {options.run}")
@@ -71,6 +68,20 @@ def main(argv: Sequence[str] | None = None) -> int:
 
         return train.command(options)
     return open_app(parser, options)
+
+
+def _refuse_options_of_commands(
+    parser: argparse.ArgumentParser, options: argparse.Namespace
+) -> None:
+    """Exit with an error for an option of a command that is not given."""
+    if hasattr(options, "step"):
+        parser.error(
+            "--step is for --generate PROMPT and --inspect TEXT; a run's length is --steps"
+        )
+    if hasattr(options, "inspect_out"):
+        parser.error("--inspect-out is for --inspect TEXT")
+    if own := sorted(vars(options).keys() & {*generate.SAMPLING, "samples"}):
+        parser.error(f"{flag(own[0])} is for --generate PROMPT")
 
 
 def open_app(parser: argparse.ArgumentParser, options: argparse.Namespace) -> int:

@@ -1,4 +1,4 @@
-"""Shared by --generate and --inspect: finding the checkpoint and the text, and the exit status."""
+"""Shared by the commands for scripts: finding the checkpoint and the text, and the exit status."""
 
 from __future__ import annotations
 
@@ -87,6 +87,26 @@ def text_or_stdin(text: str) -> str:
     return read
 
 
+def read_input(path: str, option: str) -> str:
+    """The UTF-8 text of a file, or stdin if it is ``-``; `option` is the flag that names it.
+
+    Raises:
+        ConfigError: it cannot be read, is not UTF-8, or is too large.
+    """
+    from tinygpt.files.safe_open import read_text  # noqa: PLC0415 - not for --help
+
+    if path == "-":
+        return text_or_stdin(path)
+    try:
+        return read_text(path)
+    except OSError as error:
+        raise ConfigError(f"{option} {path} cannot be read: {error.strerror}") from error
+    except UnicodeDecodeError as error:
+        raise ConfigError(
+            f"{option} {path} is {encoding_problem(error)}: save it as UTF-8"
+        ) from error
+
+
 def reject_other_options(given: Mapping[str, Any], own: Set[str], command: str) -> None:
     """Raises ConfigError for an option that has no effect with a command."""
     if others := sorted(given.keys() - own):
@@ -129,6 +149,17 @@ def _of_model(path: Path, model: str) -> Path:
     if variant != model:
         raise ConfigError(f"--model {model}: {path} is a {variant} checkpoint; omit --model")
     return path
+
+
+def about_checkpoint(checkpoint: Checkpoint) -> dict[str, Any]:
+    """Which model made a result, and why that one, for JSON; the loss in nats per token."""
+    return {
+        "checkpoint": str(checkpoint.path),
+        "variant": checkpoint.variant,
+        "step": checkpoint.step,
+        "chosen_as": checkpoint.chosen_as,
+        "val_loss": checkpoint.val_loss,
+    }
 
 
 def load_checkpoint(path: Path, device: str, step: Which | None) -> Checkpoint:

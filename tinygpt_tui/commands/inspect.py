@@ -12,6 +12,7 @@ from tinygpt.command.results import print_json, print_text
 from tinygpt.errors import ConfigError
 from tinygpt.escape import printable
 from tinygpt_tui.commands.common import (
+    about_checkpoint,
     checkpoint_path,
     chosen_step,
     load_checkpoint,
@@ -136,11 +137,7 @@ def report(inspected: InspectedText) -> dict[str, Any]:
     """All but the attention weights, for JSON: lists by layer, head and token; loss in nats."""
     inspection, checkpoint = inspected.inspection, inspected.checkpoint
     return {
-        "checkpoint": str(checkpoint.path),
-        "variant": checkpoint.variant,
-        "step": checkpoint.step,
-        "chosen_as": checkpoint.chosen_as,
-        "val_loss": checkpoint.val_loss,
+        **about_checkpoint(checkpoint),
         "text": inspected.text,
         "total": inspected.total,
         "start": inspected.start,
