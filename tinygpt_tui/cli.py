@@ -13,10 +13,10 @@ from tinygpt.command.results import entry_point
 from tinygpt.errors import TinyGPTError
 from tinygpt.fields import flag
 from tinygpt.threads import limit_spinning
-from tinygpt_tui.commands import common, generate, inspect
+from tinygpt_tui.commands import common, generate, inspect, score
 from tinygpt_tui.shell import capabilities
 
-COMMANDS = ("train_only", "generate", "inspect")
+COMMANDS = ("train_only", "generate", "score", "inspect")
 
 
 def make_parser() -> argparse.ArgumentParser:
@@ -28,6 +28,7 @@ def make_parser() -> argparse.ArgumentParser:
         "--train-only", action="store_true", help="train without the interface, then exit"
     )
     generate.add_options(parser)
+    score.add_options(parser)
     inspect.add_options(parser)
     common.add_options(parser)
     parser.add_argument(
@@ -58,6 +59,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         )
     if hasattr(options, "generate"):
         return generate.command(options)
+    if hasattr(options, "score"):
+        return score.command(options)
     if hasattr(options, "inspect"):
         return inspect.command(options)
     _refuse_options_of_commands(parser, options)
@@ -76,8 +79,11 @@ def _refuse_options_of_commands(
     """Exit with an error for an option of a command that is not given."""
     if hasattr(options, "step"):
         parser.error(
-            "--step is for --generate PROMPT and --inspect TEXT; a run's length is --steps"
+            "--step is for --generate PROMPT, --score FILE and --inspect TEXT; "
+            "a run's length is --steps"
         )
+    if hasattr(options, "stride"):
+        parser.error("--stride is for --score FILE")
     if hasattr(options, "inspect_out"):
         parser.error("--inspect-out is for --inspect TEXT")
     if own := sorted(vars(options).keys() & {*generate.SAMPLING, "samples"}):
@@ -87,7 +93,7 @@ def _refuse_options_of_commands(
 def open_app(parser: argparse.ArgumentParser, options: argparse.Namespace) -> int:
     """Run the interface and return its exit status."""
     if hasattr(options, "json"):
-        parser.error("--json is for --train-only, --generate and --inspect")
+        parser.error("--json is for --train-only, --generate, --score and --inspect")
     from tinygpt_tui import opening
 
     try:

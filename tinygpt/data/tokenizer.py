@@ -108,8 +108,10 @@ class CharTokenizer:
 
     def _unknown(self, text: str) -> str:
         position = next(i for i, character in enumerate(text) if character not in self._ids)
+        line = text.count("\n", 0, position) + 1
+        where = f"position {position}" + (f" (line {line})" if line > 1 else "")
         return (
-            f"the model does not know {describe(text[position])} at position {position} of the "
+            f"the model does not know {describe(text[position])} at {where} of the "
             f"text; it knows {summarize(self.characters)}"
         )
 

@@ -56,9 +56,9 @@ def spread(tokens: Tensor, context: int, count: int) -> list[Tensor]:
     return [whole[:: max(1, len(whole) // count)][:count]]
 
 
-def tokens_in(parts: list[Tensor]) -> int:
-    """How many tokens of windows (W, T + 1) are predicted."""
-    return sum(part.shape[0] * (part.shape[1] - 1) for part in parts)
+def tokens_in(parts: list[Tensor], skip: int = 0) -> int:
+    """How many tokens of windows (W, T + 1) are predicted, without the first `skip` of each."""
+    return sum(part.shape[0] * (part.shape[1] - 1 - skip) for part in parts)
 
 
 def sample_tokens(tokens: int, context: int, between: int) -> int | None:
@@ -83,11 +83,36 @@ def perplexity(loss: float) -> float:
     return math.exp(loss) if loss < 700 else math.inf
 
 
+def evaluate_text(model: GPT, tokens: Tensor, stride: int) -> float:
+    """The mean loss of all tokens of a text (N,) but the first, in nats per token.
+
+    Windows of the context length start `stride` tokens apart, and each predicts the tokens that
+    none before it has predicted. With a stride of the context length, this is the evaluation during
+    training: the first tokens of each window have little to predict them from. With a smaller one,
+    all tokens after the first window have at least context - stride tokens before them.
+    """
+    context = model.config.context
+    if stride == context or len(tokens) <= context + 1:
+        return evaluate(model, windows(tokens, context)).loss
+    later = tokens.unfold(0, context + 1, stride)[1:]
+    rest = tokens[(len(later) + 1) * stride :]
+    parts = [part for part in (later, rest[None]) if tokens_in([part], context - stride) > 0]
+    first = tokens[None, : context + 1]
+    total = evaluate(model, [first]).loss * context
+    if parts:
+        new = tokens_in(parts, context - stride)
+        total += evaluate(model, parts, skip=context - stride).loss * new
+    return total / (len(tokens) - 1)
+
+
 @torch.no_grad()
-def evaluate(model: GPT, parts: list[Tensor], listen: Listen = no_listener) -> Evaluation:
+def evaluate(
+    model: GPT, parts: list[Tensor], listen: Listen = no_listener, *, skip: int = 0
+) -> Evaluation:
     """The mean loss over windows (W, T + 1) of any lengths, without dropout.
 
-    `listen` is called before each batch; what it raises gives up the evaluation.
+    `listen` is called before each batch; what it raises gives up the evaluation. The first `skip`
+    tokens of each window do not count; the others are predicted from them too.
     """
     total, count = in_double(model.head.new_zeros(())), 0
     tally = RoutingTally()
@@ -97,8 +122,8 @@ def evaluate(model: GPT, parts: list[Tensor], listen: Listen = no_listener) -> E
             for batch in map(Tensor.long, part.split(max(1, size // part.shape[1]))):
                 listen()
                 trace = model.run(batch[:, :-1])
-                targets = batch[:, 1:].flatten()
-                logits = trace.logits.flatten(0, 1).float()
+                targets = batch[:, 1 + skip :].flatten()
+                logits = trace.logits[:, skip:].flatten(0, 1).float()
                 total += in_double(F.cross_entropy(logits, targets, reduction="sum"))
                 count += len(targets)
                 if trace.routing:

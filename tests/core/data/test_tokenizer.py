@@ -65,6 +65,11 @@ def test_unknown_character_is_named_with_its_place_and_what_is_allowed() -> None
     assert "'a' to 'f', 'x', 'y', 'z'" in message
 
 
+def test_an_unknown_character_of_several_lines_is_named_with_its_line() -> None:
+    with pytest.raises(TokenizerError, match=r" at position 6 \(line 3\) of the text; it knows"):
+        CharTokenizer.train("\nab").encode("a\nba\nbX")
+
+
 def test_control_characters_do_not_reach_the_message() -> None:
     with pytest.raises(TokenizerError) as caught:
         CharTokenizer.train("ab").encode("a\x1b[2J")

@@ -9,6 +9,7 @@ from tinygpt.training import evaluation
 from tinygpt.training.evaluation import (
     TOKENS,
     evaluate,
+    evaluate_text,
     sample,
     sample_tokens,
     tokens_in,
@@ -31,6 +32,20 @@ def test_evaluation_predicts_every_token_but_the_first_once() -> None:
             losses += [-log_p[i, t].item() for i, t in enumerate(piece[1:])]
     assert len(losses) == 37
     assert evaluate(model, parts).loss == pytest.approx(sum(losses) / 37, abs=1e-6)
+
+
+@pytest.mark.parametrize(("count", "stride"), [(38, 11), (38, 4), (12, 5), (13, 5), (7, 3)])
+def test_a_text_in_overlapping_windows(count: int, stride: int) -> None:
+    """Each token is predicted from the first window that reaches it."""
+    tokens = torch.randint(13, (count,), generator=torch.Generator().manual_seed(1))
+    model, losses = tiny().eval(), []
+    with torch.no_grad():
+        for target in range(1, count):
+            start = next(s for s in range(0, count, stride) if target <= s + 11)
+            log_p = model(tokens[None, start:target])[0, -1].log_softmax(-1)
+            losses.append(-log_p[tokens[target]].item())
+    expected = pytest.approx(sum(losses) / len(losses), abs=1e-6)
+    assert evaluate_text(model, tokens, stride) == expected
 
 
 def test_evaluation_leaves_the_model_training() -> None:
