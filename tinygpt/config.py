@@ -342,7 +342,7 @@ EARLIER: dict[str, Scalar] = {
 """What was done before a setting existed, or before its default changed: what its absence in a
 ``run.toml`` means."""
 
-RECORDED = {"corpus": Mapping, "versions": Mapping, "argv": list, "begun": str}
+RECORDED = {"corpus": Mapping, "versions": Mapping, "argv": list, "begun": str, "group": str}
 """What ``run.toml`` holds besides settings, and of which type."""
 
 

@@ -76,14 +76,30 @@ def training_parser(prog: str, description: str) -> Parser:
     )
     groups = {key: parser.add_argument_group(title) for key, title in GROUPS.items()}
     run = groups[""]
-    run.add_argument("--name", metavar="NAME", help="name of the new run, or of the run to resume")
+    run.add_argument(
+        "--name", metavar="NAME", help="name of the new run or group, or that to resume"
+    )
     run.add_argument(
         "--out", metavar="DIR", type=path, default="checkpoints", help="directory of all runs"
     )
     run.add_argument(
         "--config", metavar="FILE", type=path, help="TOML file of settings; flags override it"
     )
-    run.add_argument("--resume", action="store_true", help="resume --name, or the newest run")
+    run.add_argument(
+        "--resume", action="store_true", help="resume --name, a run or a group, or the newest run"
+    )
+    run.add_argument(
+        "--seeds", metavar="N", help="train a group of runs, with N seeds from --seed on"
+    )
+    run.add_argument(
+        "--grid",
+        metavar="KEY=A,B,C",
+        action="append",
+        help="train a group of runs, one per value of a setting; several make a product",
+    )
+    run.add_argument(
+        "--group", metavar="NAME", help="record in run.toml that the run belongs to this group"
+    )
     run.add_argument("--json", action="store_true", help="print the results as JSON, on one line")
     for name, field in configuration.dotted_fields():
         group, _, _ = name.rpartition(".")

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Callable, Mapping
-from typing import Any, TextIO
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, TextIO
 
 from rich.console import Console
 from rich.table import Table
 
 from tinygpt.formatting import duration
-from tinygpt.training import Outcome, Session
+
+if TYPE_CHECKING:
+    from tinygpt.training import Outcome, Session
 
 ROWS: tuple[tuple[str, str, Callable[[Any], str]], ...] = (
     ("validation loss", "val_loss", lambda x: f"{x:.4f}"),
@@ -27,19 +29,25 @@ ROWS: tuple[tuple[str, str, Callable[[Any], str]], ...] = (
 )
 _IF_KNOWN = ("val_loss_over", "overfitting_since")
 """Rows that are left out if no variant has a value."""
+_WIDEST = 10_000
+"""Columns of what the tables are laid out for: no row is ever wrapped or cut."""
 
 
 def table(models: Mapping[str, Mapping[str, Any]], file: TextIO) -> str:
     """The results as lines of text, one column per variant; bold headings if `file` shows them."""
-    heading, *rows = comparison(models)
+    return aligned(comparison(models), file)
+
+
+def aligned(rows: Sequence[Sequence[str]], file: TextIO, left: int = 1) -> str:
+    """Rows of text, headings first, as lines; all columns but the first `left` to the right."""
+    heading, *others = rows
     grid = Table(box=None, pad_edge=False, padding=(0, 2))
-    grid.add_column(heading[0])
-    for title in heading[1:]:
-        grid.add_column(title, justify="right")
-    for row in rows:
+    for column, title in enumerate(heading):
+        grid.add_column(title, justify="left" if column < left else "right", no_wrap=True)
+    for row in others:
         grid.add_row(*row)
     text = io.StringIO()
-    Console(file=text, force_terminal=file.isatty()).print(grid)
+    Console(file=text, force_terminal=file.isatty(), width=_WIDEST).print(grid)
     return text.getvalue()
 
 

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tinygpt import config as configuration
+from tinygpt.command import group
 from tinygpt.command.interrupts import Interrupts
 from tinygpt.command.options import USAGE, settings
 from tinygpt.command.progress import ProgressTracker
@@ -31,7 +32,9 @@ if TYPE_CHECKING:
 
 
 def command(options: argparse.Namespace) -> int:
-    """Train; returns the exit status. A user's mistake is one line on stderr."""
+    """Train a run or a group; returns the exit status. A user's mistake is one line on stderr."""
+    if group.is_asked_for(options):
+        return group.command(options)
     interrupts, logged = Interrupts(), LoggedWarnings()
     try:
         with interrupts, logged, ExitStack() as stack:
@@ -62,7 +65,8 @@ def prepare(options: argparse.Namespace) -> Session:
 
     corpus = _find_corpus(config.data)
     argv = [os.path.basename(sys.argv[0]), *sys.argv[1:]]
-    session = begin(config, corpus, options.out, getattr(options, "name", None), argv)
+    name, of = getattr(options, "name", None), getattr(options, "group", None)
+    session = begin(config, corpus, options.out, name, argv, group=of)
     for line in (f"corpus: {corpus.source}", *session.notes):
         say(line)
     return session

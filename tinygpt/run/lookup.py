@@ -7,6 +7,7 @@ from pathlib import Path
 
 from tinygpt.errors import RunError
 from tinygpt.files.paths import access_problem
+from tinygpt.run.group import is_group
 from tinygpt.run.layout import VARIANTS, StrPath, is_run, list_steps, parse_step
 
 
@@ -27,6 +28,8 @@ def find_run(name: str, out: StrPath) -> Path:
         if why := access_problem(path):
             raise RunError(f"cannot look into {path}: {why}")
     for path in candidates:
+        if is_group(path):
+            raise RunError(f"{path} is a group of runs: name one of them")
         if os.path.exists(path):
             raise RunError(f"{path} is not a run: it has none of a run's files")
     raise RunError(f"there is no run {name!r}, neither as a path nor in {os.fspath(out)}")

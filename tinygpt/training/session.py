@@ -80,9 +80,16 @@ class Session:
 
 
 def begin(
-    config: RunConfig, corpus: Corpus, out: str, name: str | None, argv: list[str]
+    config: RunConfig,
+    corpus: Corpus,
+    out: str,
+    name: str | None,
+    argv: list[str],
+    *,
+    group: str | None = None,
 ) -> Session:
-    """Create a new run directory `out`/`name`; `argv` is recorded in run.toml.
+    """Create a new run directory `out`/`name`; `argv` and the name of its `group`, if it is of one,
+    are recorded in run.toml.
 
     Without a `name`, the run gets one that no other run has, also if several start at once.
 
@@ -100,7 +107,7 @@ def begin(
         config, train_size(len(corpus.text)), tokenizer.vocab_size, devices[config.variants[0]]
     )
     learners = make_learners(config, tokenizer, devices)
-    described = describe(config, corpus, argv)
+    described = describe(config, corpus, argv) | ({"group": group} if group else {})
     ids = tokenizer.encode_array(corpus.text)  # seconds for a large one: before the run exists
     path = reserve_run(out, config.preset) if name is None else Path(out, name)
     writer = RunWriter.create(path, described, tokenizer.to_json())

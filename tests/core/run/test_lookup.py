@@ -38,6 +38,13 @@ def test_what_is_nowhere(out: Path, name: str) -> None:
         find_run(name, out)
 
 
+def test_a_group_is_no_run(out: Path) -> None:
+    (out / "g").mkdir()
+    (out / "g" / "group.toml").touch()
+    with pytest.raises(RunError, match=r"/g is a group of runs: name one of them$"):
+        find_run("g", out)
+
+
 @pytest.mark.parametrize("kind", ["folder", "file", "dangling link"])
 def test_what_is_no_run_hides_none(out: Path, kind: str) -> None:
     for name in ("a", "b"):

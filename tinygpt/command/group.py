@@ -1,0 +1,298 @@
+"""Train a group of runs, one after the other: ``--seeds N`` and ``--grid KEY=A,B,C``.
+
+Each run is trained by a process of its own, so that its memory is freed and its failure is not that
+of the group: the next one follows. Which runs are finished is read from their directories, so that
+nothing but ``group.toml`` has to be kept to continue a group that was interrupted.
+"""
+
+from __future__ import annotations
+
+import argparse
+import fcntl
+import os
+import shlex
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping, Set
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from types import FrameType
+
+from tinygpt import config as configuration
+from tinygpt.command import group_results
+from tinygpt.command.interrupts import Interrupts
+from tinygpt.command.options import USAGE, settings
+from tinygpt.command.results import DONE, FAILED
+from tinygpt.command.streams import say
+from tinygpt.config import Scalar
+from tinygpt.errors import ConfigError, RunError, TinyGPTError
+from tinygpt.fields import convert, flag
+from tinygpt.files import atomic
+from tinygpt.files.paths import user_path
+from tinygpt.run import RUN_TOML, new_run_name, read_config, read_state, validate_run_name
+from tinygpt.run.group import (
+    GROUP_TOML,
+    Group,
+    Member,
+    as_text,
+    is_group,
+    parse_grid,
+    read_group,
+    same_settings,
+    write_group,
+)
+
+PLACE_SETTINGS = ("data", "device", "train.threads", "train.compile", "train.cuda_graph")
+"""Settings that may differ when a group is continued, as its results are about the same."""
+
+_ROOT = Path(__file__).resolve().parents[2]
+
+
+class Signals(Interrupts):
+    """Passes each signal on to the run being trained, as a SIGTERM: of a Ctrl-C, which reaches that
+    process too, it would be the second SIGINT, which ends it without a checkpoint."""
+
+    member: subprocess.Popen[bytes] | None = None
+
+    def _handle(self, number: int, _: FrameType | None) -> None:
+        self.signal = number
+        if self.member:
+            self.member.terminate()
+
+
+def is_asked_for(options: argparse.Namespace) -> bool:
+    """Whether the options mean a group: a new one, or one to continue."""
+    if hasattr(options, "seeds") or hasattr(options, "grid"):
+        return True
+    name: str | None = getattr(options, "name", None)
+    return hasattr(options, "resume") and bool(name) and is_group(Path(options.out, str(name)))
+
+
+def command(options: argparse.Namespace) -> int:
+    """Train the runs of a group; returns the exit status."""
+    signals = Signals()
+    try:
+        if hasattr(options, "group"):
+            raise ConfigError("--group is for a single run: --name names a group of runs")
+        with signals:
+            if hasattr(options, "resume"):
+                group, place = _continued(options)
+            else:
+                group, place = _begun(options), {}
+            with _held(Path(options.out, group.name)):
+                return _train_all(options, group, place, signals)
+    except TinyGPTError as error:
+        say(str(error))
+        return USAGE
+
+
+def _begun(options: argparse.Namespace) -> Group:
+    """A new group, with its folder."""
+    requested = _requested(options)
+    grid = _portable_grid(parse_grid(getattr(options, "grid", [])))
+    for key in grid:
+        if key in vars(options):
+            raise ConfigError(f"{flag(key)} and --grid {flag(key)[2:]} exclude each other")
+        requested.pop(key, None)
+    prefix = str(requested.get("preset", "group"))
+    name: str | None = getattr(options, "name", None)
+    name = new_run_name(options.out, prefix) if name is None else validate_run_name(name)
+    group = Group(name=name, settings=requested, grid=grid, seeds=_seeds(options))
+    for taken in (name, *(member.name for member in group.members)):
+        if os.path.lexists(path := Path(options.out, taken)):
+            raise RunError(f"{path} already exists: choose another --name, or use --resume")
+    path = Path(options.out, name)
+    try:
+        atomic.make_folders(path)
+    except OSError as error:
+        raise RunError(f"cannot write {error.filename or path}: {error.strerror}") from error
+    write_group(path, group, [os.path.basename(sys.argv[0]), *sys.argv[1:]])
+    return group
+
+
+def _continued(options: argparse.Namespace) -> tuple[Group, Mapping[str, Scalar]]:
+    """A group that was interrupted, and the settings that are different from now on.
+
+    The options that made it may be repeated; there may be more seeds.
+    """
+    name = getattr(options, "name", None)
+    if name is None:
+        raise ConfigError("--resume with --seeds or --grid needs the --name of the group")
+    path = Path(options.out, validate_run_name(name))
+    if not is_group(path):
+        raise RunError(f"--resume: there is no group {name!r} in {options.out}")
+    group, requested = read_group(path), _requested(options)
+    place = {key: value for key, value in requested.items() if key in PLACE_SETTINGS}
+    _refuse_another(group, requested.keys() - place.keys(), requested, options)
+    seeds = _seeds(options)
+    if seeds is not None and seeds != group.seeds:
+        group = _with_seeds(group, seeds)
+        write_group(path, group, [os.path.basename(sys.argv[0]), *sys.argv[1:]])
+    for member in group.members:
+        if (state := read_state(Path(options.out, member.name))).active:
+            raise RunError(f"{member.name} is being trained ({state.reason}): wait for its end")
+    return group, place
+
+
+def _refuse_another(
+    group: Group, keys: Set[str], requested: Mapping[str, Scalar], options: argparse.Namespace
+) -> None:
+    """Raises ConfigError for a setting or a grid that is not that of the group."""
+    for key in sorted(keys):
+        if not same_settings(group.settings, {**group.settings, key: requested[key]}):
+            raise ConfigError(f"{flag(key)} is not that of the group {group.name}: leave it out")
+    if hasattr(options, "grid"):
+        grid = _portable_grid(parse_grid(options.grid))
+        asked = Group(name=group.name, settings=group.settings, grid=grid, seeds=group.seeds)
+        if asked.points != group.points:
+            raise ConfigError(f"--grid is not that of the group {group.name}: leave it out")
+
+
+def _with_seeds(group: Group, seeds: int) -> Group:
+    if group.seeds is None or seeds < group.seeds:
+        had = f"--seeds {group.seeds}" if group.seeds else "no --seeds"
+        raise ConfigError(f"--seeds {seeds}: the group {group.name} has {had}, and may get more")
+    return Group(name=group.name, settings=group.settings, grid=group.grid, seeds=seeds)
+
+
+def _requested(options: argparse.Namespace) -> dict[str, Scalar]:
+    """The settings of the command line and of --config, converted, without a preset "auto"."""
+    known = dict(configuration.dotted_fields())
+    given = settings(options)
+    if given.get("preset") == "auto":
+        del given["preset"]
+    found = {name: convert(known[name], value, name) for name, value in given.items()}
+    if "data" in found:
+        found["data"] = _portable(found["data"])
+    return found
+
+
+def _portable(data: str) -> str:
+    """A corpus such that it is found from any folder: a path is absolute."""
+    from tinygpt.data.corpus import KNOWN  # noqa: PLC0415 - not for --help
+
+    return data if data in ("auto", "-", *KNOWN) else os.path.abspath(user_path(data))
+
+
+def _portable_grid(grid: dict[str, list[Scalar]]) -> dict[str, list[Scalar]]:
+    return {
+        name: [_portable(str(value)) for value in values] if name == "data" else values
+        for name, values in grid.items()
+    }
+
+
+def _seeds(options: argparse.Namespace) -> int | None:
+    text = getattr(options, "seeds", None)
+    if text is None:
+        return None
+    if not (text.isdecimal() and int(text[:20]) > 0):
+        raise ConfigError(f"--seeds {text!r} is not a whole number of at least 1")
+    return int(text[:20])
+
+
+@contextmanager
+def _held(path: Path) -> Iterator[None]:
+    """In the with-block, no other process trains this group, as far as the disk has locks."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise RunError(f"another process is training the group {path}") from error
+        except OSError:  # a disk without locks; a run itself cannot be trained twice
+            pass
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def _train_all(
+    options: argparse.Namespace, group: Group, place: Mapping[str, Scalar], signals: Signals
+) -> int:
+    """Train those runs that are not finished, then print the results; returns the exit status."""
+    out, members = Path(options.out), group.members
+    for number, member in enumerate(members, 1):
+        if signals.signal:
+            break
+        title = f"{group.name}: run {number} of {len(members)}: {member.name}"
+        if read_state(out / member.name).state == "done":
+            say(f"{title} is done already")
+            continue
+        say(f"{title} ({_description(member)})")
+        status = _train(_arguments(out, group, member, place), signals)
+        if status == USAGE and not any(os.path.lexists(out / m.name) for m in members):
+            _forget(out / group.name)  # a mistake in the settings, and nothing was trained
+            return USAGE
+    results = group_results.read(out, group)
+    printed = group_results.write(results, as_json=hasattr(options, "json"))
+    if signals.signal:
+        words = ["tinygpt-tui", "--train-only", "--resume", "--name", group.name, "--out", str(out)]
+        say(f"{group.name}: stopped ({signals.signal_name()}), continue with {shlex.join(words)}")
+        return 128 + signals.signal
+    return DONE if printed and not results.unfinished else FAILED
+
+
+def _description(member: Member) -> str:
+    point = [f"{flag(name)[2:]} {as_text(value)}" for name, value in member.point.items()]
+    return ", ".join([*point, f"seed {member.seed}"])
+
+
+def _arguments(
+    out: Path, group: Group, member: Member, place: Mapping[str, Scalar]
+) -> Iterator[str]:
+    """The options of the process that trains a run, or resumes it."""
+    yield from ("--json", f"--name={member.name}", f"--out={out}")
+    values = place
+    if os.path.lexists(out / member.name / RUN_TOML):
+        yield "--resume"
+    else:
+        yield f"--group={group.name}"
+        auto = {} if "data" in place else _chosen_before(out, group)
+        values = {**auto, **group.settings, **place, **member.point, "seed": member.seed}
+    yield from (f"{flag(name)}={as_text(value)}" for name, value in values.items())
+
+
+def _chosen_before(out: Path, group: Group) -> dict[str, Scalar]:
+    """The preset and the corpus that the first run of the group chose, where that was left to it:
+    the others would choose differently on another machine, or without the network."""
+    from tinygpt.data.corpus import KNOWN  # noqa: PLC0415 - not for --help
+
+    for member in group.members:
+        with suppress(RunError):
+            stored = read_config(out / member.name)
+            corpus = stored.get("corpus")
+            name = corpus.get("name") if isinstance(corpus, Mapping) else None
+            data = {"data": name} if stored.get("data") == "auto" and name in KNOWN else {}
+            preset = stored.get("preset")
+            return {**data, **({"preset": preset} if preset in configuration.PRESETS else {})}
+    return {}
+
+
+def _train(arguments: Iterator[str], signals: Signals) -> int:
+    """Train one run in a process of its own; returns its exit status, negative for a signal."""
+    # -P: do not import a trainer.py from the current folder.
+    command = [sys.executable, "-P", "-m", "trainer", *arguments]
+    others = os.environ.get("PYTHONPATH")
+    paths = os.pathsep.join([str(_ROOT), *([others] if others else [])])
+    try:
+        with subprocess.Popen(
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,  # its results are read from its directory
+            env={**os.environ, "PYTHONPATH": paths},
+        ) as process:
+            signals.member = process
+            if signals.signal:  # it came before there was a process to pass it on to
+                process.terminate()
+            return process.wait()
+    except OSError as error:
+        raise RunError(f"a training cannot be started: {error.strerror}") from error
+    finally:
+        signals.member = None
+
+
+def _forget(path: Path) -> None:
+    """Remove the folder of a group without runs, which frees its name."""
+    with suppress(OSError):
+        (path / GROUP_TOML).unlink()
+        path.rmdir()
