@@ -106,6 +106,8 @@ def test_the_error_for_an_invalid_value_names_the_flag(
         (["a", "--inspect", "x", "--inspect-out", ""], "--inspect-out: '' is no path"),
         ([], "the interface needs a terminal"),
         (["--json"], "--json is for --train-only"),
+        (["--seeds", "3"], "--seeds is for --train-only: the app starts one run at a time"),
+        (["--grid", "seed=1,2"], "--grid is for --train-only"),
         (["--resume"], "--resume: there is no run in"),
         (["--resume", "--name", "x"], "there is no run 'x'"),
         (["--train-only", "--start"], "--start is for the interface"),
