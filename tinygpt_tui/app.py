@@ -31,6 +31,7 @@ from tinygpt_tui.monitor.history import History
 from tinygpt_tui.monitor.open_run import OpenRun, choose_run, planned_minutes
 from tinygpt_tui.monitor.overlays import OverlayMonitor
 from tinygpt_tui.render.header_footer import TITLES, footer_row, header_row
+from tinygpt_tui.render.heatmap import Paint
 from tinygpt_tui.run_control import RunControl
 from tinygpt_tui.screens.dialog import Ask
 from tinygpt_tui.screens.help import HelpScreen
@@ -86,7 +87,8 @@ class LabApp(TerminalApp[int]):
             yield TrainPane(id="train", ascii=self.ascii)
             yield GeneratePane(self.engine, id="generate")
             glyphs = self.ascii or self.no_color or self.few_colors
-            yield AttentionPane(self.engine, self._generated, id="attention", glyphs=glyphs)
+            paint = Paint(glyphs=glyphs, full=self.truecolor)
+            yield AttentionPane(self.engine, self._generated, paint, id="attention")
             digits = self.ascii or self.few_colors
             yield ExpertsPane(
                 self.engine, self._generated_text, self._unknown, id="experts", digits=digits

@@ -1,8 +1,9 @@
 """The colours of all style names.
 
-All are entries of the 256-colour cube, so that a terminal without truecolor shows them unchanged;
-every SSH session is one, since COLORTERM is not forwarded. Dense is blue and MoE orange, which can
-be told apart with any colour blindness; they also differ in brightness and in markers.
+All but the full colour maps are entries of the 256-colour cube, so that a terminal without
+truecolor shows them unchanged; every SSH session is one, since COLORTERM is not forwarded. Dense is
+blue and MoE orange, which can be told apart with any colour blindness; they also differ in
+brightness and in markers.
 """
 
 from __future__ import annotations
@@ -113,12 +114,13 @@ LIGHT = {
     "bright": "#eeeeee",
     "ink": "#080808",
 }
-# Perceptual colour maps, approximated in the 256-colour cube: each level is brighter than the one
-# before. They are the same in both themes, so that a level looks the same everywhere.
+# Perceptual colour maps: each level is brighter than the one before. They are the same in both
+# themes, so that a level looks the same everywhere. For a terminal without truecolor, they are
+# approximated in the 256-colour cube.
 MAPS = {
     "viridis": (
-        *("#5f005f", "#5f0087", "#5f00af", "#005faf", "#0087af", "#00af87", "#5faf5f"),
-        *("#5fd75f", "#87d75f", "#afd75f", "#d7d75f", "#ffd75f", "#ffff00", "#ffff87"),
+        *("#5f005f", "#5f0087", "#5f00af", "#005f87", "#005faf", "#008787", "#0087af"),
+        *("#00af87", "#5faf5f", "#5fd75f", "#87d75f", "#afd700", "#d7d700", "#ffd700"),
     ),
     "magma": (
         *("#000000", "#00005f", "#5f005f", "#5f0087", "#870087", "#af005f", "#d7005f"),
@@ -129,7 +131,32 @@ MAPS = {
         *("#949494", "#afaf87", "#d7af5f", "#d7d75f", "#ffd75f", "#ffff5f", "#ffff87"),
     ),
 }
+# Colours of the maps at equal distances, between which the 256 of truecolor are interpolated.
+ANCHORS = {
+    "viridis": "440154 482878 3e4989 31688e 26828e 1f9e89 35b779 6ece58 b5de2b fde725",
+    "magma": "000004 180f3d 440f76 721f81 9e2f7f cd4071 f1605d fd9668 feca8d fcfdbf",
+    "cividis": "00224e 123570 3b496c 575d6d 707173 8a8678 a59c74 c3b369 e1cc55 fee838",
+}
+FULL = 256
+"""Colours of a map with truecolor."""
+
+
+def full_map(name: str) -> list[str]:
+    """The `FULL` colours of a map, from dark to bright."""
+    anchors = [bytes.fromhex(colour) for colour in ANCHORS[name].split()]
+    colours = []
+    for level in range(FULL):
+        place, part = divmod(level * (len(anchors) - 1), FULL - 1)
+        low, high = anchors[place], anchors[min(place + 1, len(anchors) - 1)]
+        mixed = (round(a + (b - a) * part / (FULL - 1)) for a, b in zip(low, high, strict=True))
+        colours.append("#" + bytes(mixed).hex())
+    return colours
+
+
 _LEVELS = {f"{name}.{i}": colour for name, map_ in MAPS.items() for i, colour in enumerate(map_)}
+_LEVELS |= {
+    f"{name}.full.{i}": colour for name in ANCHORS for i, colour in enumerate(full_map(name))
+}
 # Attributes in place of colours, for terminals without them.
 MONO = {
     "heat.0": "dim",
@@ -183,5 +210,10 @@ def style(name: str, *, dark: bool = True, mono: bool = False) -> Style:
     if slash:
         under = style(ground, dark=dark, mono=mono)
         return style(text, dark=dark, mono=mono) + Style(bgcolor=under.color)
-    known = (DARK if dark else LIGHT) | _LEVELS
-    return Style.parse((known | MONO if mono else known).get(name, name))
+    return Style.parse(_known(dark=dark, mono=mono).get(name, name))
+
+
+@cache
+def _known(*, dark: bool, mono: bool) -> dict[str, str]:
+    """The style of each name."""
+    return (DARK if dark else LIGHT) | _LEVELS | (MONO if mono else {})

@@ -51,10 +51,13 @@ class AttentionController(EngineSession):
     """
 
     def __init__(
-        self, ask: Callable[[Request], None], new_job: Callable[[], int], *, glyphs: bool = False
+        self,
+        ask: Callable[[Request], None],
+        new_job: Callable[[], int],
+        paint: Paint | None = None,
     ) -> None:
         super().__init__(ask, new_job)
-        self.choice = Choice(paint=Paint(glyphs=glyphs))
+        self.choice = Choice(paint=paint or Paint())
         self.variant = VARIANTS[0]
         self.timeline = Timeline()
         """Of the variant's checkpoints."""

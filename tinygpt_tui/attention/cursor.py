@@ -16,7 +16,7 @@ def moved(shown: AttentionState, room: tuple[int, int], across: int, down: int) 
         return choice
     match choice.level:
         case "grid":
-            body = layout.plan(choice, *room).body
+            body = layout.plan(shown, *room).body
             wide = layout.thumbnails(text.layers, text.heads, room[0], body).across
             return state.move_in_grid(choice, shown.head_order(), across + down * wide)
         case "text":
@@ -41,9 +41,8 @@ def _move_character(
 def frame(shown: AttentionState, choice: Choice, room: tuple[int, int]) -> layout.Frame:
     """The map of the selected head as it is drawn."""
     assert shown.shown is not None
-    pinned = shown.pin is not None
-    planned = layout.plan(choice, *room, pinned=pinned)
-    wide, high = layout.map_size(planned, pinned=pinned)
+    planned = layout.plan(replace(shown, choice=choice), *room)
+    wide, high = layout.map_size(planned, pinned=shown.pin is not None)
     total = shown.shown.start + shown.shown.size
     return layout.frame(choice, shown.matrix, wide, high, total=total)
 
@@ -53,4 +52,4 @@ def window_is_redundant(shown: AttentionState, room: tuple[int, int]) -> bool:
     if shown.shown is None or shown.choice.factor:
         return False
     framed = frame(shown, replace(shown.choice, level="head"), room)
-    return not framed.pooled and framed.pixels.factor > 1
+    return not framed.pooled and framed.pixels.tall > shown.choice.paint.least

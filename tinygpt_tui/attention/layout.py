@@ -6,17 +6,19 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 
-from tinygpt_tui.attention.state import AttentionState, Choice, scrolled
-from tinygpt_tui.render.heatmap import Floats, Pixels, View, pixels, room, whole
+from tinygpt_tui.attention.state import PIXEL_SIZES, AttentionState, Choice, scrolled
+from tinygpt_tui.render.heatmap import LINE, Fit, Floats, Pixels, View, fit_to, pixels, whole
+from tinygpt_tui.render.panel import GAP
 from tinygpt_tui.render.wrap import Flow
 
-MIN_PANEL = 25
-"""Least columns of the readout beside a map."""
-MAX_PANEL = 46
+MIN_PANEL, WIDE_PANEL = 25, 64
+"""Least columns of the readout beside a map, in a narrow and in a wide tab."""
 TALL = 14
 """Lines from which there is a line for the timeline and one for the text."""
 MIN_THUMBNAIL = 3
 """Least lines of a thumbnail."""
+_MARGIN = 3
+"""Columns of the labels of queries, if these are characters."""
 
 
 @dataclass(frozen=True)
@@ -28,7 +30,7 @@ class Plan:
     head: int
     """Lines above the body, for the title and the text."""
     foot: int
-    """Lines below it, for the legend and the timeline."""
+    """Lines below it, for the timeline."""
     panel: int
     """Columns of the readout beside the map; 0 if it is below."""
     below: int
@@ -40,19 +42,23 @@ class Plan:
         return max(self.lines - self.head - self.foot - self.below, 0)
 
 
-def plan(choice: Choice, columns: int, lines: int, *, pinned: bool = False) -> Plan:
-    """Divide the tab; `pinned`: two maps are shown."""
+def plan(state: AttentionState, columns: int, lines: int) -> Plan:
+    """Divide the tab: the map gets all it can use, and the readout the rest."""
+    choice, shown = state.choice, state.shown
     tall = lines >= TALL
-    head = foot = 2 if tall else 1
-    if choice.level in ("grid", "text"):
+    head, foot = (2, 1) if tall else (1, 0)
+    if choice.level in ("grid", "text") or shown is None:
         return Plan(columns, lines, head, foot, 0, 1 if choice.level == "text" and tall else 0)
-    square = 2 * (lines - head - foot)  # columns of a map as high as the body
-    panel = 0 if pinned else min(columns - min(square, columns), MAX_PANEL)
-    if panel < MIN_PANEL and not pinned and columns >= 2 * MIN_PANEL and lines < 30:
-        panel = MIN_PANEL
-    if panel >= MIN_PANEL:
-        return Plan(columns, lines, head, foot, panel, 0)
-    return Plan(columns, lines, head, foot, 0, min(2 if pinned else 3, lines // 5))
+    if state.pin is not None:
+        return Plan(columns, lines, head, foot, 0, min(2, lines // 5))
+    least = min(max(columns // 3, MIN_PANEL), WIDE_PANEL)
+    if columns < 2 * MIN_PANEL or (lines >= 30 and columns < 2 * lines):
+        return Plan(columns, lines, head, foot, 0, min(3, lines // 5))
+    if choice.level == "window":
+        return Plan(columns, lines, head, foot, least, 0)
+    room = columns - least - GAP
+    cut, margin = _fit(choice, shown.size, room, lines - head - foot, shown.start + shown.size)
+    return Plan(columns, lines, head, foot, columns - GAP - margin - cut.across * cut.wide, 0)
 
 
 @dataclass(frozen=True)
@@ -62,30 +68,43 @@ class Frame:
     pixels: Pixels
     margin: int
     """Columns of the labels on the left."""
-    pooled: bool
-    """Whether several tokens share a pixel, so that labels are positions instead of characters."""
+    pooled_queries: bool = False
+    """Whether several queries share a bucket: labels are positions instead of characters."""
+    pooled_keys: bool = False
+
+    @property
+    def pooled(self) -> bool:
+        """Whether several weights share a bucket."""
+        return self.pooled_queries or self.pooled_keys
 
 
 def frame(choice: Choice, matrix: Floats, columns: int, lines: int, *, total: int) -> Frame:
     """Fit a (T, T) map, or a window of it, into `columns` and `lines` including labels; `total` is
     the largest position that is labelled."""
-    glyphs, size = choice.paint.glyphs, matrix.shape[0]
-    down, across = room(max(columns - 3, 2), max(lines - 1, 1), glyphs=glyphs)
+    size = matrix.shape[0]
     if choice.level == "window":
-        factor = factor_of(choice, size, down, across)
-        queries, keys = down // factor, across // factor
+        tall, wide, queries, keys = window(choice, size, columns, lines)
         part = View(_span(choice.origin[0], queries, size), _span(choice.origin[1], keys, size))
-        window = pixels(matrix, part, down, across)
-        return Frame(window._replace(factor=factor), 3, pooled=False)
-    pooled = size > min(down, across)
-    margin = max(3, len(str(total)) + 1) if pooled else 3
-    down, across = room(max(columns - margin, 2), max(lines - 1, 1), glyphs=glyphs)
-    side = max(min(down, across), 1)
-    return Frame(_pixels(matrix, side, choice.paint.pooling), margin, pooled=size > side)
+        return Frame(pixels(matrix, part, size, size)._replace(tall=tall, wide=wide), _MARGIN)
+    cut, margin = _fit(choice, size, columns, lines, total)
+    pooled = pixels(matrix, whole(matrix), cut.down, cut.across, choice.paint.pooling)
+    return Frame(
+        pooled._replace(tall=cut.tall, wide=cut.wide),
+        margin,
+        pooled_queries=size > cut.down,
+        pooled_keys=size > cut.across,
+    )
 
 
-def _pixels(matrix: Floats, side: int, pooling: str) -> Pixels:
-    return pixels(matrix, whole(matrix), side, side, "mean" if pooling == "mean" else "max")
+def _fit(choice: Choice, size: int, columns: int, lines: int, total: int) -> tuple[Fit, int]:
+    """How a map of `size` tokens fills `columns` and `lines` including labels, and the columns of
+    these on its left."""
+    margin = _MARGIN
+    cut = fit_to((size, size), columns - margin, lines - 1, choice.paint)
+    if size > cut.down and len(str(total)) >= margin:
+        margin = len(str(total)) + 1
+        cut = fit_to((size, size), columns - margin, lines - 1, choice.paint)
+    return cut, margin
 
 
 def _span(begin: int, count: int, size: int) -> tuple[int, int]:
@@ -93,17 +112,24 @@ def _span(begin: int, count: int, size: int) -> tuple[int, int]:
     return begin, min(begin + max(count, 1), size)
 
 
-def factor_of(choice: Choice, size: int, down: int, across: int) -> int:
-    """Pixels per side of a weight in the window; by default more than in the whole map."""
-    least = 1 if choice.paint.glyphs else 2 if size <= min(down, across) else 1
-    return max(1, min(choice.factor or least, down, across))
+def window(choice: Choice, size: int, columns: int, lines: int) -> tuple[int, int, int, int]:
+    """Height in eighths of a line and width in columns of a weight in the window, and how many
+    queries and keys it has; by default weights are larger than in the whole map."""
+    columns, lines = max(columns - _MARGIN, 1), max(lines - 1, 1)
+    least, cut = choice.paint.least, fit_to((size, size), columns, lines, choice.paint)
+    larger = (factor for factor in PIXEL_SIZES if least * factor > cut.tall)
+    default = 1 if size > min(cut.down, cut.across) else next(larger, PIXEL_SIZES[-1])
+    factor = choice.factor or default
+    tall = min(least * factor, lines * LINE)
+    wide = min(factor * (2 if choice.paint.glyphs else 1), columns)
+    return tall, wide, max(lines * LINE // tall, 1), max(columns // wide, 1)
 
 
 def map_size(planned: Plan, *, pinned: bool = False) -> tuple[int, int]:
     """Columns and lines of one map, including labels."""
     if pinned:
-        return (planned.columns - 2) // 2, max(planned.body - 1, 1)
-    return planned.columns - (planned.panel + 1 if planned.panel else 0), max(planned.body, 1)
+        return (planned.columns - GAP) // 2, max(planned.body - 1, 1)
+    return planned.columns - (planned.panel + GAP if planned.panel else 0), max(planned.body, 1)
 
 
 @dataclass(frozen=True)
@@ -120,6 +146,8 @@ class Thumbnails:
     """Visible lines of heads."""
     total: int
     """All lines of heads."""
+    spare: int = 0
+    """How many of the first lines of heads are one line higher, so that none is left over."""
 
 
 @lru_cache(maxsize=64)
@@ -129,7 +157,9 @@ def thumbnails(layers: int, heads: int, columns: int, lines: int) -> Thumbnails:
     total = -(-layers * heads // across)
     high = max(lines // total - 1, min(MIN_THUMBNAIL, lines - 1), 1)
     shown = max(1, min(total, lines // (high + 1)))
-    return Thumbnails(across, min(columns // across, 6 * high + 4), high, shown, total)
+    spare = max(lines - total * (high + 1), 0) if shown == total else 0
+    wide = min(columns // across, 6 * high + 4)
+    return Thumbnails(across, wide, high, shown, total, min(spare, total))
 
 
 def wrapped_text(texts: Sequence[str], columns: int) -> Flow:
@@ -144,15 +174,13 @@ def with_cursor_visible(state: AttentionState, columns: int, lines: int) -> Choi
     choice, shown, pinned = state.choice, state.shown, state.pin is not None
     if shown is None or not shown.size:
         return choice
-    planned = plan(choice, columns, lines, pinned=pinned)
+    planned = plan(state, columns, lines)
     if choice.level == "grid":
         grid = thumbnails(shown.layers, shown.heads, columns, planned.body)
         line = state.head_order().index((choice.layer, choice.head)) // grid.across
         top = min(max(choice.top, line - grid.shown + 1), line, grid.total - grid.shown)
         return replace(choice, top=max(top, 0))
     if choice.level == "window":
-        wide, high = map_size(planned, pinned=pinned)
-        down, across = room(max(wide - 3, 2), max(high - 1, 1), glyphs=choice.paint.glyphs)
-        factor = factor_of(choice, shown.size, down, across)
-        return scrolled(choice, shown, max(down // factor, 1), max(across // factor, 1))
+        _, _, queries, keys = window(choice, shown.size, *map_size(planned, pinned=pinned))
+        return scrolled(choice, shown, queries, keys)
     return choice

@@ -6,13 +6,13 @@ from rich.cells import cell_len
 
 from tinygpt_tui import theme
 from tinygpt_tui.attention.layout import Frame, Plan, frame, map_size
-from tinygpt_tui.attention.legend import legend
-from tinygpt_tui.attention.readout import panel
+from tinygpt_tui.attention.side_panel import side_panel
 from tinygpt_tui.attention.state import AttentionState, Choice
 from tinygpt_tui.engine.results import InspectedText
 from tinygpt_tui.render import heatmap
-from tinygpt_tui.render.cells import Row, Span, beside, fit, row
+from tinygpt_tui.render.cells import Row, Span, fit, row
 from tinygpt_tui.render.heatmap import Floats
+from tinygpt_tui.render.panel import rule, side_by_side
 from tinygpt_tui.render.text import mark
 
 
@@ -25,8 +25,11 @@ def head_name(layer: int, head: int, mode: str) -> str:
     return f"layer {layer} head {head}"
 
 
-def maps(state: AttentionState, shown: InspectedText, planned: Plan) -> tuple[list[Row], list[Row]]:
-    """The map beside the readout or beside the pinned map, and the legend."""
+def maps(
+    state: AttentionState, shown: InspectedText, planned: Plan
+) -> tuple[list[Row], str, list[str]]:
+    """The map beside the readout or beside the pinned map, its largest weight, and what a cell
+    stands for."""
     choice = state.choice
     matrix, pin = state.matrix, state.pin
     wide, high = map_size(planned, pinned=pin is not None)
@@ -35,18 +38,21 @@ def maps(state: AttentionState, shown: InspectedText, planned: Plan) -> tuple[li
     words = [size, size.removeprefix("1 cell = ")]
     if pin is None:
         top = heatmap.peak(matrix)
-        blocks = [fitted_block(heatmap_rows(shown, choice, framed, top), wide)]
-        if planned.panel:
-            blocks.append(panel(state, shown, planned.panel, planned.body))
-        return beside(blocks), [legend(choice, peak_text(top, matrix), words, planned.columns)]
+        drawn = heatmap_rows(shown, choice, framed, top)
+        if not planned.panel:
+            return drawn, peak_text(top, matrix), words
+        drawn += [()] * (planned.body - len(drawn))
+        beside = side_panel(state, shown, planned.panel, planned.body)
+        return side_by_side([drawn, beside], [wide, planned.panel]), peak_text(top, matrix), words
     top = max(heatmap.peak(matrix), heatmap.peak(pin.matrix))
     other = frame(choice, pin.matrix, wide, high, total=pin.shown.start + pin.shown.size)
-    left = [map_title(pin.shown, head_name(pin.layer, pin.head, pin.mode), wide, "=")]
+    left = [map_title(pin.shown, head_name(pin.layer, pin.head, pin.mode), wide, "= ")]
     left += heatmap_rows(pin.shown, choice, other, top)
-    right = [map_title(shown, head_name(choice.layer, choice.head, choice.mode), wide, " ")]
+    right = [map_title(shown, head_name(choice.layer, choice.head, choice.mode), wide, "")]
     right += heatmap_rows(shown, choice, framed, top)
-    rows = beside([fitted_block(left, wide), fitted_block(right, wide)], gap=2)
-    return rows, [legend(choice, peak_text(top, matrix, pin.matrix), words, planned.columns)]
+    high = max(len(left), len(right), planned.body)
+    blocks = [[*rows, *[()] * (high - len(rows))] for rows in (left, right)]
+    return side_by_side(blocks, [wide, wide]), peak_text(top, matrix, pin.matrix), words
 
 
 def peak_text(top: float, *matrices: Floats) -> str:
@@ -55,17 +61,11 @@ def peak_text(top: float, *matrices: Floats) -> str:
     return f"{top:.2f}" + ("+" if more else "")
 
 
-def fitted_block(rows: list[Row], columns: int) -> list[Row]:
-    """The rows cut or padded to one width."""
-    return [fit(cells, columns) for cells in rows]
-
-
 def map_title(shown: InspectedText, what: str, columns: int, sign: str) -> Row:
-    """The heading of one of two maps."""
+    """The title of one of two maps."""
     name = theme.NAMES.get(shown.variant, shown.variant)
     style = f"{shown.variant}.bold"
-    words = f" {shown.step:,} {what}"
-    return fit(row(Span(f"{sign}{name}", style), Span(words, "text")), columns)
+    return rule(row(Span(f"{sign}{name}", style), Span(f" {shown.step:,} {what}", "text")), columns)
 
 
 def heatmap_rows(shown: InspectedText, choice: Choice, framed: Frame, top: float) -> list[Row]:
@@ -73,32 +73,31 @@ def heatmap_rows(shown: InspectedText, choice: Choice, framed: Frame, top: float
     small, paint = framed.pixels, choice.paint
     query = min(choice.query, shown.size - 1)
     key = min(choice.key, query)
-    canvas = heatmap.enlarge(heatmap.codes(small, paint.scale, top), small.factor)
-    heatmap.point(canvas, small, query, key)
+    canvas = heatmap.enlarge(heatmap.codes(small, paint, top), small.tall, small.wide)
+    heatmap.point(canvas, small, query, key, glyphs=paint.glyphs)
     body = heatmap.heat(canvas, paint)
-    above = row(" " * framed.margin, *_key_labels(shown, choice, framed, key))
-    left = _query_labels(shown, choice, framed, len(body), query)
+    above = row(" " * framed.margin, *_key_labels(shown, framed, key))
+    left = _query_labels(shown, framed, len(body), query)
     return [above, *(row(*label, *cells) for label, cells in zip(left, body, strict=True))]
 
 
-def _key_labels(shown: InspectedText, choice: Choice, framed: Frame, key: int) -> Row:
+def _key_labels(shown: InspectedText, framed: Frame, key: int) -> Row:
     """The character of each key above its column, or some positions if several keys share one; the
     character of the key under the cursor in either case."""
     small = framed.pixels
-    each = small.factor * (2 if choice.paint.glyphs else 1)
-    columns = (len(small.columns) - 1) * each
+    each, columns = small.wide, small.width
     cells = [Span(" ", "muted")] * columns
 
     def put(place: int, token: int, style: str) -> None:
         """Write a wide character over two columns, if each key has two or the next one is blank."""
-        blank = framed.pooled and place * each + 1 < columns
+        blank = framed.pooled_keys and place * each + 1 < columns
         label = mark(shown.texts[token], 2 if each > 1 or blank else 1)
         wide = cell_len(label) - 1
         start = place * each + max(each // 2 - wide, 0)
         cells[start : start + 1 + wide] = [Span(label, style), *[Span("")] * wide]
 
     at = heatmap.find(small.columns, key)
-    if framed.pooled:
+    if framed.pooled_keys:
         step = max(1, 8 // each)
         for place in range(0, len(small.columns) - 1, step):
             text = str(shown.start + int(small.columns[place]) + 1)
@@ -113,30 +112,26 @@ def _key_labels(shown: InspectedText, choice: Choice, framed: Frame, key: int) -
     return row(*cells)
 
 
-def _query_labels(
-    shown: InspectedText, choice: Choice, framed: Frame, lines: int, query: int
-) -> list[Row]:
-    """One label per line: the characters of its one or two queries; if pooled, some positions."""
-    small, factor = framed.pixels, framed.pixels.factor
+def _query_labels(shown: InspectedText, framed: Frame, lines: int, query: int) -> list[Row]:
+    """One label per line: the characters of the queries whose middle it has; if pooled, some
+    positions."""
+    small = framed.pixels
     at = heatmap.find(small.rows, query)
-    per = 1 if choice.paint.glyphs else 2  # pixels in a line
+    places: list[list[int]] = [[] for _ in range(lines)]
+    for place in range(len(small.rows) - 1):
+        places[heatmap.middle_line(place, small.tall)].append(place)
     labels: list[Row] = []
-    for line in range(lines):
-        inside = [pixel // factor for pixel in range(line * per, line * per + per)]
-        here = [r for r in dict.fromkeys(inside) if r < len(small.rows) - 1]
-        if factor > per:  # one label for the lines of a query, in their middle
-            here = [r for r in here if (r * factor + factor // 2) // per == line]
+    for line, here in enumerate(places):
         spans: list[Span | str] = []
-        if framed.pooled and at not in here:
+        if framed.pooled_queries and at not in here:
             if line % 4 == 0 and here:
                 spans = [Span(str(shown.start + int(small.rows[here[0]]) + 1), "muted")]
         else:
-            places = here if not framed.pooled else [at]
-            for place in places:
-                assert place is not None
+            shown_here = [place for place in here if place == at or not framed.pooled_queries]
+            for place in shown_here:
                 position = query if place == at else int(small.rows[place])
                 style = "cursor+reverse" if place == at else "muted"
-                label = mark(shown.texts[position], 2 if len(places) == 1 else 1)
+                label = mark(shown.texts[position], 2 if len(shown_here) == 1 else 1)
                 spans.append(Span(label, style))
         labels.append(fit(row(*fit(row(*spans), framed.margin - 1, "right"), " "), framed.margin))
     return labels

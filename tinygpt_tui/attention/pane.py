@@ -31,6 +31,7 @@ from tinygpt_tui.engine.client import Engine
 from tinygpt_tui.engine.messages import EngineReply, ask_for
 from tinygpt_tui.engine.results import MODES
 from tinygpt_tui.keymap import ATTENTION
+from tinygpt_tui.render.heatmap import Paint
 from tinygpt_tui.render.svg import svg
 from tinygpt_tui.screens.dialog import AskText
 from tinygpt_tui.screens.file_name import file_problem, typed_path
@@ -59,14 +60,14 @@ class AttentionPane(Container):
         self,
         engine: Engine,
         generated: Callable[[], GeneratedText | None],
+        paint: Paint,
         *,
-        glyphs: bool = False,
         id: str | None = None,
     ) -> None:
-        """`generated` returns the text of the Generate tab. `glyphs`: draw without colours."""
+        """`generated` returns the text of the Generate tab; `paint` suits the terminal."""
         super().__init__(id=id)
         self.engine, self._generated = engine, generated
-        self.controller = AttentionController(ask_for(self, engine), engine.new_job, glyphs=glyphs)
+        self.controller = AttentionController(ask_for(self, engine), engine.new_job, paint)
         self._next_frame: Timer | None = None
         self._clock: Timer | None = None
         self._drawn = 0.0

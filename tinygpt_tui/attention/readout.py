@@ -36,27 +36,12 @@ def number(name: str, value: float) -> str:
     return f"{value:z.2f}" if name in UNITS else percent(float(value))
 
 
-def panel(state: AttentionState, shown: InspectedText, columns: int, lines: int) -> list[Row]:
-    """Query, key and weight under the cursor; the query's top keys; the head's statistics."""
-    choice = state.choice
-    rows = _under_cursor(shown, choice, state.matrix)
-    keys = _top_keys(shown, choice, state.matrix, columns)
-    if lines >= len(rows) + len(keys) + 1:
-        rows += [()]
-    rows += keys
-    context = _context(shown, choice, columns)
-    if lines >= len(rows) + 2:
-        rows += [(), context]
-    if choice.mode == "head" and lines >= len(rows) + 4:
-        rows += [(), *_statistics(state, columns)]
-    return [fit(cells, columns) for cells in rows[:lines]]
-
-
-def _under_cursor(shown: InspectedText, choice: Choice, matrix: Floats) -> list[Row]:
+def under_cursor(shown: InspectedText, choice: Choice, matrix: Floats) -> list[Row]:
+    """Query, key and weight under the cursor."""
     names = (("query", choice.query), ("key", choice.key))
     rows = [
         row(
-            Span(f"{name:<6}", "muted"),
+            Span(f" {name:<6}", "muted"),
             Span(padded(quoted(shown.texts[at]), 4), "cursor"),
             Span(f" at {shown.start + at + 1}", "muted"),
         )
@@ -66,7 +51,7 @@ def _under_cursor(shown: InspectedText, choice: Choice, matrix: Floats) -> list[
     rank = int((matrix[choice.query] > weight).sum()) + 1
     rows.append(
         row(
-            Span("weight", "muted"),
+            Span(" weight", "muted"),
             Span(f" {weight:.4f}", "strong"),
             Span(f" rank {rank}/{choice.query + 1}", "muted"),
         )
@@ -81,16 +66,19 @@ def top_keys(matrix: Floats, query: int, count: int = TOP_KEYS) -> list[tuple[in
     return [(int(key), float(line[key])) for key in keys]
 
 
-def _top_keys(shown: InspectedText, choice: Choice, matrix: Floats, columns: int) -> list[Row]:
-    top = top_keys(matrix, choice.query)
+def top_keys_rows(
+    shown: InspectedText, choice: Choice, matrix: Floats, columns: int, count: int
+) -> list[Row]:
+    """The keys with the largest weights of the query, with bars."""
+    top = top_keys(matrix, choice.query, count)
     most = max(top[0][1], 1e-9)
-    space = max(columns - 20, 0)
-    rows = [row(Span("top attended keys", "muted"))]
+    space = max(columns - 21, 0)
+    rows = []
     for key, weight in top:
         style = "cursor" if key == choice.key else "text"
         rows.append(
             row(
-                Span(f"{shown.start + key + 1:>5} ", "muted"),
+                Span(f"{shown.start + key + 1:>6} ", "muted"),
                 Span(padded(quoted(shown.texts[key]), 4), style),
                 Span(f" {weight:.4f} ", style),
                 Span("▄" * max(round(space * weight / most), 1 if space else 0), "bar"),
@@ -118,15 +106,16 @@ def _context(shown: InspectedText, choice: Choice, columns: int) -> Row:
     return row(*spans)
 
 
-def _statistics(state: AttentionState, columns: int) -> list[Row]:
+def statistics_rows(state: AttentionState, columns: int) -> list[Row]:
+    """Each statistic of the selected head, beside its value for a head with uniform attention."""
     choice, baseline = state.choice, state.uniform_baseline
-    rows = [row(Span("this head", "muted"), Span("        uniform", "faint"))]
+    rows = []
     for name, values in state.statistics.items():
         value = number(name, values[choice.layer, choice.head])
         uniform = number(name, baseline[name]) if name in baseline else ""
         rows.append(
             row(
-                Span(f"{name:<10}", "muted"),
+                Span(f" {name:<10}", "muted"),
                 Span(f"{value:>6}", "text"),
                 Span(f"{uniform:>8}", "faint"),
                 Span(f" {UNITS.get(name, '')}" if columns >= 34 else "", "faint"),

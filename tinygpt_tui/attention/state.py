@@ -23,7 +23,7 @@ SCALES: tuple[Scale, ...] = ("sqrt", "linear", "row")
 POOLINGS: tuple[Pooling, ...] = ("max", "mean")
 COLOURS = ("viridis", "magma", "cividis")
 PIXEL_SIZES = (1, 2, 4)
-"""Pixels per side of a weight in the window."""
+"""Sizes of a weight in the window: how many times the least height of a bucket."""
 STATISTICS = ("entropy", "distance", "previous", "self", "first")
 UNITS = {"entropy": "nats", "distance": "tokens"}
 """Of statistics; those not listed are shares of attention."""
@@ -46,7 +46,7 @@ class Choice:
     ordered: bool = False
     """Whether the grid is sorted by the statistic."""
     factor: int = 0
-    """Pixels per side of a weight in the window; 0 to fit the map."""
+    """Size of a weight in the window, one of `PIXEL_SIZES`; 0 to fit the map."""
     origin: tuple[int, int] = (0, 0)
     """The first query and the first key in the window."""
     top: int = 0

@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
-import numpy as np
+from collections.abc import Sequence
+from dataclasses import replace
 
 from tinygpt_tui import theme
 from tinygpt_tui.attention import readout
-from tinygpt_tui.attention.layout import Plan, plan, thumbnails
+from tinygpt_tui.attention.layout import Plan, plan
 from tinygpt_tui.attention.legend import legend
 from tinygpt_tui.attention.maps import head_name, maps
-from tinygpt_tui.attention.readout import named, number
-from tinygpt_tui.attention.state import UNITS, AttentionState
+from tinygpt_tui.attention.readout import named
+from tinygpt_tui.attention.state import AttentionState
 from tinygpt_tui.attention.text_view import coloured_text
+from tinygpt_tui.attention.thumbnails import grid
 from tinygpt_tui.engine.results import InspectedText
-from tinygpt_tui.render import heatmap
-from tinygpt_tui.render.cells import Row, Span, beside, fit, row, width
+from tinygpt_tui.render.cells import Row, Span, fit, row, width
+from tinygpt_tui.render.panel import rule
 from tinygpt_tui.render.text import mark, sentence
 from tinygpt_tui.render.timeline import checkpoint_parts, position, slider
+
+RULE_ENDS = 7
+"""Columns of a rule with something at both ends: the lines around these, and blanks."""
 
 
 def tab(state: AttentionState, columns: int, lines: int) -> list[Row]:
@@ -40,18 +45,19 @@ def _empty(state: AttentionState, columns: int, lines: int) -> list[Row]:
 
 
 def _filled(state: AttentionState, shown: InspectedText, columns: int, lines: int) -> list[Row]:
-    choice = state.choice
-    pinned = state.pin is not None and choice.level in ("head", "window")
-    planned = plan(choice, columns, lines, pinned=pinned)
-    head = [title(state, shown, columns)]
+    level = state.choice.level
+    if state.pin is not None and level not in ("head", "window"):
+        state = replace(state, pin=None)
+    planned = plan(state, columns, lines)
+    body, most, words = _level(state, shown, planned)
+    head = [title(state, shown, most, columns)]
     if state.message and planned.head < 2:
         head = sentence(state.message, columns, "warn")[:1]
     elif planned.head >= 2:
         text = sentence(state.message, columns, "warn")[:1] if state.message else None
         head += text or [text_row(state, shown, columns)]
-    body, foot = _level(state, shown, planned)
     body = [*body[: planned.body], *[()] * (planned.body - len(body))]
-    foot = [*foot, *([timeline_row(state, columns)] if planned.foot >= 2 else [])]
+    foot = [timeline_row(state, columns, words)] if planned.foot else []
     below: list[Row] = []
     if planned.below:
         below = readout.below(state, shown, planned)
@@ -61,13 +67,16 @@ def _filled(state: AttentionState, shown: InspectedText, columns: int, lines: in
 
 def _level(
     state: AttentionState, shown: InspectedText, planned: Plan
-) -> tuple[list[Row], list[Row]]:
-    """The body of the tab at its level, and the legend."""
+) -> tuple[list[Row], str, list[str]]:
+    """The body of the tab at its level, the weight of the brightest colour, and what stands beside
+    the timeline: the first of these words that fits."""
     match state.choice.level:
         case "grid":
-            return grid(state, shown, planned)
+            rows, words = grid(state, shown, planned)
+            return rows, "max", words
         case "text":
-            return coloured_text(state, shown, planned)
+            rows, most = coloured_text(state, shown, planned)
+            return rows, most, ["attending queries" if state.choice.incoming else "attended keys"]
         case _:
             return maps(state, shown, planned)
 
@@ -75,25 +84,26 @@ def _level(
 # -- the lines around -----------------------------------------------------------------------------
 
 
-def title(state: AttentionState, shown: InspectedText, columns: int) -> Row:
-    """The model, its checkpoint, the head and its statistics; on the right, whether an inspection
-    is pending."""
+def title(state: AttentionState, shown: InspectedText, most: str, columns: int) -> Row:
+    """The model, its checkpoint and the head, and the legend; before it, whether an inspection is
+    pending."""
     choice = state.choice
     dot = Span(" · ", "faint")
     where = Span(head_name(choice.layer, choice.head, choice.mode), "strong")
-    right = row(Span("computing… ", "accent")) if state.busy else ()
-    space = columns - width(right)
+    pending = row(Span("computing… ", "accent")) if state.busy else ()
+    right = row(*pending, *legend(choice, most, columns))
+    room = columns - width(right) - RULE_ENDS
     full, *shorter = _checkpoints(state, shown)
     left = row(*full, dot, where)
     for checkpoint in shorter:
-        if width(left) > space:
+        if width(left) > room:
             left = row(*checkpoint, dot, where)
-    for statistic in state.statistics if choice.mode == "head" else ():
+    for statistic in state.statistics if choice.level == "grid" else ():
         more = row(*left, dot, *named(state, statistic))
-        if width(more) > space:
+        if width(more) > room:
             break
         left = more
-    return row(*fit(left, space), *right)
+    return rule(left, columns, right=right if width(left) <= room else pending)
 
 
 def _checkpoints(state: AttentionState, shown: InspectedText) -> list[Row]:
@@ -104,7 +114,7 @@ def _checkpoints(state: AttentionState, shown: InspectedText) -> list[Row]:
     model = Span(theme.NAMES.get(shown.variant, shown.variant), f"{shown.variant}.bold")
     rows = []
     for of_name, val_loss in ((name, shown.val_loss), (name, None), (None, None)):
-        rows.append(row(" ", model))
+        rows.append(row(model))
         for part in checkpoint_parts(of_name, shown.step, val_loss):
             rows[-1] = row(*rows[-1], dot, part)
     return rows
@@ -126,76 +136,27 @@ def text_row(state: AttentionState, shown: InspectedText, columns: int) -> Row:
     )
 
 
-def timeline_row(state: AttentionState, columns: int) -> Row:
-    """The checkpoints as a slider."""
+def timeline_row(state: AttentionState, columns: int, words: Sequence[str] = ()) -> Row:
+    """The checkpoints as a slider in a rule, and the first of `words` for which there is room."""
     timeline, steps = state.timeline, state.timeline.steps
     step = state.shown.step if state.shown else None
     place = steps.index(step) if step in steps else len(steps) - 1
     best = timeline.best
     elsewhere = best if best != step else None
-    words = position(len(steps), place, playing=timeline.playing, best=elsewhere)
-    label = f" timeline  step {step:,} " if step is not None else " timeline "
+    where = position(len(steps), place, playing=timeline.playing, best=elsewhere)
+    label = f"step {step:,} " if step is not None else "timeline "
     line = slider(
         len(steps),
         place,
-        columns - len(label) - len(words) - 5,
+        columns - len(label) - len(where) - RULE_ENDS,
         tick="┴",
         spacing=3,
         knob=f"{state.shown.variant}.bold" if state.shown else "strong",
         before="faint",
         best=None if best is None else steps.index(best),
     )
-    if not line:
-        return fit(row(Span(label + words, "muted")), columns)
-    after = Span(f" {words}", "accent" if timeline.playing else "muted")
-    return fit(row(Span(label, "muted"), *line, after), columns)
-
-
-# -- all heads ------------------------------------------------------------------------------------
-
-
-def grid(state: AttentionState, shown: InspectedText, planned: Plan) -> tuple[list[Row], list[Row]]:
-    """A thumbnail per head with a statistic under it, and the legend."""
-    choice = state.choice
-    order = state.head_order()
-    cut = thumbnails(shown.layers, shown.heads, planned.columns, planned.body)
-    rows: list[Row] = []
-    for line in range(choice.top, min(choice.top + cut.shown, cut.total)):
-        heads = order[line * cut.across : (line + 1) * cut.across]
-        blocks = [_thumbnail(state, shown, at, cut.columns - 1, cut.lines) for at in heads]
-        rows += beside(blocks)
-    name = state.statistic
-    unit = f" ({UNITS[name]})" if name in UNITS else ""
-    baseline = state.uniform_baseline.get(name)
-    short = name + (", sorted" if choice.ordered else "")
-    words = [f"{name}{unit} under each" + (", sorted" if choice.ordered else ""), short]
-    if baseline is not None:
-        words = [f"{words[0]}, uniform baseline {number(name, baseline)}", *words]
-    if cut.shown < cut.total:
-        lines = f"lines {choice.top + 1}-{choice.top + cut.shown} of {cut.total}"
-        words = [f"{text}, {lines}" for text in words] + words
-    return rows, [legend(choice, "max", words, planned.columns)]
-
-
-def _thumbnail(
-    state: AttentionState, shown: InspectedText, at: tuple[int, int], columns: int, lines: int
-) -> list[Row]:
-    choice = state.choice
-    matrix = shown.attention[at]
-    down, across = heatmap.room(columns - 1, lines, glyphs=choice.paint.glyphs)
-    across = min(across, 3 * down)
-    small = heatmap.pixels(matrix, heatmap.whole(matrix), down, across, choice.paint.pooling)
-    canvas = heatmap.codes(small, choice.paint.scale, heatmap.peak(matrix))
-    high, wide = canvas.shape
-    canvas = np.repeat(np.repeat(canvas, max(1, down // high), 0), max(1, across // wide), 1)
-    rows = [fit(row(" ", *cells), columns) for cells in heatmap.heat(canvas, choice.paint)]
-    rows += [fit((), columns)] * (lines - len(rows))
-    values = state.statistics.get(state.statistic)
-    value = number(state.statistic, values[at]) if values is not None else ""
-    chosen = at == (choice.layer, choice.head)
-    pinned = state.pin is not None and (state.pin.layer, state.pin.head) == at
-    name = f"{at[0]}.{at[1]}" if columns < 13 else f"L{at[0]} H{at[1]}"
-    sign = "▸" if chosen else "=" if pinned else " "
-    style = f"{shown.variant}.bold+reverse" if chosen else "muted"
-    caption = row(Span(f"{sign}{name} ", style), Span(f"{value} ", style if chosen else "text"))
-    return [*rows, fit(caption, columns)]
+    after = Span(f" {where}" if line else where, "accent" if timeline.playing else "muted")
+    left = row(Span(label, "muted"), *line, after)
+    room = columns - width(left) - RULE_ENDS
+    said = next((text for text in words if text and len(text) <= room), "")
+    return rule(left, columns, right=row(Span(said, "muted")))

@@ -1,4 +1,4 @@
-"""Rows of cells as an SVG image, with half blocks as rectangles, so that there are no gaps."""
+"""Rows of cells as an SVG image, with blocks as rectangles, so that there are no gaps."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from rich.cells import cell_len
 from rich.color import Color
 from rich.style import Style
 
+from tinygpt_tui.render.bars import HEIGHTS
 from tinygpt_tui.render.cells import Row, width
 
 WIDE, HIGH, BASE = 8, 16, 12
@@ -40,7 +41,7 @@ def svg(rows: Sequence[Row], style: Callable[[str], Style], *, dark: bool = True
 def _span(text: str, x: int, y: int, fore: str, back: str, *, bold: bool) -> list[str]:
     across = cell_len(text) * WIDE
     parts = [_box(x, y, across, HIGH, back)] if back else []
-    if text.strip("▀▄ ") or not text.strip():
+    if text.strip(f"▀{HEIGHTS} ") or not text.strip():
         if text.strip():
             weight = ' font-weight="bold"' if bold else ""
             parts.append(
@@ -48,8 +49,10 @@ def _span(text: str, x: int, y: int, fore: str, back: str, *, bold: bool) -> lis
                 f' xml:space="preserve">{escape(text)}</text>'
             )
         return parts
-    half = HIGH // 2
-    return [*parts, _box(x, y if "▀" in text else y + half, across, half, fore)]
+    if "▀" in text:
+        return [*parts, _box(x, y, across, HIGH // 2, fore)]
+    filled = HIGH * (HEIGHTS.index(text.strip()[0]) + 1) // len(HEIGHTS)
+    return [*parts, _box(x, y + HIGH - filled, across, filled, fore)]
 
 
 def _box(x: int, y: int, wide: int, high: int, colour: str) -> str:

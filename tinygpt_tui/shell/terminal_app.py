@@ -27,6 +27,11 @@ class TerminalApp(ErrorReportingApp[ReturnType]):
         """Whether the terminal has 16 colours or fewer: TERM=xterm, screen or linux."""
         return self.console.color_system == "standard"
 
+    @property
+    def truecolor(self) -> bool:
+        """Whether the terminal has more than 256 colours, as COLORTERM says: not over SSH."""
+        return self.console.color_system == "truecolor"
+
     def get_driver_class(self) -> type[Driver]:
         """Ours in place of Textual's for a terminal; TEXTUAL_DRIVER may name another."""
         driver = super().get_driver_class()

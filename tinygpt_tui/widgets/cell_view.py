@@ -57,7 +57,9 @@ class CellView(Widget):
 @lru_cache(maxsize=4096)
 def on(base: Style, name: str, dark: bool, mono: bool) -> Style:  # noqa: FBT001 - for the cache
     """A named style on top of the widget's own; cached: a heatmap needs hundreds per frame."""
-    return base + theme.style(name, dark=dark, mono=mono)
+    style = theme.style(name, dark=dark, mono=mono)
+    # A ground is drawn with blanks; without a colour for their text, it takes a third fewer bytes.
+    return style if name.startswith("/") else base + style
 
 
 def changed(before: Row, after: Row, width: int) -> list[tuple[int, int]]:

@@ -124,7 +124,7 @@ def test_levels_the_other_model_and_the_timeline(out: Path) -> None:
         assert controller.shown is not None
         assert (controller.shown.step, controller.timeline.chosen) == (7, None)
         await pilot.press("equals_sign", "v")
-        await until(pilot, lambda: "=Dense 7" in screen(app) and "MoE 7" in screen(app))
+        await until(pilot, lambda: "= Dense 7" in screen(app) and "MoE 7" in screen(app))
 
     drive(out, on_tab(body))  # type: ignore[arg-type]
 
@@ -178,7 +178,7 @@ def test_a_text_that_cannot_be_inspected_is_kept_and_said(out: Path) -> None:
     async def body(app: LabApp, pilot: "Pilot[int]") -> None:
         await typed(app, pilot, "a")
         await until(pilot, lambda: "1 character " in screen(app))
-        assert "entropy 0.00" in screen(app)
+        assert "L0 H0 0.00" in screen(app)
         await pilot.press("enter", "left", "down", "enter", "enter", "escape")
         field = app.attention.query_one(PromptArea)
         await pilot.press("t")

@@ -16,7 +16,7 @@ def test_the_weight_under_the_cursor_is_exact() -> None:
     weight = weights(29)[1, 1, 23, 20]
     assert f"weight {weight:.4f} rank 1/24" in rows
     assert "query l    at 24" in rows
-    assert "1:1, drawn 2" in rows
+    assert "1 cell" not in rows, "each weight has its own"
     assert "layer 1 head 1" in rows
 
 
@@ -36,7 +36,7 @@ def test_the_columns_of_the_readout_are_those_of_narrow_characters() -> None:
     rows = []
     for shown in (inspected(29), wide):
         made = attention_state(shown, (120, 34), level="head")
-        panel = plain(readout.panel(made, shown, 40, 20))
+        panel = plain(readout.under_cursor(shown, made.choice, made.matrix))
         rows.append([cell_len(line[: line.index("at ")]) for line in panel[:2]])
         context = plain([readout._context(shown, made.choice, 21)])[0]
         assert cell_len(context) <= 21
