@@ -24,6 +24,8 @@ LONGEST_LINE = 1000
 """Characters of a line; the rest of it is left out."""
 OPENING = 32
 """Characters of the opening of the validation split, at most."""
+LONG_LINE = 24
+"""Characters that make a line long enough to be looked at."""
 LARGE, SAMPLE = 64 << 20, 4 << 20
 """Of a file of more than `LARGE` bytes, a sample of validation is its first `SAMPLE` bytes."""
 _UTF8 = 4
@@ -77,6 +79,21 @@ def validation_opening(data: str) -> str:
         return line
     words, _, _ = line[: OPENING + 1].rpartition(" ")
     return words.rstrip() or line[:OPENING]
+
+
+def validation_line(data: str) -> str:
+    """The first line of `LONG_LINE` characters or more that begins in the validation split; without
+    one, the longest line there, or if no line begins there, the beginning of the split.
+
+    The split is taken to begin as for `validation_opening`; its first `BLOCK` bytes are searched.
+
+    Raises:
+        CorpusError: as for `random_line`.
+    """
+    block = _read(data, lambda size: int(TRAIN_SHARE * size), BLOCK)
+    lines = [line.strip() for line in _lines(block)]
+    long = next((line for line in lines if len(line) >= LONG_LINE), "")
+    return long or max(lines, key=len, default="") or _part(block).strip()
 
 
 def validation_sample(data: str) -> tuple[str, str]:

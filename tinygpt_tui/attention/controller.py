@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
+from tinygpt.data.excerpts import LONG_LINE
 from tinygpt.data.tokenizer import summarize
 from tinygpt.run import VARIANTS, CheckpointList, Which
 from tinygpt_tui.attention import state
@@ -28,8 +29,8 @@ from tinygpt_tui.render.heatmap import Floats, Paint
 
 CACHE_BYTES = 256 * 2**20
 """Attention weights that are cached: a timeline of nano takes 5 MB, one of baby 190 MB."""
-SHORT_LINE, LINE_RETRIES = 24, 5
-"""Corpus lines with fewer characters are replaced by another one, at most this many times."""
+LINE_RETRIES = 5
+"""How many times a random line that is too short is replaced by another one, at most."""
 LAST_TOKEN = -1
 """Stands for the position of the text's last token, before it is known."""
 SURVEY_STATISTIC = "induction"
@@ -76,6 +77,8 @@ class AttentionController(EngineSession):
         self._inspections: Requests[InspectKey, InspectedText] = Requests(
             CACHE_BYTES, lambda text: text.attention.nbytes
         )
+        self._fallback = ""
+        """Shown where the corpus cannot be read."""
         self._line_job: int | None = None
         self._line_retries = 0
         self._survey_job: int | None = None
@@ -143,11 +146,13 @@ class AttentionController(EngineSession):
     # -- which text -----------------------------------------------------------------------------
 
     def set_default_text(self, text: str) -> None:
-        """Until the user chooses a text, show this one, then a random line of the corpus."""
+        """Until the user chooses a text, show the first long line of the validation split, which is
+        always the same one; if the corpus cannot be read, this text."""
         if self._text_chosen or self.text or self.run is None or not self.available_variants:
             return
-        self._use(self.without_unknown(text), "last prompt")
-        self._request_line()
+        self._fallback = text
+        if self._line_job is None:
+            self._line_job = self.ask_corpus_line("line")
 
     def random_line(self) -> None:
         """Request a random line of the corpus as the user's text."""
@@ -263,16 +268,19 @@ class AttentionController(EngineSession):
 
     def _handle_line(self, reply: Reply) -> None:
         self._line_job = None
+        random = self._text_chosen
         if isinstance(reply, CorpusLine):
-            if len(reply.text) < SHORT_LINE and self._line_retries < LINE_RETRIES:
+            if random and len(reply.text) < LONG_LINE and self._line_retries < LINE_RETRIES:
                 self._line_retries += 1
                 self._line_job = self.ask_corpus_line()
                 return
             text = self.without_unknown(reply.text)
-            if text and not (self._text_chosen and self.source != "corpus"):
-                self._use(text, "corpus")
-        elif isinstance(reply, Failed) and self._text_chosen:
+            if text and not (random and self.source != "corpus"):
+                self._use(text, "corpus" if random else "validation")
+        elif isinstance(reply, Failed) and random:
             self.message = reply.why
+        elif isinstance(reply, Failed) and (text := self.without_unknown(self._fallback)):
+            self._use(text, "last prompt")
 
     def request_survey(self) -> None:
         """Request statistics over the validation split, unless they are known or pending."""
@@ -335,4 +343,6 @@ class AttentionController(EngineSession):
             return "No run yet: n starts one. Its first checkpoint is written at once."
         if not self.available_variants:
             return "No checkpoint yet: the first is written before training starts."
+        if self._line_job is not None:
+            return "Reading a line of the corpus…"
         return "" if self.text else "There is no text to inspect: t types one."

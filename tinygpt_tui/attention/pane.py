@@ -90,8 +90,8 @@ class AttentionPane(Container):
         return self.controller.timeline.swapped_since(before)
 
     def activate(self) -> None:
-        """Called when the user switches to this tab: inspect a text, by default the one generated,
-        the last prompt or a line of the corpus."""
+        """Called when the user switches to this tab: inspect a text, by default the one generated
+        or a fixed line of the corpus."""
         controller = self.controller
         controller.load_vocabulary()
         if controller.available_variants:

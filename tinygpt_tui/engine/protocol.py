@@ -36,14 +36,17 @@ class StopRequest(msgspec.Struct, tag=True, frozen=True):
     job: int
 
 
+CorpusText: TypeAlias = Literal["random", "opening", "line"]
+"""A random line; the first words of the validation split; its first line that is long enough."""
+
+
 class CorpusLineRequest(msgspec.Struct, tag=True, frozen=True):
     """Pick a line of the corpus; answered by `CorpusLine` or `Failed`."""
 
     job: int
     data: str
     """As ``--data`` takes it."""
-    opening: bool = False
-    """The first words of the validation split instead of a random line."""
+    which: CorpusText = "random"
 
 
 class InspectRequest(msgspec.Struct, tag=True, frozen=True):

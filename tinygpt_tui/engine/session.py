@@ -22,7 +22,7 @@ from tinygpt.run import (
     read_config,
 )
 from tinygpt.run.checkpoints import Name
-from tinygpt_tui.engine.protocol import CorpusLineRequest, Request
+from tinygpt_tui.engine.protocol import CorpusLineRequest, CorpusText, Request
 from tinygpt_tui.theme import NAMES
 
 Key = TypeVar("Key")
@@ -249,11 +249,10 @@ class EngineSession:
         unknown = self.unknown(text)
         return "".join(c for c in text if c not in unknown)
 
-    def ask_corpus_line(self, *, opening: bool = False) -> int:
-        """Request a random line of the run's corpus, or the first words of its validation split;
-        returns the job number."""
+    def ask_corpus_line(self, which: CorpusText = "random") -> int:
+        """Request a line of the run's corpus; returns the job number."""
         job = self._new_job()
-        self._ask(CorpusLineRequest(job, self.data, opening))
+        self._ask(CorpusLineRequest(job, self.data, which))
         return job
 
     def request(

@@ -22,7 +22,12 @@ from typing import IO, Any
 import torch
 
 from tinygpt.checkpoint import Checkpoint, load
-from tinygpt.data.excerpts import random_line, validation_opening, validation_sample
+from tinygpt.data.excerpts import (
+    random_line,
+    validation_line,
+    validation_opening,
+    validation_sample,
+)
 from tinygpt.device import choose_device, is_out_of_memory, memory_in_use
 from tinygpt.errors import CheckpointError, TinyGPTError
 from tinygpt.generation.decoding import TokenEvent, stream
@@ -223,10 +228,13 @@ class Worker:
 
     def _corpus_line(self, request: CorpusLineRequest) -> None:
         try:
-            if request.opening:
-                text = validation_opening(request.data)
-            else:
-                text = random_line(request.data, self._random)
+            match request.which:
+                case "opening":
+                    text = validation_opening(request.data)
+                case "line":
+                    text = validation_line(request.data)
+                case _:
+                    text = random_line(request.data, self._random)
         except TinyGPTError as error:
             self._fail(request.job, error)
             return

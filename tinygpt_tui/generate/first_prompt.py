@@ -36,7 +36,7 @@ class FirstPrompt:
             return
         self._show(self._history.suggestion(self._controller.unknown) or "", editor)
         if ask and not self.text:
-            self._job, self._from_corpus = self._controller.ask_corpus_line(opening=True), True
+            self._job, self._from_corpus = self._controller.ask_corpus_line("opening"), True
 
     def handle_reply(self, reply: Reply, editor: PromptArea) -> bool:
         """Show the words of the corpus; returns whether the reply was about them."""

@@ -15,7 +15,12 @@ from hypothesis import strategies as st
 from tests.helpers.paths import ROOT
 from tinygpt.data import excerpts
 from tinygpt.data.corpus import split
-from tinygpt.data.excerpts import random_line, validation_opening, validation_sample
+from tinygpt.data.excerpts import (
+    random_line,
+    validation_line,
+    validation_opening,
+    validation_sample,
+)
 from tinygpt.errors import CorpusError
 
 
@@ -91,15 +96,16 @@ def test_a_corpus_without_text_is_a_sentence(text: Path, content: bytes | None, 
         text.write_bytes(content)
     with pytest.raises(CorpusError, match=says):
         random_line(str(text), random.Random(1))
-    with pytest.raises(CorpusError, match=says):
-        validation_opening(str(text))
+    for of_validation in (validation_opening, validation_line):
+        with pytest.raises(CorpusError, match=says):
+            of_validation(str(text))
 
 
 def test_a_blank_corpus_has_no_line(text: Path) -> None:
     text.write_text("\n \n\r\n")
     with pytest.raises(CorpusError, match="has no line with text"):
         random_line(str(text), random.Random(1))
-    assert validation_opening(str(text)) == ""
+    assert validation_opening(str(text)) == validation_line(str(text)) == ""
 
 
 @pytest.mark.parametrize(
@@ -121,6 +127,25 @@ def test_the_opening_is_that_of_the_validation_split(
     text.write_bytes(b"a" * (9 * size - 1) + b"b" + validation.encode())
     assert text.read_bytes()[int(0.9 * 10 * size) :].decode() == validation
     assert validation_opening(str(text)) == opening
+
+
+@pytest.mark.parametrize(
+    ("validation", "line"),
+    [
+        (
+            "half a line\n\nWARWICK:\n  What is the matter with you, my dear lord?\nNothing\n",
+            "What is the matter with you, my dear lord?",
+        ),
+        ("x\nshort\nless short\nlast", "less short"),
+        ("no line begins here", "no line begins here"),
+    ],
+)
+def test_the_line_of_the_validation_split_is_the_first_long_one(
+    text: Path, validation: str, line: str
+) -> None:
+    size = len(validation.encode())
+    text.write_bytes(b"a" * (9 * size - 1) + b"b" + validation.encode())
+    assert validation_line(str(text)) == validation_line(str(text)) == line
 
 
 def test_validation_is_whole_unless_it_is_large(

@@ -161,12 +161,27 @@ def test_a_line_of_the_corpus_does_not_replace_a_text_that_was_chosen(
 ) -> None:
     controller.set_default_text("ROMEO:")
     pick = next(asked for asked in engine.asked if isinstance(asked, CorpusLineRequest))
-    assert controller.text == "ROMEO:"
     controller.set_text("typed by hand", "typed")
     assert controller.handle_reply(
         CorpusLine(pick.job, "a line of the corpus, long enough to be shown")
     )
     assert controller.text == "typed by hand"
+
+
+def test_the_first_text_is_a_fixed_line_and_the_prompt_without_a_corpus(
+    controller: AttentionController, engine: Engine
+) -> None:
+    for _ in range(2):
+        controller.set_default_text("ROMEO:")
+    (pick,) = (asked for asked in engine.asked if isinstance(asked, CorpusLineRequest))
+    assert pick.which == "line"
+    controller.handle_reply(Failed(pick.job, "there is no corpus"))
+    assert (controller.text, controller.source) == ("ROMEO:", "last prompt")
+    controller.text = ""
+    controller.set_default_text("ROMEO:")
+    pick = [asked for asked in engine.asked if isinstance(asked, CorpusLineRequest)][-1]
+    controller.handle_reply(CorpusLine(pick.job, "short"))
+    assert (controller.text, controller.source) == ("short", "validation")
 
 
 def test_short_lines_of_the_corpus_are_passed_over(

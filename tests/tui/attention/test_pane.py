@@ -80,9 +80,9 @@ def test_a_text_is_shown_at_once_with_the_weights_of_the_model(
 ) -> None:
     async def body(app: LabApp, pilot: "Pilot[int]") -> None:
         controller = app.attention.controller
-        await until(pilot, lambda: settled(app) and controller.source == "corpus")
+        await until(pilot, lambda: settled(app) and controller.source == "validation")
         await until(pilot, lambda: "L0 H0" in screen(app))
-        assert "corpus: " in screen(app)
+        assert "validation: " in screen(app)
         await typed(app, pilot, TEXT[:9])
         found = tinygpt.load(out / "one" / "dense")
         ids = torch.tensor(found.tokenizer.encode(TEXT[:9]))

@@ -124,8 +124,10 @@ def test_a_line_of_the_corpus(probe: EngineProbe, tmp_path: Path) -> None:
         probe.ask(CorpusLineRequest(job, str(tmp_path / name)))
         assert isinstance(probe.until_over(job)[job][0], Failed)
     text.write_text("no" * 900 + "\nthe words after it\n" + "x" * 181)
-    probe.ask(CorpusLineRequest(job, str(text), opening=True))
+    probe.ask(CorpusLineRequest(job, str(text), "opening"))
     assert probe.until_over(job)[job] == [CorpusLine(job, "the words after it")]
+    probe.ask(CorpusLineRequest(job, str(text), "line"))
+    assert probe.until_over(job)[job] == [CorpusLine(job, "x" * 181)]
 
 
 @pytest.mark.parametrize("variant", ["dense", "moe"])
