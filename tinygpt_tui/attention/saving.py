@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -52,7 +53,7 @@ def ask_and_save(app: App[Any], state: AttentionState, picture: Callable[[], str
         except OSError as error:
             app.notify(f"cannot write {path}: {error.strerror}", severity="error", markup=False)
             return
-        app.notify(f"Saved {path}", markup=False)
+        app.notify(f"Saved {os.path.abspath(path)}", markup=False)
 
     app.push_screen(PickDialog("Save", KINDS), picked)
 

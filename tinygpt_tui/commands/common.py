@@ -154,7 +154,7 @@ def _of_model(path: Path, model: str) -> Path:
 def about_checkpoint(checkpoint: Checkpoint) -> dict[str, Any]:
     """Which model made a result, and why that one, for JSON; the loss in nats per token."""
     return {
-        "checkpoint": str(checkpoint.path),
+        "checkpoint": os.path.abspath(checkpoint.path),
         "variant": checkpoint.variant,
         "step": checkpoint.step,
         "chosen_as": checkpoint.chosen_as,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import math
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -63,7 +64,7 @@ def _inspect(given: dict[str, Any]) -> None:
     if "json" in given:
         print_json(report(inspected))
     else:
-        lines = [printable(str(file)) for file in files] or table(inspected)
+        lines = [printable(os.path.abspath(file)) for file in files] or table(inspected)
         print_text("\n".join(lines) + "\n")
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -43,4 +44,4 @@ def _save(app: App[Any], text: Text, path: Path) -> None:
     except OSError as error:
         app.notify(f"cannot write {path}: {error.strerror}", severity="error", markup=False)
         return
-    app.notify(f"Saved {path}", markup=False)
+    app.notify(f"Saved {os.path.abspath(path)}", markup=False)

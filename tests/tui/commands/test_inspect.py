@@ -140,3 +140,17 @@ def test_the_files_are_named_without_what_a_terminal_obeys(
     assert (folder / "heads.csv").is_file()
     said = capsys.readouterr().out.splitlines()
     assert said[1] == f"{tmp_path}/a␛[2J���b/heads.csv"
+
+
+def test_paths_are_printed_whole(
+    run: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.chdir(run.parent)
+    assert cli.main([run.name, "--inspect", "abc", "--inspect-out", "look"]) == 0
+    folder = run.parent / "look"
+    assert capsys.readouterr().out.splitlines() == [str(file) for file in sorted(folder.iterdir())]
+    assert cli.main(["./" + run.name, "--inspect", "abc", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["checkpoint"].startswith(f"{run}/dense/step-")
