@@ -16,8 +16,9 @@ from tinygpt_tui.attention.state import LEVELS
 from tinygpt_tui.engine import results
 from tinygpt_tui.experts.state import VIEWS
 from tinygpt_tui.experts.view import tab as experts_tab
+from tinygpt_tui.generate.candidates import inspector
 from tinygpt_tui.generate.state import Side, ViewOptions
-from tinygpt_tui.generate.view import column, inspector, listing
+from tinygpt_tui.generate.view import column, listing
 from tinygpt_tui.render.cells import Row, plain, width
 from tinygpt_tui.render.header_footer import header_row
 from tinygpt_tui.train import view as train_view

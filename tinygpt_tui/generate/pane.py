@@ -28,6 +28,7 @@ from tinygpt_tui.generate.presets import all_presets, preset_name
 from tinygpt_tui.generate.saving import ask_file, copy_text
 from tinygpt_tui.generate.setting_field import SettingField
 from tinygpt_tui.generate.settings import BY_NAME, step
+from tinygpt_tui.generate.sidebar import sidebar_columns
 from tinygpt_tui.generate.tree import Text
 from tinygpt_tui.generate.tree_dialog import open_tree
 from tinygpt_tui.keymap import GENERATE
@@ -135,14 +136,25 @@ class GeneratePane(Container):
             self.notify(note, severity="warning", markup=False, timeout=15)
         params, width = self.controller.params, self.size.width
         rows = view.settings_rows(params, width)
-        settings = self.query_one("#settings", CellView)
-        settings.styles.height = len(rows) if self.size.height >= 16 else 0
-        settings.show(rows)
-        self.query_one(PromptArea).styles.height = 3 if self.size.height >= 28 else 2
+        self._divide(len(rows))
+        self.query_one("#settings", CellView).show(rows)
         name = preset_name(params, self.presets)
         self.query_one("#chain", CellView).show([view.chain_row(params, name, width)])
         texts = self.query_one("#texts", CellView)
         texts.show(layout.texts(self.controller, self._note, *texts.size))
+
+    def _divide(self, settings: int) -> None:
+        """Give the prompt and the settings, which have so many rows, their heights; the texts get
+        the rest, and are drawn again once they have it."""
+        columns, lines = self.size
+        prompt = 3 if lines >= 28 else 2
+        if lines < 16 or sidebar_columns(columns, lines - prompt - 1):
+            settings = 0
+        for name, height in (("#prompt", prompt), ("#settings", settings)):
+            styles = self.query_one(name).styles
+            if styles.height is None or styles.height.value != height:
+                styles.height = height
+                self.call_after_refresh(self.draw)
 
     def on_engine_reply(self, message: EngineReply) -> None:
         reply = message.reply
@@ -260,7 +272,7 @@ class GeneratePane(Container):
     def action_move(self, by: int) -> None:
         if self.controller.candidate is not None:
             size = self.query_one("#texts", CellView).size
-            rows = view.rows_down(layout.inspector_height(self.controller, *size))
+            rows = layout.candidate_grid(self.controller, *size).down
             self.controller.move_candidate(rows if by > 0 else -rows)
         else:
             self.controller.move(by)

@@ -21,7 +21,7 @@ LABEL_WIDTH = 96
 def open_tree(app: App[Any], controller: GenerateController, redraw: Callable[[], None]) -> None:
     """List all texts, each with its branches below it."""
     controller.remove_empty()
-    entries = tree_entries(controller.tree)
+    heading, entries = tree_entries(controller.tree)
     if not entries:
         app.notify("No text yet: g generates one", severity="warning")
         return
@@ -40,25 +40,37 @@ def open_tree(app: App[Any], controller: GenerateController, redraw: Callable[[]
 
     text = controller.text
     at = [value for value, _ in entries].index(str(text.id)) if text else 0
-    app.push_screen(PickDialog("Texts, with mean NLL", entries, keys=KEYS, at=at), picked)
+    dialog = PickDialog("Texts", entries, keys=KEYS, at=at, heading=heading)
+    app.push_screen(dialog, picked)
 
 
-def tree_entries(tree: Tree) -> list[tuple[str, str]]:
-    """(id, label) of every text; labels show depth, model, mean NLL, name and first words."""
-    entries = []
+def tree_entries(tree: Tree) -> tuple[str, list[tuple[str, str]]]:
+    """The headings of the columns, and (id, label) of every text; labels show depth, model, step,
+    mean NLL, name, and the first words from where a text branches."""
+    ids, cells = [], [("text", "model", "step", "mean NLL", "begins with")]
     for depth, text in tree.walk():
         corner = "└ " if depth else ""
         opened = text.opened
-        model = f"{NAMES.get(opened.variant, opened.variant)} {opened.step:,}" if opened else "?"
+        model = NAMES.get(opened.variant, opened.variant) if opened else "?"
+        step = f"{opened.step:,}" if opened else ""
         begin = printable(text.prompt + text.text)
         if depth:
             branch = "".join(token.text for token in text.tokens[text.at :])
             begin = f"at {text.at + 1}: {printable(branch)}"
         name = f"[{printable(text.name)}] " if text.name else ""
         nll = f"{text.mean_surprisal:z.2f}" if text.tokens else "-"
-        label = f"{'  ' * max(depth - 1, 0)}{corner}{text.id} {model} {nll} {name}{begin}"
-        entries.append((str(text.id), label[:LABEL_WIDTH]))
-    return entries
+        ids.append(str(text.id))
+        cells.append(
+            (f"{'  ' * max(depth - 1, 0)}{corner}{text.id}", model, step, nll, name + begin)
+        )
+    wide = [max(len(line[column]) for line in cells) for column in range(4)]
+    heading, *labels = (
+        f"{text:<{wide[0]}}  {model:<{wide[1]}}  {step:>{wide[2]}}  {nll:>{wide[3]}}  {begin}"[
+            :LABEL_WIDTH
+        ]
+        for text, model, step, nll, begin in cells
+    )
+    return heading, list(zip(ids, labels, strict=True))
 
 
 def _name(app: App[Any], text: Text, done: Callable[[], None]) -> None:

@@ -19,8 +19,9 @@ from tinygpt_tui.generate.settings import SETTINGS, Setting, shown
 from tinygpt_tui.generate.state import Side, ViewOptions
 from tinygpt_tui.generate.tree import Text
 from tinygpt_tui.render.bars import expert_names
-from tinygpt_tui.render.cells import Row, Span, beside, fit, row, width
-from tinygpt_tui.render.text import named, sentence
+from tinygpt_tui.render.cells import Row, Span, fit, row, width
+from tinygpt_tui.render.panel import rule, titled
+from tinygpt_tui.render.text import sentence
 from tinygpt_tui.render.timeline import checkpoint_words
 from tinygpt_tui.render.wrap import Cell, Flow
 
@@ -32,8 +33,6 @@ BOUNDS = {
 """The values that separate the levels of colour: nats, nats, probability."""
 NameOf: TypeAlias = Callable[[Text], str | None]
 """Whether a text is by the best or the newest checkpoint."""
-CANDIDATE_WIDTH = 20
-"""Columns per candidate in the inspector."""
 
 
 def nameless(_: Text) -> str | None:
@@ -56,21 +55,23 @@ def settings_rows(params: SamplingParams, columns: int) -> list[Row]:
 
 def _setting(params: SamplingParams, setting: Setting) -> list[Span | str]:
     value = printable(shown(params, setting))
-    idle = value in ("off", "none", "random") or getattr(params, setting.name) == setting.off
     return [
         Span(f" {setting.key}", "key"),
         Span(f" {setting.short} ", "muted"),
-        Span(value, "faint" if idle else "strong"),
+        Span(value, "faint" if idle(params, setting, value) else "strong"),
         " ",
     ]
 
 
+def idle(params: SamplingParams, setting: Setting, value: str) -> bool:
+    """Whether a setting, shown as `value`, has no effect."""
+    return value in ("off", "none", "random") or getattr(params, setting.name) == setting.off
+
+
 def chain_row(params: SamplingParams, preset: str | None, columns: int) -> Row:
-    """The preset, if any, and the active filters in words."""
-    parts: list[Span | str] = [" "]
-    if preset:
-        parts += [Span(preset, "accent"), Span(": ", "muted")]
-    return fit(row(*parts, Span(describe_filters(params), "text")), columns)
+    """The preset, if any, and the active filters in words, as a rule."""
+    name = [Span(preset, "accent"), Span(": ", "muted")] if preset else []
+    return rule(row(*name, Span(describe_filters(params), "text")), columns)
 
 
 def level(token: Token, experts: Sequence[int], options: ViewOptions) -> str:
@@ -95,11 +96,11 @@ def _heat(number: int) -> str:
 def legend(options: ViewOptions, text: Text | None, columns: int, chosen: int = 0) -> Row:
     """What the colours mean; if not all experts fit, those around the expert `chosen`."""
     mark = "■"
-    parts: list[Span | str] = [Span(f" {options.colour} ", "muted")]
+    parts: list[Span | str] = [Span(f"{options.colour} ", "muted")]
     if options.colour == "expert":
         experts = text.experts if text else 0
         if not experts:
-            return fit(row(Span(" expert: Dense has no experts", "muted")), columns)
+            return row(Span("expert: Dense has no experts", "muted"))
         parts += [Span(f"in layer {options.layer}  ", "muted")]
         parts += expert_names(experts, columns - width(row(*parts)), chosen)
     else:
@@ -110,7 +111,7 @@ def legend(options: ViewOptions, text: Text | None, columns: int, chosen: int = 
         for name, heat in zip(names, order, strict=True):
             parts += [Span(f" {mark} {name}", _heat(heat))]
         parts += [Span(" nats" if options.colour != "probability" else "", "muted")]
-    return fit(row(*parts), columns)
+    return row(*parts)
 
 
 def expert_at(text: Text | None, cursor: int | None, layer: int) -> int:
@@ -135,15 +136,13 @@ def lay_out(side: Side, columns: int, options: ViewOptions) -> Flow | None:
 
 
 def heading(side: Side, columns: int, *, active: bool, name_of: NameOf) -> Row:
-    """Model, checkpoint, seed, length and speed, as many as fit."""
-    dot = " · "
+    """Model, checkpoint, seed, length and speed, as many as fit, as a rule."""
     facts = _facts_of(side.text, name_of(side.text)) if side.text else []
-    room = columns - cell_len(side.title) - 1
-    while facts and sum(cell_len(dot + words) for _, words in facts) > room:
+    room = columns - cell_len(side.title) - 4  # the line before it, and blanks
+    while facts and sum(cell_len(f" · {words}") for _, words in facts) > room:
         facts.remove(max(facts))
-    mark = "▸" if active else " "
-    words = "".join(dot + fact for _, fact in facts)
-    return fit(row(Span(f"{mark}{side.title}", side.style), Span(words, "muted")), columns)
+    title = titled(side.title, *(words for _, words in facts), style=side.style)
+    return rule(title, columns, active=active)
 
 
 def _facts_of(text: Text, name: str | None) -> list[tuple[int, str]]:
@@ -215,83 +214,6 @@ def _styled(cell: Cell, text: Text, options: ViewOptions, cursor: int | None) ->
     if cell.token == cursor:
         style += "+reverse bold"
     return Span(cell.text, style)
-
-
-def inspector(
-    text: Text,
-    cursor: int,
-    columns: int,
-    height: int,
-    *,
-    candidate: int | None = None,
-) -> list[Row]:
-    """The distribution at a token: each candidate's raw probability, and its filtered one or the
-    filter that removed it. `candidate` is the index of the one under the cursor, if any.
-    """
-    if height < 2:
-        return []
-    token = text.tokens[cursor]
-    rows = [_token_facts(text, cursor, columns)]
-    across = max(1, columns // CANDIDATE_WIDTH)
-    down = height - 1
-    chosen = token.ids.index(token.id) if token.id in token.ids else None
-    focus = candidate if candidate is not None else 0
-    page = focus // (across * down) * (across * down)
-    cells = [
-        _candidate(token, place, chosen, candidate)
-        for place in range(page, min(page + across * down, len(token.ids)))
-    ]
-    blocks = [cells[i : i + down] for i in range(0, len(cells), down)]
-    rows += [fit(line, columns) for line in beside(blocks, gap=0)]
-    return [*rows[:height], *[fit((), columns)] * (height - len(rows))]
-
-
-def rows_down(height: int) -> int:
-    """Candidates per column in an inspector of this height."""
-    return max(height - 1, 1)
-
-
-def _token_facts(text: Text, cursor: int, columns: int) -> Row:
-    token = text.tokens[cursor]
-    after = text.tokens[cursor + 1] if cursor + 1 < len(text.tokens) else None
-    dot = " · "
-    parts = [
-        f"rank {token.rank}",
-        f"p {math.exp(-token.surprisal):.3f}",
-        f"surprisal {token.surprisal:z.2f}",
-        f"entropy {token.entropy:z.2f} nats",
-    ]
-    if after is not None and after.experts:
-        parts.append("experts " + " ".join(map(str, after.experts)))
-    if cursor in text.forced:
-        parts.append("chosen by hand")
-    if cursor < text.dropped:
-        parts.append("other candidates not kept")
-    head = f" {cursor + 1}/{len(text.tokens)} "
-    return fit(
-        row(Span(head, "muted"), Span(named(token.text), "strong"), Span(dot, "faint"))
-        + row(Span(dot.join(parts), "muted")),
-        columns,
-    )
-
-
-def _candidate(token: Token, place: int, chosen: int | None, candidate: int | None) -> Row:
-    """Mark, name, raw percentage, and the filtered one or the filter that removed it."""
-    filter_name = token.removed[place]
-    mark = "●" if place == chosen else " "
-    name = fit(row(named(token.texts[place])), 5)
-    result = f" {filter_name}"[:7] if filter_name else f"{_percent(token.filtered[place]):>6}"
-    style = "faint" if filter_name else "strong" if place == chosen else "text"
-    if place == candidate:
-        style += "+reverse"
-    raw = f"{_percent(token.raw[place]):>5}"
-    return fit(
-        row(Span(mark, "good"), Span(f"{name[0].text}{raw}{result}", style)), CANDIDATE_WIDTH
-    )
-
-
-def _percent(p: float) -> str:
-    return f"{100 * p:.1f}" if p >= 0.0005 else "0"
 
 
 def listing(

@@ -9,7 +9,7 @@ from rich.text import Text as Rich
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.events import Key
-from textual.widgets import OptionList
+from textual.widgets import OptionList, Static
 from textual.widgets.option_list import Option
 
 from tinygpt_tui.screens.dialog import Dialog
@@ -30,7 +30,10 @@ _KEY_NAMES = {"del": "delete"}
 class PickDialog(Dialog[PickResult]):
     """A list of labelled values."""
 
-    DEFAULT_CSS = "PickDialog OptionList { max-height: 20; min-width: 40; }"
+    DEFAULT_CSS = """
+    PickDialog OptionList { max-height: 20; min-width: 40; }
+    PickDialog .heading { height: 1; width: auto; color: $text-muted; }
+    """
 
     def __init__(
         self,
@@ -39,18 +42,21 @@ class PickDialog(Dialog[PickResult]):
         *,
         keys: Sequence[tuple[str, str, str]] = (),
         at: int = 0,
+        heading: str = "",
     ) -> None:
-        """`entries` are (value, label); `keys` are (key, action, label); `at` is highlighted."""
+        """`entries` are (value, label); `keys` are (key, action, label); `at` is highlighted;
+        `heading` stands above the labels, for its columns."""
         hints = [("Enter", "select"), *((key, label) for key, _, label in keys), ("Esc", "back")]
         super().__init__(title, hints)
-        self._entries, self._at = entries, at
+        self._entries, self._at, self._heading = entries, at, heading
         self._actions = {_KEY_NAMES.get(key, key): action for key, action, _ in keys}
 
     BINDINGS: ClassVar[list[BindingType]] = [Binding("q", "leave", show=False)]
 
     def compose(self) -> ComposeResult:
         options = [Option(Rich(f" {label} ", no_wrap=True)) for _, label in self._entries]
-        yield self.box(OptionList(*options))
+        heading = [Static(Rich(f" {self._heading}", no_wrap=True), classes="heading")]
+        yield self.box(*(heading if self._heading else []), OptionList(*options))
 
     def on_mount(self) -> None:
         options = self.query_one(OptionList)

@@ -8,8 +8,8 @@ import pytest
 from tests.helpers.generated import made, token
 from tinygpt.generation.params import SamplingParams
 from tinygpt_tui.generate import tree as tree_module
+from tinygpt_tui.generate.candidates import inspector
 from tinygpt_tui.generate.tree import Tree, reproducible, without_candidates
-from tinygpt_tui.generate.view import inspector
 from tinygpt_tui.render.cells import plain
 
 
@@ -97,5 +97,5 @@ def test_the_inspector_says_that_candidates_are_not_kept() -> None:
     text.dropped = 1
     rows = plain(inspector(text, 0, 120, 5, candidate=0))
     assert "other candidates not kept" in rows[0]
-    assert "●a" in rows[1]
+    assert "●a" in rows[2]
     assert "not kept" not in plain(inspector(text, 1, 120, 5))[0]

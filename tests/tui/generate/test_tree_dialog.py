@@ -44,7 +44,8 @@ def test_entries_are_indented_and_cut() -> None:
     tree._last_id = first.id
     first.name = "long"
     tree.branch(first, 1, 3, first.params)
-    (_, one), (value, two) = tree_entries(tree)
-    assert one.startswith("1 Dense 7 0.92 [long] ababc")
+    heading, ((_, one), (value, two)) = tree_entries(tree)
+    assert heading == "text  model  step  mean NLL  begins with"
+    assert one.startswith("1     Dense     7      0.92  [long] ababc")
     assert len(one) == LABEL_WIDTH
-    assert (value, two[:24]) == ("2", "└ 2 Dense 7 1.61 at 2: a")
+    assert (value, two) == ("2", "└ 2   Dense     7      1.61  at 2: a")

@@ -13,7 +13,6 @@ from tinygpt_tui.generate.state import COLOURS, Side, ViewOptions
 from tinygpt_tui.generate.view import (
     _first_line,
     column,
-    inspector,
     level,
     listing,
     settings_rows,
@@ -42,9 +41,6 @@ def test_every_row_has_the_width_and_there_are_as_many_as_asked(columns: int, he
         assert len(rows) == height
         assert {width(r) for r in rows} == {columns}
     if height > 1 and columns >= 20:
-        rows = inspector(text, 3, columns, height, candidate=2)
-        assert len(rows) == height
-        assert {width(r) for r in rows} == {columns}
         rows = listing([text] * 5, 3, columns, height, look, timeline=True)
         assert len(rows) == height
         assert {width(r) for r in rows} == {columns}
@@ -56,17 +52,6 @@ def test_a_list_says_of_what_other_run_its_texts_are() -> None:
     for run, said in (("other", False), ("one", True)):
         shown = plain(listing([text], 0, 60, 3, ViewOptions(), timeline=True, run=run))[0]
         assert ("other" in shown) == said
-
-
-def test_the_inspector_shows_all_and_marks_the_chosen() -> None:
-    text = made("abc")
-    rows = inspector(text, 1, 120, 4)
-    shown = "\n".join(plain(rows))
-    assert "2/3 b" in shown
-    assert "●b     40.0  50.0" in shown
-    assert "top-k" in shown
-    for name in ("\\n", "' '", "a", "c", "d", "e"):
-        assert f" {name} " in shown
 
 
 def test_settings_fit_two_rows_of_eighty() -> None:

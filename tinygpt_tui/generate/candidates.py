@@ -1,0 +1,125 @@
+"""The distribution at the cursor of the Generate tab: facts about the token, and its candidates."""
+
+from __future__ import annotations
+
+import math
+from typing import NamedTuple
+
+from tinygpt_tui.engine.protocol import Token
+from tinygpt_tui.generate.tree import Text
+from tinygpt_tui.render.cells import Row, Span, beside, fit, row, width
+from tinygpt_tui.render.panel import rule
+from tinygpt_tui.render.text import named
+
+CANDIDATE_WIDTH, WITH_BAR = 20, 30
+"""Least columns per candidate, without and with a bar."""
+MIN_BAR, MAX_BAR = 4, 40
+"""Columns of a candidate's bar; without room for the fewest, it has none."""
+HEADINGS = 2
+"""Rows above the candidates: the facts, and the headings of their columns."""
+_HEADING = " token raw % final %"
+
+
+class Grid(NamedTuple):
+    """How candidates are arranged: down the first column, then down the next."""
+
+    across: int
+    down: int
+
+    @property
+    def shown(self) -> int:
+        """Candidates on a page."""
+        return self.across * self.down
+
+
+def arranged(candidates: int, columns: int, height: int, least: int = CANDIDATE_WIDTH) -> Grid:
+    """As few columns of candidates as show all of them, each of `least` columns or more."""
+    down = max(height - HEADINGS, 1)
+    most = max(1, columns // least)
+    return Grid(min(most, max(1, -(-candidates // down))), down)
+
+
+def needed_height(candidates: int, columns: int) -> int:
+    """Rows with which all candidates are shown."""
+    return HEADINGS - (-candidates // max(1, columns // CANDIDATE_WIDTH))
+
+
+def inspector(
+    text: Text,
+    cursor: int,
+    columns: int,
+    height: int,
+    *,
+    candidate: int | None = None,
+    legend: Row = (),
+    least: int = CANDIDATE_WIDTH,
+) -> list[Row]:
+    """The distribution at a token: each candidate's raw probability, and its final one or the
+    filter that removed it, in `least` columns or more. `candidate` is the index of the one under
+    the cursor, if any; `legend` stands beside the facts if there is room.
+    """
+    if height < HEADINGS:
+        return []
+    token = text.tokens[cursor]
+    rows = [rule(token_facts(text, cursor), columns, right=legend)]
+    grid = arranged(len(token.ids), columns, height, least)
+    each = columns // grid.across
+    chosen = token.ids.index(token.id) if token.id in token.ids else None
+    focus = candidate if candidate is not None else 0
+    page = focus // grid.shown * grid.shown
+    cells = [
+        _candidate(token, place, each, chosen, candidate)
+        for place in range(page, min(page + grid.shown, len(token.ids)))
+    ]
+    blocks = [
+        [fit(row(Span(_HEADING, "muted")), each), *cells[i : i + grid.down]]
+        for i in range(0, len(cells), grid.down)
+    ]
+    rows += [fit(line, columns) for line in beside(blocks, gap=0)]
+    return [*rows[:height], *[fit((), columns)] * (height - len(rows))]
+
+
+def token_facts(text: Text, cursor: int) -> Row:
+    """Which token of the text it is, and how probable it was."""
+    token = text.tokens[cursor]
+    after = text.tokens[cursor + 1] if cursor + 1 < len(text.tokens) else None
+    dot = " · "
+    parts = [
+        f"rank {token.rank}",
+        f"p {math.exp(-token.surprisal):.3f}",
+        f"surprisal {token.surprisal:z.2f}",
+        f"entropy {token.entropy:z.2f} nats",
+    ]
+    if after is not None and after.experts:
+        parts.append("experts " + " ".join(map(str, after.experts)))
+    if cursor in text.forced:
+        parts.append("chosen by hand")
+    if cursor < text.dropped:
+        parts.append("other candidates not kept")
+    head = f"{cursor + 1}/{len(text.tokens)} "
+    return (
+        *row(Span(head, "muted"), Span(named(token.text), "strong"), Span(dot, "faint")),
+        Span(dot.join(parts), "muted"),
+    )
+
+
+def _candidate(
+    token: Token, place: int, columns: int, chosen: int | None, candidate: int | None
+) -> Row:
+    """Mark, name, raw percentage, the final one or the filter that removed it, and a bar."""
+    filter_name = token.removed[place]
+    mark = "●" if place == chosen else " "
+    name = fit(row(named(token.texts[place])), 5)[0].text
+    result = filter_name[:7] if filter_name else _percent(token.filtered[place])
+    style = "faint" if filter_name else "strong" if place == chosen else "text"
+    words = f"{name}{_percent(token.raw[place]):>6}{result:>8}"
+    cells = row(Span(mark, "good"), Span(words, style + ("+reverse" if place == candidate else "")))
+    space = min(columns - width(cells) - 3, MAX_BAR)
+    if space < MIN_BAR:
+        return fit(cells, columns)
+    bar = "▄" * round(space * token.raw[place])
+    return fit(row(*cells, "  ", Span(bar, "bar")), columns)
+
+
+def _percent(p: float) -> str:
+    return f"{100 * p:.1f}" if p >= 0.0005 else "0"
