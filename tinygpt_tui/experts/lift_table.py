@@ -22,12 +22,15 @@ from tinygpt_tui.engine.results import RoutingSurvey
 from tinygpt_tui.experts.load_chart import share_style
 from tinygpt_tui.experts.state import Sorting
 from tinygpt_tui.render.cells import Row, Span, fit, padded, row
+from tinygpt_tui.render.panel import GAP, rule, side_by_side
 from tinygpt_tui.render.scroll import around
 from tinygpt_tui.render.text import named
 from tinygpt_tui.theme import expert_style
 
 RARE = 20
 """Below this count a lift is mostly noise: such rows are faint, and last when sorted by lift."""
+EXAMPLES_COLUMNS = 40
+"""Least columns of examples if those of several experts are side by side."""
 CONTEXT_COLUMNS = 12
 """Columns of text before an example."""
 _NAME, _TOTAL, _LIFT, _COUNT = 12, 6, 6, 6
@@ -80,6 +83,11 @@ def table_block(
     return rows[: max(lines, 0)]
 
 
+def full_columns(experts: int) -> int:
+    """Columns of a table that shows everything."""
+    return _NAME + _TOTAL + experts * (_LIFT + _COUNT)
+
+
 class Columns(NamedTuple):
     """The columns that fit."""
 
@@ -93,7 +101,7 @@ class Columns(NamedTuple):
 
 def _columns(experts: int, columns: int, sorting: Sorting) -> Columns:
     room = columns - _NAME
-    if room >= _TOTAL + experts * (_LIFT + _COUNT):
+    if columns >= full_columns(experts):
         return Columns(total=True, counts=True, experts=range(experts))
     if room >= _TOTAL + experts * _LIFT:
         return Columns(total=True, counts=False, experts=range(experts))
@@ -104,7 +112,7 @@ def _columns(experts: int, columns: int, sorting: Sorting) -> Columns:
 def _title(survey: RoutingSurvey, columns: int, layer: int, sorting: Sorting) -> Row:
     kind = "classes" if sorting.classes else "characters"
     words = f" in L{layer}: lift (1.0 = no preference), {count(survey.tokens)} tokens"
-    return fit(row(Span(f" {kind}", "strong"), Span(words, "muted")), columns)
+    return rule(row(Span(kind, "strong"), Span(words, "muted")), columns)
 
 
 def _heading(shown: Columns, columns: int, sorting: Sorting) -> Row:
@@ -141,21 +149,45 @@ def _ratio(lift: float) -> str:
     return "-" if math.isnan(lift) else f"{lift:.2f}" if lift < 9.995 else f"{lift:.1f}"
 
 
+def examples_across(columns: int) -> int:
+    """For how many experts there is room to show examples side by side; at least one."""
+    return max((columns + GAP) // (EXAMPLES_COLUMNS + GAP), 1)
+
+
 def examples_block(
     survey: RoutingSurvey, columns: int, lines: int, *, layer: int, experts: Sequence[int]
 ) -> list[Row]:
-    """The most over-represented characters of each of these experts, in context."""
-    lift = routing.lift(survey.expert_counts)[layer]
-    each = max(lines // max(len(experts), 1), 2)
+    """The most over-represented characters of each of these experts, in context: below each other,
+    or in a wide block several side by side."""
+    across = max(1, min(len(experts), examples_across(columns)))
+    down = max(-(-len(experts) // across), 1)
+    high = max(lines // down, 2)
+    each = (columns - GAP * (across - 1)) // across
+    sizes = [each] * (across - 1)
+    sizes.append(columns - sum(sizes) - GAP * len(sizes))
     rows: list[Row] = []
-    for expert in experts:
-        strong = strongest(survey, layer, expert)
-        block = [_examples_heading(expert, columns, found=bool(strong))]
-        for token, examples in _spread(strong, each - 1):
-            ratio = float(lift[expert, token])
-            block += _examples(survey, token, examples, columns, lift=ratio, expert=expert)
-        rows += [*block, *[fit((), columns)] * (each - len(block))]
+    for first in range(0, len(experts), across):
+        here = experts[first : first + across]
+        blocks = [
+            _examples_of(survey, expert, size, high, layer=layer)
+            for expert, size in zip(here, sizes, strict=False)
+        ]
+        blocks += [[fit((), size)] * high for size in sizes[len(here) :]]
+        rows += side_by_side(blocks, sizes)
     return rows[: max(lines, 0)]
+
+
+def _examples_of(
+    survey: RoutingSurvey, expert: int, columns: int, lines: int, *, layer: int
+) -> list[Row]:
+    """Exactly `lines` rows: a title, and examples of the most over-represented characters."""
+    lift = routing.lift(survey.expert_counts)[layer]
+    strong = strongest(survey, layer, expert)
+    rows = [_examples_heading(expert, columns, found=bool(strong))]
+    for token, examples in _spread(strong, lines - 1):
+        ratio = float(lift[expert, token])
+        rows += _examples(survey, token, examples, columns, lift=ratio, expert=expert)
+    return [*rows, *[fit((), columns)] * (lines - len(rows))][:lines]
 
 
 def strongest(
@@ -189,9 +221,9 @@ def _spread(
 
 
 def _examples_heading(expert: int, columns: int, *, found: bool) -> Row:
-    words = "Over-represented" if found else "Nothing over-represented"
-    mark = Span(" ■ ", expert_style(expert))
-    return fit(row(mark, Span(f"{words} in expert {expert}", "muted")), columns)
+    words = "over-represented" if found else "nothing over-represented"
+    mark = Span("■ ", expert_style(expert))
+    return rule(row(mark, Span(f"{words} in expert {expert}", "muted")), columns)
 
 
 def _examples(

@@ -21,6 +21,7 @@ from tinygpt.run import RoutingRecord
 from tinygpt_tui.engine.results import RoutingSurvey
 from tinygpt_tui.render.bars import HEIGHTS
 from tinygpt_tui.render.cells import Row, Span, beside, fit, row, width
+from tinygpt_tui.render.panel import rule
 from tinygpt_tui.render.scroll import around
 from tinygpt_tui.render.table import Column, table
 from tinygpt_tui.theme import expert_style
@@ -31,6 +32,8 @@ _LAYER, _TAIL = 4, 5
 """Columns of " L0 " and of "  25%" in each row."""
 MIN_LAYER_COLUMNS = 22
 """Least columns of a layer if several are side by side."""
+MAX_LINES = 3
+"""Lines of an expert's load, at most."""
 
 
 def share_style(ratio: float) -> str:
@@ -38,14 +41,16 @@ def share_style(ratio: float) -> str:
     return "faint" if math.isnan(ratio) else f"share.{bisect_right(BOUNDS, ratio)}"
 
 
-def load_cell(share: float, experts: int) -> Span:
-    """A cell whose height is a load; a cross for a dead expert, blank for NaN."""
-    if math.isnan(share):
+def load_cell(share: float, experts: int, high: int = 1, above: int = 0) -> Span:
+    """A cell of a bar of `high` lines whose height is a load, in the line with `above` lines below
+    it; a cross for a dead expert, blank for NaN."""
+    if math.isnan(share) or (share <= 0 and above):
         return Span(" ")
     if share <= 0:
         return Span("×", "bad")  # noqa: RUF001 - the cross
-    height = min(max(math.ceil(share * experts / 2 * 8) - 1, 0), 7)
-    return Span(HEIGHTS[height], share_style(share * experts))
+    eighths = max(math.ceil(share * experts / 2 * high * 8), 1) - 8 * above
+    filled = HEIGHTS[min(eighths, 8) - 1] if eighths > 0 else " "
+    return Span(filled, share_style(share * experts))
 
 
 def load_over_time(
@@ -97,7 +102,8 @@ def load_block(
     layers, experts = np.shape(records[-1].load)
     visible = visible_experts(experts, lines, selected)
     across, down = arrange(layers, len(visible), columns, lines - 2)
-    gap = 1 if across == 1 and down * (len(visible) + 1) <= lines - 1 else 0
+    high = max(1, min((lines - 2) // (down * len(visible)), MAX_LINES))
+    gap = 1 if across == 1 and down * (high * len(visible) + 1) <= lines - 1 else 0
     each = (columns - (across - 1) * 2) // across
     head = _LAYER + _label_columns(experts)
     chart = max(each - head - _TAIL, 1)
@@ -113,7 +119,7 @@ def load_block(
             marked = selected if number == layer and len(visible) < experts else None
             style = "strong" if number == layer else "muted"
             name = Span(f" L{number:<{_LAYER - 2}}", style)
-            block += _layer(name, loads[number], now, visible, marked)
+            block += _layer(name, loads[number], now, visible, marked, high=high)
         blocks.append([*block, _axis(ends, head, chart, each, place)])
     rows = [_heading(experts, visible, columns), *beside(blocks, gap=2)]
     return [fit(cells, columns) for cells in rows[:lines]]
@@ -130,20 +136,30 @@ def _label_columns(experts: int) -> int:
 
 
 def _layer(
-    name: Span, loads: Floats, now: Sequence[float], visible: range, marked: int | None
+    name: Span,
+    loads: Floats,
+    now: Sequence[float],
+    visible: range,
+    marked: int | None,
+    *,
+    high: int,
 ) -> list[Row]:
-    """One row per visible expert: its load over time, from `loads` (E, chart columns), and `now`
-    (E,). The number of the expert `marked` is reversed."""
+    """`high` rows per visible expert: its load over time, from `loads` (E, chart columns), and
+    `now` (E,). The number of the expert `marked` is reversed."""
     experts = len(now)
     label = _label_columns(experts)
     rows = []
     for expert in visible:
         head = name if expert == visible[0] else Span(" " * _LAYER, name.style)
         style = expert_style(expert) + ("+reverse" if expert == marked else "")
-        cells = [load_cell(float(share), experts) for share in loads[expert]]
         text = f"{percent(now[expert]):>{_TAIL}}"
         share = Span(text, share_style(now[expert] * experts))
-        rows.append(row(head, Span(f"{expert:<{label}}", style), *cells, share))
+        for above in reversed(range(high)):
+            cells = [load_cell(float(share), experts, high, above) for share in loads[expert]]
+            if above:
+                rows.append(row(" " * (_LAYER + label), *cells, " " * _TAIL))
+            else:
+                rows.append(row(head, Span(f"{expert:<{label}}", style), *cells, share))
     return rows
 
 
@@ -176,14 +192,15 @@ def _axis(ends: tuple[int, int], head: int, chart: int, columns: int, place: int
 
 
 def _heading(experts: int, visible: range, columns: int) -> Row:
-    """What heights and colours mean, and which experts are visible if not all fit."""
+    """What heights and colours mean, and which experts are visible if not all fit, as a rule."""
     uniform = percent(1 / experts)
-    parts: list[Span | str] = [Span(" load  ", "muted")]
-    for ratio, name in ((0.25, "low"), (1.0, f"uniform {uniform}"), (2.0, "2x or more")):
-        parts += [load_cell(ratio / experts, experts), Span(f" {name}  ", "muted")]
-    parts += [load_cell(0.0, experts), Span(" dead", "muted")]
-    some = f" experts {visible[0]}-{visible[-1]} of {experts}" if len(visible) < experts else ""
-    return row(*fit(row(*parts), columns - len(some)), Span(some, "text"))
+    some = f"experts {visible[0]}-{visible[-1]} of {experts}" if len(visible) < experts else ""
+    room = columns - (len(some) + 3 if some else 0) - 4
+    parts = row(Span("load", "strong"))
+    for ratio, name in ((0.0, "dead"), (0.25, "low"), (1.0, f"uniform {uniform}"), (2.0, "2x+")):
+        more = row(*parts, "  ", load_cell(ratio / experts, experts), Span(f" {name}", "muted"))
+        parts = more if width(more) <= room else parts
+    return rule(parts, columns, right=row(Span(some, "text")))
 
 
 @dataclass(frozen=True)
@@ -256,17 +273,19 @@ def balance_block(
     visible = max(room - len(references), 1)
     first = max(0, min(layer - visible // 2, len(rows) - visible))
     body = table(_COLUMNS, [*rows[first : first + visible], *references], columns - 1)
-    title = row(Span(" load balance ", "strong"), Span(where, "muted"))
+    title = row(Span("load balance ", "strong"), Span(where, "muted"))
+    right: Row = ()
     if layers and not math.isnan(layers[0].agreement):
-        title = row(*title, *_agreement_words(columns - width(title)))
-    return [fit(title, columns), *(row(" ", *cells) for cells in body)][: max(lines, 0)]
+        right = _agreement_words(columns - width(title) - 7)  # the ends of a rule
+    heading = rule(title, columns, right=right)
+    return [heading, *(row(" ", *cells) for cells in body)][: max(lines, 0)]
 
 
 def _agreement_words(columns: int) -> Row:
-    """What the column "agreement" means, right-aligned; empty if there is no room."""
-    for words in (" routing agreement with the newest", " agreement: with newest"):
+    """What the column "agreement" means; empty if there is no room."""
+    for words in ("routing agreement with the newest", "agreement: with newest"):
         if len(words) <= columns:
-            return fit(row(Span(words, "faint")), columns, "right")
+            return row(Span(words, "faint"))
     return ()
 
 

@@ -8,6 +8,7 @@ from tinygpt.formatting import percent
 from tinygpt_tui.engine.results import RoutedText
 from tinygpt_tui.render.bars import expert_names, progress
 from tinygpt_tui.render.cells import Row, Span, fit, row, width
+from tinygpt_tui.render.panel import rule
 from tinygpt_tui.render.scroll import around
 from tinygpt_tui.render.text import named
 from tinygpt_tui.render.wrap import Flow
@@ -59,8 +60,8 @@ def _style(expert: int, *, chosen: bool) -> str:
 
 def legend(experts: int, layer: int, columns: int, *, chosen: int = 0) -> Row:
     """The colour of each expert; if not all fit, of those around the expert `chosen`."""
-    head = Span(f" L{layer} experts ", "muted")
-    return fit(row(head, *expert_names(experts, columns - width((head,)), chosen)), columns)
+    head = Span(f"L{layer} experts ", "muted")
+    return row(head, *expert_names(experts, columns - width((head,)), chosen))
 
 
 def path_block(
@@ -70,14 +71,14 @@ def path_block(
     path = [int(expert) for expert in routed.choice[:, cursor]]
     text = routed.texts[cursor]
     parts: list[Span | str] = [
-        Span(" Expert path of ", "muted"),
+        Span("expert path of ", "muted"),
         Span(f'"{text if text == " " else named(text)}"', "strong"),
         Span(": ", "muted"),
     ]
     for number, expert in enumerate(path):
         parts += [Span(" → ", "faint")] if number else []
         parts += [Span(str(expert), expert_style(expert) + "+bold")]
-    rows = [fit(row(*parts), columns)]
+    rows = [rule(row(*parts), columns)]
     room = lines - 1
     first = max(0, min(layer - room // 2, routed.layers - room))
     rows += [

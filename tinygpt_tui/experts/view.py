@@ -9,7 +9,8 @@ from tinygpt.formatting import count
 from tinygpt_tui.engine.results import RoutedText, RoutingSurvey
 from tinygpt_tui.experts import lift_table, load_chart, routed_text
 from tinygpt_tui.experts.state import VIEWS, ExpertsState
-from tinygpt_tui.render.cells import Row, Span, beside, fit, row, width
+from tinygpt_tui.render.cells import Row, Span, fit, row, width
+from tinygpt_tui.render.panel import GAP, rule, side_by_side
 from tinygpt_tui.render.scroll import around
 from tinygpt_tui.render.text import sentence
 from tinygpt_tui.render.timeline import checkpoint_parts, position, slider
@@ -18,7 +19,9 @@ WIDE, TALL = 100, 28
 """Columns and lines from which load, balance and text are shown together."""
 TABLE_AND_EXAMPLES = WIDE + 16
 """Columns from which examples are beside the table instead of below it."""
-MIN_TABLE_LINES = 7
+MAX_LOAD = 88
+"""Columns of the load beside the text, at most."""
+MIN_TABLE_LINES, MIN_EXAMPLE_LINES = 6, 9
 MAX_LAYER_NAMES = 12
 
 
@@ -29,11 +32,11 @@ def together(columns: int, lines: int) -> bool:
 
 def text_columns(columns: int, lines: int) -> int:
     """Width of the text in a tab of this size."""
-    return columns - _load_columns(columns) - 3 if together(columns, lines) else columns
+    return columns - _load_columns(columns) - GAP if together(columns, lines) else columns
 
 
 def _load_columns(columns: int) -> int:
-    return min(columns // 2, 72)
+    return min(columns // 2, MAX_LOAD)
 
 
 def tab(state: ExpertsState, columns: int, lines: int) -> list[Row]:
@@ -52,11 +55,11 @@ def tab(state: ExpertsState, columns: int, lines: int) -> list[Row]:
 def timeline_row(state: ExpertsState, columns: int) -> Row:
     """The slider over the checkpoints, with the step and loss of the selected one."""
     if not state.steps or state.at is None:
-        words = " No checkpoint yet: the first one is written before step 1."
-        return fit(row(Span(words, "muted")), columns)
+        words = "No checkpoint yet: the first one is written before step 1."
+        return rule(row(Span(words, "muted")), columns)
     timeline, steps, at = state.timeline, state.steps, state.at
     dot = Span(" · ", "faint")
-    left = row(Span(" MoE", "moe.bold"))
+    left = row(Span("MoE", "moe.bold"))
     for part in checkpoint_parts(timeline.name, at, timeline.checkpoints.val_losses.get(at)):
         left = row(*left, dot, part)
     best = timeline.best
@@ -64,14 +67,14 @@ def timeline_row(state: ExpertsState, columns: int) -> Row:
     words = position(len(steps), place, playing=timeline.playing, best=elsewhere)
     last = len(steps) - 1  # the longest words, so that the slider keeps its length
     longest = max(len(position(len(steps), last, playing=p, best=best)) for p in (True, False))
-    right = row(Span(f" {words:<{longest}} ", "muted"))
+    right = row(Span(f" {words:<{longest}}", "muted"))
     line = slider(
         len(steps),
         place,
-        columns - width(left) - width(right) - 1,
+        columns - width(left) - width(right) - 5,
         best=None if best is None else steps.index(best),
     )
-    return fit(row(*left, " ", *line, *right), columns)
+    return rule(row(*left, " ", *line, *right), columns)
 
 
 def head_row(state: ExpertsState, columns: int) -> Row:
@@ -100,7 +103,7 @@ def _body(state: ExpertsState, columns: int, lines: int) -> list[Row]:
     if together(columns, lines):
         left, right = _load_columns(columns), text_columns(columns, lines)
         blocks = [_load(state, left, lines), _text_and_classes(state, right, lines)]
-        return _beside(blocks, (left, right), 3)
+        return _beside(blocks, (left, right), lines)
     if state.view == "text":
         return _text_and_classes(state, columns, lines)
     return _load(state, columns, lines)
@@ -112,36 +115,34 @@ def _body(state: ExpertsState, columns: int, lines: int) -> list[Row]:
 def _load(state: ExpertsState, columns: int, lines: int) -> list[Row]:
     """The load during training, and below it the balance of the layers."""
     balance, experts, where = _balance(state)
-    below, gap = _balance_lines(len(balance), lines)
+    below = _balance_lines(len(balance), lines)
     rows = load_chart.load_block(
         state.routings,
         columns,
-        lines - below - gap,
+        lines - below,
         layer=state.layer,
         selected=state.sorting.expert,
         at=state.at,
     )
     if not below:
         return rows
-    rows += [fit((), columns)] * gap
-    rest = lines - len(rows)
-    return rows + load_chart.balance_block(
-        balance, experts, where, columns, rest, layer=state.layer
-    )
+    rest = lines - len(rows)  # more than was reserved, where the load needs less
+    numbers = load_chart.balance_block(balance, experts, where, columns, rest, layer=state.layer)
+    return [*rows, *[fit((), columns)] * (rest - len(numbers)), *numbers]
 
 
-def _balance_lines(layers: int, lines: int) -> tuple[int, int]:
-    """Lines of the balance of so many layers, and of the gap above it."""
+def _balance_lines(layers: int, lines: int) -> int:
+    """Lines of the balance of so many layers."""
     below = min(layers + 5, max(lines * 2 // 5, 4)) if layers else 0
     if lines < 12 and below:  # the balance of the selected layer alone
         below = 3 if lines >= 8 else 0
-    return below, 1 if below and lines >= 16 else 0
+    return below
 
 
 def visible_experts(state: ExpertsState, lines: int) -> int:
     """How many experts of a layer the load shows in a tab of this height."""
     lines -= 2
-    chart = lines - sum(_balance_lines(len(_balance(state)[0]), lines))
+    chart = lines - _balance_lines(len(_balance(state)[0]), lines)
     return len(load_chart.visible_experts(state.experts, chart, state.sorting.expert))
 
 
@@ -179,22 +180,16 @@ def _text(state: ExpertsState, columns: int, lines: int) -> list[Row]:
         return problem or sentence(_waiting(state, "text"), columns, "muted")
     cursor = min(state.cursor, len(routed.texts) - 1)
     layer = min(state.layer, routed.layers - 1)
-    head = [
-        _text_title(state, routed, cursor, columns),
-        routed_text.legend(
-            routed.experts, layer, columns, chosen=int(routed.choice[layer, cursor])
-        ),
-    ]
+    head = _text_title(state, routed, cursor, layer, columns)
     below = min(routed.layers + 1, max((lines - 2) // 2, 1))
-    gap = [fit((), columns)] * (lines >= 14)
-    room = max(lines - len(problem) - 2 - below - 2 * len(gap), 1)
+    room = max(lines - len(problem) - len(head) - below, 1)
     each = routed_text.lines_each(routed, digits=state.digits)
     room = min(room, routed_text.lay_out(routed, columns).height * each)
     text = routed_text.text_block(
         routed, columns, room, layer=layer, cursor=cursor, digits=state.digits
     )
     path = routed_text.path_block(routed, columns, below, layer=layer, cursor=cursor)
-    return [*problem, *head, *gap, *text, *gap, *path]
+    return [*problem, *head, *text, *path]
 
 
 def _classes(state: ExpertsState, columns: int, lines: int) -> list[Row]:
@@ -204,31 +199,37 @@ def _classes(state: ExpertsState, columns: int, lines: int) -> list[Row]:
         return []
     layer = min(state.layer, survey.layers - 1)
     sorting = replace(state.sorting, classes=True, top=0)
-    blank = fit((), columns)
-    table = lift_table.table_block(survey, columns, lines - 1, layer=layer, sorting=sorting)
-    rows = [blank, *table]
-    left = lines - len(rows) - 1
+    rows = lift_table.table_block(survey, columns, lines, layer=layer, sorting=sorting)
+    left = lines - len(rows)
     if routed is None or left < 3:
         return rows
     cursor = min(state.cursor, len(routed.texts) - 1)
-    expert = int(routed.choice[min(layer, routed.layers - 1), cursor])
-    shown = [min(expert, survey.experts - 1)]
+    expert = min(int(routed.choice[min(layer, routed.layers - 1), cursor]), survey.experts - 1)
+    count = lift_table.examples_across(columns) * max(left // MIN_EXAMPLE_LINES, 1)
+    shown = around(expert, count, survey.experts) if count > 1 else [expert]
     return [
         *rows,
-        blank,
         *lift_table.examples_block(survey, columns, left, layer=layer, experts=shown),
     ]
 
 
-def _text_title(state: ExpertsState, routed: RoutedText, cursor: int, columns: int) -> Row:
+def _text_title(
+    state: ExpertsState, routed: RoutedText, cursor: int, layer: int, columns: int
+) -> list[Row]:
+    """Which part of the text is shown, and the legend: beside it if there is room, else below."""
     place = f" {routed.start + cursor + 1}/{routed.total}"
     last = routed.start + len(routed.texts)
     part = f"  context {routed.start + 1}-{last}" if len(routed.texts) < routed.total else ""
     words = f"{part}  {state.source}"
     old = state.at is not None and routed.step != state.at
-    parts = [Span(" text", "strong"), Span(place, "text"), Span(words, "muted")]
+    parts = [Span("text", "strong"), Span(place, "text"), Span(words, "muted")]
     parts += [Span(f"  from step {routed.step:,}", "accent")] if old else []
-    return fit(row(*parts), columns)
+    title = row(*parts)
+    chosen = int(routed.choice[layer, cursor])
+    legend = routed_text.legend(routed.experts, layer, columns - 2, chosen=chosen)
+    if width(title) + width(legend) + 8 <= columns:
+        return [rule(title, columns, right=legend)]
+    return [rule(title, columns), fit(row(" ", *legend), columns)]
 
 
 def _waiting(state: ExpertsState, what: str) -> str:
@@ -251,14 +252,15 @@ def _table(state: ExpertsState, columns: int, lines: int) -> list[Row]:
     lines -= len(problem)
     layer = min(state.layer, survey.layers - 1)
     if columns >= TABLE_AND_EXAMPLES:
-        left = columns * 3 // 5
-        right = columns - left - 2
-        experts = around(state.sorting.expert, max(lines // 4, 1), survey.experts)
+        left = min(columns * 3 // 5, lift_table.full_columns(survey.experts) + 2)
+        right = columns - left - GAP
+        count = lift_table.examples_across(right) * max(lines // 4, 1)
+        experts = around(state.sorting.expert, count, survey.experts)
         blocks = (
             _tables(state, survey, left, lines),
             lift_table.examples_block(survey, right, lines, layer=layer, experts=experts),
         )
-        return [*problem, *_beside(blocks, (left, right), 2)]
+        return [*problem, *_beside(blocks, (left, right), lines)]
     below = _examples_below(lines)
     above = lines - below
     rows = lift_table.table_block(survey, columns, above, layer=layer, sorting=state.sorting)
@@ -282,10 +284,10 @@ def table_rows(state: ExpertsState, columns: int, lines: int) -> int:
 
 
 def _classes_above(state: ExpertsState, lines: int) -> int:
-    """Lines of the table of classes above the table of characters, including a blank one."""
+    """Lines of the table of classes above the table of characters."""
     if state.survey is None or state.sorting.classes or lines < 2 * MIN_TABLE_LINES + 6:
         return 0
-    return len(state.survey.by_class()[0]) + 3
+    return len(state.survey.by_class()[0]) + 2
 
 
 def _tables(state: ExpertsState, survey: RoutingSurvey, columns: int, lines: int) -> list[Row]:
@@ -295,16 +297,12 @@ def _tables(state: ExpertsState, survey: RoutingSurvey, columns: int, lines: int
     rows: list[Row] = []
     if above := _classes_above(state, lines):
         classes = replace(sorting, classes=True, top=0)
-        rows = lift_table.table_block(survey, columns, above, layer=layer, sorting=classes)
-        rows.append(fit((), columns))
+        rows = lift_table.table_block(survey, columns, above + 1, layer=layer, sorting=classes)
+        rows = [*rows, *[fit((), columns)] * (above - len(rows))][:above]
     rest = lines - len(rows)
     return rows + lift_table.table_block(survey, columns, rest, layer=layer, sorting=sorting)
 
 
-def _beside(blocks: Sequence[Sequence[Row]], sizes: Sequence[int], gap: int) -> list[Row]:
-    """Blocks of these widths side by side."""
-    fitted = [
-        [fit(cells, size) for cells in block] or [fit((), size)]
-        for block, size in zip(blocks, sizes, strict=True)
-    ]
-    return beside(fitted, gap)
+def _beside(blocks: Sequence[Sequence[Row]], sizes: Sequence[int], lines: int) -> list[Row]:
+    """Blocks of these widths side by side, in exactly `lines` rows."""
+    return side_by_side([[*block, *[()] * (lines - len(block))][:lines] for block in blocks], sizes)

@@ -45,10 +45,23 @@ def test_a_heading_says_whether_anything_is_over_represented() -> None:
     found = results.routing_survey(survey_reply())
     assert found is not None
     rows = plain(lift_table.examples_block(found, 50, 4, layer=1, experts=[2]))
-    assert rows[0].strip() == "■ Over-represented in expert 2"
+    assert rows[0].strip().strip("─ ") == "■ over-represented in expert 2"
     alone = replace(found, examples={})
     rows = plain(lift_table.examples_block(alone, 50, 4, layer=1, experts=[2]))
-    assert rows[0].strip() == "■ Nothing over-represented in expert 2"
+    assert rows[0].strip().strip("─ ") == "■ nothing over-represented in expert 2"
+
+
+def test_examples_of_several_experts_are_side_by_side_where_there_is_room() -> None:
+    found = results.routing_survey(survey_reply())
+    assert found is not None
+    rows = plain(lift_table.examples_block(found, 90, 12, layer=1, experts=[0, 2, 3]))
+    assert len(rows) == 12
+    assert {cell_len(line) for line in rows} == {90}
+    assert rows[0].count("over-represented") == 2
+    assert "┬" in rows[0]
+    assert rows[6].count("over-represented in expert 3") == 1
+    narrow = plain(lift_table.examples_block(found, 60, 12, layer=1, experts=[0, 2, 3]))
+    assert [line.count("over-represented") for line in narrow].count(1) == 3
 
 
 def test_examples_of_wide_characters_keep_their_columns() -> None:

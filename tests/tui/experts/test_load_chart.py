@@ -30,6 +30,24 @@ def test_half_a_cell_is_the_uniform_load() -> None:
     assert [span.style for span in marks[:5]] == ["bad", "share.0", "share.1", "share.2", "share.4"]
 
 
+def test_a_bar_of_two_lines_has_twice_the_steps() -> None:
+    def bar(share: float) -> str:
+        return "".join(load_chart.load_cell(share, 4, 2, above).text for above in (1, 0))
+
+    assert [bar(share) for share in (0.0, 0.01, 0.25, 0.28, 0.5)] == [
+        " ×",  # noqa: RUF001 - the cross
+        " ▁",
+        " █",
+        "▁█",
+        "██",
+    ]
+    record = load_record([[0.1, 0.4, 0.3, 0.2]] * 2)
+    small = plain(load_chart.load_block([record], 40, 11))
+    large = plain(load_chart.load_block([record], 40, 20))
+    assert sum("40%" in line for line in small) == sum("40%" in line for line in large) == 2
+    assert sum("█" in line for line in large) > sum("█" in line for line in small)
+
+
 def test_balance_is_coloured_by_health() -> None:
     one = load_chart.Balance(
         entropy=0.5, max_over_mean=3.5, top1_probability=0.26, dead=2, agreement=0.3
@@ -45,13 +63,13 @@ def test_balance_is_coloured_by_health() -> None:
 def test_the_agreement_is_explained_where_there_is_room() -> None:
     one = [load_chart.Balance(1.38, 1.1, 0.8, 0, agreement=0.95)]
     titles = [
-        plain(load_chart.balance_block(one, 4, "@ step 7", columns, 9))[0].strip()
-        for columns in (70, 48, 40)
+        plain(load_chart.balance_block(one, 4, "@ step 7", columns, 9))[0]
+        for columns in (70, 52, 40)
     ]
     assert titles == [
-        "load balance @ step 7               routing agreement with the newest",
-        "load balance @ step 7    agreement: with newest",
-        "load balance @ step 7",
+        "─ load balance @ step 7 ────────── routing agreement with the newest ─",
+        "─ load balance @ step 7 ─── agreement: with newest ─",
+        "─ load balance @ step 7 ────────────────",
     ]
 
 
@@ -68,7 +86,7 @@ def test_every_expert_can_be_shown_under_its_own_number(
         assert str(expert) in found
         if size[0] == 80 and len(found) < experts:
             visible = load_chart.visible_experts(experts, size[1], expert)
-            assert rows[0].endswith(f"experts {visible[0]}-{visible[-1]} of {experts}")
+            assert f" experts {visible[0]}-{visible[-1]} of {experts} ─" in rows[0]
             assert re.match(rf"[ L0-9]{{4}}{visible[0]} ", rows[1])
 
 

@@ -35,7 +35,7 @@ def test_the_path_names_the_token_and_its_expert_in_each_layer(
 ) -> None:
     heading, *bars = plain(routed_text.path_block(routed, 80, 4, layer=0, cursor=cursor))
     path = routed.choice[:, cursor].tolist()
-    assert heading.strip() == f"Expert path of {name}: " + " → ".join(map(str, path))
+    assert heading.strip("─ ") == f"expert path of {name}: " + " → ".join(map(str, path))
     assert [bar.split("●")[1][0] for bar in bars] == [str(expert) for expert in path]
 
 
