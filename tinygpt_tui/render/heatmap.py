@@ -185,10 +185,10 @@ def _sums(matrix: Floats, rows: Codes, columns: Codes) -> Floats:
 
 
 def bucket_words(shown: Pixels, pooling: Pooling) -> str:
-    """How many weights a bucket stands for, such as "1 cell = 4-5x4-5, max"; empty for one."""
+    """How many weights a bucket stands for, such as "1:1" or "1 cell = 4-5x4-5, max"."""
     times = "×"  # noqa: RUF001 - the sign is meant
     tall, wide = (_sizes(edges) for edges in (shown.rows, shown.columns))
-    return "" if tall == wide == "1" else f"1 cell = {tall}{times}{wide}, {pooling}"
+    return "1:1" if tall == wide == "1" else f"1 cell = {tall}{times}{wide}, {pooling}"
 
 
 def _sizes(edges: Codes) -> str:

@@ -16,7 +16,7 @@ def test_the_weight_under_the_cursor_is_exact() -> None:
     weight = weights(29)[1, 1, 23, 20]
     assert f"weight {weight:.4f} rank 1/24" in rows
     assert "query l    at 24" in rows
-    assert "1 cell" not in rows, "each weight has its own"
+    assert " 1:1 ─" in rows
     assert "layer 1 head 1" in rows
 
 

@@ -123,7 +123,7 @@ def test_weights_grow_with_the_room(
 def test_a_map_is_drawn_larger_and_a_large_one_is_pooled() -> None:
     small = fitted(attention(5), 17, 7, Paint())
     assert (small.tall, small.wide, small.width) == (11, 3, 15)
-    assert heatmap.bucket_words(small, "max") == ""
+    assert heatmap.bucket_words(small, "max") == "1:1"
     large = fitted(attention(64), 200, 5, Paint())
     assert large.values.shape == (10, 20), "twice as wide as high"
 
