@@ -16,8 +16,10 @@ from tinygpt_tui.engine.results import InspectedText
 from tinygpt_tui.render.cells import Row, Span, row
 from tinygpt_tui.render.panel import Panel, stacked, titled
 
-MORE_KEYS = 10
+MORE_KEYS = 8
 """How many keys of a query are listed where there is room."""
+TEXT_STEPS = 4
+"""Colours of the text: all of it changes with the cursor, and equal neighbours cost least."""
 
 
 def side_panel(state: AttentionState, shown: InspectedText, columns: int, lines: int) -> list[Row]:
@@ -37,7 +39,7 @@ def side_panel(state: AttentionState, shown: InspectedText, columns: int, lines:
     panels = [
         cursor,
         Panel(titled("top attended keys"), top_keys_rows(shown, choice, matrix, columns, keys)),
-        Panel(titled("text", attended), text_by(matrix, text, choice, text_lines)[0]),
+        Panel(titled("text", attended), text_by(matrix, text, choice, text_lines, TEXT_STEPS)[0]),
     ]
     if statistics:
         title = row(Span("this head", "strong"), Span("       uniform", "faint"))

@@ -41,12 +41,18 @@ def coloured_text(
     return rows, "max"
 
 
-def text_by(matrix: Floats, flow: Flow, choice: Choice, lines: int) -> tuple[list[Row], float]:
-    """The lines around the selected token, and the largest weight."""
+def text_by(
+    matrix: Floats, flow: Flow, choice: Choice, lines: int, steps: int | None = None
+) -> tuple[list[Row], float]:
+    """The lines around the selected token, and the largest weight; in so many `steps` of colour,
+    or in all of them."""
     places, at = np.arange(len(matrix)), choice.query
     weights = matrix[:, at] if choice.incoming else matrix[at]
     known = places >= at if choice.incoming else places <= at
     levels = weight_levels(weights, choice.paint)
+    if steps is not None:
+        each = -(-choice.paint.levels // steps)
+        levels = np.minimum(levels // each * each + each // 2, choice.paint.levels - 1)
     rows: list[Row] = []
     for line in around(flow.place(at)[0], lines, flow.height):
         spans = []

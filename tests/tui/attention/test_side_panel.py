@@ -5,6 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.helpers.looks import attention_state, inspected
+from tinygpt_tui import theme
 from tinygpt_tui.attention.side_panel import side_panel
 from tinygpt_tui.render.cells import plain, width
 
@@ -33,3 +34,6 @@ def test_every_size_is_filled(mode: str, columns: int, lines: int) -> None:
     rows = side_panel(attention_state(shown, (120, 34), mode=mode), shown, columns, lines)
     assert len(rows) == lines
     assert max(map(width, rows)) <= columns
+    for cells in rows:
+        for span in cells:
+            theme.style(span.style)
