@@ -77,8 +77,7 @@ class AttentionController(EngineSession):
         self._inspections: Requests[InspectKey, InspectedText] = Requests(
             CACHE_BYTES, lambda text: text.attention.nbytes
         )
-        self._fallback = ""
-        """Shown where the corpus cannot be read."""
+        self._fallback = ""  # shown where the corpus cannot be read
         self._line_job: int | None = None
         self._line_retries = 0
         self._survey_job: int | None = None
@@ -274,9 +273,9 @@ class AttentionController(EngineSession):
                 self._line_retries += 1
                 self._line_job = self.ask_corpus_line()
                 return
-            text = self.without_unknown(reply.text)
-            if text and not (random and self.source != "corpus"):
-                self._use(text, "corpus" if random else "validation")
+            known = self.without_unknown(reply.text)
+            if known and not (random and self.source != "corpus"):
+                self._use(known, "corpus" if random else "validation")
         elif isinstance(reply, Failed) and random:
             self.message = reply.why
         elif isinstance(reply, Failed) and (text := self.without_unknown(self._fallback)):
@@ -343,6 +342,6 @@ class AttentionController(EngineSession):
             return "No run yet: n starts one. Its first checkpoint is written at once."
         if not self.available_variants:
             return "No checkpoint yet: the first is written before training starts."
-        if self._line_job is not None:
-            return "Reading a line of the corpus…"
-        return "" if self.text else "There is no text to inspect: t types one."
+        waiting = self._line_job is not None
+        typing = "Reading the corpus…" if waiting else "There is no text to inspect: t types one."
+        return "" if self.text else typing

@@ -136,25 +136,12 @@ class GeneratePane(Container):
             self.notify(note, severity="warning", markup=False, timeout=15)
         params, width = self.controller.params, self.size.width
         rows = view.settings_rows(params, width)
-        self._divide(len(rows))
+        divide(self, len(rows))
         self.query_one("#settings", CellView).show(rows)
         name = preset_name(params, self.presets)
         self.query_one("#chain", CellView).show([view.chain_row(params, name, width)])
         texts = self.query_one("#texts", CellView)
         texts.show(layout.texts(self.controller, self._note, *texts.size))
-
-    def _divide(self, settings: int) -> None:
-        """Give the prompt and the settings, which have so many rows, their heights; the texts get
-        the rest, and are drawn again once they have it."""
-        columns, lines = self.size
-        prompt = 3 if lines >= 28 else 2
-        if lines < 16 or sidebar_columns(columns, lines - prompt - 1):
-            settings = 0
-        for name, height in (("#prompt", prompt), ("#settings", settings)):
-            styles = self.query_one(name).styles
-            if styles.height is None or styles.height.value != height:
-                styles.height = height
-                self.call_after_refresh(self.draw)
 
     def on_engine_reply(self, message: EngineReply) -> None:
         reply = message.reply
@@ -354,3 +341,17 @@ class GeneratePane(Container):
     def action_save(self) -> None:
         if text := self._text_or_warn():
             ask_file(self.app, text)
+
+
+def divide(pane: GeneratePane, settings: int) -> None:
+    """Give the prompt and the settings, which have so many rows, their heights; the texts get the
+    rest, and are drawn again once they have it."""
+    columns, lines = pane.size
+    prompt = 3 if lines >= 28 else 2
+    if lines < 16 or sidebar_columns(columns, lines - prompt - 1):
+        settings = 0
+    for name, height in (("#prompt", prompt), ("#settings", settings)):
+        styles = pane.query_one(name).styles
+        if styles.height is None or styles.height.value != height:
+            styles.height = height
+            pane.call_after_refresh(pane.draw)
