@@ -67,14 +67,13 @@ def timeline_row(state: ExpertsState, columns: int) -> Row:
     words = position(len(steps), place, playing=timeline.playing, best=elsewhere)
     last = len(steps) - 1  # the longest words, so that the slider keeps its length
     longest = max(len(position(len(steps), last, playing=p, best=best)) for p in (True, False))
-    right = row(Span(f" {words:<{longest}}", "muted"))
     line = slider(
         len(steps),
         place,
-        columns - width(left) - width(right) - 5,
+        columns - width(left) - longest - 6,
         best=None if best is None else steps.index(best),
     )
-    return rule(row(*left, " ", *line, *right), columns)
+    return rule(row(*left, " ", *line, Span(f" {words}", "muted")), columns)
 
 
 def head_row(state: ExpertsState, columns: int) -> Row:
