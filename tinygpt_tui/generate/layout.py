@@ -106,7 +106,7 @@ def _sides(controller: GenerateController, columns: int, height: int) -> list[Ro
             name_of=controller.name_of,
         )
         if below and side.text is not None and side.text.tokens:
-            block += token_chart.chart(side.text, size, below, controller.options, cursor)
+            block += token_chart.chart(side, size, below, controller.options, cursor)
         blocks.append([*block, *[fit((), size)] * (height - len(block))])
     return side_by_side(blocks, sizes)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal, TypeAlias
 
 from tinygpt_tui.generate.tree import Text
@@ -36,3 +36,7 @@ class Side:
     """The text laid out in lines, cached between frames."""
     flow_key: tuple[object, ...] = ()
     """The text, width and marks that `flow` was laid out for."""
+    bars: list[tuple[float, str]] = field(default_factory=list)
+    """Value and style of each complete bar of the chart below the text, cached between frames."""
+    bars_key: tuple[object, ...] = ()
+    """The text, the tokens per bar and the measure that `bars` are for."""

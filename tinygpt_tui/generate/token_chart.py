@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 from tinygpt_tui.engine.protocol import Token
-from tinygpt_tui.generate.state import ViewOptions
+from tinygpt_tui.generate.state import Colour, Side, ViewOptions
 from tinygpt_tui.generate.tree import Text
 from tinygpt_tui.generate.view import level
 from tinygpt_tui.render.bars import HEIGHTS
@@ -24,33 +24,47 @@ def lines_of(height: int) -> int:
 
 
 def chart(
-    text: Text, columns: int, lines: int, options: ViewOptions, cursor: int | None = None
+    side: Side, columns: int, lines: int, options: ViewOptions, cursor: int | None = None
 ) -> list[Row]:
-    """A title, and a bar for each token, or the mean of several if there are more than columns.
+    """A title, and a bar for each token of the side's text, or the mean of several if there are
+    more than columns.
 
     There is room for as many as are to be generated, so that only the last bar changes meanwhile.
     """
+    text = side.text
+    assert text is not None
     kind = options.colour if options.colour in TOPS else "surprisal"
     expected = max(len(text.tokens), text.params.max_new_tokens)
     each = -(-expected // max(columns - 2, 1)) or 1
-    bars = [text.tokens[i : i + each] for i in range(0, len(text.tokens), each)]
-    values = [sum(_value(token, kind) for token in bar) / len(bar) for bar in bars]
-    colours = ViewOptions(kind)
-    styles = [level(_mean(bar), (), colours) for bar in bars]
+    bars = _bars(side, text, each, kind)
     if cursor is not None and text.tokens:
-        styles[cursor // each] = "cursor"
+        bars[cursor // each] = (bars[cursor // each][0], "cursor")
     unit = "" if kind == "probability" else "nats"
     per = "per token" if each == 1 else f"mean of {each} tokens"
     rows = [rule(titled(kind, per, f"0 to {TOPS[kind]:g} {unit}".strip()), columns)]
     high = lines - 1
-    for line in range(high):
-        below = high - 1 - line
-        cells = [
-            Span(_block(value / TOPS[kind] * high - below), style)
-            for value, style in zip(values, styles, strict=True)
-        ]
+    for below in reversed(range(high)):
+        cells = [Span(_block(value / TOPS[kind] * high - below), style) for value, style in bars]
         rows.append(fit(row(" ", *cells), columns))
     return rows
+
+
+def _bars(side: Side, text: Text, each: int, kind: Colour) -> list[tuple[float, str]]:
+    """Value and style of each bar; only new ones are computed."""
+    key = (text.id, each, kind)
+    if side.bars_key != key:
+        side.bars, side.bars_key = [], key
+    complete = len(text.tokens) // each
+    for place in range(len(side.bars), complete):
+        side.bars.append(_bar(text.tokens[place * each : (place + 1) * each], kind))
+    rest = text.tokens[complete * each :]
+    return [*side.bars, *([_bar(rest, kind)] if rest else [])]
+
+
+def _bar(tokens: list[Token], kind: Colour) -> tuple[float, str]:
+    """The mean over tokens, and the style of a token that has it."""
+    value = sum(_value(token, kind) for token in tokens) / len(tokens)
+    return value, level(_mean(tokens), (), ViewOptions(kind))
 
 
 def _value(token: Token, kind: str) -> float:
