@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 import statistics
 import sys
 from collections.abc import Mapping, Sequence
@@ -42,7 +43,7 @@ def read(out: Path, group: Group) -> Results:
         path = out / member.name
         state, end = read_state(path), last_end(path)
         if state.state != "done" or end is None:
-            results.unfinished[member.name] = _why(state) if path.exists() else "not started"
+            results.unfinished[member.name] = _why(state) if os.path.exists(path) else "not started"
             continue
         results.runs.append(
             {
