@@ -88,12 +88,15 @@ def _resume(options: argparse.Namespace, requested: dict[str, object]) -> Sessio
         del requested["preset"]
     path = _run_to_resume(options)
     from tinygpt.training import resume  # noqa: PLC0415
+    from tinygpt.training.rewarming import in_words  # noqa: PLC0415
 
     session = resume(path, requested)
     for note in session.notes:
         say(f"warning: {note}")
     steps = ", ".join(f"{v.variant} from step {v.progress.step:,}" for v in session.learners)
     say(f"resuming {path}: {steps}")
+    if (sentence := in_words(session.learners)) is not None:
+        say(sentence)
     return session
 
 

@@ -224,6 +224,7 @@ _CONVERT: dict[str, Callable[[Any], Any]] = {
     "list[list[float]]": _list(_list(_float)),
     "Time": _time,
     "Mapping[str, int]": _by_variant(_int),
+    "Mapping[str, int] | None": _or_none(_by_variant(_int)),
     "Mapping[str, Any]": _mapping(_any),
     "Mapping[str, Any] | None": _or_none(_mapping(_any)),
     "Mappings": _by_variant(_mapping(_any)),

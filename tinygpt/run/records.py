@@ -145,7 +145,8 @@ class ResumeRecord:
 
     It supersedes earlier records: see `drop_rewound`. `ends` holds the new limits of the run:
     steps, minutes, target_loss and patience, those that are set. `data` is where the corpus was
-    found, if not where it was before.
+    found, if not where it was before. `warm_from` maps each variant whose learning rate warms up
+    once more, because the end of the run was moved, to the step from which it does.
     """
 
     kind: ClassVar[str] = "resume"
@@ -155,6 +156,7 @@ class ResumeRecord:
     note: str | None = None
     ends: Mapping[str, Any] | None = None
     data: str | None = None
+    warm_from: Mapping[str, int] | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -25,3 +25,13 @@ def stored_settings(path: StrPath) -> dict[str, Any]:
         if isinstance(item, ResumeRecord) and item.data is not None:
             stored["data"] = item.data
     return stored
+
+
+def stored_warm_from(path: StrPath) -> dict[str, int]:
+    """From which step the learning rate of each variant warms up once more, as the last resume of
+    the run directory `path` recorded; those that only did so at the start are left out."""
+    steps: dict[str, int] = {}
+    for item in MetricsReader(path).read_all():
+        if isinstance(item, ResumeRecord):
+            steps = dict(item.warm_from or {})
+    return steps

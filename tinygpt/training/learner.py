@@ -108,6 +108,8 @@ class Learner:
         self.matmul_dtype = matmul_dtype(device, config.train.precision)
         self.optimizers = make_optimizers(self.model, config.optim, self.matmul_dtype)
         self.progress = Progress()
+        self.warm_from = 0
+        """The step from which the learning rate warms up: 0, or where the end was moved."""
         self.evaluations: list[EvalRecord] = []
         """All so far, those before a resume included."""
         self.failure: str | None = None
@@ -200,7 +202,8 @@ class Learner:
         batches = [batch.to(self.device) for batch in batches]  # each variant may have its own GPU
         optim, step = self.config.optim, self.progress.step
         assert optim.weight_decay_power is not None  # see `tinygpt.training.recipe`
-        rate = schedule(fraction, (step + 1) / max(1, optim.warmup), optim)
+        warm = (step + 1 - self.warm_from) / max(1, optim.warmup)
+        rate = schedule(fraction, warm, optim)
         set_learning_rate(self.optimizers, rate, optim.weight_decay_power)
         with (
             on_device(self.device),

@@ -41,6 +41,7 @@ from tinygpt.training.listening import (
 )
 from tinygpt.training.outcome import Outcome, summary
 from tinygpt.training.recording import Recorder
+from tinygpt.training.rewarming import fraction
 from tinygpt.training.run_end import why_done
 from tinygpt.training.session import Session
 
@@ -134,12 +135,15 @@ class Loop:
         """Each variant that is furthest behind takes a step, or gives it up at the time limit."""
         self._listener.look()
         step = self.step
-        batches, fraction = self.session.batches(step), self._fraction(step)
+        batches, completed = (
+            self.session.batches(step),
+            fraction(self.config, step, self._clock.seconds),
+        )
         try:
             for learner in self._active():
                 if learner.progress.step == step:
                     with self._listener.until(self._step_limit(step)), self._compiling(learner):
-                        result = learner.train(batches, fraction, self._listener)
+                        result = learner.train(batches, completed, self._listener)
                     self._after_step(learner, result)
         except TimeLimitError:
             self._time_over = True
@@ -205,11 +209,6 @@ class Loop:
 
     def _active(self) -> list[Learner]:
         return [] if self._time_over else [v for v in self.learners if not v.finished]
-
-    def _fraction(self, step: int) -> float:
-        """Share of the run completed, 0 to 1: by steps or by time, whichever is larger."""
-        by_time = self._clock.seconds / self._limit
-        return min(1.0, max(by_time, step / (self.config.steps or math.inf)))
 
     def _step_limit(self, step: int) -> float:
         """Seconds of the run at which a step is given up."""

@@ -34,8 +34,9 @@ from tinygpt.run import (
 )
 from tinygpt.run.layout import RUN_TOML, TOKENIZER
 from tinygpt.run.reader import evaluations
-from tinygpt.run.settings import stored_settings
+from tinygpt.run.settings import stored_settings, stored_warm_from
 from tinygpt.training.learner import Learner
+from tinygpt.training.rewarming import rewarm
 from tinygpt.training.run_end import refuse_reached_end
 from tinygpt.training.session import (
     Session,
@@ -74,7 +75,8 @@ def resume(path: Path, requested: Mapping[str, object]) -> Session:
     before = {variant: list_steps(path, variant) for variant in config.variants}
     learners, notes = _restored(config, path, tokenizer, devices)
     refuse_reached_end(config, stored, learners, path)
-    first = _resume_record(config, learners, notes, place)
+    warm_from = rewarm(learners, _known_config(stored) or config, stored_warm_from(path))
+    first = _resume_record(config, learners, notes, place, warm_from)
     ids = tokenizer.encode_array(corpus.text)
     writer = RunWriter.open(path, step=first.step)
     with closed_on_failure(writer):
@@ -96,7 +98,11 @@ def resume(path: Path, requested: Mapping[str, object]) -> Session:
 
 
 def _resume_record(
-    config: RunConfig, learners: Sequence[Learner], notes: Sequence[str], data: str | None
+    config: RunConfig,
+    learners: Sequence[Learner],
+    notes: Sequence[str],
+    data: str | None,
+    warm_from: Mapping[str, int],
 ) -> ResumeRecord:
     models = {v.variant: v.progress.step for v in learners}
     return ResumeRecord(
@@ -106,6 +112,7 @@ def _resume_record(
         note="; ".join(notes) or None,
         ends={name: end for name in END_SETTINGS if (end := getattr(config, name))},
         data=data,
+        warm_from=warm_from or None,
     )
 
 
@@ -156,6 +163,17 @@ def resumed_config(
                 f"{was.get(name)!r}: leave it out to resume, or start a new run"
             )
     return config
+
+
+def _known_config(stored: Mapping[str, Any]) -> RunConfig | None:
+    """The stored configuration as it was until now; None if an end that is replaced is not
+    valid."""
+    known = dict(dotted_fields())
+    values = {name: value for name, value in from_tables(stored).items() if name in known}
+    try:
+        return build(values, preset_applies=False)
+    except ConfigError:
+        return None
 
 
 def _restored(
