@@ -84,3 +84,12 @@ def percent(fraction: float | None) -> str:
         return _infinite(fraction)
     value = 100 * fraction
     return f"{value:z.1f}%" if 0 < abs(value) < 9.95 else f"{value:z.0f}%"
+
+
+def size(count: int) -> str:
+    """A number of bytes in decimal units, as disks are sold: 812 B, 14.2 kB, 3.1 MB, 214 MB."""
+    scaled, units = float(count), iter(("B", "kB", "MB", "GB", "TB"))
+    unit = next(units)
+    while scaled >= 999.5 and (further := next(units, None)):
+        scaled, unit = scaled / 1000, further
+    return f"{scaled:.{0 if scaled >= 99.95 or unit == 'B' else 1}f} {unit}"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib
 import os
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import ClassVar
@@ -35,7 +35,6 @@ from tinygpt_tui.render.heatmap import Paint
 from tinygpt_tui.run_control import RunControl
 from tinygpt_tui.screens.dialog import Ask
 from tinygpt_tui.screens.help import HelpScreen
-from tinygpt_tui.screens.new_run import NewRunScreen
 from tinygpt_tui.screens.runs import RunRenamed, RunsResult, RunsScreen
 from tinygpt_tui.screens.start import Start
 from tinygpt_tui.shell.terminal import handle_terminal
@@ -270,11 +269,10 @@ class LabApp(TerminalApp[int]):
         self.control.start_preset(message.preset)
 
     def action_new_run(self) -> None:
-        self.fill_form({})
+        self.control.fill_form({})
 
-    def fill_form(self, values: Mapping[str, str]) -> None:
-        """Open the form for a new run with these values, by dotted name."""
-        self.push_screen(NewRunScreen(self.out, values=values), self.control.start)
+    def action_run_info(self) -> None:
+        self.control.show_info()
 
     def action_runs(self) -> None:
         screen = RunsScreen(self.out, current=self.run_path, overlays=self.overlays.paths)
@@ -285,8 +283,8 @@ class LabApp(TerminalApp[int]):
             self.open_run(None)
         if result is None:
             return
-        if result.action == "resume":
-            self.control.resume_run(result.paths[0])
+        if result.action in ("resume", "clone"):
+            self.control.do(result.action, result.paths[0])
         elif result.action == "open":
             self.open_run(result.paths[0])
             self.overlays.remove(result.paths[0])
@@ -319,7 +317,8 @@ class LabApp(TerminalApp[int]):
             "": True,
             "live": self.current_run.live,
             "overlays": bool(self.overlays.paths),
-            "resumable": self.state is not None and self.state.resumable,
+            "run": self.run_path is not None,
+            "resumable": self.state is not None and (self.state.resumable or self.state.done),
         }
         keys = keys_of(self.tab, has_run=self.run_path is not None)
         return [key for key in keys if conditions[key.needs]]

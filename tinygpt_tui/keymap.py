@@ -19,7 +19,7 @@ class Key(NamedTuple):
     """How the keys are displayed; empty for the name of the first."""
     footer: bool = False
     needs: str = ""
-    """When the key has an effect: "live", "resumable" or "overlays"; empty for always."""
+    """When the key has an effect: "live", "resumable", "run" or "overlays"; empty for always."""
 
     @property
     def text(self) -> str:
@@ -46,7 +46,14 @@ RUN = (
         needs="live",
     ),
     Key("k", "checkpoint", "checkpoint", "Write a checkpoint now", needs="live"),
-    Key("u", "resume", "resume", "Resume a stopped, killed or stalled run", needs="resumable"),
+    Key(
+        "u",
+        "resume",
+        "resume",
+        "Resume a stopped, killed or stalled run; train a finished one for more steps",
+        needs="resumable",
+    ),
+    Key("I", "run_info", "info", "This run: settings, log, size on disk, note", needs="run"),
     Key("n", "new_run", "new", "New run: fill in a form", footer=True),
     Key(
         "r", "runs", "runs", "All runs: open, compare, overlay, rename, delete, resume", footer=True
@@ -62,12 +69,28 @@ RUN_LIST = (
     Key("slash", "filter", "filter", "Show only runs that have these words", "/"),
     Key("s", "sort", "sort", "Sort by the next column"),
     Key("S", "reverse", "reverse", "Sort the other way round"),
-    Key("u,e", "resume", "resume", "Resume the run", "u"),
+    Key("u,e", "resume", "resume", "Resume the run; train a finished one for more steps", "u"),
+    Key("n", "clone", "new from it", "New run: the form, filled with the settings of this run"),
+    Key("i,I", "run_info", "info", "The run's settings, log, size on disk, and note", "i"),
     Key("R", "rename", "rename", "Rename the run"),
     Key("d,delete", "delete", "delete", "Delete the run and its checkpoints (asks)", "d"),
     Key(
         "escape,q", "leave", "back", "Show all runs again; go back without changing anything", "Esc"
     ),
+)
+RUN_INFO = (
+    Key("right,tab", "page(1)", "next", "Next page: settings, log, disk, note", "→"),
+    Key("left,shift+tab", "page(-1)", "previous", "Previous page", "←"),
+    Key("up", "scroll(-1)", "up", "Scroll up", "↑"),
+    Key("down", "scroll(1)", "down", "Scroll down", "↓"),
+    Key("pageup", "scroll_pages(-1)", "page up", "Page up", "PgUp"),
+    Key("pagedown,space", "scroll_pages(1)", "page down", "Page down", "PgDn"),
+    Key("home", "jump(0)", "top", "To the top", "Home"),
+    Key("end", "jump(1000000)", "end", "To the end", "End"),
+    Key("e", "edit", "edit note", "Edit the note; ctrl+s saves it"),
+    Key("c", "clone", "clone", "New run: the form, filled with the settings of this run"),
+    Key("u", "resume", "resume", "Resume the run; train a finished one for more steps"),
+    Key("escape,q,I", "leave", "back", "Go back", "Esc"),
 )
 COMPARISON = (
     Key("up", "scroll(-1)", "up", "Scroll up", "↑"),
@@ -302,6 +325,7 @@ GENERAL = (
 GROUPS = {
     "Run": RUN,
     "List of runs": RUN_LIST,
+    "One run": RUN_INFO,
     "Runs compared": COMPARISON,
     "Charts": CHARTS,
     "Generate": GENERATE,

@@ -52,7 +52,7 @@ def plan(options: argparse.Namespace) -> Plan:
         return Plan(run)
     values = _values(options, given)
     if not hasattr(options, "start"):
-        return Plan(None, lambda app: app.fill_form(values))
+        return Plan(None, lambda app: app.control.fill_form(values))
     new_run = form.new_run(
         values.get(form.NAME, ""),
         {name: text for name, text in values.items() if name != form.NAME},

@@ -2,19 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 from tinygpt.errors import TinyGPTError
-from tinygpt.run import request, reserve_run
+from tinygpt.run import read_state, request, reserve_run
 from tinygpt.run.control import Request
 from tinygpt.run.manage import resume_problem
+from tinygpt.run.settings import stored_settings
 from tinygpt_tui.launch import trainer_process
 from tinygpt_tui.monitor.follower import RunUpdate
 from tinygpt_tui.monitor.open_run import OpenRun
+from tinygpt_tui.monitor.run_settings import form_values
 from tinygpt_tui.screens.dialog import Ask
+from tinygpt_tui.screens.extend import ask_steps
 from tinygpt_tui.screens.form import NewRun
+from tinygpt_tui.screens.new_run import NewRunScreen
 from tinygpt_tui.screens.resume_questions import ask_remedy
+from tinygpt_tui.screens.run_info import RunInfoScreen, Wish
 from tinygpt_tui.shell.error_reports import ErrorReportingApp
 
 
@@ -114,6 +121,22 @@ class RunControl:
         self._starting[path] = pid
         self._open_run(path, "starting: the first curve appears within seconds")
 
+    def fill_form(self, values: Mapping[str, str]) -> None:
+        """Open the form for a new run with these values, by dotted name."""
+        self._app.push_screen(NewRunScreen(self._out, values=values), self.start)
+
+    def show_info(self) -> None:
+        """Show all about the open run, and do what is wished for there."""
+        if (path := self._run.path) is not None:
+            self._app.push_screen(RunInfoScreen(path), lambda wish: self.do(wish, path))
+
+    def do(self, wish: Wish | None, path: Path) -> None:
+        """Resume a run or extend it, or fill in the form with its settings."""
+        if wish == "resume":
+            self.resume_or_extend(path)
+        elif wish == "clone":
+            self._with_settings(path, lambda stored: self.fill_form(form_values(stored)))
+
     def start_preset(self, preset: str) -> None:
         """Train a new run of a preset."""
         self.start(NewRun(None, preset, ["--preset", preset]))
@@ -122,10 +145,36 @@ class RunControl:
         """Resume the open run, or say why it cannot be resumed."""
         if self._run.path is None or self._run.state is None:
             self._app.notify("There is no run to resume", severity="warning")
-        elif problem := resume_problem(self._run.path, self._run.state):
+        else:
+            self.resume_or_extend(self._run.path)
+
+    def resume_or_extend(self, path: Path) -> None:
+        """Resume a run that ended early; ask how many steps a finished one is to have; say why any
+        other cannot be resumed."""
+        state = read_state(path)
+        if state.status is not None and state.done:
+            step, resume = state.status.step, partial(self.resume_run, path)
+            self._with_settings(
+                path, lambda stored: ask_steps(self._app, path.name, step, stored, resume)
+            )
+        elif problem := resume_problem(path, state):
             self._app.notify(problem, severity="warning", markup=False)
         else:
-            self.resume_run(self._run.path)
+            self.resume_run(path)
+
+    def _with_settings(self, path: Path, then: Callable[[dict[str, Any]], None]) -> None:
+        """Call `then` with the settings of a run, as changed by its resumes. They are read in a
+        thread, as that takes a second in a long run."""
+
+        def read() -> None:
+            try:
+                stored = stored_settings(path)
+            except TinyGPTError as error:
+                self._app.call_from_thread(self._app.report_error, str(error))
+            else:
+                self._app.call_from_thread(then, stored)
+
+        self._app.run_worker(read, thread=True, exit_on_error=False)
 
     def resume_run(self, path: Path, options: Sequence[str] = ()) -> None:
         """Resume a run in a separate process, with additional options, and open it."""

@@ -13,8 +13,10 @@ from textual.widgets import Input, Static
 from tests.helpers.app import drive, lines, opened, screen_text, until
 from tests.helpers.scenes import make_run, records
 from tests.helpers.trainer import SHAPE
+from tests.helpers.training import SHAPE as SETTINGS
 from tests.helpers.training import make_session, stop_at, train_session
 from tests.helpers.waiting import PATIENCE
+from tinygpt.config import build
 from tinygpt.run import (
     METRICS,
     STATUS,
@@ -30,8 +32,10 @@ from tinygpt.run.settings import stored_settings
 from tinygpt.run.status import write_status
 from tinygpt_tui.app import LabApp
 from tinygpt_tui.launch import trainer_process
-from tinygpt_tui.screens.dialog import Ask
+from tinygpt_tui.screens.dialog import Ask, AskText
 from tinygpt_tui.screens.form import NewRun
+from tinygpt_tui.screens.new_run import FormView, NewRunScreen
+from tinygpt_tui.screens.run_info import RunInfoScreen
 
 
 def test_pause_resume_and_checkpoint_ask_the_run(tmp_path: Path, live: RunWriter) -> None:
@@ -181,13 +185,51 @@ def test_a_stalled_run_is_resumed(tmp_path: Path) -> None:
 
 
 def test_resume_says_why_it_cannot(tmp_path: Path) -> None:
-    with make_run(tmp_path, "over", records(30, end=True)) as writer:
-        writer.status("done", 30)
+    with make_run(tmp_path, "new", records(30)) as writer:
+        writer.status("running", 30)
+
+        async def body(app: LabApp, pilot: "Pilot[int]") -> None:
+            await opened(app, pilot)
+            await pilot.press("u")
+            assert any("already being trained" in note.message for note in app._notifications)
+
+        drive(tmp_path, body)
+
+
+@pytest.mark.usefixtures("_trainers_end")
+def test_a_finished_run_is_trained_for_more_steps(tmp_path: Path) -> None:
+    train_session(make_session(tmp_path))
 
     async def body(app: LabApp, pilot: "Pilot[int]") -> None:
-        await opened(app, pilot)
+        await opened(app, pilot, 13)
         await pilot.press("u")
-        assert any("--resume --name over --steps N" in note.message for note in app._notifications)
+        await until(pilot, lambda: isinstance(app.screen, AskText))
+        assert app.screen.query_one(Input).value == "26"
+        app.screen.query_one(Input).value = "17"
+        await pilot.press("enter")
+        await until(pilot, lambda: app.history.step == 17 and app.current_run.phase == "done")
+
+    drive(tmp_path, body)
+    assert stored_settings(tmp_path / "run")["steps"] == 17
+    assert "goes on from step 13: the learning rate" in (tmp_path / "run/train.log").read_text()
+
+
+def test_the_form_is_filled_with_the_settings_of_a_run(tmp_path: Path) -> None:
+    train_session(make_session(tmp_path))
+
+    async def body(app: LabApp, pilot: "Pilot[int]") -> None:
+        await opened(app, pilot, 13)
+        await pilot.press("I")
+        await until(pilot, lambda: isinstance(app.screen, RunInfoScreen))
+        await pilot.press("c")
+        await until(pilot, lambda: isinstance(app.screen, NewRunScreen))
+        state = app.screen.query_one(FormView).state
+        assert state.name == ""
+        assert state.problems == {}
+        by_recipe = {"optim.weight_decay": 0.1, "optim.weight_decay_power": 0.5}
+        assert state.values.keys().isdisjoint(by_recipe)
+        described = build({**state.values, **by_recipe})
+        assert described == build({**SETTINGS, "data": str(tmp_path / "corpus.txt")})
 
     drive(tmp_path, body)
 

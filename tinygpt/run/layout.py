@@ -20,6 +20,7 @@ TOKENIZER = "tokenizer.json"
 METRICS = "metrics.jsonl"
 STATUS = "status.json"
 LOG = "train.log"
+NOTE = "note.md"
 LOCK = "lock"
 CONTROL = "control"
 VARIANTS = ("dense", "moe")

@@ -88,6 +88,11 @@ class RunState:
         return self.active and (self.heartbeat_age or 0.0) > HEARTBEAT_OVERDUE
 
     @property
+    def done(self) -> bool:
+        """Whether it has reached its end, so that it can only be resumed with a later one."""
+        return self.state == "done"
+
+    @property
     def resumable(self) -> bool:
         """Whether it ended early, so that it can be resumed."""
         return self.state in ("stopped", "killed", "failed", "stalled")

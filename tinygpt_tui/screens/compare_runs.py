@@ -105,7 +105,9 @@ class CompareRunsScreen(Dialog[None]):
     def _compared(self) -> list[ComparedRun]:
         entries = ((self._entries[i], self._runs.histories[i]) for i in self._order)
         return [
-            ComparedRun(entry.run.name, entry.run.state, entry.summary.settings, history)
+            ComparedRun(
+                entry.run.name, entry.run.state, entry.summary.settings, history, entry.note
+            )
             for entry, history in entries
         ]
 

@@ -34,6 +34,8 @@ class ComparedRun:
     state: RunState
     tables: Mapping[str, Any]
     history: History
+    note: str = ""
+    """The first line of the user's note on it."""
 
     @property
     def settings(self) -> dict[str, object]:
@@ -92,7 +94,7 @@ def comparison(
     lines = [*_settings(runs, all_settings=all_settings), *_best_losses(runs)]
     for variant in VARIANTS:
         lines += _section(Span(NAMES[variant], f"{variant}.bold"), results_of(runs, variant), runs)
-    longest = max(width(row(line.label)) for line in lines if line.cells) + 2
+    longest = max((width(row(line.label)) for line in lines if line.cells), default=0) + 2
     label = min(LABEL, longest, max(1, columns - 2 * COLUMN))
     fitting = max(1, min(len(runs), (columns - label) // COLUMN))
     scrolled = min(scrolled, len(runs) - fitting)
@@ -156,6 +158,10 @@ def _cut(span: Span, size: int) -> Row:
 def _settings(runs: Sequence[ComparedRun], *, all_settings: bool) -> Iterator[Line]:
     """The settings that differ, or all of them, in bold what differs from the baseline."""
     settings = differing_settings(runs, all_settings=all_settings)
+    if any(run.note for run in runs):
+        notes = [(Span(f" {printable(run.note)}", "text"), None) for run in runs]
+        yield Line(Span("  note", "muted"), notes)
+        yield Line(Span(""))
     yield Line(Span("All settings" if all_settings else "Settings that differ", "accent"))
     if not settings:
         yield Line(Span("  none", "muted"))
@@ -176,7 +182,7 @@ def differing_settings(
     known = [name for name, _ in dotted_fields()]
     others = sorted({name for values in settings for name in values} - set(known))
     found = {
-        name: [_setting_text(values.get(name)) for values in settings]
+        name: [setting_text(values.get(name)) for values in settings]
         for name in (*known, *others)
         if name != "data" and any(name in values for values in settings)
     }
@@ -191,7 +197,8 @@ def differing_settings(
     return {name: texts for name, texts in found.items() if all_settings or len(set(texts)) > 1}
 
 
-def _setting_text(value: object) -> str:
+def setting_text(value: object) -> str:
+    """A value as it is shown, "-" for none."""
     if isinstance(value, bool):
         return "on" if value else "off"
     if isinstance(value, float):

@@ -27,11 +27,13 @@ from tinygpt.run.manage import (
     rename_run,
     resume_problem,
 )
+from tinygpt.run.note import first_line
 from tinygpt_tui.keymap import RUN_LIST
 from tinygpt_tui.monitor.summary import summary
 from tinygpt_tui.render.run_state import LOOKS
 from tinygpt_tui.screens.compare_runs import CompareRunsScreen
 from tinygpt_tui.screens.dialog import Ask, AskText, Dialog, hints
+from tinygpt_tui.screens.run_info import RunInfoScreen, Wish
 from tinygpt_tui.screens.runs_order import RunsOrder
 from tinygpt_tui.screens.runs_table import (
     RunEntry,
@@ -52,10 +54,30 @@ WIDE = 110
 
 @dataclass(frozen=True, slots=True)
 class RunsResult:
-    """The user's choice: `paths` are the run to open or resume, or exactly the runs to overlay."""
+    """The user's choice: `paths` are the run to open, resume (or train for more steps) or clone, or
+    exactly the runs to overlay."""
 
-    action: Literal["open", "overlay", "resume"]
+    action: Literal["open", "overlay", "resume", "clone"]
     paths: tuple[Path, ...]
+
+
+def titled(order: RunsOrder, found: int, total: int, width: int) -> str:
+    """What is listed, as far as a list of this width does not say it."""
+    parts = ["Runs, with their best validation losses"]
+    if order.column not in shown_columns(width):
+        parts.append(f"by {order.column} {order.arrow}")
+    if order.words:
+        parts.append(f"{found} of {total} match")
+    return " · ".join(parts)
+
+
+def _keys(width: int) -> list[tuple[str, str]]:
+    """The hints for which there is room."""
+    keys = [("Enter", "open"), ("space", "mark"), ("o", "overlay"), ("c", "compare")]
+    keys += [("i", "info"), ("/", "find"), ("Esc", "back")]
+    if width >= WIDE:
+        keys[-1:-1] = [("s", "sort"), ("u", "resume"), ("n", "new from it"), ("R", "rename")]
+    return [*keys[:-1], ("d", "delete"), keys[-1]] if width >= WIDE else keys
 
 
 class RunRenamed(Message):
@@ -116,6 +138,7 @@ class RunsScreen(Dialog[RunsResult]):
         .heading { height: 1; color: $text-muted; margin-top: 1; }
         OptionList { width: 1fr; height: auto; max-height: 1fr; }
         .details { height: 5; border-top: solid $primary 40%; color: $text-muted; }
+        &.-noted .details { height: 6; }
         Input { display: none; }
         Input.-shown { display: block; }
     }
@@ -162,7 +185,8 @@ class RunsScreen(Dialog[RunsResult]):
     def _list(self) -> None:
         """In a thread: a network disk may be slow."""
         try:
-            entries = [RunEntry(run, summary(run.path)) for run in list_runs(self._out)]
+            runs = list_runs(self._out)
+            entries = [RunEntry(run, summary(run.path), first_line(run.path)) for run in runs]
         except TinyGPTError as error:
             self.post_message(_Listed([], str(error)))
         else:
@@ -182,19 +206,12 @@ class RunsScreen(Dialog[RunsResult]):
         found = self._order.apply(self._entries)
         titles = heading(width, self._order.column, self._order.arrow)
         self.query_one(".heading", Static).update(Text(titles, no_wrap=True))
-        self.query_one(".box").border_title = Content(f" {self._titled(found, width)} ")
+        title = titled(self._order, len(found), len(self._entries), width)
+        self.query_one(".box").border_title = Content(f" {title} ")
+        self.set_class(any(entry.note for entry in self._entries), "-noted")
         first = self._current.name if self._current else None
         runs.show({entry.run.name: self._row(entry, width) for entry in found}, first)
         self._show_details()
-
-    def _titled(self, found: Sequence[RunEntry], width: int) -> str:
-        """What is listed, as far as the list does not say it."""
-        parts = ["Runs, with their best validation losses"]
-        if self._order.column not in shown_columns(width):
-            parts.append(f"by {self._order.column} {self._order.arrow}")
-        if self._order.words:
-            parts.append(f"{len(found)} of {len(self._entries or ())} match")
-        return " · ".join(parts)
 
     def _row(self, entry: RunEntry, width: int) -> Text:
         path = entry.run.path
@@ -229,10 +246,10 @@ class RunsScreen(Dialog[RunsResult]):
         entry = self._chosen()
         if entry is not None:
             state = entry.run.state
-            reason = Text(printable(state.reason), self.style(LOOKS[state.state].style))
-            lines = Text("\n").join([reason, *(Text(line) for line in details(entry))])
-            lines.no_wrap, lines.overflow = True, "ellipsis"
-            return lines
+            lines = [Text(entry.note, self.style("strong"))] if entry.note else []
+            lines.append(Text(printable(state.reason), self.style(LOOKS[state.state].style)))
+            text = Text("\n", no_wrap=True, overflow="ellipsis")
+            return text.join([*lines, *(Text(line) for line in details(entry))])
         if self._problem:
             return Text(self._problem, self.style("bad"))
         if self._entries is None:
@@ -242,11 +259,7 @@ class RunsScreen(Dialog[RunsResult]):
         return Text(f"There are no runs in {self._out} yet: press Esc, then n to start one.")
 
     def _show_keys(self) -> None:
-        keys = [("Enter", "open"), ("space", "mark"), ("o", "overlay"), ("c", "compare")]
-        keys += [("/", "find"), ("s", "sort"), ("Esc", "back")]
-        if self.size.width >= WIDE:
-            keys[-1:-1] = [("S", "reverse"), ("u", "resume"), ("R", "rename"), ("d", "delete")]
-        self.query_one(".box").border_subtitle = hints(keys)
+        self.query_one(".box").border_subtitle = hints(_keys(self.size.width))
 
     # -- sorting and filtering
 
@@ -340,10 +353,25 @@ class RunsScreen(Dialog[RunsResult]):
         entry = self._chosen()
         if entry is None:
             return
-        if problem := resume_problem(entry.run.path, entry.run.state):
+        problem = resume_problem(entry.run.path, entry.run.state)
+        if problem and not entry.run.state.done:  # that is asked for more steps
             self.notify(problem, severity="warning", markup=False)
         else:
-            self.dismiss(RunsResult("resume", (entry.run.path,)))
+            self._leave_for("resume", entry.run.path)
+
+    def action_clone(self) -> None:
+        if entry := self._chosen():
+            self._leave_for("clone", entry.run.path)
+
+    def action_run_info(self) -> None:
+        """Show all about the run under the cursor; what is wished for there leaves the list too."""
+        if entry := self._chosen():
+            path = entry.run.path
+            self.app.push_screen(RunInfoScreen(path), lambda wish: self._leave_for(wish, path))
+
+    def _leave_for(self, wish: Wish | None, path: Path) -> None:
+        if wish is not None:
+            self.dismiss(RunsResult(wish, (path,)))
 
     def action_rename(self) -> None:
         entry = self._chosen()

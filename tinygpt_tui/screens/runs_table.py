@@ -42,6 +42,8 @@ class RunEntry:
 
     run: RunInfo
     summary: Summary
+    note: str = ""
+    """The first line of the user's note on it."""
 
     @property
     def preset(self) -> str | None:

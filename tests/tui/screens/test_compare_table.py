@@ -107,6 +107,13 @@ def test_settings_of_older_and_newer_versions() -> None:
     assert runs[0].settings["optim.decay_taps"] is True, "as it was before there was a choice"
 
 
+def test_notes_come_first_if_there_are_any() -> None:
+    old = ComparedRun("old", DONE, {"seed": 1}, History())
+    new = replace(old, name="new", note="twice the\x1b rate")
+    assert plain(comparison([old, new], 80).body)[0].split() == ["note", "twice", "the␛", "rate"]
+    assert "note" not in plain(comparison([old, old], 80).body)[0]
+
+
 def test_the_best_losses_with_their_differences() -> None:
     runs = [
         run("a", {}, losses(1.5, 1.25)),

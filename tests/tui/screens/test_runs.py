@@ -1,6 +1,7 @@
 """The list of runs, driven by its keys."""
 
 import os
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from tests.helpers.screens import UNSET, Host, Script, drive, rows, text_of, unt
 from tinygpt import formatting
 from tinygpt_tui.render.cells import plain
 from tinygpt_tui.screens.compare_runs import CompareRunsScreen
+from tinygpt_tui.screens.run_info import RunInfoScreen
 from tinygpt_tui.screens.runs import RunsResult, RunsScreen
 from tinygpt_tui.widgets.cell_view import CellView
 
@@ -72,6 +74,8 @@ def test_runs_are_listed(out: Path, size: tuple[int, int]) -> None:
         (("down", "o"), "overlay", "done"),
         (("space", "space", "o"), "overlay", "done"),
         (("down", "down", "e"), "resume", "killed"),
+        (("down", "u"), "resume", "done"),
+        (("down", "n"), "clone", "done"),
         (("slash", "m", "o", "e", "enter", "enter"), "open", ""),
         (("slash", "k", "i", "l", "down", "enter"), "open", "killed"),
         (("down", "space", "up", "up", "enter"), "open", "live"),
@@ -206,7 +210,6 @@ def test_comparing_needs_two_runs(out: Path) -> None:
         (("d",), "is being trained"),
         (("R",), "is being trained"),
         (("e",), "is already being trained"),
-        (("down", "e"), "--resume --name done --steps N"),
         (("down", "down", "down", "e"), "cannot be resumed"),
     ],
 )
@@ -217,6 +220,34 @@ def test_runs_refuse(out: Path, keys: tuple[str, ...], says: str) -> None:
         assert isinstance(app.screen, RunsScreen)
 
     assert drive(RunsScreen(out), script).result is UNSET
+
+
+@pytest.mark.parametrize(
+    ("key", "result"),
+    [("escape", UNSET), ("c", RunsResult("clone", ())), ("u", RunsResult("resume", ()))],
+)
+def test_all_about_a_run(out: Path, key: str, result: Any) -> None:
+    async def script(app: Host, pilot: Pilot[None]) -> None:
+        await in_list("down", "i")(app, pilot)
+        assert isinstance(app.screen, RunInfoScreen)
+        pages = app.screen.query_one("#pages", CellView)
+        await until(pilot, lambda: "Done" in "".join(plain(pages.rows)))
+        await pilot.press(key)
+
+    ended = drive(RunsScreen(out), script).result
+    assert ended == (result if result is UNSET else replace(result, paths=(out / "done",)))
+
+
+def test_a_note_is_shown_above_the_details(out: Path) -> None:
+    (out / "done" / "note.md").write_text("# Twice the rate\n\nmore\n")
+
+    async def script(app: Host, pilot: Pilot[None]) -> None:
+        await in_list("down")(app, pilot)
+        assert text_of(app, ".details").startswith("Twice the rate\n")
+        await pilot.press("up")
+        assert text_of(app, ".details").count("\n") == 3
+
+    drive(RunsScreen(out), script)
 
 
 def test_runs_delete_asks(out: Path) -> None:
