@@ -2,10 +2,10 @@
 
 The schedule follows the share of the run that is completed, so that a later end calls for a higher
 rate than the one that training had decayed to: at twice the steps, for 84 % of the peak after 2 %.
-It is reached over the usual warm-up. The result is within 0.006 nats of a run that was planned for
+It is reached over the usual warm-up. The result is within 0.01 nats of a run that was planned for
 all its steps from the start, and only the additional steps are paid for. To go back to where the
 decay began would give exactly that run, but repeats steps (at twice the length, 60 % more of them),
-and takes away the finished model; for as many steps, warming up again is at least as good. The
+and takes away the finished model; for as many steps, warming up again is better. The
 measurements are in docs/log.md.
 """
 

@@ -25,7 +25,7 @@ from tinygpt_tui.widgets.cell_view import CellView
 
 REFRESH = 2.0
 """Seconds between two reads of a run that is being trained."""
-_KEYS = [("←→", "page"), ("↑↓", "scroll"), ("e", "edit note"), ("c", "clone"), ("u", "more steps")]
+_KEYS = [("←→", "page"), ("↑↓", "scroll"), ("e", "edit note"), ("c", "clone")]
 _EDITING = [("ctrl+s", "save"), ("Esc", "back")]
 
 Wish = Literal["clone", "resume"]
@@ -78,7 +78,7 @@ class RunInfoScreen(Dialog[Wish]):
     BINDINGS: ClassVar[list[BindingType]] = bindings(RUN_INFO)
 
     def __init__(self, path: Path) -> None:
-        super().__init__(printable(path.name), [*_KEYS, ("Esc", "back")])
+        super().__init__(printable(path.name), _KEYS)
         self._path = path
         self._facts = RunFacts(path.name)
         self._is_read = False
@@ -117,7 +117,14 @@ class RunInfoScreen(Dialog[Wish]):
     def on__read(self, event: _Read) -> None:
         note = self._facts.note if self._is_read else event.facts.note
         self._facts, self._is_read = replace(event.facts, note=note), True
+        self._show_hints()
         self._show()
+
+    def _show_hints(self) -> None:
+        state = self._facts.state
+        more = [("u", "more steps" if state.done else "resume")] if state else []
+        keys = _EDITING if self.has_class("-editing") else [*_KEYS, *more, ("Esc", "back")]
+        self.query_one(".box").border_subtitle = hints(keys)
 
     # -- drawing
 
@@ -201,8 +208,7 @@ class RunInfoScreen(Dialog[Wish]):
             area.focus()
         else:
             self.set_focus(None)
-        keys = _EDITING if editing else [*_KEYS, ("Esc", "back")]
-        self.query_one(".box").border_subtitle = hints(keys)
+        self._show_hints()
         self.query_one(".box").border_title = Content(
             f" {printable(self._path.name)}{': note' if editing else ''} "
         )
