@@ -313,13 +313,7 @@ class LabApp(TerminalApp[int]):
 
     def available_keys(self) -> list[Key]:
         """The keys that have an effect now, the most important first."""
-        conditions = {
-            "": True,
-            "live": self.current_run.live,
-            "overlays": bool(self.overlays.paths),
-            "run": self.run_path is not None,
-            "resumable": self.state is not None and (self.state.resumable or self.state.done),
-        }
+        conditions = {**self.current_run.conditions, "overlays": bool(self.overlays.paths)}
         keys = keys_of(self.tab, has_run=self.run_path is not None)
         return [key for key in keys if conditions[key.needs]]
 

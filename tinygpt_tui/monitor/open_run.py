@@ -41,6 +41,17 @@ class OpenRun:
         """The name of its state: "live", "done", ..."""
         return self.state.state if self.state else None
 
+    @property
+    def conditions(self) -> dict[str, bool]:
+        """Whether a key that needs this of the open run has an effect: `keymap.Key.needs`."""
+        state = self.state
+        return {
+            "": True,
+            "run": self.path is not None,
+            "live": self.live,
+            "resumable": state is not None and (state.resumable or state.done),
+        }
+
     def open(self, path: Path | None) -> None:
         """Follow the run directory `path` instead of the current one; None only closes that."""
         if self.follower:
