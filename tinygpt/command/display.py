@@ -12,6 +12,7 @@ from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn
 from rich.table import Column
 
+from tinygpt import formatting, smoothing
 from tinygpt.command.progress import Latest, ProgressTracker
 from tinygpt.command.streams import safe, say
 from tinygpt.formatting import duration
@@ -93,9 +94,10 @@ class Bars:
 
     def _text(self, latest: Latest, until: str) -> str:
         wide = self._width >= 100
+        train = smoothing.name(smoothing.SPAN) if wide else "train"
         parts = [
             f"step {latest.step:,}",
-            f"loss {latest.loss:.3f}" if latest.loss is not None else "",
+            f"{train} {formatting.loss(latest.train_loss)}" if latest.train_loss else "",
             f"val {latest.val_loss:.4f}" if latest.val_loss is not None else "",
             f"ppl {latest.perplexity:.2f}" if wide and latest.perplexity is not None else "",
             f"{latest.tokens_per_second:,.0f} tok/s" if latest.tokens_per_second else "",

@@ -8,6 +8,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+import numpy as np
+
+from tinygpt import formatting, smoothing
 from tinygpt.config import RunConfig
 from tinygpt.formatting import duration
 from tinygpt.run import EvalRecord, Record, TrainRecord, pace
@@ -24,7 +27,8 @@ class Latest:
     """The newest numbers of one variant."""
 
     step: int = 0
-    loss: float | None = None
+    train_loss: float | None = None
+    """Its debiased exponential average, over `smoothing.SPAN` records."""
     val_loss: float | None = None
     perplexity: float | None = None
     tokens_per_second: float | None = None
@@ -35,6 +39,15 @@ class Latest:
     """Training seconds up to each of them."""
     evaluations: deque[EvalRecord] = field(default_factory=lambda: deque(maxlen=3))
     """The latest ones."""
+    _average: smoothing.Ema = field(default_factory=lambda: smoothing.Ema(smoothing.SPAN))
+
+    def add(self, record: TrainRecord) -> None:
+        """Take the numbers of a training step."""
+        self.step = record.step
+        self.train_loss = float(self._average.extend(np.array([record.loss]))[0])
+        self.steps.append(record.step)
+        self.seconds.append(record.train_seconds)
+        self.tokens_per_second = _smooth(self.tokens_per_second, record.tokens_per_second)
 
 
 class ProgressTracker:
@@ -58,12 +71,9 @@ class ProgressTracker:
         """Add a record; returns a line of progress if one is due."""
         if isinstance(record, TrainRecord):
             latest = self.latest[record.model]
-            latest.step, latest.loss = record.step, record.loss
-            latest.steps.append(record.step)
-            latest.seconds.append(record.train_seconds)
-            latest.tokens_per_second = _smooth(latest.tokens_per_second, record.tokens_per_second)
+            latest.add(record)
             if self._clock() - self._last_line[record.model] >= QUIET_SECONDS:
-                return self._line(record.model, f"loss {record.loss:.4f}")
+                return self._line(record.model, _train_loss(latest))
         elif isinstance(record, EvalRecord):
             latest = self.latest[record.model]
             latest.val_loss, latest.perplexity = record.val_loss, record.perplexity
@@ -71,7 +81,8 @@ class ProgressTracker:
             return self._line(
                 record.model,
                 f"val {record.val_loss:.4f}  ppl {record.perplexity:.2f}  "
-                f"bpc {record.bits_per_char:.3f}  train {record.train_loss:.4f}",
+                f"bpc {record.bits_per_char:.3f}  {_train_loss(latest)}  "
+                f"train-eval {record.train_loss:.4f}",
             )
         return None
 
@@ -111,6 +122,12 @@ class ProgressTracker:
         left = self.seconds_left()
         until = "" if left is None else f"  {duration(left)} left"
         return f"{variant:<5} step {latest.step:,}{total}  {numbers}{speed}{until}"
+
+
+def _train_loss(latest: Latest) -> str:
+    """The average of the batch losses; the loss that an evaluation measures over windows of the
+    training split is called train-eval."""
+    return f"{smoothing.name(smoothing.SPAN)} {formatting.loss(latest.train_loss)}"
 
 
 def _smooth(old: float | None, new: float) -> float:

@@ -52,9 +52,10 @@ def aligned(rows: Sequence[Sequence[str]], file: TextIO, left: int = 1) -> str:
 
 
 def comparison(models: Mapping[str, Mapping[str, Any]]) -> list[list[str]]:
-    """The table as rows of text, headings first; with both variants, also their difference."""
+    """The table as rows of text, headings first; with both variants, also their difference, as in
+    the app: positive where MoE is better."""
     both = len(models) > 1
-    rows = [["", *models, *(["moe - dense"] if both else [])]]
+    rows = [["", *models, *(["dense - moe"] if both else [])]]
     for title, key, form in ROWS:
         values = [model.get(key) for model in models.values()]
         if key in _IF_KNOWN and values.count(None) == len(values):
@@ -62,7 +63,7 @@ def comparison(models: Mapping[str, Mapping[str, Any]]) -> list[list[str]]:
         row = [title, *("-" if value is None else form(value) for value in values)]
         if both:
             comparable = key.endswith(("loss", "perplexity")) and None not in values
-            row.append(f"{values[1] - values[0]:+z.4f}" if comparable else "")  # type: ignore[operator]
+            row.append(f"{values[0] - values[1]:+z.4f}" if comparable else "")  # type: ignore[operator]
         rows.append(row)
     return rows
 

@@ -30,7 +30,7 @@ def test_progress_bars_on_a_terminal(corpus_file: Path, tmp_path: Path) -> None:
     assert process.returncode == 0
     assert "\x1b[" in text
     assert "step 200" in text
-    for word in ("dense", "moe", "loss", "val", "ppl", "tok/s", "left"):
+    for word in ("dense", "moe", "train", "val", "ppl", "tok/s", "left"):
         assert word in text
     assert "dense step" in (tmp_path / "runs" / "a" / "train.log").read_text()
 

@@ -17,8 +17,19 @@ def test_a_line_after_a_quiet_time() -> None:
     now[0] = QUIET_SECONDS
     line = tracker.add(train("dense", 61, 1.75))
     assert line is not None
-    assert line.startswith("dense step 61/110  loss 1.7500  ")
+    average = (2.0 * 49 / 51 + 1.75) / (49 / 51 + 1)
+    assert line.startswith(f"dense step 61/110  train (ema 50) {average:.3f}  ")
     assert tracker.add(train("dense", 62, 1.75)) is None
+
+
+def test_the_average_of_batches_and_the_evaluated_train_loss_have_two_names() -> None:
+    tracker = ProgressTracker(build({"steps": 7}), {"moe": Progress()})
+    for step in range(1, 8):
+        tracker.add(train("moe", step, 3.0))
+    line = tracker.add(evaluated("moe", 7, 2.0))
+    assert line is not None
+    assert "  train (ema 50) 3.000  train-eval 1.9000  " in line
+    assert line.count("train ") == 1
 
 
 def test_time_left_waits_for_a_speed_without_compilation_and_the_first_checkpoints() -> None:

@@ -6,8 +6,8 @@ from tinygpt.command.table import comparison
 def test_closing_table() -> None:
     dense = {"val_loss": 1.5, "step": 2000, "train_seconds": 187.0, "perplexity": None}
     rows = comparison({"dense": dense, "moe": {**dense, "val_loss": 1.25}})
-    assert rows[0] == ["", "dense", "moe", "moe - dense"]
-    assert rows[1] == ["validation loss", "1.5000", "1.2500", "-0.2500"]
+    assert rows[0] == ["", "dense", "moe", "dense - moe"]
+    assert rows[1] == ["validation loss", "1.5000", "1.2500", "+0.2500"]
     assert ["perplexity", "-", "-", ""] in rows
     assert ["steps", "2,000", "2,000", ""] in rows
     assert ["training time", "3:07", "3:07", ""] in rows
