@@ -107,15 +107,21 @@ COMPARISON = (
 )
 CHARTS = (
     Key("x", "cycle_x", "axis", "X axis: steps, epochs, tokens or training time", footer=True),
-    Key("y", "toggle_range", "range", "Y axis: full range / skip the initial drop"),
+    Key(
+        "y",
+        "toggle_range",
+        "range",
+        "Y axis: full range / skip the initial drop (an arrow marks what is cut off)",
+    ),
     Key("l", "toggle_log", "log", "Y axis: linear / logarithmic", footer=True),
     Key(
         "c",
         "cycle_chart",
         "charts",
-        "Both charts / loss only / perplexity only",
+        "Right chart: perplexity, learning rate, gradient norm, tokens/s or GPU load",
         footer=True,
     ),
+    Key("C", "single_chart", "single", "Both charts / the loss alone / the other one alone"),
     Key(
         "plus,equals_sign",
         "zoom(1)",

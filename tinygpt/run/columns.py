@@ -29,6 +29,9 @@ class TrainColumns:
     step: Floats
     loss: Floats
     """Nats per token; NaN and infinities as measured."""
+    lr: Floats
+    grad_norm: Floats
+    tokens_per_second: Floats
     train_seconds: Floats
     last: TrainRecord
     """The newest of these records, with all fields."""
@@ -44,6 +47,9 @@ class _Row(msgspec.Struct, gc=False):
     model: str = ""
     step: int = -1
     loss: float | str = "NaN"
+    lr: float | str = "NaN"
+    grad_norm: float | str = "NaN"
+    tokens_per_second: float | str = "NaN"
     train_seconds: float | str = "NaN"
 
 
@@ -61,6 +67,9 @@ class _Lines:
         start = int(self._ends[index - 1]) + 1 if index else 0
         return self._data[start : int(self._ends[index])]
 
+
+_MEASURED = ("loss", "lr", "grad_norm", "tokens_per_second", "train_seconds")
+"""The fields of a train record that may be NaN or infinite."""
 
 _DECODER = msgspec.json.Decoder(_Row)
 
@@ -108,11 +117,10 @@ def group(records: Sequence[Record]) -> list[Item]:
             own = [r for r in run if r.model == model]
             items.append(
                 TrainColumns(
-                    model,
-                    np.array([r.step for r in own], np.float64),
-                    np.array([r.loss for r in own], np.float64),
-                    np.array([r.train_seconds for r in own], np.float64),
-                    own[-1],
+                    model=model,
+                    step=np.array([r.step for r in own], np.float64),
+                    last=own[-1],
+                    **{n: np.array([getattr(r, n) for r in own], np.float64) for n in _MEASURED},
                 )
             )
         run = []
@@ -131,11 +139,10 @@ def _columns(rows: Sequence[_Row], lines: _Lines, start: int, end: int) -> Itera
         if not isinstance(record, TrainRecord) or min(steps) < 0 or max(steps) >= LARGEST:
             raise UndecodableError
         yield TrainColumns(
-            model,
-            np.array(steps, np.float64),
-            _floats([row.loss for row in own]),
-            _floats([row.train_seconds for row in own]),
-            record,
+            model=model,
+            step=np.array(steps, np.float64),
+            last=record,
+            **{name: _floats([getattr(row, name) for row in own]) for name in _MEASURED},
         )
 
 

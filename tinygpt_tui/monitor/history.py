@@ -23,18 +23,15 @@ from tinygpt.run import (
     TrainRecord,
 )
 from tinygpt.run.columns import Floats
-
-LARGEST = 1e4
-"""Losses are clipped to this in moving averages."""
+from tinygpt.smoothing import Ema
 
 
 class Column:
     """A growing array of numbers; the last ones can be removed."""
 
-    def __init__(self, *first: float) -> None:
+    def __init__(self) -> None:
         self._data = np.empty(1024)
         self._size = 0
-        self.extend(np.array(first))
 
     def extend(self, values: Floats) -> None:
         """Add values at the end."""
@@ -54,18 +51,38 @@ class Column:
         return self._data[: self._size]
 
 
+class Averages:
+    """The exponential averages of growing columns: each value is averaged once, until another span
+    is asked for."""
+
+    def __init__(self) -> None:
+        self._known: dict[str, tuple[int, Ema, Column]] = {}
+
+    def of(self, name: str, values: Floats, span: int) -> Floats:
+        """The average after each of the values so far, of the column called `name`."""
+        if self._known.get(name, (0,))[0] != span:
+            self._known[name] = span, Ema(span), Column()
+        _, ema, averages = self._known[name]
+        averages.extend(ema.extend(values[len(averages.values) :]))
+        return averages.values
+
+    def clear(self) -> None:
+        """Forget all: columns have been cut."""
+        self._known.clear()
+
+
 @dataclass
 class VariantHistory:
     """One variant: its train curve in columns, all evaluations, and the latest of the rest."""
 
     step: Column = field(default_factory=Column)
     loss: Column = field(default_factory=Column)
+    lr: Column = field(default_factory=Column)
+    grad_norm: Column = field(default_factory=Column)
+    speed: Column = field(default_factory=Column)
+    """Tokens per second of each step."""
     seconds: Column = field(default_factory=Column)
     """Training seconds of this variant at each step."""
-    loss_sum: Column = field(default_factory=lambda: Column(0.0))
-    """Cumulative sum of the finite losses, from 0.0: see `trailing_means`."""
-    loss_count: Column = field(default_factory=lambda: Column(0.0))
-    """Cumulative count of the finite losses, from 0."""
     evaluations: list[EvalRecord] = field(default_factory=list)
     whole: EvalRecord | None = None
     """At the end of a run whose evaluations were of a sample: the latest one, with the losses over
@@ -79,17 +96,22 @@ class VariantHistory:
     """Over the latest records."""
     session_start: int = 0
     """The step from which the current session trains: 0, or that of the latest resume."""
+    _averages: Averages = field(default_factory=Averages)
+
+    def average(self, name: str, span: int) -> Floats:
+        """The debiased exponential average of the column called `name`, after each record; the
+        column itself for a span of 1."""
+        values: Floats = getattr(self, name).values
+        return values if span == 1 else self._averages.of(name, values, span)
 
     def add(self, train: TrainColumns) -> None:
         """Extend the train curve."""
-        finite = np.isfinite(train.loss)
         self.step.extend(train.step)
         self.loss.extend(train.loss)
+        self.lr.extend(train.lr)
+        self.grad_norm.extend(train.grad_norm)
+        self.speed.extend(train.tokens_per_second)
         self.seconds.extend(train.train_seconds)
-        # Clipped, since one huge loss would make all later sums imprecise.
-        clipped = np.clip(np.where(finite, train.loss, 0.0), -LARGEST, LARGEST)
-        self.loss_sum.extend(self.loss_sum.values[-1] + np.cumsum(clipped))
-        self.loss_count.extend(self.loss_count.values[-1] + np.cumsum(finite))
         self.last = train.last
         self._measure_speed()
 
@@ -121,10 +143,12 @@ class VariantHistory:
         """Drop everything after `step`: a resumed run trains those steps again."""
         self.whole, self.session_start = None, step
         size = int(np.searchsorted(self.step.values, step, side="right"))
-        for column in (self.step, self.loss, self.seconds):
+        for column in (
+            *(self.step, self.loss, self.lr),
+            *(self.grad_norm, self.speed, self.seconds),
+        ):
             column.cut(size)
-        for column in (self.loss_sum, self.loss_count):
-            column.cut(size + 1)
+        self._averages.clear()
         self.evaluations = [r for r in self.evaluations if r.step <= step]
         self.routings = [r for r in self.routings if r.step <= step]
         if self.sample and self.sample.step > step:

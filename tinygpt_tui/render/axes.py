@@ -46,10 +46,13 @@ class Frame(NamedTuple):
     base_tick: str
     cursor: str
     cursor_tick: str
+    above: str
+    """At the top of the y axis, if there are values above it."""
+    below: str
 
 
-FRAME = Frame("│", "┤", "└", "─", "┬", "│", "┴")
-ASCII_FRAME = Frame("|", "+", "+", "-", "+", "|", "^")
+FRAME = Frame("│", "┤", "└", "─", "┬", "│", "┴", "↑", "↓")
+ASCII_FRAME = Frame("|", "+", "+", "-", "+", "|", "^", "^", "v")
 
 
 def y_labels(limits: Limits, grid: Grid) -> dict[int, str]:

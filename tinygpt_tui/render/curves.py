@@ -35,6 +35,9 @@ _FAINT_RANGE = (1.0, 99.5)  # percentiles of a faint curve that the range of y c
 _FAINT_SAMPLE = 4096  # points that these percentiles are estimated from
 _MARGIN = 0.04  # of the range of y, above and below
 _HUGE = 1e300  # values are clipped to this, so that the difference of two stays finite
+_SPACINGS = ((0, "  ", " "), (1, "  ", " "), (1, " ", " "), (2, " ", " "), (2, " ", ""))
+"""Of a legend of families: how much shorter its words are, what stands between the kinds, and what
+between the glyph and the word."""
 _ASCII_BEST = "^"
 _GAP = np.full((1, 2), np.nan)
 
@@ -59,6 +62,11 @@ class Curve:
     empty for the usual ones. Curves with a marker stay in the legend longer than others of their
     weight, and those of equal name share an entry."""
     dashed: bool = False
+    family: str = ""
+    """What its colour stands for. The legend of curves with families names these and the kinds of
+    curves, each of them once."""
+    kinds: tuple[str, ...] = ()
+    """What its weight stands for, in shorter and shorter words."""
 
 
 @dataclass(frozen=True)
@@ -91,6 +99,7 @@ def chart(
     *,
     title: str,
     x_label: str,
+    empty: str = "no data yet",
     ascii: bool = False,
     cursor: float | None = None,
     x_text: Callable[[float], str] = tick_text,
@@ -101,6 +110,9 @@ def chart(
     Without limits, y covers all visible points plus a small margin. Of faint curves only the range
     from the 1st to the 99.5th percentile counts if there are others, so that the large first losses
     of a raw curve do not flatten the rest. Below 12 columns or 4 rows the rows are blank.
+
+    Where values above or below the limits are cut off, an arrow at the y axis says so, as does the
+    title if there is room. `empty` is shown if there are no curves.
 
     `x_text` and `x_ticks` format and choose the ticks of x: for a time axis, `formatting.duration`
     and `downsample.time_ticks`.
@@ -123,7 +135,7 @@ def chart(
         _draw(canvas, samples, limits, grid, glyphs if ascii else None)
         _mark(canvas, curves, limits, grid, _ASCII_BEST if ascii else BEST)
     else:
-        canvas.caption("no data in view" if _has_points(curves) else "no data yet", "muted")
+        canvas.caption("no data in view" if _has_points(curves) else empty, "muted")
     at = None
     if cursor is not None and view.x0 <= cursor <= view.x1:
         at = limits.across(cursor, grid.dots[0]) // grid.across
@@ -132,9 +144,11 @@ def chart(
     x_labels, label_row = axes.label_row(
         x_labels, gutter, width, row(Span(printable(x_label), "muted"))
     )
+    above, below = _clipped(samples, limits)
+    titles = _titles(printable(title), log=view.log_y, clipped=above or below)
     return [
-        _head(printable(title), curves, glyphs, width),
-        *_body(canvas, y_labels, gutter, frame),
+        _head(titles, curves, glyphs, width),
+        *_body(canvas, y_labels, gutter, frame, (above, below)),
         axes.axis_row(x_labels, gutter, grid, at, frame),
         label_row,
     ]
@@ -224,6 +238,14 @@ def _range(sample: _Sample, samples: Sequence[_Sample]) -> tuple[float, float]:
     return float(np.nanmin(sample.y)), float(np.nanmax(sample.y))
 
 
+def _clipped(samples: Sequence[_Sample], limits: Limits) -> tuple[bool, bool]:
+    """Whether visible points lie above the limits, and below."""
+    known = [sample.y for sample in samples if len(sample.y)]
+    high = max((float(np.nanmax(y)) for y in known), default=limits.y1)
+    low = min((float(np.nanmin(y)) for y in known), default=limits.y0)
+    return high > limits.y1, low < limits.y0
+
+
 def _draw(
     canvas: Canvas,
     samples: Sequence[_Sample],
@@ -310,29 +332,70 @@ def _ascii_glyphs(curves: Sequence[Curve]) -> list[str]:
     return [curve.marker or glyph for curve, glyph in zip(curves, chosen, strict=True)]
 
 
-def _head(title: str, curves: Sequence[Curve], glyphs: Sequence[str], width: int) -> Row:
-    """The title and the legend. If there is no room, the legend drops the faintest curves first,
-    then the names of those with markers, then these."""
+def _titles(title: str, *, log: bool, clipped: bool) -> list[str]:
+    """The title with what is special about the y axis, and a shorter one; a logarithmic axis is
+    always named."""
+    short = f"{title} (log)" if log else title
+    if not clipped:
+        return [short]
+    return [f"{title} (log, clipped)" if log else f"{title} (clipped)", short]
+
+
+def _head(titles: Sequence[str], curves: Sequence[Curve], glyphs: Sequence[str], width: int) -> Row:
+    """The title and the legend. If there is no room, the title and the legend get shorter; at last
+    the legend drops the faintest curves first, then the names of those with markers, then these."""
     entries = list(
         {(c.name, c.style): (c, g) for c, g in zip(curves, glyphs, strict=True)}.values()
     )
-    head = row(Span(title, "strong"))
-    for legend in _legends(entries):
-        room = width - width_of(head) - width_of(legend)
-        if legend and room >= 2:
-            return row(*head, " " * room, *legend)
-    return fit(head, width)
-
-
-def _legends(entries: Sequence[tuple[Curve, str]]) -> Iterator[Row]:
-    """Shorter and shorter legends."""
-    marked = [entry for entry in entries if entry[0].marker]
     own = [entry for entry in entries if not entry[0].marker]
+    marked = [entry for entry in entries if entry[0].marker]
+    grouped = bool(own) and all(curve.family for curve, _ in own)
+    for legend in (_grouped_legends if grouped else _legends)(own, marked):
+        for title in titles:
+            room = width - len(title) - width_of(legend)
+            if legend and room >= 2 - grouped:
+                return row(Span(title, "strong"), " " * room, *legend)
+    return fit(row(Span(titles[-1], "strong")), width)
+
+
+def _legends(
+    own: Sequence[tuple[Curve, str]], marked: Sequence[tuple[Curve, str]]
+) -> Iterator[Row]:
+    """Shorter and shorter legends."""
     for rank in sorted(_RANKS.values()):
         bold = [entry for entry in own if _RANKS[entry[0].weight] >= rank]
         yield _legend([*bold, *marked])
-    yield row(*_legend(bold), "  ", *(Span(glyph, curve.style) for curve, glyph in marked))
+    yield row(*_legend(bold), "  ", *_glyphs(marked))
     yield _legend(bold)
+
+
+def _grouped_legends(
+    own: Sequence[tuple[Curve, str]], marked: Sequence[tuple[Curve, str]]
+) -> Iterator[Row]:
+    """Families in their colours, then kinds: in shorter and shorter words, then closer; the names
+    of curves with markers go first, then the kinds."""
+    names = _families(own)
+    kinds: dict[tuple[str, ...], str] = {}
+    for curve, glyph in own:  # in ASCII each family has a glyph of its own
+        if curve.kinds and glyph not in kinds.get(curve.kinds, ""):
+            kinds[curve.kinds] = kinds.get(curve.kinds, "") + glyph
+    tails = [_legend(marked), _glyphs(marked)] if marked else [()]
+    for tail in tails:
+        for shorter, gap, space in _SPACINGS if kinds else ():
+            words = (f"{g}{space}{k[min(shorter, len(k) - 1)]}" for k, g in kinds.items())
+            yield row(*names, Span(f" {gap.join(words)}", "muted"), gap if tail else "", *tail)
+    yield row(*names, *tails[-1])
+
+
+def _families(entries: Sequence[tuple[Curve, str]]) -> Row:
+    """Each family once, in its colour."""
+    styles = {curve.family: curve.style.partition(".")[0] for curve, _ in entries}
+    spans = [Span(f" {name}", style) for name, style in styles.items()]
+    return row(spans[0]._replace(text=spans[0].text[1:]), *spans[1:])
+
+
+def _glyphs(entries: Sequence[tuple[Curve, str]]) -> Row:
+    return row(*(Span(glyph, curve.style) for curve, glyph in entries))
 
 
 def _legend(entries: Sequence[tuple[Curve, str]]) -> Row:
@@ -343,10 +406,15 @@ def _legend(entries: Sequence[tuple[Curve, str]]) -> Row:
     return row(*parts)
 
 
-def _body(canvas: Canvas, labels: axes.Labels, gutter: int, frame: Frame) -> list[Row]:
-    rows = []
-    for line in range(len(canvas.codes)):
-        side = frame.side_tick if line in labels else frame.side
-        label = Span(f"{labels.get(line, ''):>{gutter}}{side}", "muted")
-        rows.append(row(label, *canvas.spans(line)))
+def _body(
+    canvas: Canvas, labels: axes.Labels, gutter: int, frame: Frame, clipped: tuple[bool, bool]
+) -> list[Row]:
+    """The rows of the canvas with the y axis; arrows at its ends where values are clipped."""
+    rows, last = [], len(canvas.codes) - 1
+    for line in range(last + 1):
+        side = Span(frame.side_tick if line in labels else frame.side, "muted")
+        if line in (0, last) and clipped[line != 0]:
+            side = Span(frame.above if line == 0 else frame.below, "accent")
+        label = Span(f"{labels.get(line, ''):>{gutter}}", "muted")
+        rows.append(row(label, side, *canvas.spans(line)))
     return rows

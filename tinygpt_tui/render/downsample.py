@@ -1,4 +1,4 @@
-"""Down-sampling and moving averages of curves, and round ticks for their axes."""
+"""Down-sampling of curves, and round ticks for their axes."""
 
 from __future__ import annotations
 
@@ -60,20 +60,6 @@ def _bounds(x: Array, buckets: int, x0: float, x1: float) -> Indices:
     inner = np.searchsorted(x, edges[:-1], side="left")
     end = np.searchsorted(x, x1, side="right")
     return np.unique(np.array([0, *inner.tolist(), int(end), len(x)], dtype=np.intp))
-
-
-def trailing_means(sums: Array, counts: Array, window: int, indices: Indices) -> Array:
-    """The mean of the last `window` points up to each index; NaN if their count is 0.
-
-    `sums` and `counts` are cumulative and one longer than the points: entry i covers the points
-    before point i.
-    """
-    stop = np.asarray(indices, dtype=np.intp) + 1
-    start = np.maximum(stop - max(window, 1), 0)
-    means = np.full(len(stop), np.nan)
-    totals, numbers = sums[stop] - sums[start], counts[stop] - counts[start]
-    np.divide(totals, numbers, out=means, where=numbers > 0)
-    return means
 
 
 def nice_ticks(low: float, high: float, count: int, *, log: bool = False) -> list[float]:

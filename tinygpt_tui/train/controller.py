@@ -7,10 +7,11 @@ from dataclasses import replace
 from typing import Any
 
 from tinygpt.run import RunState
+from tinygpt_tui.monitor.gpu_readings import GpuReadings
 from tinygpt_tui.monitor.history import History
 from tinygpt_tui.monitor.machine import Machine
 from tinygpt_tui.train.curves import full_range, latest_x, train_x
-from tinygpt_tui.train.layout import arrange
+from tinygpt_tui.train.layout import layout_of
 from tinygpt_tui.train.state import Options, TrainState
 
 Y_LABEL_COLUMNS = 7
@@ -36,6 +37,7 @@ class TrainController:
         """Show another run; chart options and overlays stay."""
         self.update(
             history=history,
+            readings=GpuReadings(),
             options=replace(self.options, window=None, cursor=None),
             minutes=minutes,
             run_state=None,
@@ -47,6 +49,8 @@ class TrainController:
         """Show the state of the run and the machine's load, None for unchanged; returns whether the
         run has changed its state."""
         before = self.state.run_state
+        if machine and (known := run_state or before) and known.active:
+            self.state.readings.add(machine, self.state.history)
         self.update(
             run_state=run_state or before,
             machine=machine or self.state.machine,
@@ -59,6 +63,16 @@ class TrainController:
 
     def _set_options(self, **changes: Any) -> None:
         self.update(options=replace(self.options, **changes))
+
+    def cycle_chart(self, columns: int, lines: int) -> None:
+        """Show the next quantity in the chart on the right, or in the only one if a tab of this
+        size has room for one."""
+        gpu = bool(self.state.readings.values)
+        both = replace(self.state, options=replace(self.options, charts="both"))
+        if len(layout_of(both, columns, lines).charts) == 1:
+            self.change_options(lambda o: o.next_single(gpu=gpu))
+        else:
+            self.change_options(lambda o: o.next_right(gpu=gpu))
 
     def zoom(self, by: int) -> None:
         """Zoom by a factor of 2**`by`."""
@@ -99,8 +113,7 @@ class TrainController:
 
         Approximate: the width of the y labels varies.
         """
-        runs = len(self.state.history.variants), len(self.state.overlays)
-        layout = arrange(columns, lines, self.options.charts, *runs)
+        layout = layout_of(self.state, columns, lines)
         low, high = self.options.window or self._full_range()
         left = 0
         for _, width, height in layout.charts:

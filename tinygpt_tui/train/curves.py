@@ -5,18 +5,49 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
-from typing import Literal, NamedTuple, TypeAlias
+from typing import NamedTuple
 
 import numpy as np
 
+from tinygpt import smoothing
 from tinygpt.run.columns import Floats
+from tinygpt_tui.monitor.gpu_readings import GpuReadings
 from tinygpt_tui.monitor.history import History, VariantHistory
 from tinygpt_tui.monitor.overlays import Overlay
 from tinygpt_tui.render.curves import Curve
-from tinygpt_tui.render.downsample import extremes, trailing_means
-from tinygpt_tui.train.state import Options, XAxis
+from tinygpt_tui.render.downsample import extremes
+from tinygpt_tui.theme import EXPERTS, NAMES, expert_style
+from tinygpt_tui.train.state import Options, Quantity, XAxis
 
-Quantity: TypeAlias = Literal["loss", "perplexity"]
+COLUMNS: Mapping[Quantity, str] = {
+    "loss": "loss",
+    "perplexity": "loss",
+    "learning rate": "lr",
+    "gradient norm": "grad_norm",
+    "tokens/s": "speed",
+}
+"""The column of a history that a chart shows."""
+LOSSES: tuple[Quantity, ...] = ("loss", "perplexity")
+"""Quantities that evaluations measure, too."""
+
+
+class Shown(NamedTuple):
+    """What a chart shows of each run."""
+
+    options: Options
+    quantity: Quantity
+    x_range: tuple[float, float]
+    columns: int
+
+    @property
+    def column(self) -> str:
+        """The column of a history that it shows."""
+        return COLUMNS[self.quantity]
+
+    @property
+    def span(self) -> int:
+        """The span of averages; the learning rate has no noise to average."""
+        return 1 if self.quantity == "learning rate" else self.options.span
 
 
 def curves(
@@ -27,23 +58,29 @@ def curves(
     x_range: tuple[float, float],
     columns: int,
     overlays: Sequence[Overlay] = (),
+    readings: GpuReadings | None = None,
 ) -> list[Curve]:
-    """The curves of a chart that is `columns` wide: those of overlays first, then raw, smoothed
-    and validation losses of each variant, the best of these marked."""
-    drawn = [
-        curve
-        for overlay in overlays
-        for curve in _overlay_curves(overlay, options, x_range, columns)
-    ]
+    """The curves of a chart that is `columns` wide: those of overlays first, then of each variant
+    the value of every step and its average, and validation losses, the best of these marked."""
+    if quantity == "GPU":
+        return list(_gpu_curves(history, readings or GpuReadings(), options.x_axis))
+    shown = Shown(options, quantity, x_range, columns)
+    drawn = [curve for overlay in overlays for curve in _overlay_curves(overlay, shown)]
     for name, variant in history.variants.items():
         if name in options.hidden or not len(variant.step.values):
             continue
-        if "train" not in options.hidden:
-            drawn += _train(name, variant, options, x_range, columns)
-        if "val" not in options.hidden:
-            x, y, best = _evaluations(variant, options.x_axis)
-            drawn.append(Curve(f"{name} val", f"{name}.bold", x, y, "bold", best))
+        if quantity not in LOSSES or "train" not in options.hidden:
+            drawn += _train(name, variant, shown)
+        if quantity in LOSSES and "val" not in options.hidden:
+            drawn.append(_validation(name, variant, options.x_axis))
     return [_as_quantity(curve, quantity) for curve in drawn]
+
+
+def all_hidden(history: History, options: Options, quantity: Quantity) -> bool:
+    """Whether there are curves, and all of them are hidden."""
+    variants = {name for name, v in history.variants.items() if len(v.step.values)}
+    hidden_kinds = quantity in LOSSES and {"train", "val"} <= options.hidden
+    return bool(variants) and quantity != "GPU" and (variants <= options.hidden or hidden_kinds)
 
 
 def full_range(
@@ -75,7 +112,11 @@ def train_x(variant: VariantHistory, axis: XAxis) -> Floats:
     """The x of each train record."""
     if axis == "time":
         return variant.seconds.values
-    steps, last = variant.step.values, variant.last
+    return _from_steps(variant.step.values, variant, axis)
+
+
+def _from_steps(steps: Floats, variant: VariantHistory, axis: XAxis) -> Floats:
+    last = variant.last
     if axis == "steps" or last is None or not last.step:
         return steps
     return steps * ((last.tokens if axis == "tokens" else last.epoch) / last.step)
@@ -85,12 +126,6 @@ def evaluation_x(variant: VariantHistory, axis: XAxis) -> Floats:
     """The x of each evaluation."""
     key = {"steps": "step", "epochs": "epoch", "tokens": "tokens", "time": "train_seconds"}[axis]
     return np.array([getattr(record, key) for record in variant.evaluations], np.float64)
-
-
-def averages(variant: VariantHistory, at: Floats, window: int) -> Floats:
-    """Trailing mean of the finite losses over `window` records, at the record indices `at`."""
-    sums, counts = variant.loss_sum.values, variant.loss_count.values
-    return trailing_means(sums, counts, window, at.astype(np.intp))
 
 
 def typical_range(
@@ -135,56 +170,42 @@ def _round_step(span: float) -> float:
     return power / 10 if span < 3 * power else power / 4
 
 
-class Values(NamedTuple):
-    """One variant's numbers at the crosshair; NaN where there is none."""
-
-    step: int
-    raw: float
-    """Train loss of this step."""
-    mean: float
-    """Moving average of the train loss."""
-    val: float
-    """Validation loss of the last evaluation up to this step."""
-
-
-def values_at_crosshair(history: History, options: Options) -> Mapping[str, Values]:
-    """Each variant's numbers at the record nearest to the crosshair."""
-    assert options.cursor is not None
-    values = {}
-    for name, variant in history.variants.items():
-        x = train_x(variant, options.x_axis)
-        if not len(x):
-            continue
-        place = int(np.argmin(np.abs(x - options.cursor)))
-        mean = averages(variant, np.array([place], np.float64), options.average)[0]
-        step = int(variant.step.values[place])
-        known = [r.val_loss for r in variant.evaluations if r.step <= step]
-        loss = float(variant.loss.values[place])
-        values[name] = Values(step, loss, float(mean), known[-1] if known else np.nan)
-    return values
-
-
-def _train(
-    name: str, variant: VariantHistory, options: Options, x_range: tuple[float, float], columns: int
-) -> Iterator[Curve]:
-    """The raw losses, faint, and their moving average on top."""
-    x, y = train_x(variant, options.x_axis), variant.loss.values
-    if options.average == 1:
-        yield Curve(f"{name} train", name, *extremes(x, y, columns * 2, *x_range), "line")
+def _train(name: str, variant: VariantHistory, shown: Shown) -> Iterator[Curve]:
+    """The values of all steps, faint, and their exponential average on top."""
+    family = NAMES.get(name, name)
+    x, y = train_x(variant, shown.options.x_axis), getattr(variant, shown.column).values
+    points = extremes(x, y, shown.columns * 2, *shown.x_range)
+    single, average = _kinds(shown)
+    if shown.span == 1:
+        yield Curve(" ".join((family, *single)), name, *points, family=family, kinds=single)
         return
-    yield Curve(f"{name} raw", f"{name}.faint", *extremes(x, y, columns * 2, *x_range), "faint")
-    yield Curve(f"{name} train", name, *_smoothed(variant, options, x_range, columns), "line")
+    named = f"{family} {single[0]}"
+    yield Curve(named, f"{name}.faint", *points, "faint", family=family, kinds=single)
+    points = _smoothed(variant, shown)
+    yield Curve(f"{family} {average[0]}", name, *points, family=family, kinds=average)
 
 
-def _smoothed(
-    variant: VariantHistory, options: Options, x_range: tuple[float, float], columns: int
-) -> tuple[Floats, Floats]:
-    """x and the moving average of the train losses."""
-    x = train_x(variant, options.x_axis)
-    first, last = np.searchsorted(x, x_range)
-    count = min(columns * 2, max(1, int(last - first) + 1))
+def _kinds(shown: Shown) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """What the values of all steps and their average are called, in shorter and shorter words."""
+    average = smoothing.kind(shown.span), "ema"
+    if shown.quantity in LOSSES:
+        return ("batch",), (smoothing.name(shown.span), *average)
+    return () if shown.quantity == "learning rate" else ("per step",), average
+
+
+def _smoothed(variant: VariantHistory, shown: Shown) -> tuple[Floats, Floats]:
+    """x and the exponential average of the values of all steps."""
+    x = train_x(variant, shown.options.x_axis)
+    first, last = np.searchsorted(x, shown.x_range)
+    count = min(shown.columns * 2, max(1, int(last - first) + 1))
     at = np.unique(np.linspace(max(0, first - 1), min(last, len(x) - 1), count).astype(np.int64))
-    return x[at], averages(variant, at.astype(np.float64), options.average)
+    return x[at], variant.average(shown.column, shown.span)[at]
+
+
+def _validation(name: str, variant: VariantHistory, axis: XAxis) -> Curve:
+    family = NAMES.get(name, name)
+    x, y, best = _evaluations(variant, axis)
+    return Curve(f"{family} val", f"{name}.bold", x, y, "bold", best, family=family, kinds=("val",))
 
 
 def _evaluations(variant: VariantHistory, axis: XAxis) -> tuple[Floats, Floats, int | None]:
@@ -193,18 +214,17 @@ def _evaluations(variant: VariantHistory, axis: XAxis) -> tuple[Floats, Floats, 
     return evaluation_x(variant, axis), y, int(np.argmin(y)) if len(y) else None
 
 
-def _overlay_curves(
-    overlay: Overlay, options: Options, x_range: tuple[float, float], columns: int
-) -> Iterator[Curve]:
-    """Another run's validation curves, MoE's dashed; while these are hidden or there are none, its
-    smoothed train curves. All of them at once would clutter the chart."""
+def _overlay_curves(overlay: Overlay, shown: Shown) -> Iterator[Curve]:
+    """Another run's validation curves, MoE's dashed; while these are hidden or there are none, and
+    for other quantities, its averages over steps. All of them at once would clutter the chart."""
+    options, losses = shown.options, shown.quantity in LOSSES
     for name, variant in overlay.history.variants.items():
         if name in options.hidden:
             continue
-        if variant.evaluations and "val" not in options.hidden:
+        if losses and variant.evaluations and "val" not in options.hidden:
             x, y, mark = _evaluations(variant, options.x_axis)
-        elif len(variant.step.values) and "train" not in options.hidden:
-            x, y = _smoothed(variant, options, x_range, columns)
+        elif len(variant.step.values) and not (losses and "train" in options.hidden):
+            x, y = _smoothed(variant, shown)
             mark = len(y) - 1
         else:
             continue
@@ -212,8 +232,32 @@ def _overlay_curves(
         yield replace(curve, marker=str(overlay.number), dashed=name == "moe")
 
 
+def _gpu_curves(history: History, readings: GpuReadings, axis: XAxis) -> Iterator[Curve]:
+    """Load and memory of each GPU in percent; memory is dashed."""
+    found = readings.values
+    variants = [v for v in history.variants.values() if v.last]
+    if not found or not variants:
+        return
+    if axis == "time":
+        x = np.array([reading.seconds for reading in found], np.float64)
+    else:
+        first = max(variants, key=lambda v: v.last.step if v.last else 0)
+        x = _from_steps(np.array([reading.step for reading in found], np.float64), first, axis)
+    count = min(EXPERTS, *(len(reading.load) for reading in found))
+    for gpu in range(count):
+        load = np.array([reading.load[gpu] for reading in found], np.float64)
+        memory = np.array([reading.memory[gpu] for reading in found], np.float64)
+        if count == 1:
+            yield Curve("utilisation", "good", x, load)
+            yield Curve("memory", "accent", x, memory, dashed=True)
+            continue
+        curve = Curve(f"GPU {gpu}", expert_style(gpu), x, load, marker=str(gpu))
+        yield curve
+        yield replace(curve, y=memory, dashed=True)
+
+
 def _as_quantity(curve: Curve, quantity: Quantity) -> Curve:
-    if quantity == "loss":
+    if quantity != "perplexity":
         return curve
     y = np.exp(np.minimum(curve.y, 50.0))  # avoids overflow
     return replace(curve, y=y)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
-from tinygpt_tui.train.curves import Quantity
-from tinygpt_tui.train.state import Charts
+from tinygpt_tui.train.lower_panels import lower_lines
+from tinygpt_tui.train.state import Quantity, TrainState
+from tinygpt_tui.train.variant_table import table_lines
 
 MIN_CHART_ROWS = 7
 """Less important parts are dropped before a chart gets smaller than this."""
@@ -31,45 +33,63 @@ class Layout:
     machine: bool
 
 
-def arrange(columns: int, lines: int, charts: Charts, variants: int, overlays: int = 0) -> Layout:
-    """Divide a window of `columns` x `lines`; the charts get what the other parts leave.
+def layout_of(state: TrainState, columns: int, lines: int) -> Layout:
+    """Divide a window of `columns` x `lines` by what there is to show."""
+    return arrange(
+        columns,
+        lines,
+        state.options.shown,
+        table=table_lines(state),
+        overlays=len(state.overlays) and 1 + len(state.overlays),
+        bottom=min(lower_lines(state, columns), max(5, min(lines * 3 // 10, 18))),
+    )
+
+
+def arrange(
+    columns: int, lines: int, shown: Sequence[Quantity], *, table: int, overlays: int, bottom: int
+) -> Layout:
+    """Divide a window of `columns` x `lines`; the charts get what the other parts leave, of which
+    `table`, `overlays` and `bottom` are the rows.
 
     In a small window the machine line is dropped first, then samples and expert load, the overlaid
     runs, the status line and rows of the table.
     """
-    table = 1 + variants + (variants > 1) if variants else 0
-    parts = {"table": table, "status": 1, "overlays": overlays and 1 + overlays}
-    if not overlays or lines >= TALL:
-        parts["bottom"] = max(5, min(lines * 3 // 10, 18))
+    parts = {"table": table, "status": 1, "overlays": overlays}
+    if bottom and (not overlays or lines >= TALL):
+        parts["bottom"] = bottom
     parts["machine"] = 1
-    rest, machine, bottom, status, overlay_rows = lines, 0, 0, 0, 0
-    for part, size in parts.items():
+    rows, rest = dict.fromkeys(("table", "status", "overlays", "bottom", "machine"), 0), lines
+    for part, wanted in parts.items():
+        size = min(wanted, max(rest - MIN_CHART_ROWS, 0)) if part == "table" else wanted
         if part == "bottom" and rest - size < MIN_CHART_ROWS + 2:
-            size = rest - MIN_CHART_ROWS - 2  # noqa: PLW2901 - better than none
+            size = rest - MIN_CHART_ROWS - 2  # better than none
             if size < 3:
                 continue
         if rest - size < MIN_CHART_ROWS:
-            if part == "table":
-                table = max(0, min(table, rest - MIN_CHART_ROWS))
-                rest -= table
             continue
+        rows[part] = size
         rest -= size
-        machine = size if part == "machine" else machine
-        bottom = size if part == "bottom" else bottom
-        status = size if part == "status" else status
-        overlay_rows = size if part == "overlays" else overlay_rows
-    blocks, stacked = _charts(columns, rest, charts)
-    return Layout(blocks, stacked, bool(status), table, overlay_rows, bottom, bool(machine))
+    charts, stacked = _charts(columns, rest, shown)
+    return Layout(
+        charts,
+        stacked,
+        bool(rows["status"]),
+        rows["table"],
+        rows["overlays"],
+        rows["bottom"],
+        bool(rows["machine"]),
+    )
 
 
 def _charts(
-    columns: int, lines: int, charts: Charts
+    columns: int, lines: int, shown: Sequence[Quantity]
 ) -> tuple[tuple[tuple[Quantity, int, int], ...], bool]:
-    if charts != "both":
-        return ((charts, columns, lines),), False
+    first, *others = shown
+    if not others:
+        return ((first, columns, lines),), False
     if columns >= NARROW:
         left = (columns - 1) // 2
-        return (("loss", left, lines), ("perplexity", columns - 1 - left, lines)), False
+        return ((first, left, lines), (others[0], columns - 1 - left, lines)), False
     if lines >= TALL:
-        return (("loss", columns, lines // 2), ("perplexity", columns, lines - lines // 2)), True
-    return (("loss", columns, lines),), False
+        return ((first, columns, lines // 2), (others[0], columns, lines - lines // 2)), True
+    return ((first, columns, lines),), False

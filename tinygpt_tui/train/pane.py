@@ -149,8 +149,9 @@ class TrainPane(Container):
         At most one chart is redrawn per frame, so that a key takes effect sooner; the other follows
         in the next frame.
         """
-        key = (how["title"].split()[0], width)
-        inputs = (self.state.history.version, self.state.options, view, height, len(curves))
+        key = (how["title"], width)
+        shown = self.state.history.version, self.state.readings.version if "GPU" in key[0] else 0
+        inputs = (shown, self.state.options, view, height, len(curves))
         cached = self._charts.get(key)
         stale = cached is None or cached[0] != inputs
         if cached is not None and stale and self._charts_drawn and len(cached[1]) == height:
@@ -176,6 +177,10 @@ class TrainPane(Container):
         self._change_options(Options.toggled_range)
 
     def action_cycle_chart(self) -> None:
+        self.controller.cycle_chart(self._view.size.width, self._view.size.height)
+        self.schedule(soon=True)
+
+    def action_single_chart(self) -> None:
         self._change_options(Options.next_charts)
 
     def action_smooth(self, by: int) -> None:

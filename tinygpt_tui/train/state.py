@@ -2,21 +2,37 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Literal, Self, TypeAlias
 
 from tinygpt.run import RunState
+from tinygpt.smoothing import SPAN
+from tinygpt_tui.monitor.gpu_readings import GpuReadings
 from tinygpt_tui.monitor.history import History
 from tinygpt_tui.monitor.machine import Machine
 from tinygpt_tui.monitor.overlays import Overlay
 
 XAxis: TypeAlias = Literal["steps", "epochs", "tokens", "time"]
 X_AXES: tuple[XAxis, ...] = ("steps", "epochs", "tokens", "time")
-Charts: TypeAlias = Literal["both", "loss", "perplexity"]
-CHARTS: tuple[Charts, ...] = ("both", "loss", "perplexity")
-SMOOTHING_WINDOWS = (1, 5, 10, 20, 50, 100, 200, 500, 1000, 5000)
-"""Train records per moving average; 1 turns smoothing off."""
+Quantity: TypeAlias = Literal[
+    "loss", "perplexity", "learning rate", "gradient norm", "tokens/s", "GPU"
+]
+RIGHT: tuple[Quantity, ...] = ("perplexity", "learning rate", "gradient norm", "tokens/s", "GPU")
+"""What the chart on the right can show; the one on the left shows the loss."""
+SHORT: Mapping[Quantity, str] = {
+    "loss": "loss",
+    "perplexity": "ppl",
+    "learning rate": "lr",
+    "gradient norm": "|grad|",
+    "tokens/s": "tok/s",
+    "GPU": "GPU",
+}
+"""Names for narrow charts, as in the table."""
+Charts: TypeAlias = Literal["both", "left", "right"]
+CHARTS: tuple[Charts, ...] = ("both", "left", "right")
+SPANS = (1, 5, 10, 20, 50, 100, 200, 500, 1000, 5000)
+"""Spans of the exponential average, in train records; 1 turns smoothing off."""
 MAX_ZOOM = 1e-5
 """Smallest window, as a fraction of the full range."""
 
@@ -30,8 +46,10 @@ class Options:
     full_y_range: bool = False
     """Whether y includes the steep drop at the start of the run."""
     charts: Charts = "both"
-    smoothing: int = 4
-    """Index into SMOOTHING_WINDOWS."""
+    right: Quantity = "perplexity"
+    """What the chart on the right shows."""
+    smoothing: int = SPANS.index(SPAN)
+    """Index into SPANS."""
     window: tuple[float, float] | None = None
     """Visible range of x; None shows the whole run and scrolls along with new records."""
     cursor: float | None = None
@@ -40,9 +58,16 @@ class Options:
     """Any of "dense", "moe", "train" and "val"."""
 
     @property
-    def average(self) -> int:
-        """Train records per moving average."""
-        return SMOOTHING_WINDOWS[self.smoothing]
+    def span(self) -> int:
+        """Span of the exponential average, in train records."""
+        return SPANS[self.smoothing]
+
+    @property
+    def shown(self) -> tuple[Quantity, ...]:
+        """What the charts show, from left to right."""
+        return {"both": ("loss", self.right), "left": ("loss",), "right": (self.right,)}[
+            self.charts
+        ]
 
     def next_x(self) -> Self:
         """Switch the unit of x; window and crosshair, which are in the old unit, are reset."""
@@ -50,12 +75,28 @@ class Options:
         return replace(self, x_axis=axis, window=None, cursor=None)
 
     def next_charts(self) -> Self:
-        """Switch between both charts, the loss alone and the perplexity alone."""
+        """Switch between both charts, the left one alone and the right one alone."""
         return replace(self, charts=CHARTS[(CHARTS.index(self.charts) + 1) % len(CHARTS)])
+
+    def next_right(self, *, gpu: bool) -> Self:
+        """Show the next quantity in the chart on the right; `gpu` is whether there are readings of
+        one."""
+        if self.charts == "left":
+            return replace(self, charts="both")
+        known = RIGHT if gpu else RIGHT[:-1]
+        at = known.index(self.right) if self.right in known else -1
+        return replace(self, right=known[(at + 1) % len(known)])
+
+    def next_single(self, *, gpu: bool) -> Self:
+        """Where there is room for one chart only: show the next quantity, the loss included."""
+        if self.shown[0] == "loss":
+            return replace(self, charts="right", right=RIGHT[0])
+        after = self.next_right(gpu=gpu)
+        return replace(after, charts="left") if after.right == RIGHT[0] else after
 
     def smoothed(self, by: int) -> Self:
         """Smooth more (`by` > 0) or less."""
-        smoothing = min(max(self.smoothing + by, 0), len(SMOOTHING_WINDOWS) - 1)
+        smoothing = min(max(self.smoothing + by, 0), len(SPANS) - 1)
         return replace(self, smoothing=smoothing)
 
     def toggled_log(self) -> Self:
@@ -109,6 +150,8 @@ class TrainState:
     machine: Machine | None = None
     minutes: float | None = None
     """Planned training time in minutes, if the run has a time limit."""
+    readings: GpuReadings = field(default_factory=GpuReadings)
+    """Of this machine's GPUs, while the app has watched this run."""
     overlays: Sequence[Overlay] = ()
     error: str | None = None
     """Why the latest attempt to read the run failed; None once it succeeds again."""

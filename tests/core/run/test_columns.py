@@ -24,7 +24,8 @@ def comparable(items: list[Item]) -> list[object]:
     found: list[object] = []
     for item in items:
         if isinstance(item, TrainColumns):
-            values = np.stack([item.step, item.loss, item.train_seconds], 1)
+            measured = (item.loss, item.lr, item.grad_norm, item.tokens_per_second)
+            values = np.stack([item.step, *measured, item.train_seconds], 1)
             found += [(item.model, *map(repr, row)) for row in values.tolist()]
         else:
             found.append(item)

@@ -12,8 +12,8 @@ from tinygpt.run import (
     ResumeRecord,
 )
 from tinygpt.run.columns import group
+from tinygpt.smoothing import Ema
 from tinygpt_tui.monitor.history import Column, History
-from tinygpt_tui.train.curves import averages
 
 
 def test_column_grows_and_is_cut() -> None:
@@ -53,8 +53,34 @@ def test_resume_takes_back_what_will_come_again() -> None:
     assert len(history.variants["dense"].step.values) == 7
     history.add(group([train("moe", 5, 9.0)]))
     assert history.variants["moe"].loss.values[-1] == 9.0
-    window = averages(history.variants["moe"], np.array([4.0]), 2)
-    assert window.tolist() == [5.0]
+
+
+def test_averages_grow_with_the_records_and_are_taken_back_by_a_resume() -> None:
+    history = History()
+    history.add(lockstep(70))
+    moe = history.variants["moe"]
+    for span in (50, 20, 50):
+        expected = Ema(span).extend(moe.loss.values)
+        assert moe.average("loss", span) == pytest.approx(expected)
+    history.add(group([train("moe", 71, 9.0)]))
+    assert moe.average("loss", 50) == pytest.approx(Ema(50).extend(moe.loss.values))
+    history.add([ResumeRecord(time=2.0, step=4, models={"moe": 4})])
+    history.add(group([train("moe", 5, 7.0)]))
+    assert moe.average("loss", 50) == pytest.approx(Ema(50).extend(np.array([4, 2, 4 / 3, 1, 7])))
+    assert moe.average("loss", 1).tolist() == moe.loss.values.tolist()
+
+
+def test_learning_rate_gradient_norm_and_speed_are_kept_of_each_step() -> None:
+    history = History()
+    history.add(lockstep(7))
+    dense = history.variants["dense"]
+    assert [c.values.tolist() for c in (dense.lr, dense.grad_norm, dense.speed)] == [
+        [0.02] * 7,
+        [0.71] * 7,
+        [154.0] * 7,
+    ]
+    history.add([ResumeRecord(time=2.0, step=4, models={"dense": 4})])
+    assert len(dense.lr.values) == len(dense.grad_norm.values) == len(dense.speed.values) == 4
 
 
 def test_the_final_losses_are_those_over_the_whole_split() -> None:

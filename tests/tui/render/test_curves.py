@@ -7,6 +7,7 @@ import sys
 from dataclasses import replace
 
 import numpy as np
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -110,7 +111,7 @@ def test_ascii_with_cursor() -> None:
 def test_log_leaves_out_what_is_not_positive() -> None:
     view = View(0, 4, log_y=True)
     assert drawn([curve(1, 10, 100, -1, 1000)], view, 24, 8, ascii=True) == [
-        "Loss             o Dense",
+        "Loss (log)       o Dense",
         "1k+                    o",
         "  |         oo          ",
         "  |       oo            ",
@@ -330,3 +331,42 @@ def test_a_million_points_keep_their_spike() -> None:
     long = Curve("Dense", "dense", np.arange(1e6), y)
     rows = plain(chart([long], View(0, 999_999), 60, 16, title="", x_label="step"))
     assert [text[20:23].strip() != "" for text in rows[1:-2]] == [True] * 13
+
+
+def grouped(name: str, **changes: object) -> Curve:
+    """A curve of a variant, one of three."""
+    made = curve(1, 2, name=name, style=name.split(maxsplit=1)[0].lower(), **changes)  # type: ignore[arg-type]
+    return replace(made, family=name.split(maxsplit=1)[0])
+
+
+def test_a_legend_of_families_names_all_kinds_in_the_words_that_fit() -> None:
+    kinds = {"faint": ("batch",), "line": ("train (ema 50)", "ema 50", "ema"), "bold": ("val",)}
+    curves = [
+        replace(grouped(f"{name} {weight}", weight=weight), kinds=kinds[weight])
+        for name in ("Dense", "MoE")
+        for weight in kinds
+    ]
+    for head in (
+        "Loss         Dense MoE ⣿ batch  ─ train (ema 50)  ━ val",
+        "Loss     Dense MoE ⣿ batch  ─ ema 50  ━ val",
+        "Loss Dense MoE ⣿ batch ─ ema 50 ━ val",
+        "Loss Dense MoE ⣿ batch ─ ema ━ val",
+        "Loss      Dense MoE",
+    ):
+        assert drawn(curves, View(0, 1), len(head), 5)[0] == head
+    (head, *_) = drawn(curves, View(0, 1), 45, 5, ascii=True)
+    assert head.endswith("Dense MoE .: batch  ox ema 50  @# val")
+
+
+@pytest.mark.parametrize("plain_glyphs", [False, True])
+def test_what_is_cut_off_is_marked(plain_glyphs: bool) -> None:
+    up, down = ("^", "v") if plain_glyphs else ("↑", "↓")
+    for view, ends in (
+        (View(0, 2, 0.0, 2.5), (up, "")),
+        (View(0, 2, 1.5, 4.0), ("", down)),
+        (View(0, 2, 0.0, 4.0), ("", "")),
+        (View(0, 1, 0.0, 2.5), ("", "")),
+    ):
+        head, *rows = drawn([curve(1, 2, 3)], view, 40, 9, ascii=plain_glyphs)[:-2]
+        assert [up in rows[0][:5], down in rows[-1][:5]] == [bool(end) for end in ends]
+        assert head.startswith("Loss (clipped)" if any(ends) else "Loss  ")

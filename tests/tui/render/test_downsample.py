@@ -13,7 +13,6 @@ from tinygpt_tui.render.downsample import (
     nice_ticks,
     tick_text,
     time_ticks,
-    trailing_means,
     visible,
 )
 
@@ -60,14 +59,6 @@ def test_extremes_keep_the_global_ones(numbers: list[float], buckets: int) -> No
     if not np.isnan(y).all():
         assert np.nanmin(kept) == np.nanmin(y)
         assert np.nanmax(kept) == np.nanmax(y)
-
-
-def test_trailing_means_leave_nan_out() -> None:
-    y = np.array([1, 2, NAN, 4, NAN, NAN, NAN, 8.0])
-    sums = np.concatenate(([0.0], np.nancumsum(y)))
-    counts = np.concatenate(([0.0], np.cumsum(~np.isnan(y))))
-    means = trailing_means(sums, counts, 3, np.arange(8))
-    np.testing.assert_allclose(means, [1, 1.5, 1.5, 3, 4, 4, NAN, 8])
 
 
 def test_ticks_are_round() -> None:

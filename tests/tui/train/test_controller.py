@@ -3,6 +3,7 @@
 import pytest
 
 from tests.helpers.scenes import history
+from tinygpt.gpus import Gpu
 from tinygpt.run import RunState
 from tinygpt_tui.monitor.machine import Machine
 from tinygpt_tui.monitor.overlays import Overlay
@@ -70,3 +71,32 @@ def test_a_click_moves_the_crosshair_there(controller: TrainController) -> None:
     before = controller.state
     assert not controller.click(20, 39, 160, 40), "below the charts"
     assert controller.state is before
+
+
+def test_where_one_chart_fits_the_key_cycles_all_quantities(controller: TrainController) -> None:
+    seen = []
+    for _ in range(5):
+        controller.cycle_chart(60, 15)
+        seen.append(controller.options.shown)
+    assert seen == [
+        ("perplexity",),
+        ("learning rate",),
+        ("gradient norm",),
+        ("tokens/s",),
+        ("loss",),
+    ]
+
+
+def test_gpu_load_can_be_chosen_once_there_are_readings(controller: TrainController) -> None:
+    gpu = Gpu(name="a", percent=7.0, memory_used=1, memory_total=2, celsius=None, watts=None)
+    machine = Machine(cpu_percent=None, cpus=2, memory_used=1, memory_total=2, gpus=(gpu,))
+    controller.update_status(RunState(state="done", reason=""), machine)
+    assert controller.state.readings.values == [], "of a run that is not trained"
+    controller.update_status(LIVE, machine)
+    for _ in range(4):
+        controller.cycle_chart(120, 34)
+    assert controller.options.shown == ("loss", "GPU")
+    controller.open(history(30))
+    assert controller.state.readings.values == []
+    controller.cycle_chart(120, 34)
+    assert controller.options.shown == ("loss", "perplexity")

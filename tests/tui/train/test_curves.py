@@ -1,30 +1,15 @@
-"""Units of x and moving averages of the curves."""
+"""The curves of each quantity, and their units of x."""
 
-import math
-
-import numpy as np
 import pytest
 
-from tests.helpers.records import evaluated, lockstep, train
+from tests.helpers.records import evaluated, lockstep
 from tests.helpers.scenes import history as made_history
 from tinygpt.run import EndRecord
-from tinygpt.run.columns import group
+from tinygpt_tui.monitor.gpu_readings import GpuReading, GpuReadings
 from tinygpt_tui.monitor.history import History
 from tinygpt_tui.monitor.overlays import Overlay
-from tinygpt_tui.train.curves import averages, curves, evaluation_x, full_range, train_x
-from tinygpt_tui.train.state import Options
-
-
-def test_averages_against_a_loop_and_over_gaps() -> None:
-    history = History()
-    losses = [1.0, 2.0, math.nan, 8.0, math.inf, 3.0]
-    history.add(group([train("dense", i + 1, loss) for i, loss in enumerate(losses)]))
-    dense = history.variants["dense"]
-    found = averages(dense, np.arange(6.0), 3)
-    for i in range(6):
-        inside = [x for x in losses[max(0, i - 2) : i + 1] if math.isfinite(x)]
-        assert found[i] == pytest.approx(sum(inside) / len(inside))
-    assert math.isnan(averages(dense, np.array([2.0]), 1)[0])
+from tinygpt_tui.train.curves import all_hidden, curves, evaluation_x, full_range, train_x
+from tinygpt_tui.train.state import Options, Quantity
 
 
 def test_units_of_x() -> None:
@@ -51,7 +36,7 @@ def test_the_best_evaluation_is_marked_on_the_validation_curve_alone() -> None:
     for quantity in ("loss", "perplexity"):
         drawn = curves(history, Options(), quantity, x_range=(1, 9), columns=40)
         assert {curve.name: curve.mark for curve in drawn if "val" not in curve.name} == {
-            name: None for v in ("dense", "moe") for name in (f"{v} raw", f"{v} train")
+            name: None for v in ("Dense", "MoE") for name in (f"{v} batch", f"{v} train (ema 50)")
         }
         dense, moe = (curve for curve in drawn if "val" in curve.name)
         assert (dense.mark, moe.mark) == (1, None)
@@ -97,3 +82,48 @@ def test_overlays_show_train_losses_while_validation_is_hidden_or_missing(
     overlay, options = Overlay("a", made_history(last), 1), Options(hidden=frozenset(hidden))
     drawn = curves(History(), options, "loss", x_range=(1, 30), columns=40, overlays=[overlay])
     assert [len(curve.x) for curve in drawn] == points
+
+
+@pytest.mark.parametrize(
+    ("quantity", "value"), [("learning rate", 0.02), ("gradient norm", 0.71), ("tokens/s", 154.0)]
+)
+def test_other_quantities_are_drawn_of_runs_and_overlays(quantity: Quantity, value: float) -> None:
+    overlays = [Overlay("a", made_history(30), 1)]
+    options = Options(hidden=frozenset({"train", "val"}))
+    drawn = curves(
+        made_history(20), options, quantity, x_range=(1, 30), columns=40, overlays=overlays
+    )
+    styles = [curve.style for curve in drawn if curve.weight == "line"]
+    assert styles == ["over.1", "over.1", "dense", "moe"], "train and val are curves of the loss"
+    assert all(curve.y == pytest.approx(value) for curve in drawn)
+
+
+def test_gpu_load_is_drawn_at_the_steps_of_the_readings() -> None:
+    readings = GpuReadings()
+    readings.values = [GpuReading(s, s / 2, (40.0 + s,), (25.0,)) for s in (3, 9)]
+    history = made_history(20)
+    for axis, x in (("steps", [3, 9]), ("tokens", [231, 693]), ("time", [1.5, 4.5])):
+        options = Options(x_axis=axis)  # type: ignore[arg-type]
+        load, memory = curves(
+            history, options, "GPU", x_range=(1, 20), columns=40, readings=readings
+        )
+        assert (load.name, load.x.tolist(), load.y.tolist()) == ("utilisation", x, [43.0, 49.0])
+        assert (memory.name, memory.y.tolist(), memory.dashed) == ("memory", [25.0, 25.0], True)
+    readings.values = [GpuReading(3, 1.5, (7.0, 11.0), (25.0, 50.0))]
+    drawn = curves(history, Options(), "GPU", x_range=(1, 20), columns=40, readings=readings)
+    assert [(c.name, c.marker, c.y[0]) for c in drawn] == [
+        ("GPU 0", "0", 7.0),
+        ("GPU 0", "0", 25.0),
+        ("GPU 1", "1", 11.0),
+        ("GPU 1", "1", 50.0),
+    ]
+
+
+def test_all_curves_hidden_is_told_from_no_curves() -> None:
+    history, train_val = made_history(9), Options(hidden=frozenset({"train", "val"}))
+    variants = Options(hidden=frozenset({"dense", "moe"}))
+    assert all_hidden(history, train_val, "loss")
+    assert not all_hidden(history, train_val, "learning rate")
+    assert all_hidden(history, variants, "learning rate")
+    assert not all_hidden(history, Options(hidden=frozenset({"dense", "train"})), "loss")
+    assert not all_hidden(History(), train_val, "loss")

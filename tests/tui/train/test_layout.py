@@ -2,14 +2,22 @@
 
 import pytest
 
-from tinygpt_tui.train.layout import arrange
+from tests.helpers.scenes import history
+from tinygpt_tui.train.layout import TALL, arrange, layout_of
+from tinygpt_tui.train.state import Quantity, TrainState
 
 
 @pytest.mark.parametrize("overlays", [0, 1, 4])
 @pytest.mark.parametrize("columns", [20, 40, 63, 64, 80, 120, 200, 400])
 @pytest.mark.parametrize("lines", range(1, 60))
-def test_layout_fills_the_window_exactly(columns: int, lines: int, overlays: int) -> None:
-    layout = arrange(columns, lines, "both", 2, overlays)
+@pytest.mark.parametrize("bottom", [0, 6])
+def test_layout_fills_the_window_exactly(
+    columns: int, lines: int, overlays: int, bottom: int
+) -> None:
+    shown: tuple[Quantity, ...] = ("loss", "tokens/s")
+    layout = arrange(
+        columns, lines, shown, table=4, overlays=overlays and 1 + overlays, bottom=bottom
+    )
     heights = [height for _, _, height in layout.charts]
     used = sum(heights) if layout.stacked else heights[0]
     others = layout.status + layout.table + layout.overlays + layout.bottom + layout.machine
@@ -19,6 +27,19 @@ def test_layout_fills_the_window_exactly(columns: int, lines: int, overlays: int
     assert layout.stacked or widths == columns
     if lines >= 22:
         assert layout.overlays == (overlays and 1 + overlays)
-        assert layout.bottom >= 5 or overlays
+        assert layout.bottom == (bottom if not overlays or lines >= TALL else 0)
         assert layout.status
         assert layout.table == 4
+
+
+def test_before_the_first_evaluation_charts_have_the_room_of_what_is_not_there_yet() -> None:
+    early, late = (layout_of(TrainState(history(last)), 80, 22) for last in (9, 10))
+    assert (early.table, early.bottom) == (3, 0), "no difference, no samples, no load"
+    assert late.table == 4
+    assert [height for _, _, height in early.charts] == [22 - 3 - 2] * 2
+
+
+def test_the_panels_take_what_they_need_and_the_charts_the_rest() -> None:
+    layout = layout_of(TrainState(history(30)), 200, 48)
+    assert layout.bottom == 5
+    assert layout.charts[0][2] == 48 - 5 - 4 - 2

@@ -14,6 +14,7 @@ from tests.helpers.scenes import history, overfit_history
 from tinygpt.gpus import Gpu, GpuProcess
 from tinygpt.run import EndRecord, RunState
 from tinygpt.run.columns import group
+from tinygpt.smoothing import Ema
 from tinygpt_tui.keymap import CHARTS, GENERAL, RUN
 from tinygpt_tui.monitor.history import History
 from tinygpt_tui.monitor.machine import Machine
@@ -21,17 +22,15 @@ from tinygpt_tui.monitor.overlays import Overlay
 from tinygpt_tui.render.cells import plain, width
 from tinygpt_tui.render.header_footer import footer_row, header_row
 from tinygpt_tui.render.run_state import LOOKS, badge
+from tinygpt_tui.train.curves import curves
 from tinygpt_tui.train.eta import seconds_left
-from tinygpt_tui.train.state import Options, TrainState
-from tinygpt_tui.train.view import (
-    closing_line,
-    fraction_done,
-    machine_line,
-    sample_block,
-    status_line,
-    tab,
-    variant_cells,
-)
+from tinygpt_tui.train.lower_panels import sample_block
+from tinygpt_tui.train.machine_line import machine_line
+from tinygpt_tui.train.state import CHARTS as CHOICES
+from tinygpt_tui.train.state import RIGHT, Options, Quantity, TrainState
+from tinygpt_tui.train.status_line import closing_line, status_line
+from tinygpt_tui.train.variant_table import fraction_done, variant_cells
+from tinygpt_tui.train.view import tab
 
 MACHINE = Machine(
     cpu_percent=97.0,
@@ -85,7 +84,7 @@ def test_snapshot_of_each_state(state: str) -> None:
         ("tokens", Options(x_axis="tokens")),
         ("time-zoomed", Options(x_axis="time", window=(10.0, 20.0))),
         ("crosshair", Options(cursor=41.0)),
-        ("perplexity", Options(charts="perplexity", full_y_range=True)),
+        ("perplexity", Options(charts="right", full_y_range=True)),
         ("dense-only", Options(hidden=frozenset({"moe"}))),
         ("rough", Options(smoothing=0)),
     ],
@@ -123,13 +122,13 @@ def test_snapshot_of_overfitting(size: tuple[int, int], plain_glyphs: bool) -> N
 def test_overfitting_is_said_of_each_variant_in_the_room_there_is() -> None:
     dense = make_state(history=overfit_history(variants=["dense"]))
     words = "Dense: overfitting since step 30 (best 1.746)"
-    assert plain([status_line(dense)]) == [f" {words}  train: mean of 50 · auto-scroll"]
+    assert plain([status_line(dense)]) == [f" {words}  train (ema 50) · auto-scroll"]
     assert status_line(dense)[0].style == "warn"
     assert plain([status_line(dense, 60)]) == [f" {words} "]
     assert plain([status_line(dense, 40)]) == [" Overfitting since step: Dense 30 (best 1.746) "]
     both = make_state(history=overfit_history())
     (line,) = plain([status_line(both, 130)])
-    assert line.startswith(f" {words}  MoE: overfitting since step 30 (best 1.696)  train: mean of")
+    assert line.startswith(f" {words}  MoE: overfitting since step 30 (best 1.696)  train (ema 50)")
     (line,) = plain([status_line(both, 80)])
     assert line == " Overfitting since step: Dense 30 (best 1.746), MoE 30 (best 1.696) "
 
@@ -195,11 +194,44 @@ def test_equal_losses_are_called_equal(other: float) -> None:
     assert gap.split()[3:] == ["+0.0000", "+0.00", "+0.0000"]
 
 
-def test_crosshair_reads_the_exact_values() -> None:
-    (line,) = plain([status_line(make_state(options=Options(cursor=41.2)))])
-    assert line.startswith(" step 41  Dense ")
-    raw = history(70).variants["dense"].loss.values[40]
-    assert f"Dense {raw:.3f} mean" in line
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (Options(hidden=frozenset({"train", "val"})), "All curves hidden: t train, e val"),
+        (Options(hidden=frozenset({"dense", "moe"})), "All curves hidden: d dense, m moe"),
+        (Options(charts="right", right="GPU"), "readings begin with this visit"),
+    ],
+)
+def test_a_chart_without_curves_says_why(options: Options, words: str) -> None:
+    for columns in (80, 120):
+        assert words in "\n".join(plain(tab(make_state(options=options), columns, 22)))
+
+
+def test_the_train_loss_is_one_number_in_table_curve_and_crosshair() -> None:
+    shown = make_state(options=Options(cursor=70.0, smoothing=3))
+    for name, variant in shown.history.variants.items():
+        average = Ema(20).extend(variant.loss.values)[-1]
+        assert variant_cells(shown, name, variant)[4].text == f"{average:.3f}"
+        assert f"train (ema 20) {average:.3f}" in plain([status_line(shown, 150)])[0]
+        drawn = curves(shown.history, shown.options, "loss", x_range=(1, 70), columns=90)
+        (curve,) = (c for c in drawn if c.style == name)
+        assert curve.y[-1] == pytest.approx(average)
+        assert "train (ema 20)" in curve.name
+    assert "train (ema 20)" in plain(tab(shown, 150, 30))[0]
+
+
+@pytest.mark.parametrize("columns", [80, 120, 200])
+@pytest.mark.parametrize("right", RIGHT[:-1])
+def test_legends_name_all_curves(columns: int, right: Quantity) -> None:
+    shown = make_state(options=Options(right=right, log_y=True))
+    head = plain(tab(shown, columns, 22))[0]
+    assert head.count("(log)") + head.count("(log, clipped)") == 2
+    assert [head.count(word) for word in ("Dense", "MoE", "ema")] == [
+        2,
+        2,
+        1 if right == "learning rate" else 2,
+    ]
+    assert head.count("batch") == head.count("val") == 1 + (right == "perplexity")
 
 
 def test_a_live_run_without_heartbeats_says_so() -> None:
@@ -224,7 +256,8 @@ def test_text_from_files_cannot_command_the_terminal() -> None:
         Options,
         x_axis=st.sampled_from(["steps", "epochs", "tokens", "time"]),
         log_y=st.booleans(),
-        charts=st.sampled_from(["both", "loss", "perplexity"]),
+        charts=st.sampled_from(CHOICES),
+        right=st.sampled_from(RIGHT),
         full_y_range=st.booleans(),
         smoothing=st.integers(0, 9),
         window=st.one_of(st.none(), st.just((5.0, 9.0)), st.just((1e6, 2e6))),
@@ -296,7 +329,7 @@ def test_a_sample_of_wide_characters_is_wrapped_not_cut() -> None:
     text = "春眠不觉晓，处处闻啼鸟。夜来风雨声，花落知多少。"
     variant.sample = dataclasses.replace(variant.sample, prompt="", text=text)
     rows = plain(sample_block("dense", variant, 20, 9))[1:]
-    assert [line.strip() for line in rows] == [text[:10], text[10:20], text[20:]]
+    assert [line.strip() for line in rows] == [text[:9], text[9:18], text[18:]]
 
 
 def test_a_fallback_corpus_is_said_while_training_and_at_the_end() -> None:
