@@ -18,7 +18,7 @@ from tinygpt_tui.train.curves import (
     full_range,
     typical_range,
 )
-from tinygpt_tui.train.layout import NARROW, Layout, layout_of
+from tinygpt_tui.train.layout import Layout, layout_of
 from tinygpt_tui.train.lower_panels import lower_rows
 from tinygpt_tui.train.machine_line import machine_line
 from tinygpt_tui.train.overlay_table import overlay_rows
@@ -27,6 +27,8 @@ from tinygpt_tui.train.status_line import status_line
 from tinygpt_tui.train.variant_table import table_rows
 
 X_LABELS = {"steps": "step", "epochs": "epoch", "tokens": "tokens", "time": "training time"}
+SHORT_TITLES = 50
+"""Columns of a chart below which its title is short."""
 _RULE = 4
 """Columns of a rule besides its title."""
 
@@ -112,7 +114,7 @@ def _chart_title(state: TrainState, quantity: Quantity, columns: int) -> str:
     if quantity == "GPU":
         several = any(len(reading.load) > 1 for reading in state.readings.values[-1:])
         return "GPU % (memory dashed)" if several else "GPU %"
-    return SHORT[quantity] if columns < NARROW else quantity
+    return SHORT[quantity] if columns < SHORT_TITLES else quantity
 
 
 def _why_empty(state: TrainState, quantity: Quantity) -> str:

@@ -1,9 +1,5 @@
 """The Train tab at every size, in every state: snapshots, and what must always hold."""
-# ruff: noqa: RUF001 - the commas are Chinese
 
-import dataclasses
-
-import psutil  # type: ignore[import-untyped,unused-ignore]
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -11,49 +7,22 @@ from hypothesis import strategies as st
 from tests.helpers import snapshots
 from tests.helpers.records import evaluated, started, train
 from tests.helpers.scenes import history, overfit_history
-from tinygpt.gpus import Gpu, GpuProcess
+from tests.helpers.train_states import LIVE, make_state
 from tinygpt.run import EndRecord, RunState
 from tinygpt.run.columns import group
 from tinygpt.smoothing import Ema
 from tinygpt_tui.keymap import CHARTS, GENERAL, RUN
 from tinygpt_tui.monitor.history import History
-from tinygpt_tui.monitor.machine import Machine
 from tinygpt_tui.monitor.overlays import Overlay
 from tinygpt_tui.render.cells import plain, width
 from tinygpt_tui.render.header_footer import footer_row, header_row
 from tinygpt_tui.render.run_state import LOOKS, badge
 from tinygpt_tui.train.curves import curves
-from tinygpt_tui.train.eta import seconds_left
-from tinygpt_tui.train.lower_panels import sample_block
-from tinygpt_tui.train.machine_line import machine_line
 from tinygpt_tui.train.state import CHARTS as CHOICES
 from tinygpt_tui.train.state import RIGHT, Options, Quantity, TrainState
 from tinygpt_tui.train.status_line import closing_line, status_line
-from tinygpt_tui.train.variant_table import fraction_done, variant_cells
+from tinygpt_tui.train.variant_table import variant_cells
 from tinygpt_tui.train.view import tab
-
-MACHINE = Machine(
-    cpu_percent=97.0,
-    cpus=2,
-    memory_used=3 * 2**30,
-    memory_total=24 * 2**30,
-    gpus=(
-        Gpu(
-            name="NVIDIA H100",
-            percent=83.0,
-            memory_used=11 * 2**30,
-            memory_total=80 * 2**30,
-            celsius=61.0,
-            watts=412.0,
-        ),
-    ),
-)
-LIVE = RunState(state="live", reason="process 7 on box is running")
-
-
-def make_state(**changes: object) -> TrainState:
-    known = TrainState(history(70), run_state=LIVE, machine=MACHINE)
-    return dataclasses.replace(known, **changes)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("plain_glyphs", [False, True])
@@ -119,31 +88,6 @@ def test_snapshot_of_overfitting(size: tuple[int, int], plain_glyphs: bool) -> N
     snapshots.check(name, snapshots.as_ascii(rows) if plain_glyphs else rows)
 
 
-def test_overfitting_is_said_of_each_variant_in_the_room_there_is() -> None:
-    dense = make_state(history=overfit_history(variants=["dense"]))
-    words = "Dense: overfitting since step 30 (best 1.746)"
-    assert plain([status_line(dense)]) == [f" {words}  train (ema 50) · auto-scroll"]
-    assert status_line(dense)[0].style == "warn"
-    assert plain([status_line(dense, 60)]) == [f" {words} "]
-    assert plain([status_line(dense, 40)]) == [" Overfitting since step: Dense 30 (best 1.746) "]
-    both = make_state(history=overfit_history())
-    (line,) = plain([status_line(both, 130)])
-    assert line.startswith(f" {words}  MoE: overfitting since step 30 (best 1.696)  train (ema 50)")
-    (line,) = plain([status_line(both, 80)])
-    assert line == " Overfitting since step: Dense 30 (best 1.746), MoE 30 (best 1.696) "
-
-
-def test_overfitting_is_said_of_a_run_that_has_ended() -> None:
-    done, stopped = (RunState(state=s, reason=f"{s} at 100") for s in ("done", "stopped"))
-    shown = make_state(history=overfit_history(variants=["moe"], end=True), run_state=done)
-    words = "MoE: overfitting since step 30 (best 1.696)"
-    (line,) = plain([status_line(shown, 120)])
-    assert line.startswith(f" {words}  Finished: 100 steps   Dense is better by 0.7463 nats")
-    assert plain([status_line(shown, 60)]) == [f" {words} "]
-    shown = make_state(history=overfit_history(variants=["moe"]), run_state=stopped)
-    assert plain([status_line(shown)]) == [f" stopped at 100  u resumes it  {words} "]
-
-
 def test_a_better_evaluation_ends_the_warning_and_moves_the_mark() -> None:
     known = overfit_history(70, variants=["moe"])
     assert known.variants["moe"].overfitting is not None
@@ -155,16 +99,6 @@ def test_a_better_evaluation_ends_the_warning_and_moves_the_mark() -> None:
     assert [style for _, style in marks[:4]] == ["dense.bold", "dense.bold", "moe.bold", "moe.bold"]
     assert all(text.endswith("◆") for text, _ in marks[:4])
     assert marks[4:] == [("◆1.6511", "text"), ("◆1.5000", "text")]
-
-
-def test_the_best_loss_of_a_variant_that_overfits_is_a_warning_in_the_table() -> None:
-    shown = make_state(history=overfit_history(variants=["dense"]))
-    best = {
-        name: next(span for span in variant_cells(shown, name, v) if "◆" in span.text)
-        for name, v in shown.history.variants.items()
-    }
-    assert best["dense"] == ("◆1.7463", "warn")
-    assert best["moe"].style == "text"
 
 
 def test_nothing_yet() -> None:
@@ -234,20 +168,6 @@ def test_legends_name_all_curves(columns: int, right: Quantity) -> None:
     assert head.count("batch") == head.count("val") == 1 + (right == "perplexity")
 
 
-def test_a_live_run_without_heartbeats_says_so() -> None:
-    reason = "process 7 on box is running, but there is no heartbeat for 95 s"
-    silent = RunState(state="live", reason=reason, heartbeat_age=95.0)
-    (line,) = plain([status_line(make_state(run_state=silent))])
-    assert line.strip() == reason
-
-
-def test_text_from_files_cannot_command_the_terminal() -> None:
-    note = "bad \x1b[2J name\x07"
-    (line,) = plain([status_line(make_state(note=note))])
-    assert "\x1b" not in line
-    assert "\x07" not in line
-
-
 @settings(max_examples=60)
 @given(
     st.integers(1, 250),
@@ -285,33 +205,6 @@ def test_badges_differ_without_colour() -> None:
         assert len({text.split()[0] for text in plain(rows)}) == len(LOOKS)
 
 
-def test_time_left_counts_what_the_trainer_counts() -> None:
-    known = history(75)
-    # 140 s at the evaluation of step 70, and 2.5 s of training since for each of both.
-    assert known.wall_seconds == 145.0
-    shown = make_state(history=known, minutes=290 / 60)
-    dense = known.variants["dense"]
-    assert fraction_done(shown, dense) == 0.75  # by steps; by time a half
-    left = seconds_left(shown, dense)
-    assert left is not None
-    assert left <= 145.0
-    over = make_state(history=known, run_state=RunState(state="stopped", reason=""))
-    assert seconds_left(over, dense) is None
-
-
-def test_several_gpus_are_numbered_and_their_other_users_named() -> None:
-    alice = GpuProcess(pid=4711, user="alice\x1b")
-    first, own = MACHINE.gpus[0], GpuProcess(pid=7, user=psutil.Process().username())
-    second = dataclasses.replace(first, processes=(alice, own))
-    machine = dataclasses.replace(MACHINE, gpus=(first, second))
-    (line,) = plain([machine_line(make_state(machine=machine))])
-    _, gpus = line.split("   GPU 0 ")
-    first_words, second_words = gpus.split("   GPU 1 ")
-    assert first_words == "NVIDIA H100 83% 11.0/80 GiB 61 C 412 W"
-    assert second_words.startswith(f"{first_words} shared with alice")
-    assert not {"\x1b", str(own.user)} & {*second_words.split(), *second_words}
-
-
 def test_overlaid_runs_stand_in_the_table_whatever_the_state() -> None:
     """The closing line no longer names them: it has its own facts to say, and was cut."""
     overlays = (Overlay("baby", history(10), 1), Overlay("big", history(10), 2))
@@ -320,26 +213,3 @@ def test_overlaid_runs_stand_in_the_table_whatever_the_state() -> None:
     rows = plain(tab(shown, 80, 22))
     assert [line[:6].strip() for line in rows if line[:2] in ("1 ", "2 ")] == ["1 baby", "2 big"]
     assert any("training time" in line for line in rows)
-
-
-def test_a_sample_of_wide_characters_is_wrapped_not_cut() -> None:
-    known = history(70)
-    variant = known.variants["dense"]
-    assert variant.sample is not None
-    text = "春眠不觉晓，处处闻啼鸟。夜来风雨声，花落知多少。"
-    variant.sample = dataclasses.replace(variant.sample, prompt="", text=text)
-    rows = plain(sample_block("dense", variant, 20, 9))[1:]
-    assert [line.strip() for line in rows] == [text[:9], text[9:18], text[18:]]
-
-
-def test_a_fallback_corpus_is_said_while_training_and_at_the_end() -> None:
-    corpus = {"name": "shakespeare-standin", "source": "shakespeare-standin: no network"}
-    for end in (False, True):
-        known = history(100, end=end)
-        assert known.start is not None
-        state = make_state(history=known)
-        warning = " Corpus: shakespeare-standin, an offline substitute: losses do not compare "
-        assert warning not in plain([status_line(state, 80)])[0]
-        known.start = dataclasses.replace(known.start, corpus=corpus)
-        (line,) = plain([status_line(state, 80)])
-        assert line.startswith(warning)

@@ -1,0 +1,67 @@
+"""What is said between charts and table."""
+
+import dataclasses
+
+from tests.helpers.scenes import history, overfit_history
+from tests.helpers.train_states import make_state
+from tinygpt.run import RunState
+from tinygpt_tui.render.cells import plain
+from tinygpt_tui.train.status_line import status_line
+
+
+def test_overfitting_is_said_of_each_variant_in_the_room_there_is() -> None:
+    dense = make_state(history=overfit_history(variants=["dense"]))
+    words = "Dense: overfitting since step 30 (best 1.746)"
+    assert plain([status_line(dense)]) == [f" {words}  train (ema 50) · auto-scroll"]
+    assert status_line(dense)[0].style == "warn"
+    assert plain([status_line(dense, 60)]) == [f" {words} "]
+    assert plain([status_line(dense, 40)]) == [" Overfitting since step: Dense 30 (best 1.746) "]
+    both = make_state(history=overfit_history())
+    (line,) = plain([status_line(both, 130)])
+    assert line.startswith(f" {words}  MoE: overfitting since step 30 (best 1.696)  train (ema 50)")
+    (line,) = plain([status_line(both, 80)])
+    assert line == " Overfitting since step: Dense 30 (best 1.746), MoE 30 (best 1.696) "
+
+
+def test_overfitting_is_said_of_a_run_that_has_ended() -> None:
+    done, stopped = (RunState(state=s, reason=f"{s} at 100") for s in ("done", "stopped"))
+    shown = make_state(history=overfit_history(variants=["moe"], end=True), run_state=done)
+    words = "MoE: overfitting since step 30 (best 1.696)"
+    (line,) = plain([status_line(shown, 120)])
+    assert line.startswith(f" {words}  Finished: 100 steps   Dense is better by 0.7463 nats")
+    assert plain([status_line(shown, 60)]) == [f" {words} "]
+    shown = make_state(history=overfit_history(variants=["moe"]), run_state=stopped)
+    assert plain([status_line(shown)]) == [f" stopped at 100  u resumes it  {words} "]
+
+
+def test_a_live_run_without_heartbeats_says_so() -> None:
+    reason = "process 7 on box is running, but there is no heartbeat for 95 s"
+    silent = RunState(state="live", reason=reason, heartbeat_age=95.0)
+    (line,) = plain([status_line(make_state(run_state=silent))])
+    assert line.strip() == reason
+
+
+def test_text_from_files_cannot_command_the_terminal() -> None:
+    note = "bad \x1b[2J name\x07"
+    (line,) = plain([status_line(make_state(note=note))])
+    assert "\x1b" not in line
+    assert "\x07" not in line
+
+
+def test_a_fallback_corpus_is_said_while_training_and_at_the_end() -> None:
+    corpus = {"name": "shakespeare-standin", "source": "shakespeare-standin: no network"}
+    for end in (False, True):
+        known = history(100, end=end)
+        assert known.start is not None
+        state = make_state(history=known)
+        warning = " Corpus: shakespeare-standin, an offline substitute: losses do not compare "
+        assert warning not in plain([status_line(state, 80)])[0]
+        known.start = dataclasses.replace(known.start, corpus=corpus)
+        (line,) = plain([status_line(state, 80)])
+        assert line.startswith(warning)
+
+
+def test_before_the_first_evaluation_it_says_what_is_still_to_come() -> None:
+    words = "samples and expert load appear after the first evaluation"
+    assert words in plain([status_line(make_state(history=history(9)))])[0]
+    assert words not in plain([status_line(make_state(history=history(10)))])[0]
