@@ -33,6 +33,7 @@ def status_line(state: TrainState, columns: int = 80) -> Row:
     warning = row(*substitute_warning(state.history), *overfitting_warning(state.history, columns))
     if state.history.end and run and run.state == "done":
         rest = closing_line(state.history)
+        rest = _followed_by(rest[1:], rest[:1], columns)
     else:
         rest = _hint_line(state)
     return _followed_by(rest, warning, columns) if warning else rest

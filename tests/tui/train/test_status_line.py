@@ -65,3 +65,13 @@ def test_before_the_first_evaluation_it_says_what_is_still_to_come() -> None:
     words = "samples and expert load appear after the first evaluation"
     assert words in plain([status_line(make_state(history=history(9)))])[0]
     assert words not in plain([status_line(make_state(history=history(10)))])[0]
+
+
+def test_the_closing_line_drops_whole_facts_in_a_narrow_window() -> None:
+    done = RunState(state="done", reason="")
+    shown = make_state(history=history(100, end=True), run_state=done)
+    facts = (" Finished: 100 steps", "   ", "MoE is better by 0.0500 nats")
+    assert plain([status_line(shown, 60)]) == ["".join(facts)]
+    assert plain([status_line(shown, 40)]) == ["".join(facts[:2])]
+    (whole,) = plain([status_line(shown, 120)])
+    assert whole.endswith("MoE training time: 1.00x Dense")
