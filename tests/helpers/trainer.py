@@ -57,10 +57,25 @@ def run_training(cwd: Path, *arguments: str, script: str = "tinygpt_tui") -> Any
     )
 
 
-def start_training(cwd: Path, *arguments: str) -> "AbstractContextManager[subprocess.Popen[str]]":
+def run_pasted(cwd: Path, line: str) -> Any:
+    """Run a command that was printed, as a shell does."""
+    return subprocess.run(
+        ["/bin/sh", "-c", line],
+        cwd=cwd,
+        env=environment(),
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE,
+        check=False,
+    )
+
+
+def start_training(
+    cwd: Path, *arguments: str, script: str = "tinygpt_tui"
+) -> "AbstractContextManager[subprocess.Popen[str]]":
     """Start it; at the end of the block it is killed if it still runs."""
     return running(
-        command(*arguments),
+        command(*arguments, script=script),
         cwd=cwd,
         env=environment(),
         stdout=subprocess.PIPE,

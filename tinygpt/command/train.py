@@ -8,13 +8,16 @@ from __future__ import annotations
 
 import argparse
 import os
+import re
 import signal
 import sys
+from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tinygpt import config as configuration
+from tinygpt import hints
 from tinygpt.command import group
 from tinygpt.command.interrupts import Interrupts
 from tinygpt.command.options import USAGE, settings
@@ -29,6 +32,11 @@ if TYPE_CHECKING:
     from tinygpt.command.display import Display
     from tinygpt.data.corpus import Corpus
     from tinygpt.training import Outcome, Session
+
+
+_FIRST_WORDS = re.compile(r"\w[\w ]{,30}\w:?|\w")
+"""A prompt from a corpus, which the tokenizer is sure to know: nothing that a shell or a locale
+would have to escape, in most languages."""
 
 
 def command(options: argparse.Namespace) -> int:
@@ -161,7 +169,11 @@ def _train(
         outcome = Loop(session, observe=observe, interrupted=interrupts.signal_name).run()
         for text in (outcome.trace, f"{outcome.state}: {outcome.reason}"):
             log.write(text or "")
-    return _close(session, outcome, interrupts, as_json=as_json)
+    status = _close(session, outcome, interrupts, as_json=as_json)
+    if outcome.state == "done" and not log.is_stderr:
+        for line in _next_commands(session):
+            say(line)
+    return status
 
 
 def _opening(session: Session) -> str:
@@ -199,11 +211,18 @@ def _close(session: Session, outcome: Outcome, interrupts: Interrupts, *, as_jso
         say(f"failed: {outcome.error}{where}")
         return FAILED
     if outcome.state == "stopped":
-        resume = f"--resume --name {session.path.name} --out {session.path.parent}"
-        say(f"stopped ({outcome.reason}), checkpoints are saved: continue with {resume}")
+        command = hints.resume_headless(session.path)
+        say(f"stopped ({outcome.reason}), checkpoints are saved; continue with: {command}")
         if interrupts.signal:
             return 128 + interrupts.signal
     return DONE if printed else FAILED
+
+
+def _next_commands(session: Session) -> Iterator[str]:
+    """What to do with a finished run, as commands."""
+    yield f"open it with: {hints.open_run(session.path)}"
+    if words := _FIRST_WORDS.search(session.corpus.text):
+        yield f"generate with: {hints.generate(session.path, words[0])}"
 
 
 def _print_results(session: Session, outcome: Outcome, *, as_json: bool) -> bool:

@@ -26,13 +26,14 @@ class TrainLog:
     def __init__(self, run: Path) -> None:
         self._path = run / LOG
         self._file: TextIO | None = None
-        self._is_stderr = False
+        self.is_stderr = False
+        """Whether stderr is redirected to it, so that nobody reads what is printed."""
         self._stack = ExitStack()
 
     def __enter__(self) -> None:
         with suppress(OSError):
             if os.path.exists(self._path) and os.path.samestat(os.stat(self._path), os.fstat(2)):
-                self._is_stderr = True
+                self.is_stderr = True
                 return
         with suppress(OSError):  # a training without a log still has its records
             descriptor = open_to_write(self._path, os.O_WRONLY | os.O_APPEND | os.O_CREAT)
@@ -56,7 +57,7 @@ class TrainLog:
 
     def write_message(self, text: str) -> None:
         """Append what is printed nowhere else."""
-        if self._is_stderr:
+        if self.is_stderr:
             say(text)
         else:
             self.write(text)

@@ -10,9 +10,11 @@ from contextlib import contextmanager, suppress
 from functools import partial
 from pathlib import Path
 
+from tinygpt import hints
 from tinygpt.errors import RunError
 from tinygpt.files.safe_open import open_to_write
 from tinygpt.run import LOCK, LOG, RunState, read_state, validate_run_name
+from tinygpt.run.settings import stored_settings
 from tinygpt.run.status import age_on_disk
 
 
@@ -21,11 +23,33 @@ def resume_problem(path: Path, state: RunState) -> str | None:
     if state.active:
         return f"{path.name} is already being trained."
     if state.state == "done":
-        more = f"--train-only --resume --name {path.name} --steps N"
-        return f"{path.name} is finished. To train longer, set more steps: tinygpt-tui {more}"
+        more, option = _later_end(path, state)
+        command = hints.resume_in_app(path, *option)
+        return f"{path.name} is finished. To train longer, set {more}: {command}"
     if not state.resumable:
         return f"{path.name} cannot be resumed: {state.reason}"
     return None
+
+
+def _later_end(path: Path, state: RunState) -> tuple[str, list[str]]:
+    """What to set so that a finished run goes on, in words and as options."""
+    step = state.status.step if state.status else 0
+    try:
+        stored = stored_settings(path)
+    except RunError:
+        stored = {}
+    steps = stored.get("steps") or 0
+    options = []
+    if not steps or step < steps:
+        if minutes := stored.get("minutes"):
+            options += ["--minutes", f"{2 * minutes:g}"]
+        if loss := stored.get("target_loss"):
+            options += ["--target-loss", f"{0.9 * loss:.3g}"]
+        if stored.get("patience"):
+            options += ["--patience", "0"]
+    if options:
+        return "a later end", options
+    return "more steps", ["--steps", str(2 * max(step, steps, 1))]
 
 
 def rename_problem(path: Path, name: str) -> str | None:

@@ -1,5 +1,6 @@
 """Signals and kills: what is saved, which exit status, and that a resume continues exactly."""
 
+import re
 import signal
 from functools import partial
 from pathlib import Path
@@ -7,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.helpers.exactness import exact
-from tests.helpers.trainer import SHAPE, run_training, start_training, steps_taken
+from tests.helpers.trainer import SHAPE, run_pasted, run_training, start_training, steps_taken
 from tests.helpers.waiting import PATIENCE, until
 from tinygpt.run import list_steps, read_state
 
@@ -22,12 +23,21 @@ def has_taken(path: Path, steps: int) -> bool:
     return path.is_dir() and steps_taken(path) >= steps
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+@pytest.mark.parametrize(
+    ("number", "script"),
+    [
+        (signal.SIGINT, "tinygpt_tui"),
+        (signal.SIGINT, "trainer"),
+        (signal.SIGTERM, "tinygpt_tui"),
+        (signal.SIGHUP, "tinygpt_tui"),
+    ],
+)
 def test_a_signal_saves_and_leaves(
-    endless: tuple[str, ...], tmp_path: Path, number: signal.Signals
+    endless: tuple[str, ...], tmp_path: Path, number: signal.Signals, script: str
 ) -> None:
-    path = tmp_path / "runs" / "a"
-    with start_training(tmp_path, *endless) as process:
+    """The command that it then prints continues."""
+    path = tmp_path / "my runs" / "a"
+    with start_training(tmp_path, *endless, "--out", "my runs", script=script) as process:
         until(partial(has_taken, path, 3), process=process)
         process.send_signal(number)
         _, errors = process.communicate(timeout=PATIENCE)
@@ -38,10 +48,9 @@ def test_a_signal_saves_and_leaves(
     assert state.state == "stopped"
     taken = steps_taken(path)
     assert [list_steps(path, v)[-1] for v in ("dense", "moe")] == [taken, taken]
-    assert (
-        run_training(tmp_path, "--resume", "--out", "runs", "--steps", str(taken + 2)).returncode
-        == 0
-    )
+    (printed,) = re.findall("continue with: (.*)", errors)
+    resumed = run_pasted(tmp_path, f"{printed} --steps {taken + 2}")
+    assert resumed.returncode == 0, resumed.stderr
     assert steps_taken(path) == taken + 2
 
 

@@ -1,12 +1,13 @@
 """The whole command in its own process: results, mistakes, exit statuses."""
 
 import json
+import re
 from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
 
-from tests.helpers.trainer import SHAPE, run_training, start_training
+from tests.helpers.trainer import SHAPE, run_pasted, run_training, start_training
 from tests.helpers.training import OVERFITS
 from tests.helpers.waiting import PATIENCE
 from tinygpt.run import read_config, read_state
@@ -39,6 +40,24 @@ def test_json_and_plain_lines(corpus_file: Path, tmp_path: Path) -> None:
     assert "\x1b" not in done.stderr
     assert "validation loss" in done.stderr
     assert (path / "train.log").read_text().splitlines()[-1] == "done: 41 steps"
+
+
+@pytest.mark.parametrize("script", ["tinygpt_tui", "trainer"])
+def test_a_finished_training_says_how_to_open_it_and_to_generate(
+    corpus_file: Path, tmp_path: Path, script: str
+) -> None:
+    where = ("--out", "my runs", "--name", "it's")
+    arguments = ("--data", str(corpus_file), *SHAPE, *where, "--steps", "3", "--json")
+    done = run_training(tmp_path, *arguments, script=script)
+    assert done.returncode == 0, done.stderr
+    assert len(done.stdout.splitlines()) == 1
+    (opening,) = re.findall("^open it with: (.*)$", done.stderr, re.MULTILINE)
+    (generating,) = re.findall("^generate with: (.*)$", done.stderr, re.MULTILINE)
+    opened = run_pasted(tmp_path, opening)
+    assert "the interface needs a terminal" in opened.stderr
+    generated = run_pasted(tmp_path, f"{generating} --max-new-tokens 5")
+    assert generated.returncode == 0, generated.stderr
+    assert generated.stdout
 
 
 def test_overfitting_and_the_end_of_patience_are_said_once(tmp_path: Path) -> None:

@@ -4,11 +4,13 @@ import fcntl
 import os
 import time
 from dataclasses import replace
+from fnmatch import fnmatch
 from pathlib import Path
 
 import pytest
 
 from tests.helpers.runs import make_run
+from tinygpt.config import build
 from tinygpt.errors import RunError
 from tinygpt.run import METRICS, STATUS, RunState, RunWriter, read_state, read_status
 from tinygpt.run.manage import delete_run, remove_stub, rename_run, resume_problem
@@ -82,6 +84,21 @@ def test_delete_of_a_link_spares_its_target(out: Path) -> None:
     assert not (out / "link").is_symlink()
 
 
+@pytest.mark.parametrize(
+    ("end", "later"),
+    [
+        ({"minutes": 7}, "set a later end: * --minutes 14"),
+        ({"patience": 3, "target_loss": 1.5}, "set a later end: * --target-loss 1.35 --patience 0"),
+        ({"steps": 500, "minutes": 7}, "set more steps: * --steps 1000"),
+    ],
+)
+def test_the_end_that_was_reached_is_the_one_to_move(
+    tmp_path: Path, end: dict[str, object], later: str
+) -> None:
+    run = make_run(tmp_path, "a", {"preset": "micro", "model": "dense", **end}, "done", step=500)
+    assert fnmatch(str(resume_problem(run, read_state(run))), f"*{later}")
+
+
 def test_only_what_ended_early_can_be_resumed(out: Path) -> None:
     problems = {
         name: resume_problem(out / name, read_state(out / name))
@@ -89,7 +106,11 @@ def test_only_what_ended_early_can_be_resumed(out: Path) -> None:
     }
     assert problems["killed"] is None
     assert "live is already being trained" in (problems["live"] or "")
-    assert "--resume --name done --steps" in (problems["done"] or "")
+    steps = build({"preset": "micro"}).steps
+    assert steps
+    assert str(problems["done"]).endswith(
+        f"tinygpt-tui done --out {out} --resume --steps {2 * steps}"
+    )
     stalled = RunState(state="stalled", reason="no heartbeat")
     assert resume_problem(out / "x", stalled) is None
     unreadable = RunState(state="unreadable", reason="run.toml is missing")
