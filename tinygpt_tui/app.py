@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import importlib
 import os
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import ClassVar
 
-from rich.console import RenderableType
 from textual import work
-from textual.app import ComposeResult, SystemCommand
+from textual.actions import SkipAction
+from textual.app import ComposeResult
 from textual.binding import BindingType
-from textual.screen import Screen
 from textual.widgets import ContentSwitcher
 
 from tinygpt.errors import TinyGPTError
@@ -25,24 +24,24 @@ from tinygpt_tui.engine.client import Engine
 from tinygpt_tui.experts.pane import ExpertsPane
 from tinygpt_tui.generate.controller import GenerateController
 from tinygpt_tui.generate.pane import GeneratePane
-from tinygpt_tui.keymap import GENERAL, RUN, TAB_KEYS, Key, keys_of
+from tinygpt_tui.keymap import GENERAL, RUN, TAB_KEYS, Key, available, keys_of
 from tinygpt_tui.monitor.follower import RunUpdate, RunUpdated
 from tinygpt_tui.monitor.history import History
 from tinygpt_tui.monitor.open_run import OpenRun, choose_run, planned_minutes
 from tinygpt_tui.monitor.overlays import OverlayMonitor
-from tinygpt_tui.render.header_footer import TITLES, footer_row, header_row
+from tinygpt_tui.render.header_footer import TITLES
 from tinygpt_tui.render.heatmap import Paint
 from tinygpt_tui.run_control import RunControl
-from tinygpt_tui.screens.dialog import Ask
 from tinygpt_tui.screens.help import HelpScreen
+from tinygpt_tui.screens.key_search import Command, commands
+from tinygpt_tui.screens.palette import Palette
 from tinygpt_tui.screens.runs import RunRenamed, RunsResult, RunsScreen
 from tinygpt_tui.screens.start import Start
-from tinygpt_tui.shell.terminal import handle_terminal
+from tinygpt_tui.shell.terminal import handle_terminal, has_selection
 from tinygpt_tui.shell.terminal_app import TerminalApp
-from tinygpt_tui.shell.textual_patches import only_changed
 from tinygpt_tui.train.pane import TrainPane
 from tinygpt_tui.widgets.bindings import bindings
-from tinygpt_tui.widgets.cell_view import CellView
+from tinygpt_tui.widgets.header_footer import Footer, Header
 
 TABS = tuple(TITLES)
 
@@ -74,25 +73,37 @@ class LabApp(TerminalApp[int]):
         self._first_run, self._do_first = run, first
         self.current_run = OpenRun(self)
         self.control = RunControl(
-            self, out, self.current_run, open_run=self.open_run, show_note=self.show_note
+            self,
+            out,
+            self.current_run,
+            open_run=self.open_run,
+            show_note=self.show_note,
+            show_request=self.draw_header_and_footer,
         )
         # The pane does not exist before compose.
         self.overlays = OverlayMonitor(self, lambda runs: self.train.overlay(runs))  # noqa: PLW0108
         self.engine = Engine(lambda: self.current_run.trainer_pid)
 
     def compose(self) -> ComposeResult:
-        yield CellView(id="header")
+        yield Header(self.action_tab)
         with ContentSwitcher(initial="train", id="tabs"):
             yield TrainPane(id="train", ascii=self.ascii)
-            yield GeneratePane(self.engine, id="generate")
+            generate = GeneratePane(self.engine, id="generate")
+            yield generate
+            controller = generate.controller
             glyphs = self.ascii or self.no_color or self.few_colors
             paint = Paint(glyphs=glyphs, full=self.truecolor)
-            yield AttentionPane(self.engine, self._generated, paint, id="attention")
+            generated = partial(_generated, controller)
+            yield AttentionPane(self.engine, generated, paint, id="attention")
             digits = self.ascii or self.few_colors
             yield ExpertsPane(
-                self.engine, self._generated_text, self._unknown, id="experts", digits=digits
+                self.engine,
+                partial(_generated_text, controller),
+                partial(_unknown, controller),
+                id="experts",
+                digits=digits,
             )
-        yield CellView(id="footer")
+        yield Footer(self.press)
 
     def on_mount(self) -> None:
         self.theme = "textual-dark"
@@ -132,20 +143,6 @@ class LabApp(TerminalApp[int]):
     def tab(self) -> str:
         """The name of the visible tab."""
         return str(self.query_one(ContentSwitcher).current)
-
-    def _generated(self) -> GeneratedText | None:
-        """The text in the Generate tab and the position of its cursor; None without a text."""
-        return _generated(self.generate.controller)
-
-    def _generated_text(self) -> str:
-        """The text in the Generate tab; empty without one."""
-        generated = self._generated()
-        return generated.text if generated else ""
-
-    def _unknown(self, text: str) -> set[str]:
-        """The characters of a text that are not in the open run's vocabulary."""
-        self.generate.controller.load_vocabulary()
-        return self.generate.controller.unknown(text)
 
     def action_tab(self, name: str) -> None:
         self.query_one(ContentSwitcher).current = name
@@ -215,7 +212,7 @@ class LabApp(TerminalApp[int]):
 
     def apply_update(self, update: RunUpdate) -> None:
         """Show an update of the open run in every tab."""
-        header_before = self.current_run.phase, self.history.start
+        header_before = self.current_run.summary
         self.current_run.apply(update)
         if update.items:
             self.train.update_state(history=self.history)
@@ -227,7 +224,7 @@ class LabApp(TerminalApp[int]):
         self.train.update_status(update.state, update.machine)
         if update.checkpoints is not None:
             self._update_checkpoints(update.checkpoints)
-        if (self.current_run.phase, self.history.start) != header_before:
+        if self.current_run.summary != header_before:
             self.draw_header_and_footer()
         self.control.check_start(update)
 
@@ -259,9 +256,10 @@ class LabApp(TerminalApp[int]):
         self.control.quit()
 
     async def action_quit(self) -> None:
-        """Ask the same question on Textual's own key to quit."""
-        if not isinstance(self.screen, Ask):
-            self.control.quit()
+        """Quit by Textual's own key or by Ctrl-C, which copies text that is selected instead."""
+        if has_selection(self):
+            raise SkipAction
+        self.control.quit()
 
     # -- other runs
 
@@ -304,48 +302,56 @@ class LabApp(TerminalApp[int]):
 
     def draw_header_and_footer(self) -> None:
         """Draw the header and the footer."""
-        width = self.size.width
-        name = self.run_path.name if self.run_path else None
-        corpus = str(self.history.start.corpus.get("name", "")) if self.history.start else ""
-        header = header_row(self.tab, name, corpus, self.state, width)
-        self.query_one("#header", CellView).show([header])
-        self.query_one("#footer", CellView).show([footer_row(self.available_keys(), width)])
+        self.query_one(Header).show_run(self.tab, self.current_run)
+        self.query_one(Footer).show_keys(self.available_keys(self.tab))
 
-    def available_keys(self) -> list[Key]:
-        """The keys that have an effect now, the most important first."""
-        conditions = {**self.current_run.conditions, "overlays": bool(self.overlays.paths)}
-        keys = keys_of(self.tab, has_run=self.run_path is not None)
-        return [key for key in keys if conditions[key.needs]]
+    async def press(self, key: Key) -> None:
+        """Do what a key does."""
+        target = self.query_one(f"#{self.tab}") if key in TAB_KEYS[self.tab] else self
+        await self.run_action(key.action, target)
+
+    def available_keys(self, tab: str) -> list[Key]:
+        """The keys that have an effect in a tab now, the most important first."""
+        overlays = {"overlays"} if self.overlays.paths else set()
+        return available(
+            keys_of(tab, has_run=self.run_path is not None),
+            self.current_run.conditions | overlays,
+            pausing=self.current_run.pausing,
+        )
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """Leave the Tab key to the fields of a dialog while one is open."""
         del parameters
         return action != "next_tab" or len(self.screen_stack) == 1
 
-    def action_toggle_theme(self) -> None:
-        dark = self.current_theme.dark
-        self.theme = "textual-light" if dark else "textual-dark"
-        for view in self.query(CellView):
-            view.repaint()
-
     def action_help(self) -> None:
-        self.push_screen(HelpScreen())
+        self.push_screen(HelpScreen(self.tab))
 
-    def get_system_commands(self, screen: Screen[object]) -> Iterable[SystemCommand]:
-        """The command palette: the keys that have an effect now."""
-        del screen
-        for key in self.available_keys():
-            if key.action != "command_palette":
-                target = self.query_one(f"#{self.tab}") if key in TAB_KEYS[self.tab] else self
-                run = partial(self.run_action, key.action, target)
-                yield SystemCommand(f"{key.help} ({key.text})", "", run)
+    def action_command_palette(self) -> None:
+        keys = {tab: self.available_keys(tab) for tab in TABS}
+        self.push_screen(Palette(commands(self.tab, keys)), self._run_command)
 
-    def _display(self, screen: Screen[object], renderable: RenderableType | None) -> None:
-        """Write an update to the terminal, without the cells that did not change."""
-        super()._display(screen, only_changed(renderable))
+    async def _run_command(self, command: Command | None) -> None:
+        if command is not None:
+            if command.tab not in ("", self.tab):
+                self.action_tab(command.tab)
+            await self.press(command.key)
+
+
+def _unknown(controller: GenerateController, text: str) -> set[str]:
+    """The characters of a text that are not in the open run's vocabulary."""
+    controller.load_vocabulary()
+    return controller.unknown(text)
+
+
+def _generated_text(controller: GenerateController) -> str:
+    """The text in the Generate tab; empty without one."""
+    generated = _generated(controller)
+    return generated.text if generated else ""
 
 
 def _generated(controller: GenerateController) -> GeneratedText | None:
+    """The text in the Generate tab and the position of its cursor; None without a text."""
     text, cursor = controller.text, controller.cursor
     if text is None:
         return None

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from tinygpt.command.options import training_parser
 from tinygpt.command.results import entry_point
+from tinygpt.command.streams import say
 from tinygpt.errors import TinyGPTError
 from tinygpt.fields import flag
 from tinygpt.threads import limit_spinning
@@ -115,4 +116,6 @@ def open_app(parser: argparse.ArgumentParser, options: argparse.Namespace) -> in
     # delays a key by 50 to 100 ms.
     gc.freeze()
     app.run(mouse=not hasattr(options, "no_mouse"))
+    for line in app.control.parting_words():
+        say(line)
     return app.return_code or 0

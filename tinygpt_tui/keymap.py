@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Iterable
 from typing import NamedTuple
 
 
@@ -325,6 +326,10 @@ GENERAL = (
     Key("shift+tab", "next_tab(-1)", "previous tab", "Previous tab", "shift Tab"),
     Key("ctrl+t", "toggle_theme", "theme", "Light / dark theme", "ctrl+t"),
     Key("ctrl+p", "command_palette", "commands", "Command palette", "ctrl+p"),
+    Key(
+        "ctrl+z", "suspend_process", "suspend", "Suspend the app; fg in the shell resumes", "ctrl+z"
+    ),
+    Key("ctrl+c", "quit", "quit", "Quit, as q does; copy text that is selected", "ctrl+c"),
     Key("question_mark", "help", "help", "This help", "?", footer=True),
     Key("q", "leave", "quit", "Quit (asks if a run is active)", footer=True),
 )
@@ -347,3 +352,13 @@ def keys_of(tab: str, *, has_run: bool) -> tuple[Key, ...]:
     if tab == "train":
         return (*RUN, *(CHARTS if has_run else ()), *GENERAL)
     return (*TAB_KEYS[tab], *RUN, *GENERAL)
+
+
+def available(keys: Iterable[Key], met: Collection[str], *, pausing: bool) -> list[Key]:
+    """The keys whose needs are met; that for a pause is labelled with what it does now."""
+    label = "resume" if pausing else "pause"
+    return [
+        key._replace(label=label) if key.action == "pause" else key
+        for key in keys
+        if not key.needs or key.needs in met
+    ]

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 from tinygpt.errors import TinyGPTError
-from tinygpt.run import read_state, request, reserve_run
+from tinygpt.run import read_state, reserve_run
 from tinygpt.run.control import Request
 from tinygpt.run.manage import resume_problem
 from tinygpt.run.settings import stored_settings
+from tinygpt_tui import leaving
 from tinygpt_tui.launch import trainer_process
 from tinygpt_tui.monitor.follower import RunUpdate
 from tinygpt_tui.monitor.open_run import OpenRun
@@ -23,6 +24,10 @@ from tinygpt_tui.screens.new_run import NewRunScreen
 from tinygpt_tui.screens.resume_questions import ask_remedy
 from tinygpt_tui.screens.run_info import RunInfoScreen, Wish
 from tinygpt_tui.shell.error_reports import ErrorReportingApp
+
+CONFIRMED_WITHIN = 20.0
+"""Seconds after which it is said that the trainer has not confirmed a request. It looks for them
+several times a second, within long steps too, but one call of torch may take longer."""
 
 
 class RunControl:
@@ -39,14 +44,21 @@ class RunControl:
         *,
         open_run: Callable[[Path, str], None],
         show_note: Callable[[str | None], None],
+        show_request: Callable[[], None],
     ) -> None:
-        """`out` is where new runs go; `open_run` shows a run, with a note about it."""
+        """`out` is where new runs go; `open_run` shows a run, with a note about it; `show_request`
+        shows what was requested of the open run."""
         self._app, self._out, self._run = app, out, run
-        self._open_run, self._show_note = open_run, show_note
+        self._open_run, self._show_note, self._show_request = open_run, show_note, show_request
         self._starting: dict[Path, int] = {}
         """Pids of trainers started here that have not reported yet, by run."""
         self._resume_options: dict[Path, Sequence[str]] = {}
         """The options of those that resume a run."""
+        self._trained: list[Path] = []
+        """The runs that were started or resumed here."""
+        self._stopping: set[Path] = set()
+        """The runs that were asked to stop when the app was left."""
+        self._quit_question: Ask | None = None
 
     # -- the open run
 
@@ -58,15 +70,26 @@ class RunControl:
             )
             return
         try:
-            request(self._run.path, what)
+            self._run.request(what)
         except TinyGPTError as error:
             self._app.report_error(str(error))
             return
-        self._run.poll_now()
+        self._show_request()
+        self._app.set_timer(CONFIRMED_WITHIN, partial(self._check_confirmed, self._run.path, what))
+
+    def _check_confirmed(self, run: Path, what: Request) -> None:
+        """Say so if the trainer has not done what was requested."""
+        if self._run.path == run and self._run.requested == what:
+            self._app.notify(
+                f"{run.name} has not confirmed after {CONFIRMED_WITHIN:.0f} s that it will {what}: "
+                "a long step may have to end first. The request stays",
+                severity="warning",
+                markup=False,
+            )
 
     def toggle_pause(self) -> None:
-        """Pause, or continue a paused run."""
-        self.request("resume" if self._run.phase == "paused" else "pause")
+        """Pause, or continue a run that is paused or about to be."""
+        self.request("resume" if self._run.pausing else "pause")
 
     def write_checkpoint(self) -> None:
         """Ask for a checkpoint after the current step."""
@@ -88,23 +111,40 @@ class RunControl:
             self.request("stop")
 
     def quit(self) -> None:
-        """Exit the app; if the run is active, ask first whether to leave it running."""
-        if not self._run.live:
+        """Exit the app; ask first whether to leave an active run running, and whether to discard
+        what is being entered in a dialog."""
+        if self._quit_question in self._app.screen_stack:
+            return
+        if self._run.live:
+            question = f"{self._run.path.name if self._run.path else 'The run'} is still training."
+            choices = [("l", "leave", "Leave it running"), ("s", "stop", "Stop and save")]
+        elif len(self._app.screen_stack) > 1:
+            question = "Quit? What is entered here is discarded."
+            choices = [("q", "leave", "Quit")]
+        else:
             self._app.exit(0)
             return
-        question = f"{self._run.path.name if self._run.path else 'The run'} is still training."
-        choices = [
-            ("l", "leave", "Leave it running"),
-            ("s", "stop", "Stop and save"),
-            ("c", "cancel", "Cancel"),
-        ]
-        self._app.push_screen(Ask(question, choices, title="Quit"), self._on_quit_answer)
+        choices.append(("c", "cancel", "Cancel"))
+        self._quit_question = Ask(question, choices, title="Quit")
+        self._app.push_screen(self._quit_question, self._on_quit_answer)
 
     def _on_quit_answer(self, answer: str | None) -> None:
-        if answer == "stop":
+        if answer == "stop" and self._run.path is not None:
             self.request("stop")
+            self._stopping.add(self._run.path)
         if answer in ("leave", "stop"):
             self._app.exit(0)
+
+    def parting_words(self) -> Iterator[str]:
+        """What to print after the app was left, about the runs that go on: the open one, and those
+        started here."""
+        runs = [*([self._run.path] if self._run.path else []), *self._trained]
+        failed = [run for run, pid in self._starting.items() if trainer_process.early_failure(pid)]
+        return leaving.parting_words(
+            (run for run in runs if run not in failed),
+            starting=self._starting,
+            stopping=self._stopping,
+        )
 
     # -- processes
 
@@ -119,6 +159,7 @@ class RunControl:
             self._app.report_error(f"cannot start training: {error}")
             return
         self._starting[path] = pid
+        self._trained.append(path)
         self._open_run(path, "starting: the first curve appears within seconds")
 
     def fill_form(self, values: Mapping[str, str]) -> None:
@@ -184,10 +225,12 @@ class RunControl:
             self._app.report_error(f"cannot resume: {error}")
             return
         self._resume_options[path] = options
+        self._trained.append(path)
         self._open_run(path, "resuming from the latest checkpoint")
 
     def rename(self, old: Path, new: Path) -> None:
-        """Update the directory of a run that was renamed while its trainer starts."""
+        """Update the directory of a run that was renamed, maybe while its trainer starts."""
+        self._trained = [new if path == old else path for path in self._trained]
         if old in self._starting:
             self._starting[new] = self._starting.pop(old)
         if old in self._resume_options:

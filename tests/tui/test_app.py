@@ -11,8 +11,7 @@ from tests.helpers.scenes import make_run, records
 from tinygpt import checkpoint
 from tinygpt.run import RunWriter, TrainRecord
 from tinygpt_tui.app import LabApp
-from tinygpt_tui.keymap import CHARTS, GENERAL, RUN
-from tinygpt_tui.screens.help import HelpScreen, help_text
+from tinygpt_tui.screens.help import HelpScreen
 from tinygpt_tui.screens.new_run import FormView, NewRunScreen
 from tinygpt_tui.screens.runs import RunsScreen
 from tinygpt_tui.screens.start import Start
@@ -158,20 +157,6 @@ def test_themes(tmp_path: Path, live: RunWriter) -> None:
         assert app.current_theme.dark
 
     drive(tmp_path, body)
-
-
-def test_footer_help_and_palette_come_from_one_table(tmp_path: Path, live: RunWriter) -> None:
-    async def body(app: LabApp, pilot: "Pilot[int]") -> None:
-        await opened(app, pilot)
-        await until(pilot, lambda: app.current_run.live)
-        commands = [command.title for command in app.get_system_commands(app.screen)]
-        assert any("Stop training" in title for title in commands)
-        assert not any("Resume a stopped" in title for title in commands)
-
-    drive(tmp_path, body)
-    text = help_text(80)
-    for key in (*RUN, *CHARTS, *GENERAL):
-        assert key.help in text
 
 
 @pytest.mark.parametrize("size", [(20, 5), (40, 12), (80, 24), (200, 60)])

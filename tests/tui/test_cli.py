@@ -6,6 +6,7 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
+import tinygpt
 from tests.helpers.models import TEXT
 from tinygpt.config import dotted_fields
 from tinygpt.fields import flag
@@ -152,3 +153,11 @@ def test_runs_can_only_be_written_to_a_folder(
     why = "it is a link to nowhere, which does not exist" if out != "file" else "it is not a folder"
     assert (status, text) == (2, f"cannot write {out.partition('/')[0]}: {why}\n")
     assert sorted(path.name for path in tmp_path.iterdir()) == ["corpus.txt", "dangling", "file"]
+
+
+@pytest.mark.parametrize("words", [["--version"], ["--train-only", "--version"]])
+def test_the_version_is_shown(capsys: pytest.CaptureFixture[str], words: list[str]) -> None:
+    with pytest.raises(SystemExit) as end:
+        cli.main(words)
+    assert end.value.code == 0
+    assert capsys.readouterr().out == f"tinygpt-tui {tinygpt.__version__}\n"

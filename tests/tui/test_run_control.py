@@ -2,7 +2,7 @@
 
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -120,15 +120,109 @@ def test_quitting_does_not_ask_without_an_active_run(tmp_path: Path) -> None:
     drive(tmp_path, body)
 
 
-def test_the_quit_key_of_textual_asks_too(tmp_path: Path, live: RunWriter) -> None:
+@pytest.mark.parametrize("key", ["ctrl+q", "ctrl+c"])
+@pytest.mark.parametrize("place", ["", "2,p", "n"])
+def test_other_keys_to_quit_ask_too_but_once(
+    tmp_path: Path, live: RunWriter, key: str, place: str
+) -> None:
+    """In a tab, in the editor of the prompt, and in the form."""
+
     async def body(app: LabApp, pilot: "Pilot[int]") -> None:
         await opened(app, pilot)
         await until(pilot, lambda: app.current_run.live)
-        await pilot.press("ctrl+q")
-        await until(pilot, lambda: isinstance(app.screen, Ask))
-        await pilot.press("ctrl+q")
+        await pilot.press(*filter(None, place.split(",")))
+        screens = len(app.screen_stack)
+        await pilot.press(key)
+        await until(pilot, lambda: asks(app, "alive is still training"))
+        await pilot.press(key, key)
         await pilot.pause()
-        assert len(app.screen_stack) == 2
+        assert len(app.screen_stack) == screens + 1
+        await pilot.press("escape")
+        assert len(app.screen_stack) == screens
+        await pilot.press(key)
+        await until(pilot, lambda: asks(app, "alive is still training"))
+        assert not (live.path / "control" / "stop").exists()
+        assert app.return_value is None
+
+    drive(tmp_path, body)
+
+
+def test_ctrl_c_does_not_discard_a_form_unasked(tmp_path: Path) -> None:
+    async def body(app: LabApp, pilot: "Pilot[int]") -> None:
+        await pilot.press("n", "m", "y")
+        form = app.screen
+        await pilot.press("ctrl+c")
+        await until(pilot, lambda: asks(app, "What is entered here is discarded"))
+        await pilot.press("ctrl+c", "escape")
+        assert app.screen is form
+        await pilot.press("ctrl+c", "q")
+        await until(pilot, lambda: app.return_value == 0)
+
+    drive(tmp_path, body)
+
+
+def test_ctrl_c_copies_what_is_selected(tmp_path: Path) -> None:
+    async def body(app: LabApp, pilot: "Pilot[int]") -> None:
+        app.push_screen(AskText("Name:", "nano", lambda _: None, keep=True))
+        await pilot.pause()
+        await pilot.press("home", "shift+end", "ctrl+c")
+        assert app.clipboard == "nano"
+        assert isinstance(app.screen, AskText)
+
+    drive(tmp_path, body)
+
+
+def test_what_was_asked_shows_at_once_until_the_trainer_does_it(
+    tmp_path: Path, live: RunWriter
+) -> None:
+    async def body(app: LabApp, pilot: "Pilot[int]") -> None:
+        await opened(app, pilot)
+        await until(pilot, lambda: app.current_run.live)
+        await pilot.press("space")
+        assert "Pausing…" in lines(app, "header")
+        assert "space resume" in lines(app, "footer")
+        await pilot.press("space")  # changed my mind
+        await until(pilot, lambda: "Live" in lines(app, "header"))
+        assert not (live.path / "control" / "pause").exists()
+        assert "space pause" in lines(app, "footer")
+        await pilot.press("space")
+        live.status("paused", 30)
+        await until(pilot, lambda: "Paused" in lines(app, "header"))
+        assert "space resume" in lines(app, "footer")
+        await pilot.press("space")
+        assert "Resuming…" in lines(app, "header")
+        assert "space pause" in lines(app, "footer")
+        await pilot.press("s", "s")
+        assert "Stopping…" in lines(app, "header")
+        live.status("stopped", 30)
+        await until(pilot, lambda: "Stopped" in lines(app, "header"))
+
+    drive(tmp_path, body)
+
+
+@pytest.mark.parametrize("confirmed", [True, False])
+def test_a_request_that_is_not_confirmed_is_said(
+    tmp_path: Path,
+    live: RunWriter,
+    monkeypatch: pytest.MonkeyPatch,
+    confirmed: bool,  # noqa: FBT001
+) -> None:
+    asked: list[Callable[[], None]] = []
+    said: list[str] = []
+    expected = [] if confirmed else ["alive has not confirmed"]
+
+    async def body(app: LabApp, pilot: "Pilot[int]") -> None:
+        await opened(app, pilot)
+        await until(pilot, lambda: app.current_run.live)
+        monkeypatch.setattr(app, "set_timer", lambda _, check: asked.append(check))
+        await pilot.press("space")
+        if confirmed:
+            live.status("paused", 30)
+            await until(pilot, lambda: "Paused" in lines(app, "header"))
+        (check,) = asked
+        monkeypatch.setattr(app, "notify", lambda text, **_: said.append(text))
+        check()
+        assert [text.partition(" after ")[0] for text in said] == expected
 
     drive(tmp_path, body)
 

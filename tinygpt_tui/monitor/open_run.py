@@ -7,7 +7,8 @@ from pathlib import Path
 from textual.message_pump import MessagePump
 
 from tinygpt.errors import TinyGPTError
-from tinygpt.run import RunState, current_run, read_config
+from tinygpt.run import RunState, current_run, read_config, request
+from tinygpt.run.control import Request
 from tinygpt.run.presence import this_host
 from tinygpt_tui.monitor.follower import Follower, RunUpdate, RunUpdated
 from tinygpt_tui.monitor.history import History
@@ -24,6 +25,8 @@ class OpenRun:
         self.path: Path | None = None
         self.history = History()
         self.state: RunState | None = None
+        self.requested: Request | None = None
+        """What the trainer was asked for here and has not been seen to do: pause, resume, stop."""
 
     @property
     def live(self) -> bool:
@@ -42,15 +45,38 @@ class OpenRun:
         return self.state.state if self.state else None
 
     @property
-    def conditions(self) -> dict[str, bool]:
-        """Whether a key that needs this of the open run has an effect: `keymap.Key.needs`."""
+    def conditions(self) -> set[str]:
+        """What a key may need of the open run (`keymap.Key.needs`), as far as it is met."""
         state = self.state
-        return {
-            "": True,
+        known = {
             "run": self.path is not None,
             "live": self.live,
             "resumable": state is not None and (state.resumable or state.done),
         }
+        return {name for name, met in known.items() if met}
+
+    @property
+    def summary(self) -> tuple[object, ...]:
+        """What the header shows of it, to be compared."""
+        return self.path, self.corpus, self.phase, self.requested
+
+    @property
+    def corpus(self) -> str:
+        """The name of its corpus; empty before that is known."""
+        return str(self.history.start.corpus.get("name", "")) if self.history.start else ""
+
+    @property
+    def pausing(self) -> bool:
+        """Whether the run is paused, or was asked to pause."""
+        return self.requested == "pause" or (self.phase == "paused" and self.requested != "resume")
+
+    def request(self, what: Request) -> None:
+        """Send a request to the trainer; RunError if it cannot be sent."""
+        assert self.path is not None
+        request(self.path, what)
+        if what != "checkpoint":
+            self.requested = what
+        self.poll_now()
 
     def open(self, path: Path | None) -> None:
         """Follow the run directory `path` instead of the current one; None only closes that."""
@@ -58,6 +84,7 @@ class OpenRun:
             self.follower.stop()
             self.follower = None
         self.path, self.history, self.state = path, History(), None
+        self.requested = None
         self._sequence += 1
         if path is not None:
             self.follower = Follower(path, self._target, self._sequence)
@@ -73,11 +100,20 @@ class OpenRun:
             self.history = History()
         self.history.add(update.items)
         self.state = update.state or self.state
+        if self.requested and self.state and _fulfilled(self.requested, self.state):
+            self.requested = None
 
     def poll_now(self) -> None:
         """Read the directory without waiting for the next period."""
         if self.follower:
             self.follower.poll_now()
+
+
+def _fulfilled(requested: Request, state: RunState) -> bool:
+    """Whether a run's state is what was asked for, or can no longer become that."""
+    if requested == "resume":
+        return state.state != "paused"
+    return not state.active or (requested == "pause" and state.state == "paused")
 
 
 def choose_run(out: Path, named: Path | None) -> tuple[Path | None, str | None]:

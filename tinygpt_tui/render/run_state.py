@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from tinygpt.run import RunState
+from tinygpt.run.control import Request
 from tinygpt_tui.render.cells import Row, Span, row
 
 
@@ -29,9 +30,17 @@ LOOKS = {
 }
 
 
-def badge(state: RunState | None) -> Row:
-    """Glyph and word of a run's state; empty if it is unknown."""
+REQUESTED: dict[Request | None, Look] = {
+    "pause": Look("‖", "Pausing…", "warn"),
+    "resume": Look("●", "Resuming…", "good"),
+    "stop": Look("■", "Stopping…", "warn"),
+}
+
+
+def badge(state: RunState | None, requested: Request | None = None) -> Row:
+    """Glyph and word of a run's state, or of what was `requested` of its trainer; empty if it is
+    unknown."""
     if state is None:
         return ()
-    look = LOOKS[state.state]
+    look = REQUESTED.get(requested, LOOKS[state.state])
     return row(Span(f"{look.glyph} {look.word}", look.style))

@@ -3,39 +3,107 @@
 from __future__ import annotations
 
 import textwrap
+from typing import ClassVar
 
 from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
 from textual.containers import VerticalScroll
-from textual.screen import ModalScreen
-from textual.widgets import Static
+from textual.widgets import Input, Static
 
-from tinygpt_tui.keymap import GROUPS
+from tinygpt_tui.keymap import GENERAL, GROUPS, RUN, TAB_KEYS, Key
+from tinygpt_tui.screens.dialog import Dialog
+from tinygpt_tui.screens.key_search import matches
+
+WIDTH = 76
 
 
-class HelpScreen(ModalScreen[None]):
-    """All keys with their descriptions, by group."""
+class _Filter(Input):
+    """A field in which "?" closes the help; only a binding of its own comes before the typing."""
 
-    BINDINGS = [("escape,question_mark,q", "dismiss", "close")]  # noqa: RUF012 - textual's own way
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("question_mark", "screen.leave", show=False, priority=True)
+    ]
+
+
+class HelpScreen(Dialog[None]):
+    """All keys with their descriptions, by group, those of the open tab first; typing filters."""
+
     DEFAULT_CSS = """
-    HelpScreen { align: center middle; }
-    HelpScreen VerticalScroll { width: 76; max-width: 100%; height: auto; max-height: 100%;
-                                border: round $primary; padding: 0 1; background: $surface; }
-    HelpScreen Static { height: auto; }
+    HelpScreen {
+        .box { max-width: 100%; height: 100%; padding: 0 1; }
+        Input { width: 1fr; }
+        VerticalScroll { height: 1fr; }
+        Static { height: auto; }
+    }
     """
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("up", "scroll('up')", show=False),
+        Binding("down", "scroll('down')", show=False),
+        Binding("pageup", "scroll('page_up')", show=False),
+        Binding("pagedown", "scroll('page_down')", show=False),
+        Binding("ctrl+home", "scroll('home')", show=False),
+        Binding("ctrl+end", "scroll('end')", show=False),
+    ]
+
+    def __init__(self, tab: str) -> None:
+        super().__init__("Keys", [("↑↓ PgUp PgDn", "scroll"), ("? Esc", "close")])
+        self._tab = tab
 
     def compose(self) -> ComposeResult:
-        with VerticalScroll(can_focus=True):
-            yield Static(help_text(min(self.app.size.width, 76) - 6))
+        box = self.box(
+            _Filter(placeholder="type a key, or words of what it does", compact=True),
+            VerticalScroll(Static(), can_focus=False),
+        )
+        box.styles.width = WIDTH
+        box.styles.min_width = None
+        yield box
+
+    def on_mount(self) -> None:
+        self._show("")
+
+    def on_input_changed(self, event: Input.Changed) -> None:
+        self._show(event.value)
+
+    def _show(self, query: str) -> None:
+        columns = min(self.app.size.width, WIDTH) - 6
+        self.query_one(Static).update(help_text(columns, self._tab, query))
+        self.query_one(VerticalScroll).scroll_home(animate=False)
+
+    def action_scroll(self, where: str) -> None:
+        getattr(self.query_one(VerticalScroll), f"scroll_{where}")(animate=False)
 
 
-def help_text(width: int) -> str:
-    """The table of keys as markup, in lines of at most `width` cells."""
+def help_text(width: int, tab: str = "train", query: str = "") -> str:
+    """The table of keys as markup, in lines of at most `width` cells: the groups of the open tab
+    first, and only the keys that the query describes, or those that it names."""
     lines = []
-    for title, keys in GROUPS.items():
+    named = any(query == key.text for group in GROUPS.values() for key in group)
+    for title, keys in _groups(tab):
+        shown = [key for key in keys if (query == key.text if named else _does(query, title, key))]
+        if not shown:
+            continue
         lines += [f"[b]{title}[/b]"]
-        for key in keys:
+        for key in shown:
             first, *more = textwrap.wrap(key.help, max(width - 15, 10))
-            lines.append(f"  [$accent]{key.text.replace('[', chr(92) + '['):<12}[/] {first}")
-            lines += [" " * 15 + line for line in more]
+            lines.append(f"  [$accent]{_plain(key.text):<12}[/] {_plain(first)}")
+            lines += [" " * 15 + _plain(line) for line in more]
         lines.append("")
-    return "\n".join([*lines, "[dim]Esc closes this[/dim]"])
+    return "\n".join(lines) or "[dim]No key does that[/dim]"
+
+
+def _groups(tab: str) -> list[tuple[str, tuple[Key, ...]]]:
+    """All groups, first those that work in the open tab."""
+    own = TAB_KEYS[tab]
+    first = (RUN, own, GENERAL) if tab == "train" else (own, RUN, GENERAL)
+    titles = {id(group): title for title, group in GROUPS.items()}
+    others = [(title, group) for title, group in GROUPS.items() if group not in first]
+    return [*((titles[id(group)], group) for group in first), *others]
+
+
+def _does(query: str, title: str, key: Key) -> bool:
+    return matches(query, [title, key.text, key.help, key.label])
+
+
+def _plain(text: str) -> str:
+    """The text as markup that shows it as it is."""
+    return text.replace("[", r"\[")

@@ -1,4 +1,4 @@
-"""SIGTERM, a terminal that vanishes, and returning to the foreground with fg."""
+"""Signals, a terminal that vanishes, and returning to the foreground with fg."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ CHECK_PERIOD = 2.0
 
 
 def handle_terminal(app: App[Any], close: Callable[[], None]) -> None:
-    """Exit cleanly on SIGTERM and when the terminal has vanished; redraw everything after Ctrl-Z
-    and fg.
+    """Exit cleanly on SIGTERM and when the terminal has vanished; quit as by key on SIGINT; redraw
+    everything after Ctrl-Z and fg.
 
     `close` is called before the process ends without a terminal.
     """
@@ -30,9 +30,15 @@ def handle_terminal(app: App[Any], close: Callable[[], None]) -> None:
     with suppress(RuntimeError, ValueError):  # only allowed in the main thread; tests use others
         loop = asyncio.get_running_loop()
         loop.add_signal_handler(signal.SIGTERM, app.exit, None, 128 + signal.SIGTERM)
+        loop.add_signal_handler(signal.SIGINT, app.call_later, app.run_action, "app.quit")
     if os.isatty(0):
         app.set_interval(CHECK_PERIOD, partial(_exit_without_terminal, close))
     app.app_resume_signal.subscribe(app, lambda _: _redraw(app))
+
+
+def has_selection(app: App[Any]) -> bool:
+    """Whether text is selected, with the mouse or in a field, which Ctrl-C copies."""
+    return bool(getattr(app.focused, "selected_text", "") or app.screen.get_selected_text())
 
 
 def _exit_without_terminal(close: Callable[[], None]) -> None:

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from rich.console import RenderableType
 from textual.app import ReturnType
 from textual.driver import Driver
 from textual.drivers.linux_driver import LinuxDriver
 from textual.filter import LineFilter
+from textual.screen import Screen
 
 from tinygpt_tui.shell.driver import TerminalDriver
 from tinygpt_tui.shell.error_reports import ErrorReportingApp
 from tinygpt_tui.shell.line_filters import AsciiFilter, ControlCharacterFilter
 from tinygpt_tui.shell.sixteen_colors import SixteenColorsFilter
+from tinygpt_tui.shell.textual_patches import only_changed
 
 
 class TerminalApp(ErrorReportingApp[ReturnType]):
@@ -45,3 +48,12 @@ class TerminalApp(ErrorReportingApp[ReturnType]):
         if self.few_colors:
             filters.append(SixteenColorsFilter())
         return filters
+
+    def action_toggle_theme(self) -> None:
+        self.theme = "textual-light" if self.current_theme.dark else "textual-dark"
+        for widget in self.query("*"):
+            widget.refresh()
+
+    def _display(self, screen: Screen[object], renderable: RenderableType | None) -> None:
+        """Write an update to the terminal, without the cells that did not change."""
+        super()._display(screen, only_changed(renderable))
