@@ -1,8 +1,10 @@
-"""Textual's driver for Linux and macOS, with four gaps closed."""
+"""Textual's driver for Linux and macOS, with its gaps closed."""
 
 from __future__ import annotations
 
 import codecs
+import os
+import signal
 import sys
 from functools import partial
 from typing import Any
@@ -29,6 +31,34 @@ class TerminalDriver(LinuxDriver):
         # Textual's is strict, and for UTF-8 alone: one other byte would end the app.
         linux_driver.getincrementaldecoder = lambda _: tolerant  # type: ignore[assignment, attr-defined]
         super().run_input_thread()
+
+    @property
+    def can_suspend(self) -> bool:
+        """Whether a shell waits for this process group, which can bring it back to the foreground.
+
+        Without one (the command of a tmux window or of ssh), a stopped app would hang there.
+        """
+        import psutil  # type: ignore[import-untyped,unused-ignore]  # noqa: PLC0415 - 15 ms
+
+        group, waiting = os.getpgrp(), os.getppid()
+        try:
+            while os.getpgid(waiting) == group:
+                waiting = psutil.Process(waiting).ppid()
+            return os.getsid(waiting) == os.getsid(0)
+        except (OSError, psutil.Error):  # no such process any more, or one of another session
+            return False
+
+    def _sigtstp_application(self, *_: object) -> None:
+        """Stop this process and the others of its group, such as make, for which the shell waits:
+        Textual stops this one alone. They are stopped when the terminal is as it was before."""
+        if not self.can_suspend:
+            return
+        self.suspend_application_mode()
+        self._must_signal_resume = True
+        handler = signal.signal(signal.SIGTSTP, signal.SIG_IGN)
+        os.killpg(os.getpgrp(), signal.SIGTSTP)
+        signal.signal(signal.SIGTSTP, handler)
+        os.kill(os.getpid(), signal.SIGSTOP)
 
     def stop_application_mode(self) -> None:
         """Leave the terminal as it was."""

@@ -49,6 +49,12 @@ class TerminalApp(ErrorReportingApp[ReturnType]):
             filters.append(SixteenColorsFilter())
         return filters
 
+    def action_suspend_process(self) -> None:
+        """Suspend until fg; say so where no shell could resume the app."""
+        if self._driver is not None and not self._driver.can_suspend:
+            self.notify("No shell waits for this app, so nothing could resume it", timeout=4)
+        super().action_suspend_process()
+
     def action_toggle_theme(self) -> None:
         self.theme = "textual-light" if self.current_theme.dark else "textual-dark"
         for widget in self.query("*"):

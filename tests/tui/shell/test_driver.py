@@ -1,5 +1,6 @@
 """What the app leaves on a terminal, and bytes from one that are no text."""
 
+import shlex
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -62,3 +63,44 @@ def test_bytes_that_are_no_text_do_not_end_the_app(folder: Path) -> None:
     terminal.press("Escape")
     terminal.until(lambda: "│ Run" not in terminal.screen())
     assert leave(terminal) == "before\nleft with 0"
+
+
+@pytest.mark.parametrize("wrapped", [False, True])
+def test_ctrl_z_and_fg(folder: Path, wrapped: bool) -> None:  # noqa: FBT001
+    """While a prompt is edited; also where the shell waits for another process, such as make, that
+    waits for the app."""
+    shell = find("bash")
+    terminal = Terminal((shell, "--norc", "-i"), folder, 250, 24)
+    wrapper = ("sh", "-c", '"$@"; exit 0', "sh") if wrapped else ()
+    try:
+        terminal.type(shlex.join([*wrapper, *APP]))
+        terminal.press("Enter")
+        terminal.sees("1 Train", "q quit")
+        terminal.press("2", "p", "X")
+        terminal.sees("ROMEO:X")
+        before = terminal.screen()
+        terminal.press("C-z")
+        terminal.sees("Stopped")
+        assert "q quit" not in terminal.screen()
+        terminal.type("echo $((7 * 191))")
+        terminal.press("Enter")
+        terminal.sees("1337")
+        terminal.press("f", "g", "Enter")
+        terminal.until(lambda: terminal.screen() == before)
+        terminal.press("C-c")
+        terminal.until(lambda: "Stopped" in terminal.screen())
+        assert "1337" in terminal.screen()
+    finally:
+        terminal.kill()
+
+
+def test_without_a_shell_ctrl_z_does_not_hang(folder: Path) -> None:
+    terminal = Terminal(APP, folder, 80, 24)
+    try:
+        terminal.sees("1 Train", "q quit")
+        terminal.press("C-z")
+        terminal.sees("No shell waits for this app")
+        terminal.press("q")
+        assert terminal.ends() == 0
+    finally:
+        terminal.kill()
