@@ -12,12 +12,14 @@ from textual import events
 from textual.app import ComposeResult
 from textual.binding import BindingType
 from textual.containers import Container
+from textual.geometry import Size
 from textual.timer import Timer
 
 from tinygpt.run import CheckpointList
 from tinygpt.run.checkpoints import Name
 from tinygpt_tui import theme
 from tinygpt_tui.attention import cursor, layout, state, view
+from tinygpt_tui.attention.clicks import clicked
 from tinygpt_tui.attention.controller import AttentionController
 from tinygpt_tui.attention.saving import ask_and_save
 from tinygpt_tui.attention.state import COLOURS, PIXEL_SIZES, POOLINGS, SCALES, Choice
@@ -74,7 +76,7 @@ class AttentionPane(Container):
 
     def compose(self) -> ComposeResult:
         yield TextEntry(self.controller, self.draw, self._leave_entry)
-        yield CellView(id="attention-view")
+        yield CellView(id="attention-view", clicked=self._clicked)
 
     def open(self, run: Path | None) -> None:
         """Inspect this run's models from now on."""
@@ -188,6 +190,11 @@ class AttentionPane(Container):
     def action_layer(self, by: int) -> None:
         if self.controller.shown is not None:
             self.choose(state.cycle(self.choice, self.controller.shown, layers=by))
+
+    def _clicked(self, x: int, y: int, size: Size) -> None:
+        choice = clicked(self.controller.state(), size, x, y)
+        if choice is not None:
+            self.choose(choice)
 
     # -- how it is drawn ------------------------------------------------------------------------
 

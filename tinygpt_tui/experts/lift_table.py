@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import NamedTuple
 
 import numpy as np
@@ -127,6 +128,23 @@ def _heading(shown: Columns, columns: int, sorting: Sorting) -> Row:
         text = name if chosen else str(expert)
         parts.append(Span(f"{text:>{each}}", expert_style(expert) + ("+bold" if chosen else "")))
     return fit(row(*parts), columns)
+
+
+def sorted_by_heading(experts: int, columns: int, sorting: Sorting, x: int) -> Sorting | None:
+    """The sorting after a click on column `x` of the heading: by name, by count, or by an expert,
+    whose lift and count take turns. None where there is no heading."""
+    shown = _columns(experts, columns, sorting)
+    if x < _NAME:
+        return replace(sorting, order="name", top=0)
+    x -= _NAME + (_TOTAL if shown.total else 0)
+    if x < 0:
+        return replace(sorting, order="count", top=0)
+    place = x // (_LIFT + (_COUNT if shown.counts else 0))
+    if place >= len(shown.experts):
+        return None
+    expert = shown.experts[place]
+    again = expert == sorting.expert and sorting.order == "lift"
+    return replace(sorting, order="count" if again else "lift", expert=expert, top=0)
 
 
 def _line(name: str, counts: Ints, lift: Floats, columns: int, shown: Columns, *, bold: int) -> Row:

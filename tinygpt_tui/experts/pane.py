@@ -11,6 +11,7 @@ from textual import events
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Container, Horizontal
+from textual.geometry import Size
 from textual.message import Message
 from textual.timer import Timer
 from textual.widgets import Input, Static
@@ -20,6 +21,7 @@ from tinygpt.run import CheckpointList
 from tinygpt_tui.engine.client import Engine
 from tinygpt_tui.engine.messages import EngineReply, ask_for
 from tinygpt_tui.experts import view
+from tinygpt_tui.experts.clicks import clicked
 from tinygpt_tui.experts.controller import ExpertsController
 from tinygpt_tui.keymap import EXPERTS
 from tinygpt_tui.monitor.history import History
@@ -76,7 +78,7 @@ class ExpertsPane(Container):
         self._timer: Timer | None = None
 
     def compose(self) -> ComposeResult:
-        yield CellView(id="experts-view")
+        yield CellView(id="experts-view", clicked=self._clicked)
         with Horizontal(id="experts-field"):
             yield Static(Rich(" text ", "bold"))
             yield TextField(compact=True, select_on_focus=True)
@@ -197,6 +199,11 @@ class ExpertsPane(Container):
     def action_toggle_best(self) -> None:
         self.controller.toggle_best()
         self.draw()
+
+    def _clicked(self, x: int, y: int, size: Size) -> None:
+        if (state := clicked(self.controller.state, size, x, y)) is not None:
+            self.controller.state = state
+            self.draw()
 
     def action_digits(self) -> None:
         self.controller.toggle_digits()

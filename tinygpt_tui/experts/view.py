@@ -23,6 +23,9 @@ MAX_LOAD = 88
 """Columns of the load beside the text, at most."""
 MIN_TABLE_LINES, MIN_EXAMPLE_LINES = 6, 9
 MAX_LAYER_NAMES = 12
+LAYER_LABEL = "   layer"
+MIN_HEAD_LINES = 5
+"""Lines from which the views and layers are named."""
 
 
 def together(columns: int, lines: int) -> bool:
@@ -32,10 +35,11 @@ def together(columns: int, lines: int) -> bool:
 
 def text_columns(columns: int, lines: int) -> int:
     """Width of the text in a tab of this size."""
-    return columns - _load_columns(columns) - GAP if together(columns, lines) else columns
+    return columns - load_columns(columns) - GAP if together(columns, lines) else columns
 
 
-def _load_columns(columns: int) -> int:
+def load_columns(columns: int) -> int:
+    """Width of the load beside the text."""
     return min(columns // 2, MAX_LOAD)
 
 
@@ -45,7 +49,7 @@ def tab(state: ExpertsState, columns: int, lines: int) -> list[Row]:
         rows = [fit((), columns), *sentence(state.empty_reason, columns, "muted")]
     else:
         rows = [timeline_row(state, columns)]
-        rows += [head_row(state, columns)] if lines >= 5 else []
+        rows += [head_row(state, columns)] if lines >= MIN_HEAD_LINES else []
         notes = sentence(state.note, columns, "warn") if state.note else []
         rows += _body(state, columns, lines - len(rows) - len(notes))
         rows = [*rows[: lines - len(notes)], *notes]
@@ -81,11 +85,9 @@ def head_row(state: ExpertsState, columns: int) -> Row:
     parts: list[Span | str] = [" "]
     for view in VIEWS:
         parts += [Span(f" {view} ", "reverse bold" if view == state.view else "muted")]
-    layers = state.layers
-    if layers:
-        parts += [Span("   layer", "muted")]
-        first = max(0, min(state.layer - MAX_LAYER_NAMES // 2, layers - MAX_LAYER_NAMES))
-        for layer in range(layers)[first : first + MAX_LAYER_NAMES]:
+    if state.layers:
+        parts += [Span(LAYER_LABEL, "muted")]
+        for layer in named_layers(state):
             style = "reverse bold" if layer == state.layer else "muted"
             parts += [" ", Span(f"{layer}", style)]
     words = "computing statistics..." if state.surveying else ""
@@ -96,11 +98,16 @@ def head_row(state: ExpertsState, columns: int) -> Row:
     return row(*fit(row(*parts), columns - width(right)), *right)
 
 
+def named_layers(state: ExpertsState) -> range:
+    """The layers that the head names, around the selected one."""
+    return around(state.layer, MAX_LAYER_NAMES, state.layers)
+
+
 def _body(state: ExpertsState, columns: int, lines: int) -> list[Row]:
     if state.view == "table":
         return _table(state, columns, lines)
     if together(columns, lines):
-        left, right = _load_columns(columns), text_columns(columns, lines)
+        left, right = load_columns(columns), text_columns(columns, lines)
         blocks = [_load(state, left, lines), _text_and_classes(state, right, lines)]
         return _beside(blocks, (left, right), lines)
     if state.view == "text":
@@ -179,16 +186,26 @@ def _text(state: ExpertsState, columns: int, lines: int) -> list[Row]:
         return problem or sentence(_waiting(state, "text"), columns, "muted")
     cursor = min(state.cursor, len(routed.texts) - 1)
     layer = min(state.layer, routed.layers - 1)
-    head = _text_title(state, routed, cursor, layer, columns)
-    below = min(routed.layers + 1, max((lines - 2) // 2, 1))
-    room = max(lines - len(problem) - len(head) - below, 1)
-    each = routed_text.lines_each(routed, digits=state.digits)
-    room = min(room, routed_text.lay_out(routed, columns).height * each)
+    head = text_title(state, routed, cursor, layer, columns)
+    below = _path_lines(routed, lines)
+    room = text_room(state, routed, columns, lines, len(problem) + len(head))
     text = routed_text.text_block(
         routed, columns, room, layer=layer, cursor=cursor, digits=state.digits
     )
     path = routed_text.path_block(routed, columns, below, layer=layer, cursor=cursor)
     return [*problem, *head, *text, *path]
+
+
+def text_room(state: ExpertsState, routed: RoutedText, columns: int, lines: int, above: int) -> int:
+    """Lines of the text itself, of so many, with `above` taken by what is said above it."""
+    below = _path_lines(routed, lines)
+    each = routed_text.lines_each(routed, digits=state.digits)
+    return min(max(lines - above - below, 1), routed_text.lay_out(routed, columns).height * each)
+
+
+def _path_lines(routed: RoutedText, lines: int) -> int:
+    """Lines of the path of a token, of so many."""
+    return min(routed.layers + 1, max((lines - 2) // 2, 1))
 
 
 def _classes(state: ExpertsState, columns: int, lines: int) -> list[Row]:
@@ -212,7 +229,7 @@ def _classes(state: ExpertsState, columns: int, lines: int) -> list[Row]:
     ]
 
 
-def _text_title(
+def text_title(
     state: ExpertsState, routed: RoutedText, cursor: int, layer: int, columns: int
 ) -> list[Row]:
     """Which part of the text is shown, and the legend: beside it if there is room, else below."""
@@ -251,7 +268,7 @@ def _table(state: ExpertsState, columns: int, lines: int) -> list[Row]:
     lines -= len(problem)
     layer = min(state.layer, survey.layers - 1)
     if columns >= TABLE_AND_EXAMPLES:
-        left = min(columns * 3 // 5, lift_table.full_columns(survey.experts) + 2)
+        left = table_columns(survey, columns)
         right = columns - left - GAP
         count = lift_table.examples_across(right) * max(lines // 4, 1)
         experts = around(state.sorting.expert, count, survey.experts)
@@ -270,6 +287,11 @@ def _table(state: ExpertsState, columns: int, lines: int) -> list[Row]:
     return [*problem, *rows]
 
 
+def table_columns(survey: RoutingSurvey, columns: int) -> int:
+    """Width of the table beside examples."""
+    return min(columns * 3 // 5, lift_table.full_columns(survey.experts) + 2)
+
+
 def _examples_below(lines: int) -> int:
     return min(6, lines // 3) if lines >= 9 else 0
 
@@ -279,10 +301,10 @@ def table_rows(state: ExpertsState, columns: int, lines: int) -> int:
     room = lines - 2
     if columns < TABLE_AND_EXAMPLES:
         return max(room - _examples_below(room) - 3, 1)
-    return max(room - _classes_above(state, room) - 3, 1)
+    return max(room - classes_above(state, room) - 3, 1)
 
 
-def _classes_above(state: ExpertsState, lines: int) -> int:
+def classes_above(state: ExpertsState, lines: int) -> int:
     """Lines of the table of classes above the table of characters."""
     if state.survey is None or state.sorting.classes or lines < 2 * MIN_TABLE_LINES + 6:
         return 0
@@ -294,7 +316,7 @@ def _tables(state: ExpertsState, survey: RoutingSurvey, columns: int, lines: int
     sorting = state.sorting
     layer = min(state.layer, survey.layers - 1)
     rows: list[Row] = []
-    if above := _classes_above(state, lines):
+    if above := classes_above(state, lines):
         classes = replace(sorting, classes=True, top=0)
         rows = lift_table.table_block(survey, columns, above + 1, layer=layer, sorting=classes)
         rows = [*rows, *[fit((), columns)] * (above - len(rows))][:above]

@@ -21,15 +21,50 @@ def texts(controller: GenerateController, note: str, columns: int, height: int) 
     if not controller.sides and not controller.listed:
         rows = _empty(controller, note, main, height)
     else:
-        below = sentence(note, main, "warn") if note else []
-        if not side:
-            below += _below(controller, columns, height)
+        below = _below_texts(controller, note, columns, height)
         rows = [*_texts(controller, main, height - len(below)), *below]
     if not side:
         return rows
     return side_by_side(
         [rows, sidebar(controller, _legend(controller, side - 1), side, height)], [main, side]
     )
+
+
+def click(controller: GenerateController, note: str, size: tuple[int, int], x: int, y: int) -> None:
+    """Select what `texts` draws at this place in so many (columns, lines): a token, or an entry of
+    a list, which a second click opens."""
+    columns, height = size
+    beside = sidebar_columns(columns, height)
+    main = columns - beside - GAP if beside else columns
+    if x >= main or not (controller.listed or controller.sides):
+        return
+    room = height - len(_below_texts(controller, note, columns, height))
+    if y >= room:
+        return
+    if controller.listed:
+        place = view.entry_at(len(controller.listed), controller.place, room, y)
+        if place == controller.place:
+            controller.enter()
+        elif place is not None:
+            controller.place = place
+        return
+    lines = room - token_chart.lines_of(room)
+    for place, (left, width) in enumerate(_places(controller, main)):
+        side = controller.sides[place]
+        cursor = controller.cursor if side is controller.side else None
+        token = None
+        if left <= x < left + width and y < lines:
+            options = controller.options
+            token = view.token_at(side, (width, lines), options, cursor, (x - left, y))
+        if token is not None:
+            controller.select(place, token)
+
+
+def _below_texts(controller: GenerateController, note: str, columns: int, height: int) -> list[Row]:
+    """What stands below the texts: the note, and unless that is beside them, the candidates."""
+    side = sidebar_columns(columns, height)
+    rows = sentence(note, columns - side - GAP if side else columns, "warn") if note else []
+    return rows if side else [*rows, *_below(controller, columns, height)]
 
 
 def _texts(controller: GenerateController, columns: int, height: int) -> list[Row]:
@@ -89,9 +124,7 @@ def candidate_grid(controller: GenerateController, columns: int, height: int) ->
 
 def _sides(controller: GenerateController, columns: int, height: int) -> list[Row]:
     sides = controller.sides
-    each = (columns - GAP * (len(sides) - 1)) // len(sides)
-    sizes = [each] * (len(sides) - 1)
-    sizes.append(columns - sum(sizes) - GAP * len(sizes))
+    sizes = [size for _, size in _places(controller, columns)]
     below = token_chart.lines_of(height)
     blocks = []
     for side, size in zip(sides, sizes, strict=True):
@@ -109,6 +142,14 @@ def _sides(controller: GenerateController, columns: int, height: int) -> list[Ro
             block += token_chart.chart(side, size, below, controller.options, cursor)
         blocks.append([*block, *[fit((), size)] * (height - len(block))])
     return side_by_side(blocks, sizes)
+
+
+def _places(controller: GenerateController, columns: int) -> list[tuple[int, int]]:
+    """The first column and the width of each side; the last gets what is left over."""
+    count = len(controller.sides)
+    each = (columns - GAP * (count - 1)) // count
+    lefts = [place * (each + GAP) for place in range(count)]
+    return [(left, each) for left in lefts[:-1]] + [(lefts[-1], columns - lefts[-1])]
 
 
 def _empty(controller: GenerateController, note: str, columns: int, height: int) -> list[Row]:

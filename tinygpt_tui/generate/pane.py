@@ -11,6 +11,7 @@ from textual import events
 from textual.app import ComposeResult
 from textual.binding import BindingType
 from textual.containers import Container
+from textual.geometry import Size
 from textual.timer import Timer
 
 from tinygpt.data.tokenizer import summarize
@@ -72,7 +73,7 @@ class GeneratePane(Container):
         yield CellView(id="settings")
         yield CellView(id="chain")
         yield SettingField(self._set_params, self._field_closed, id="field")
-        yield CellView(id="texts")
+        yield CellView(id="texts", clicked=self._clicked)
 
     def open(self, run: Path | None) -> None:
         """Generate with this run's models from now on."""
@@ -202,18 +203,15 @@ class GeneratePane(Container):
             self.prompt_history.add(prompt)
             self._note = ""
             if not generate(prompt):
-                self._warn("No checkpoint yet")
+                self.notify("No checkpoint yet", severity="warning")
             self.draw()
 
         resolve_unknown(self.app, self.prompt, self.controller.unknown, start, self.action_prompt)
 
-    def _warn(self, words: str) -> None:
-        self.notify(words, severity="warning")
-
     def _text_or_warn(self) -> Text | None:
         """The text that keys act on; shows a warning if there is none."""
         if self.controller.text is None:
-            self._warn("No text yet: g generates one")
+            self.notify("No text yet: g generates one", severity="warning")
         return self.controller.text
 
     def action_regenerate(self) -> None:
@@ -270,6 +268,10 @@ class GeneratePane(Container):
             self.controller.move_candidate(by)
         else:
             self.controller.move_lines(by)
+        self.draw()
+
+    def _clicked(self, x: int, y: int, size: Size) -> None:
+        layout.click(self.controller, self._note, size, x, y)
         self.draw()
 
     def action_enter(self) -> None:

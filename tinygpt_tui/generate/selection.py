@@ -67,6 +67,10 @@ class TextSelection:
         last = len(text.tokens) - 1
         self.cursor = last if self.cursor is None else min(max(self.cursor + by, 0), last)
 
+    def select(self, side: int, token: int) -> None:
+        """Put the cursor on a token of one of the sides."""
+        self.active, self.cursor, self.candidate = side, token, None
+
     def move_lines(self, by: int) -> None:
         """Move the cursor by lines; in a list, to another entry."""
         if self.listed:

@@ -21,6 +21,7 @@ from tinygpt_tui.generate.tree import Text
 from tinygpt_tui.render.bars import expert_names
 from tinygpt_tui.render.cells import Row, Span, fit, row, width
 from tinygpt_tui.render.panel import rule, titled
+from tinygpt_tui.render.scroll import around
 from tinygpt_tui.render.text import sentence
 from tinygpt_tui.render.timeline import checkpoint_words
 from tinygpt_tui.render.wrap import Cell, Flow
@@ -174,21 +175,43 @@ def column(
     name_of: NameOf = nameless,
 ) -> list[Row]:
     """Heading, note or error, and as much of the text as fits."""
-    rows = [heading(side, columns, active=active, name_of=name_of)]
-    if side.note:
-        rows += sentence(side.note, columns, "accent")
+    rows = [heading(side, columns, active=active, name_of=name_of), *_notes(side, columns)]
     text = side.text
-    if text is not None and text.failed:
-        rows += sentence(text.end, columns, "bad")
     flow = lay_out(side, columns - 1, options)
-    room = height - len(rows)
-    if flow is not None and text is not None and room > 0:
-        line = flow.place(cursor)[0] if cursor is not None else flow.height - 1
-        first = _first_line(flow.height, room, line, centre=cursor is not None)
-        for number in range(first, min(first + room, flow.height)):
+    if flow is not None and text is not None:
+        for number in _visible(flow, height - len(rows), cursor):
             spans = [_styled(cell, text, options, cursor) for cell in flow.line(number)]
             rows.append(fit(row(" ", *spans), columns))
     return [*rows[:height], *[fit((), columns)] * (height - len(rows))]
+
+
+def token_at(
+    side: Side, size: tuple[int, int], options: ViewOptions, cursor: int | None, at: tuple[int, int]
+) -> int | None:
+    """The token that `column` draws at this column and line, if any; `size` is columns, lines."""
+    (columns, height), (x, y) = size, at
+    flow = lay_out(side, columns - 1, options)
+    y -= 1 + len(_notes(side, columns))
+    room = height - 1 - len(_notes(side, columns))
+    lines = _visible(flow, room, cursor) if flow is not None else range(0)
+    return flow.token_at(lines[y], x - 1) if flow is not None and 0 <= y < len(lines) else None
+
+
+def _notes(side: Side, columns: int) -> list[Row]:
+    """What is said between the heading and the text."""
+    rows = sentence(side.note, columns, "accent") if side.note else []
+    if side.text is not None and side.text.failed:
+        rows += sentence(side.text.end, columns, "bad")
+    return rows
+
+
+def _visible(flow: Flow, room: int, cursor: int | None) -> range:
+    """The lines of a text that are shown in so many."""
+    if room <= 0:
+        return range(0)
+    line = flow.place(cursor)[0] if cursor is not None else flow.height - 1
+    first = _first_line(flow.height, room, line, centre=cursor is not None)
+    return range(first, min(first + room, flow.height))
 
 
 def _first_line(total: int, room: int, line: int, *, centre: bool) -> int:
@@ -233,11 +256,9 @@ def listing(
     """
     if not texts:
         return [fit((), columns)] * height
-    each = max(2, min(8, height // len(texts)))
-    room = max(1, height // each)
-    first = max(0, min(chosen - room // 2, len(texts) - room))
+    each, places = _places(len(texts), chosen, height)
     rows: list[Row] = []
-    for place in range(first, min(first + room, len(texts))):
+    for place in places:
         text = texts[place]
         active = place == chosen
         name = name_of(text) if timeline else None
@@ -255,6 +276,18 @@ def listing(
             ]
             rows.append(fit(row("   ", *spans), columns))
     return [*rows[:height], *[fit((), columns)] * (height - len(rows))]
+
+
+def entry_at(count: int, chosen: int, height: int, y: int) -> int | None:
+    """Which of `count` texts `listing` draws in line `y`."""
+    each, places = _places(count, chosen, height)
+    return places[y // each] if y // each < len(places) else None
+
+
+def _places(count: int, chosen: int, height: int) -> tuple[int, range]:
+    """How many lines each text of a list has, and which of them are shown."""
+    each = max(2, min(8, height // count))
+    return each, around(chosen, max(1, height // each), count)
 
 
 def _entry(

@@ -9,10 +9,11 @@ from pathlib import Path
 from typing import ClassVar, Literal
 
 from rich.text import Text
+from textual import on
 from textual.app import ComposeResult
 from textual.binding import BindingType
 from textual.content import Content
-from textual.events import Key
+from textual.events import Click, Key
 from textual.message import Message
 from textual.widgets import Input, OptionList, Static
 from textual.widgets.option_list import Option
@@ -37,6 +38,7 @@ from tinygpt_tui.screens.run_info import RunInfoScreen, Wish
 from tinygpt_tui.screens.runs_order import RunsOrder
 from tinygpt_tui.screens.runs_table import (
     RunEntry,
+    column_at,
     details,
     heading,
     mark_cell,
@@ -266,6 +268,12 @@ class RunsScreen(Dialog[RunsResult]):
     def action_sort(self) -> None:
         width = self.query_one(RunList).scrollable_content_region.width
         self._order = self._order.by_next(shown_columns(width))
+        self._show()
+
+    @on(Click, ".heading")
+    def _sort_by_column(self, event: Click) -> None:
+        width = self.query_one(RunList).scrollable_content_region.width
+        self._order = self._order.by(column_at(width, event.x))
         self._show()
 
     def action_reverse(self) -> None:

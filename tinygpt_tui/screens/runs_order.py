@@ -52,6 +52,16 @@ class RunsOrder:
         following = known.index(self.column) + 1 if self.column in known else 0
         return replace(self, column=known[following % len(known)], is_reversed=False)
 
+    def by(self, column: str) -> Self:
+        """Sort by a column, the other way round if it is that already."""
+        if column not in SORT_KEYS:
+            return self
+        return (
+            self.reversed()
+            if column == self.column
+            else replace(self, column=column, is_reversed=False)
+        )
+
     def reversed(self) -> Self:
         """Sort the other way round."""
         return replace(self, is_reversed=not self.is_reversed)

@@ -71,6 +71,17 @@ def shown_columns(width: int) -> list[str]:
     return list(_sizes(width))
 
 
+def column_at(width: int, x: int) -> str:
+    """The name of the column at a place in a list of `width`; the last one beyond all."""
+    sizes = _sizes(width)
+    *_, last = sizes
+    for name, size in sizes.items():
+        x -= size + _GAP
+        if x < 0:
+            return name
+    return last
+
+
 def heading(width: int, sorted_by: str = "", arrow: str = "") -> str:
     """The names of the columns, with the arrow at the one that the list is sorted by."""
     cells = {

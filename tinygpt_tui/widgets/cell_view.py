@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import lru_cache
 
 from rich.cells import cell_len
 from rich.segment import Segment
 from rich.style import Style
-from textual.geometry import Region
+from textual import events
+from textual.geometry import Region, Size
 from textual.strip import Strip
 from textual.widget import Widget
 
@@ -25,8 +26,12 @@ class CellView(Widget):
 
     DEFAULT_CSS = "CellView { height: 1; }"
 
-    def __init__(self, *, id: str | None = None) -> None:
+    def __init__(
+        self, *, id: str | None = None, clicked: Callable[[int, int, Size], None] | None = None
+    ) -> None:
+        """`clicked` is called with the column and the line of a click, and the size."""
         super().__init__(id=id)
+        self._clicked = clicked
         self.rows: list[Row] = []
 
     def show(self, rows: Sequence[Row]) -> None:
@@ -39,6 +44,10 @@ class CellView(Widget):
             if before != after:
                 for left, right in changed(before, after, width):
                     self.refresh(Region(left, y, right - left, 1))
+
+    def on_click(self, event: events.Click) -> None:
+        if self._clicked is not None:
+            self._clicked(event.x, event.y, self.size)
 
     def repaint(self) -> None:
         """Repaint everything, after the theme changed."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
 
-from textual import events
+from textual.geometry import Size
 
 from tinygpt_tui.keymap import Key
 from tinygpt_tui.monitor.open_run import OpenRun
@@ -17,7 +17,7 @@ class Header(CellView):
 
     def __init__(self, open_tab: Callable[[str], None]) -> None:
         """`open_tab` is called with the name of a tab that is clicked."""
-        super().__init__(id="header")
+        super().__init__(id="header", clicked=self._open)
         self._open_tab = open_tab
         self._tab = ""
 
@@ -29,8 +29,8 @@ class Header(CellView):
         row = header_row(tab, name, run.corpus, run.state, columns, requested=run.requested)
         self.show([row])
 
-    def on_click(self, event: events.Click) -> None:
-        if tab := tab_at(event.x, self._tab, self.size.width):
+    def _open(self, x: int, _: int, size: Size) -> None:
+        if tab := tab_at(x, self._tab, size.width):
             self._open_tab(tab)
 
 
@@ -39,7 +39,7 @@ class Footer(CellView):
 
     def __init__(self, press: Callable[[Key], Awaitable[object]]) -> None:
         """`press` is called with the key that is clicked."""
-        super().__init__(id="footer")
+        super().__init__(id="footer", clicked=self._do)
         self._press = press
         self._keys: Sequence[Key] = ()
 
@@ -48,6 +48,6 @@ class Footer(CellView):
         self._keys = keys
         self.show([footer_row(keys, self.size.width)])
 
-    async def on_click(self, event: events.Click) -> None:
-        if key := key_at(event.x, self._keys, self.size.width):
-            await self._press(key)
+    def _do(self, x: int, _: int, size: Size) -> None:
+        if key := key_at(x, self._keys, size.width):
+            self.call_later(self._press, key)

@@ -303,3 +303,23 @@ def test_the_field_takes_a_random_line_or_leaves_the_text(out: Path) -> None:
         assert controller.message == ""
 
     drive(out, on_tab(body))  # type: ignore[arg-type]
+
+
+def test_a_click_selects_a_head_then_opens_it_and_a_weight(out: Path) -> None:
+    async def body(app: LabApp, pilot: "Pilot[int]") -> None:
+        await typed(app, pilot, "abcabca")
+        rows = screen(app).splitlines()
+        y = next(y for y, row in enumerate(rows) if "L1 H1" in row)
+        at = (rows[y].index("L1 H1"), y)
+        view = app.query_one("#attention-view", CellView)
+        await pilot.click(view, offset=at)
+        choice = app.attention.choice
+        assert (choice.level, choice.layer, choice.head) == ("grid", 1, 1)
+        await pilot.click(view, offset=at)
+        assert app.attention.choice.level == "head"
+        before = app.attention.choice
+        await pilot.click(view, offset=(5, 5))
+        assert app.attention.choice != before
+        assert app.attention.has_focus
+
+    drive(out, on_tab(body))  # type: ignore[arg-type]

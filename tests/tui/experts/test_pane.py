@@ -213,3 +213,20 @@ def test_keys_select_an_expert_in_the_load_and_move_the_cursor_in_the_text(out: 
         assert (controller.state.sorting.expert, controller.state.cursor) == (0, 4)
 
     drive(out, on_tab(body), (80, 24))
+
+
+def test_a_click_moves_the_cursor(out: Path) -> None:
+    async def body(app: LabApp, pilot: "Pilot[int]", controller: ExpertsController) -> None:
+        await until(pilot, lambda: settled(controller))
+        await pilot.press("t", *"abcdefgh", "enter")
+        await until(pilot, lambda: settled(controller) and controller.text == "abcdefgh")
+        rows = shown(app).splitlines()
+        view = app.experts.query_one("#experts-view", CellView)
+        y = next(y for y, row in enumerate(rows) if "abcdefgh" in row)
+        await pilot.click(view, offset=(rows[y].index("abcdefgh") + 4, y))
+        assert controller.state.cursor == 4
+        assert 'expert path of "e"' in shown(app)
+        await pilot.click(view, offset=(rows[1].index(" table ") + 2, 1))
+        assert controller.state.view == "table"
+
+    drive(out, on_tab(body))

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from tests.helpers.generated import made
 from tinygpt_tui.generate.controller import GenerateController
-from tinygpt_tui.generate.layout import candidate_grid, texts
+from tinygpt_tui.generate.layout import candidate_grid, click, texts
 from tinygpt_tui.generate.sidebar import sidebar_columns
 from tinygpt_tui.generate.state import COLOURS
 from tinygpt_tui.render.cells import plain, width
@@ -68,3 +68,36 @@ def test_the_grid_of_candidates_is_the_one_that_is_drawn(size: tuple[int, int]) 
     grid = candidate_grid(shown, *size)
     assert rows[heading].count("raw %") == grid.across
     assert len(rows) - heading - 1 == grid.down
+
+
+@pytest.mark.parametrize("size", [(80, 17), (140, 28), (200, 46)])
+@pytest.mark.parametrize("note", ["", "not in the vocabulary: é"])
+def test_a_click_puts_the_cursor_on_the_token_that_is_drawn_there(
+    size: tuple[int, int], note: str
+) -> None:
+    found = controller()
+    for side, token in ((0, 0), (0, 30), (1, 7), (1, 33)):
+        found.active, found.cursor = side, token
+        places = [
+            (x, y)
+            for y, row in enumerate(texts(found, note, *size))
+            for x, style in enumerate(s for span in row for s in [span.style] * len(span.text))
+            if "reverse bold" in style
+        ]
+        before = found.active, found.cursor
+        for x, y in places[:1]:
+            click(found, note, size, x, y)
+            assert (found.active, found.cursor) == before
+    click(found, note, size, 0, 0)  # a heading
+    assert (found.active, found.cursor) == before
+
+
+def test_a_click_selects_an_entry_of_a_list_and_a_second_one_opens_it() -> None:
+    found = controller()
+    found.listed = [made("ab cde\n" * 5) for _ in range(5)]
+    rows = plain(texts(found, "", 80, 22))
+    y = [place for place, row in enumerate(rows) if " Dense · seed" in row][2]
+    click(found, "", (80, 22), 4, y + 1)
+    assert found.place == 2
+    click(found, "", (80, 22), 4, y)
+    assert not found.listed

@@ -293,3 +293,19 @@ def test_looks(
         snapshots.check(name, rows)
 
     drive(tmp_path, body, size, ascii=ascii)
+
+
+def test_a_click_puts_the_cursor_in_a_text(out: Path) -> None:
+    async def body(app: LabApp, pilot: "Pilot[int]") -> None:
+        controller = app.generate.controller
+        await pilot.press("X", *"30", "enter", "g")
+        await until(pilot, lambda: idle(app))
+        view = app.query_one("#texts", CellView)
+        await pilot.click(view, offset=(1 + len("abc") + 7, 1))
+        assert controller.cursor is not None
+        assert controller.active == 0
+        await pilot.click(view, offset=(120 - 40, 1))
+        assert controller.active == 1
+        assert app.generate.has_focus
+
+    drive(out, on_tab(body))

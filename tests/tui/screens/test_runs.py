@@ -155,6 +155,21 @@ def test_sorting(out: Path) -> None:
     drive(RunsScreen(out, current=out / "live"), script, (120, 36))
 
 
+@pytest.mark.parametrize("size", SIZES)
+def test_a_click_on_a_heading_sorts_by_it(out: Path, size: tuple[int, int]) -> None:
+    async def script(app: Host, pilot: Pilot[None]) -> None:
+        await until(pilot, lambda: rows(app))
+        for arrow, order in (("▲", "killed"), ("▼", "fresh")):
+            place = text_of(app, ".heading").index("MoE" if arrow == "▲" else "MoE▲")
+            await pilot.click(".heading", offset=(place, 0))
+            assert f"MoE{arrow}" in text_of(app, ".heading")
+            assert order in names_of(app)[2:]
+        await pilot.click(".heading", offset=(1, 0))
+        assert "run" in text_of(app, ".heading")
+
+    drive(RunsScreen(out), script, size)
+
+
 def test_filtering(out: Path) -> None:
     async def script(app: Host, pilot: Pilot[None]) -> None:
         await until(pilot, lambda: rows(app))
