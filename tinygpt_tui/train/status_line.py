@@ -32,8 +32,7 @@ def status_line(state: TrainState, columns: int = 80) -> Row:
         return row(Span(f" {printable(run.reason)}", "warn"))
     warning = row(*substitute_warning(state.history), *overfitting_warning(state.history, columns))
     if state.history.end and run and run.state == "done":
-        rest = closing_line(state.history)
-        rest = _followed_by(rest[1:], rest[:1], columns)
+        rest = closing_line(state.history, columns)
     else:
         rest = _hint_line(state)
     return _followed_by(rest, warning, columns) if warning else rest
@@ -67,8 +66,9 @@ def _followed_by(rest: Row, first: Row, columns: int) -> Row:
     return first
 
 
-def closing_line(history: History) -> Row:
-    """How the run ended, and which model is better and by how much."""
+def closing_line(history: History, columns: int = 80) -> Row:
+    """How the run ended, which model is better and by how much, and what it took: as many whole
+    facts as fit."""
     parts: list[Span | str] = [Span(f" Finished: {_end_reason(history)}", "good")]
     losses = {name: v.evaluated.val_loss for name, v in history.variants.items() if v.evaluated}
     if losses.keys() >= {"dense", "moe"}:
@@ -76,8 +76,12 @@ def closing_line(history: History) -> Row:
         times = {name: history.variants[name].seconds.values for name in ("dense", "moe")}
         if all(len(t) and t[-1] > 0 for t in times.values()):
             ratio = float(times["moe"][-1] / times["dense"][-1])
-            parts.append(Span(f"   MoE training time: {ratio:.2f}x Dense", "muted"))
-    return row(*parts)
+            took = f"training time: {ratio:.2f}x Dense"
+            if width(row(*parts)) + len(took) + 7 > columns:
+                took = took.removeprefix("training ")
+            parts.append(Span(f"   MoE {took}", "muted"))
+    first, *others = row(*parts)
+    return _followed_by(row(*others), (first,), columns)
 
 
 def _verdict(losses: Mapping[str, float]) -> Span:

@@ -29,8 +29,8 @@ from tinygpt_tui.train.variant_table import table_rows
 X_LABELS = {"steps": "step", "epochs": "epoch", "tokens": "tokens", "time": "training time"}
 SHORT_TITLES = 50
 """Columns of a chart below which its title is short."""
-_RULE = 4
-"""Columns of a rule besides its title."""
+_RULE = 2
+"""Columns that a rule needs besides a title whose leading space it takes."""
 
 
 def tab(

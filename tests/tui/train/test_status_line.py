@@ -73,5 +73,5 @@ def test_the_closing_line_drops_whole_facts_in_a_narrow_window() -> None:
     facts = (" Finished: 100 steps", "   ", "MoE is better by 0.0500 nats")
     assert plain([status_line(shown, 60)]) == ["".join(facts)]
     assert plain([status_line(shown, 40)]) == ["".join(facts[:2])]
-    (whole,) = plain([status_line(shown, 120)])
-    assert whole.endswith("MoE training time: 1.00x Dense")
+    assert plain([status_line(shown, 78)])[0].endswith("nats   MoE time: 1.00x Dense")
+    assert plain([status_line(shown, 120)])[0].endswith("nats   MoE training time: 1.00x Dense")

@@ -212,4 +212,4 @@ def test_overlaid_runs_stand_in_the_table_whatever_the_state() -> None:
     shown = make_state(overlays=overlays, history=history(100, end=True), run_state=done)
     rows = plain(tab(shown, 80, 22))
     assert [line[:6].strip() for line in rows if line[:2] in ("1 ", "2 ")] == ["1 baby", "2 big"]
-    assert any("training time" in line for line in rows)
+    assert any("MoE time: 1.00x Dense" in line for line in rows)
