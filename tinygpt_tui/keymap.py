@@ -51,7 +51,7 @@ RUN = (
         "u",
         "resume",
         "resume",
-        "Resume a stopped, killed or stalled run; train a finished one for more steps",
+        "Resume a stopped or killed run; train a finished one longer",
         needs="resumable",
     ),
     Key("I", "run_info", "info", "This run: settings, log, size on disk, note", needs="run"),
