@@ -82,6 +82,15 @@ def _keys(width: int) -> list[tuple[str, str]]:
     return [*keys[:-1], ("d", "delete"), keys[-1]] if width >= WIDE else keys
 
 
+def _number(path: Path, marked: Sequence[Path], current: Path | None) -> int | None:
+    """The number that a marked run has as an overlay; 0 for the open one, which cannot be one; None
+    if the run is not marked."""
+    if path not in marked:
+        return None
+    others = [other for other in marked if other != current]
+    return 0 if path == current else 1 + others.index(path)
+
+
 class RunRenamed(Message):
     """A run was renamed."""
 
@@ -217,19 +226,11 @@ class RunsScreen(Dialog[RunsResult]):
 
     def _row(self, entry: RunEntry, width: int) -> Text:
         path = entry.run.path
-        mark = mark_cell(self._number(path), is_open=path == self._current)
+        mark = mark_cell(_number(path, self._marked, self._current), is_open=path == self._current)
         text = Text(no_wrap=True, end="")
         for cell in row_cells(entry, width, mark, now=time.time()):
             text.append(cell.text, self.style(cell.style) if cell.text.strip() else "")
         return text
-
-    def _number(self, path: Path) -> int | None:
-        """The number that a marked run has as an overlay; 0 for the open one, which cannot be one;
-        None if the run is not marked."""
-        if path not in self._marked:
-            return None
-        others = [marked for marked in self._marked if marked != self._current]
-        return 0 if path == self._current else 1 + others.index(path)
 
     # -- the run under the cursor
 
