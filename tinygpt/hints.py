@@ -53,7 +53,7 @@ def _app() -> list[str]:
     on the PATH."""
     started, beside = Path(sys.argv[0]), Path(sys.executable).with_name(_APP)
     for script in (started, beside):
-        if script.name == _APP and script.is_file():
+        if script.name == _APP and os.path.isfile(script):
             found = shutil.which(_APP)
             on_path = found is not None and os.path.samefile(found, script)
             return [_APP if on_path else _short(str(script))]

@@ -25,7 +25,7 @@ class Header(CellView):
         """Show that this tab is open, and the run."""
         self._tab = tab
         name = run.path.name if run.path else None
-        columns = self.size.width
+        columns = self.app.size.width  # its own is not known yet after a resize
         row = header_row(tab, name, run.corpus, run.state, columns, requested=run.requested)
         self.show([row])
 
@@ -46,7 +46,7 @@ class Footer(CellView):
     def show_keys(self, keys: Sequence[Key]) -> None:
         """Show as many of these keys as fit."""
         self._keys = keys
-        self.show([footer_row(keys, self.size.width)])
+        self.show([footer_row(keys, self.app.size.width)])
 
     def _do(self, x: int, _: int, size: Size) -> None:
         if key := key_at(x, self._keys, size.width):
