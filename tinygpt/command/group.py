@@ -10,7 +10,6 @@ from __future__ import annotations
 import argparse
 import fcntl
 import os
-import shlex
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping, Set
@@ -19,6 +18,7 @@ from pathlib import Path
 from types import FrameType
 
 from tinygpt import config as configuration
+from tinygpt import hints
 from tinygpt.command import group_results
 from tinygpt.command.interrupts import Interrupts
 from tinygpt.command.options import USAGE, settings
@@ -226,8 +226,8 @@ def _train_all(
     results = group_results.read(out, group)
     printed = group_results.write(results, as_json=hasattr(options, "json"))
     if signals.signal:
-        words = ["tinygpt-tui", "--train-only", "--resume", "--name", group.name, "--out", str(out)]
-        say(f"{group.name}: stopped ({signals.signal_name()}), continue with {shlex.join(words)}")
+        command = hints.resume_headless(out / group.name)
+        say(f"{group.name}: stopped ({signals.signal_name()}); continue with: {command}")
         return 128 + signals.signal
     return DONE if printed and not results.unfinished else FAILED
 

@@ -26,7 +26,7 @@ from tinygpt.command.results import DONE, FAILED, OutputError, print_json, print
 from tinygpt.command.streams import safe, say
 from tinygpt.command.train_log import LoggedWarnings, TrainLog
 from tinygpt.errors import RunError, TinyGPTError
-from tinygpt.run import Record, newest_run, validate_run_name
+from tinygpt.run import Record, newest_run, read_config, validate_run_name
 
 if TYPE_CHECKING:
     from tinygpt.command.display import Display
@@ -170,7 +170,8 @@ def _train(
         for text in (outcome.trace, f"{outcome.state}: {outcome.reason}"):
             log.write(text or "")
     status = _close(session, outcome, interrupts, as_json=as_json)
-    if outcome.state == "done" and not log.is_stderr:
+    read = not log.is_stderr and not _in_group(session)
+    if read and status == DONE and outcome.state == "done":
         for line in _next_commands(session):
             say(line)
     return status
@@ -211,11 +212,18 @@ def _close(session: Session, outcome: Outcome, interrupts: Interrupts, *, as_jso
         say(f"failed: {outcome.error}{where}")
         return FAILED
     if outcome.state == "stopped":
-        command = hints.resume_headless(session.path)
-        say(f"stopped ({outcome.reason}), checkpoints are saved; continue with: {command}")
+        hint = f"; continue with: {hints.resume_headless(session.path)}"
+        say(
+            f"stopped ({outcome.reason}), checkpoints are saved{'' if _in_group(session) else hint}"
+        )
         if interrupts.signal:
             return 128 + interrupts.signal
     return DONE if printed else FAILED
+
+
+def _in_group(session: Session) -> bool:
+    """Whether the run is one of a group, which has commands of its own."""
+    return "group" in read_config(session.path)
 
 
 def _next_commands(session: Session) -> Iterator[str]:

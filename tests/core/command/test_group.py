@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from tests.helpers.models import TEXT
-from tests.helpers.trainer import SHAPE, command, environment, run_training, steps_taken
+from tests.helpers.trainer import SHAPE, command, environment, run_pasted, run_training, steps_taken
 from tests.helpers.training import make_session, train_session
 from tests.helpers.waiting import PATIENCE, running, until
 from tinygpt.command import group, train
@@ -112,14 +112,14 @@ def test_a_signal_ends_the_group_after_a_checkpoint_and_it_is_continued(
         send(process)
         _, said = process.communicate(timeout=PATIENCE)
     assert process.returncode == status, said
-    hint = "continue with tinygpt-tui --train-only --resume --name g --out runs"
-    assert said.splitlines()[-1].endswith(hint)
+    *_, hint = said.partition("g: stopped (SIG")[2].strip().split("continue with: ")
+    assert said.count("continue with") == 1, "the command for the group, not one for the run"
     assert "g-s1: stopped at step " in said
     assert "Traceback" not in said
     assert read_state(first).state == "stopped"
     assert steps_taken(first) < 100
     assert not second.exists()
-    done = run_training(tmp_path, "--resume", "--name", "g", "--out", "runs", "--json")
+    done = run_pasted(tmp_path, f"{hint} --json")
     assert done.returncode == 0, done.stderr
     assert "resuming runs/g-s1: dense from step" in done.stderr
     steps = [run["models"]["dense"]["step"] for run in json.loads(done.stdout)["runs"]]
