@@ -16,7 +16,8 @@ VERBS = {
     "Run": {
         "pause": "pause or resume",
         "stop": "stop after a checkpoint",
-        "resume": "resume a stopped run",
+        "resume": "resume a stopped run, or train a finished one longer",
+        "run_info": "show settings, log and note of this run",
         "new_run": "new run",
         "runs": "open, compare or delete runs",
     },

@@ -22,6 +22,7 @@ def test_commands_begin_with_verbs_and_are_unique() -> None:
     assert {"Train: new run", "Generate: set temperature", "Charts: zoom in"} <= set(found)
     assert len(set(found)) == len(found)
     assert all(name.partition(": ")[2][0].islower() for name in found)
+    assert not any(" / " in name for name in found), "a list of what a key switches between"
 
 
 def test_groups_stay_together_and_that_of_the_open_tab_is_first() -> None:
