@@ -32,6 +32,11 @@ def flag(name: str) -> str:
     return "--" + name.replace("_", "-")
 
 
+def as_text(value: object) -> str:
+    """A value as it is typed on the command line or in the form."""
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
 class Setting(str):
     """The dotted name of a setting, as a part of a `SettingError`."""
 

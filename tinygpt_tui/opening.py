@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from tinygpt.command.options import settings
 from tinygpt.config import END_SETTINGS, build
 from tinygpt.errors import ConfigError, RunError
-from tinygpt.fields import flag
+from tinygpt.fields import as_text, flag
 from tinygpt.run import newest_run, read_state
 from tinygpt.run.lookup import find_run, run_of
 from tinygpt.run.manage import rename_problem, resume_problem
@@ -69,7 +69,7 @@ def _values(options: argparse.Namespace, given: dict[str, object]) -> dict[str, 
     build(chosen)
     if problem := form.data_problem(str(given.get("data", "auto"))):
         raise ConfigError(f"--data: {problem}")
-    values = {name: form.value_text(value) for name, value in chosen.items() if value is not None}
+    values = {name: as_text(value) for name, value in chosen.items() if value is not None}
     name = getattr(options, "name", None)
     if name is None:
         return values
@@ -94,7 +94,7 @@ def _resume(options: argparse.Namespace, run: Path | None, given: dict[str, obje
     later = any(setting in given for setting in END_SETTINGS)
     if problem and not (later and state.state == "done"):
         raise RunError(f"--resume: {problem}")
-    words = [f"{flag(setting)}={form.value_text(value)}" for setting, value in given.items()]
+    words = [f"{flag(setting)}={as_text(value)}" for setting, value in given.items()]
     return Plan(path, lambda app: app.control.resume_run(path, words))
 
 

@@ -3,7 +3,7 @@
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any
@@ -46,21 +46,17 @@ def environment() -> dict[str, str]:
 
 def run_training(cwd: Path, *arguments: str, script: str = "tinygpt_tui") -> Any:
     """Run it to its end; a `subprocess.CompletedProcess` with text."""
-    return subprocess.run(
-        command(*arguments, script=script),
-        cwd=cwd,
-        env=environment(),
-        capture_output=True,
-        text=True,
-        timeout=PATIENCE,
-        check=False,
-    )
+    return _completed(cwd, command(*arguments, script=script))
 
 
 def run_pasted(cwd: Path, line: str) -> Any:
     """Run a command that was printed, as a shell does."""
+    return _completed(cwd, ["/bin/sh", "-c", line])
+
+
+def _completed(cwd: Path, words: Sequence[str]) -> Any:
     return subprocess.run(
-        ["/bin/sh", "-c", line],
+        words,
         cwd=cwd,
         env=environment(),
         capture_output=True,

@@ -26,7 +26,7 @@ from tinygpt.command.results import DONE, FAILED
 from tinygpt.command.streams import say
 from tinygpt.config import Scalar
 from tinygpt.errors import ConfigError, RunError, TinyGPTError
-from tinygpt.fields import convert, flag
+from tinygpt.fields import as_text, convert, flag
 from tinygpt.files import atomic
 from tinygpt.files.paths import user_path
 from tinygpt.run import RUN_TOML, new_run_name, read_config, read_state, validate_run_name
@@ -34,7 +34,6 @@ from tinygpt.run.group import (
     GROUP_TOML,
     Group,
     Member,
-    as_text,
     is_group,
     parse_grid,
     read_group,

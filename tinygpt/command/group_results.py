@@ -14,9 +14,9 @@ from typing import Any
 from tinygpt.command.results import OutputError, print_json, print_text
 from tinygpt.command.streams import safe, say
 from tinygpt.errors import RunError
-from tinygpt.fields import flag
+from tinygpt.fields import as_text, flag
 from tinygpt.run import VARIANTS, RunState, read_config, read_state
-from tinygpt.run.group import Group, as_text
+from tinygpt.run.group import Group
 from tinygpt.run.reader import last_end
 
 NUMBERS = ("val_loss", "best_val_loss", "perplexity", "train_seconds", "tokens_per_second")

@@ -8,7 +8,8 @@ from __future__ import annotations
 import argparse
 import importlib
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any, NoReturn
 
 from tinygpt import config as configuration
@@ -158,14 +159,28 @@ def settings(options: argparse.Namespace) -> dict[str, object]:
     return values
 
 
-def _read_toml(path: str) -> Mapping[str, Any]:
+@contextmanager
+def readable(path: str, option: str) -> Iterator[None]:
+    """In the with-block, a file is read that the flag `option` names.
+
+    Raises:
+        ConfigError: it cannot be read, or is not UTF-8.
+    """
     try:
-        return read_toml(path)
+        yield
     except OSError as error:
-        raise ConfigError(f"--config {path} cannot be read: {error.strerror}") from error
+        raise ConfigError(f"{option} {path} cannot be read: {error.strerror}") from error
     except UnicodeDecodeError as error:
         raise ConfigError(
-            f"--config {path} is {encoding_problem(error)}: save it as UTF-8"
+            f"{option} {path} is {encoding_problem(error)}: save it as UTF-8"
         ) from error
-    except ValueError as error:
-        raise ConfigError(f"--config {path} is not valid TOML: {error}") from error
+
+
+def _read_toml(path: str) -> Mapping[str, Any]:
+    with readable(path, "--config"):
+        try:
+            return read_toml(path)
+        except UnicodeDecodeError:
+            raise  # a ValueError too, which `readable` has the words for
+        except ValueError as error:
+            raise ConfigError(f"--config {path} is not valid TOML: {error}") from error

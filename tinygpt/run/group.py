@@ -20,7 +20,7 @@ import tomli_w
 
 from tinygpt.config import ALIASES, Scalar, build, dotted_fields, flatten, from_tables, unflatten
 from tinygpt.errors import ConfigError, RunError, TinyGPTError
-from tinygpt.fields import convert, flag, nearest
+from tinygpt.fields import as_text, convert, flag, nearest
 from tinygpt.files import atomic
 from tinygpt.files.safe_open import read_toml
 from tinygpt.run.layout import StrPath, validate_run_name
@@ -189,8 +189,3 @@ def short_name(name: str) -> str:
     settings have the same."""
     words = name.rpartition(".")[2].split("_")
     return words[0] if len(words) == 1 else "".join(word[0] for word in words)
-
-
-def as_text(value: Scalar) -> str:
-    """A value as it is written on the command line."""
-    return str(value).lower() if isinstance(value, bool) else str(value)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 from tinygpt.config import END_SETTINGS
 from tinygpt.run.layout import StrPath, read_config
@@ -10,28 +10,36 @@ from tinygpt.run.reader import MetricsReader
 from tinygpt.run.records import ResumeRecord
 
 
-def stored_settings(path: StrPath) -> dict[str, Any]:
-    """run.toml of the run directory `path`, with the end that the last resume set, and the place
-    at which it found the corpus.
+class Stored(NamedTuple):
+    """What a run directory says of how its run goes on."""
+
+    settings: dict[str, Any]
+    """run.toml, with the end that the last resume set, and the place at which it found the corpus.
+    """
+    warm_from: dict[str, int]
+    """From which step the learning rate of each variant warms up once more, as the last resume
+    recorded; those that only did so at the start are left out."""
+
+
+def read_stored(path: StrPath) -> Stored:
+    """What the run directory `path` says; reads all its metrics.
 
     Raises:
         RunError: run.toml cannot be read.
     """
-    stored = read_config(path)
+    settings, warm_from = read_config(path), dict[str, int]()
     for item in MetricsReader(path).read_all():
-        if isinstance(item, ResumeRecord) and item.ends is not None:
-            stored = {name: value for name, value in stored.items() if name not in END_SETTINGS}
-            stored.update({name: item.ends[name] for name in END_SETTINGS if name in item.ends})
-        if isinstance(item, ResumeRecord) and item.data is not None:
-            stored["data"] = item.data
-    return stored
+        if not isinstance(item, ResumeRecord):
+            continue
+        warm_from = dict(item.warm_from or {})
+        if item.ends is not None:
+            settings = {n: value for n, value in settings.items() if n not in END_SETTINGS}
+            settings.update({n: item.ends[n] for n in END_SETTINGS if n in item.ends})
+        if item.data is not None:
+            settings["data"] = item.data
+    return Stored(settings, warm_from)
 
 
-def stored_warm_from(path: StrPath) -> dict[str, int]:
-    """From which step the learning rate of each variant warms up once more, as the last resume of
-    the run directory `path` recorded; those that only did so at the start are left out."""
-    steps: dict[str, int] = {}
-    for item in MetricsReader(path).read_all():
-        if isinstance(item, ResumeRecord):
-            steps = dict(item.warm_from or {})
-    return steps
+def stored_settings(path: StrPath) -> dict[str, Any]:
+    """The settings of `read_stored`, which see."""
+    return read_stored(path).settings

@@ -34,7 +34,7 @@ from tinygpt.run import (
 )
 from tinygpt.run.layout import RUN_TOML, TOKENIZER
 from tinygpt.run.reader import evaluations
-from tinygpt.run.settings import stored_settings, stored_warm_from
+from tinygpt.run.settings import read_stored
 from tinygpt.training.learner import Learner
 from tinygpt.training.rewarming import rewarm
 from tinygpt.training.run_end import refuse_reached_end
@@ -64,7 +64,7 @@ def resume(path: Path, requested: Mapping[str, object]) -> Session:
         TinyGPTError: there is nothing to resume, another process is training the run, or the
             configuration or the corpus is not the run's.
     """
-    stored = stored_settings(path)
+    stored, warmed_from = read_stored(path)
     config = resumed_config(stored, requested, path)
     named = str(requested["data"]) if "data" in requested else None
     corpus, place = _corpus(stored, named, path)
@@ -75,7 +75,7 @@ def resume(path: Path, requested: Mapping[str, object]) -> Session:
     before = {variant: list_steps(path, variant) for variant in config.variants}
     learners, notes = _restored(config, path, tokenizer, devices)
     refuse_reached_end(config, stored, learners, path)
-    warm_from = rewarm(learners, _known_config(stored) or config, stored_warm_from(path))
+    warm_from = rewarm(learners, _known_config(stored) or config, warmed_from)
     first = _resume_record(config, learners, notes, place, warm_from)
     ids = tokenizer.encode_array(corpus.text)
     writer = RunWriter.open(path, step=first.step)

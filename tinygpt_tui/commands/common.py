@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping, Set
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from tinygpt.command.options import readable
 from tinygpt.command.streams import say
 from tinygpt.errors import ConfigError, TinyGPTError
 from tinygpt.fields import flag
@@ -97,14 +98,8 @@ def read_input(path: str, option: str) -> str:
 
     if path == "-":
         return text_or_stdin(path)
-    try:
+    with readable(path, option):
         return read_text(path)
-    except OSError as error:
-        raise ConfigError(f"{option} {path} cannot be read: {error.strerror}") from error
-    except UnicodeDecodeError as error:
-        raise ConfigError(
-            f"{option} {path} is {encoding_problem(error)}: save it as UTF-8"
-        ) from error
 
 
 def reject_other_options(given: Mapping[str, Any], own: Set[str], command: str) -> None:

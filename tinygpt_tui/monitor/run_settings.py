@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 from tinygpt.config import PRESETS, build, dotted_fields, flatten, from_tables
 from tinygpt.errors import TinyGPTError
-from tinygpt.fields import flag
+from tinygpt.fields import as_text, flag
 
 BY_RECIPE = ("optim.weight_decay", "optim.weight_decay_power")
 """Settings that the trainer chooses for each run, unless they are named: `tinygpt.training.recipe`.
@@ -68,13 +68,9 @@ def form_values(tables: Mapping[str, Any]) -> dict[str, str]:
     """The values, as typed, with which the form of a new run describes this one again."""
     known = {name for name, _ in dotted_fields()} - {"preset"}
     values = {
-        setting.name: _typed(setting.value)
+        setting.name: as_text(setting.value)
         for setting in run_settings(tables)
         if setting.name in known and setting.differs and setting.value is not None
     }
     preset = tables.get("preset")
     return {"preset": str(preset), **values} if preset in PRESETS else values
-
-
-def _typed(value: object) -> str:
-    return str(value).lower() if isinstance(value, bool) else str(value)

@@ -14,7 +14,7 @@ from typing import NamedTuple
 from tinygpt.config import RunConfig, Scalar, build, dotted_fields, flatten
 from tinygpt.data.corpus import KNOWN
 from tinygpt.errors import ConfigError
-from tinygpt.fields import SettingError, choices, convert, flag, kind_of, range_text
+from tinygpt.fields import SettingError, as_text, choices, convert, flag, kind_of, range_text
 from tinygpt.files.paths import user_path
 from tinygpt.run.manage import rename_problem
 
@@ -167,15 +167,10 @@ def defaults(values: Mapping[str, str]) -> dict[str, Scalar]:
 
 def default_texts(values: Mapping[str, str]) -> dict[str, str]:
     """The value that each blank field stands for, as text."""
-    texts = {name: value_text(value) for name, value in defaults(values).items()}
+    texts = {name: as_text(value) for name, value in defaults(values).items()}
     if not texts["train.sample_prompt"]:
         texts["train.sample_prompt"] = "a newline"
     return {name: texts.get(name, _NO_VALUE.get(name, "automatic")) for name in CONFIG_FIELDS}
-
-
-def value_text(value: object) -> str:
-    """A value as it is typed."""
-    return str(value).lower() if isinstance(value, bool) else str(value)
 
 
 def help_text(name: str, default: str, preset: str) -> str:
@@ -204,7 +199,7 @@ def new_run(name: str, values: Mapping[str, str], config: RunConfig) -> NewRun:
     for field in values:
         both_limits = field == "steps" and "minutes" in values
         if given[field] != default.get(field) or both_limits:
-            value = value_text(given[field])
+            value = as_text(given[field])
             # or argparse would take it for an option
             words = [f"{flag(field)}={value}"] if value.startswith("-") else [flag(field), value]
             arguments += words

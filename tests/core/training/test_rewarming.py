@@ -10,7 +10,7 @@ from tests.helpers.training import make_session, stop_at, train_session
 from tinygpt import checkpoint
 from tinygpt.config import build
 from tinygpt.run import ResumeRecord, TrainRecord, checkpoint_dir
-from tinygpt.run.settings import stored_warm_from
+from tinygpt.run.settings import read_stored
 from tinygpt.training import resume
 from tinygpt.training.rewarming import fraction, in_words
 
@@ -47,7 +47,7 @@ def test_a_finished_run_warms_up_again_and_decays_towards_its_new_end(done: Path
     assert after[29] == pytest.approx(planned[29])
     (record,) = [r for r in records(done) if isinstance(r, ResumeRecord)]
     assert record.warm_from == {"dense": 13, "moe": 13}
-    assert stored_warm_from(done) == {"dense": 13, "moe": 13}
+    assert read_stored(done).warm_from == {"dense": 13, "moe": 13}
 
 
 @pytest.mark.parametrize("step", [14, 16, 21])
@@ -101,7 +101,7 @@ def test_only_a_later_end_warms_up_again(
 def test_the_second_extension_warms_up_from_its_own_start(done: Path) -> None:
     train_session(resume(done, {"steps": 17}))
     train_session(resume(done, {"steps": 31}))
-    assert stored_warm_from(done) == {"dense": 17, "moe": 17}
+    assert read_stored(done).warm_from == {"dense": 17, "moe": 17}
 
 
 def test_a_run_ends_by_steps_or_by_time() -> None:
