@@ -344,14 +344,26 @@ GROUPS = {
     "Experts": EXPERTS,
     "General": GENERAL,
 }
-TAB_KEYS = {"train": CHARTS, "generate": GENERATE, "attention": ATTENTION, "experts": EXPERTS}
+TAB_GROUPS = {
+    "train": "Charts",
+    "generate": "Generate",
+    "attention": "Attention",
+    "experts": "Experts",
+}
+"""The title of each tab's own group."""
+TAB_KEYS = {tab: GROUPS[title] for tab, title in TAB_GROUPS.items()}
+
+
+def titles_of(tab: str) -> tuple[str, ...]:
+    """The titles of the groups that a tab reacts to, the most important first."""
+    own = TAB_GROUPS[tab]
+    return ("Run", own, "General") if tab == "train" else (own, "Run", "General")
 
 
 def keys_of(tab: str, *, has_run: bool) -> tuple[Key, ...]:
     """The keys that a tab reacts to, in the order of the footer."""
-    if tab == "train":
-        return (*RUN, *(CHARTS if has_run else ()), *GENERAL)
-    return (*TAB_KEYS[tab], *RUN, *GENERAL)
+    titles = [title for title in titles_of(tab) if has_run or title != "Charts"]
+    return tuple(key for title in titles for key in GROUPS[title])
 
 
 def available(keys: Iterable[Key], met: Collection[str], *, pausing: bool) -> list[Key]:

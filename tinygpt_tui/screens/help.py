@@ -10,7 +10,7 @@ from textual.binding import Binding, BindingType
 from textual.containers import VerticalScroll
 from textual.widgets import Input, Static
 
-from tinygpt_tui.keymap import GENERAL, GROUPS, RUN, TAB_KEYS, Key
+from tinygpt_tui.keymap import GROUPS, Key, titles_of
 from tinygpt_tui.screens.dialog import Dialog
 from tinygpt_tui.screens.key_search import matches
 
@@ -93,11 +93,9 @@ def help_text(width: int, tab: str = "train", query: str = "") -> str:
 
 def _groups(tab: str) -> list[tuple[str, tuple[Key, ...]]]:
     """All groups, first those that work in the open tab."""
-    own = TAB_KEYS[tab]
-    first = (RUN, own, GENERAL) if tab == "train" else (own, RUN, GENERAL)
-    titles = {id(group): title for title, group in GROUPS.items()}
-    others = [(title, group) for title, group in GROUPS.items() if group not in first]
-    return [*((titles[id(group)], group) for group in first), *others]
+    first = titles_of(tab)
+    titles = [*first, *(title for title in GROUPS if title not in first)]
+    return [(title, GROUPS[title]) for title in titles]
 
 
 def _does(query: str, title: str, key: Key) -> bool:

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
-from tinygpt_tui.keymap import GENERAL, GROUPS, RUN, TAB_KEYS, Key
+from tinygpt_tui.keymap import GROUPS, TAB_GROUPS, Key, titles_of
 
 _WORD = re.compile(r"[\w+-]+")
 
@@ -142,21 +142,16 @@ class Command(NamedTuple):
 def commands(tab: str, available: Mapping[str, Sequence[Key]]) -> list[Command]:
     """The commands by group, those of the open `tab` first; `available` are the keys that have an
     effect in each tab."""
-    titles = {id(group): title for title, group in GROUPS.items()}
-    found = []
-    for name in (tab, *(name for name in TAB_KEYS if name != tab)):
-        own = [
-            Command(titles[id(TAB_KEYS[name])], key, name)
-            for key in TAB_KEYS[name]
-            if key in available[name]
-        ]
-        run = [Command("Run", key) for key in RUN if key in available[name]]
-        if name == tab:
-            found += [*run, *own] if name == "train" else [*own, *run]
-        else:
-            found += own
-    found += [Command("General", key) for key in GENERAL]
-    return [command for command in found if command.key.keys not in _MOVES]
+    tabs = {title: name for name, title in TAB_GROUPS.items()}
+    *first, general = titles_of(tab)
+    titles = [*first, *(title for title in tabs if title not in first), general]
+    return [
+        Command(title, key, name)
+        for title in titles
+        for name in [tabs.get(title, "")]
+        for key in GROUPS[title]
+        if (title == general or key in available[name or tab]) and key.keys not in _MOVES
+    ]
 
 
 def search(query: str, found: Sequence[Command]) -> list[Command]:
