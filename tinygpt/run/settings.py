@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from tinygpt.config import END_SETTINGS
@@ -32,12 +33,18 @@ def read_stored(path: StrPath) -> Stored:
         if not isinstance(item, ResumeRecord):
             continue
         warm_from = dict(item.warm_from or {})
-        if item.ends is not None:
-            settings = {n: value for n, value in settings.items() if n not in END_SETTINGS}
-            settings.update({n: item.ends[n] for n in END_SETTINGS if n in item.ends})
+        settings = with_ends(settings, item.ends)
         if item.data is not None:
             settings["data"] = item.data
     return Stored(settings, warm_from)
+
+
+def with_ends(settings: dict[str, Any], ends: Mapping[str, Any] | None) -> dict[str, Any]:
+    """Settings with the end that a resume has set instead of theirs; None if it set none."""
+    if ends is None:
+        return settings
+    kept = {n: value for n, value in settings.items() if n not in END_SETTINGS}
+    return kept | {n: ends[n] for n in END_SETTINGS if n in ends}
 
 
 def stored_settings(path: StrPath) -> dict[str, Any]:

@@ -21,19 +21,16 @@ from tinygpt.run import (
     TrainRecord,
     list_runs,
     pace,
-    parse_record,
     read_config,
     read_status,
 )
 from tinygpt.run.presence import this_host
 from tinygpt.run.reader import first_record
+from tinygpt.run.tail import has_kind, lines_backwards, parsed
 from tinygpt_tui.launch.cost import likely_device
 from tinygpt_tui.launch.trainer_process import spare_threads
-from tinygpt_tui.monitor.summary import lines_backwards
 
 _EVALUATIONS = 3
-_HEAD = 64
-"""Bytes at the start of a line that include its kind."""
 
 Shape: TypeAlias = tuple[tuple[str, object], ...]
 
@@ -137,13 +134,7 @@ def measured_step_seconds(run: Path, start: StartRecord) -> float | None:
 
 def _add(tails: dict[str, _Tail], line: bytes) -> bool:
     """Add a line, the latest first; False at the beginning of the session."""
-    head = line[:_HEAD]
-    if not any(kind in head for kind in (b'"train"', b'"eval"', b'"resume"')):
-        return True
-    try:
-        record = parse_record(line)
-    except TinyGPTError:
-        return True
+    record = parsed(line) if has_kind(line, "train", "eval", "resume") else None
     if isinstance(record, ResumeRecord):
         for variant, step in record.models.items():
             tails.setdefault(variant, _Tail()).first = step

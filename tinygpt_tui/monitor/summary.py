@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
@@ -11,7 +11,6 @@ from types import MappingProxyType
 from typing import Any
 
 from tinygpt.errors import TinyGPTError
-from tinygpt.files.safe_open import open_regular
 from tinygpt.run import (
     METRICS,
     EndRecord,
@@ -19,17 +18,13 @@ from tinygpt.run import (
     Record,
     ResumeRecord,
     TrainRecord,
-    parse_record,
     read_config,
 )
 from tinygpt.run.reader import first_record
+from tinygpt.run.settings import with_ends
+from tinygpt.run.tail import has_kind, lines_backwards, parsed
 
-_BLOCK = 1 << 16
-_MAX_BYTES = 1 << 22
-"""Bytes from the end that are searched for an evaluation: about twenty thousand steps."""
-_HEAD = 64
-"""Bytes at the start of a line that include its kind."""
-_RELEVANT = tuple(f'"{kind}"'.encode() for kind in ("eval", "resume", "end"))
+_KINDS = ("eval", "resume", "end")
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +62,8 @@ def summary(path: Path) -> Summary:
 @lru_cache(maxsize=512)
 def _summary(path: Path, size: int, changed: int) -> Summary:  # noqa: ARG001 - for the cache
     start = first_record(path)
-    end = _read_end(path, size, tuple(start.models) if start else ())
+    planned = start.steps if start else None
+    end = _read_end(path, size, tuple(start.models) if start else (), planned)
     parameters = {}
     for variant, counts in start.models.items() if start else ():
         total, active = counts.get("params_total"), counts.get("params_active")
@@ -76,18 +72,19 @@ def _summary(path: Path, size: int, changed: int) -> Summary:  # noqa: ARG001 - 
     return Summary(
         best=MappingProxyType(end.best),
         step=max(end.step.values(), default=None),
-        steps=start.steps if start else None,
+        steps=planned if end.ends is None else end.ends.get("steps"),
         wall_seconds=max(end.wall_seconds.values(), default=None),
         parameters=MappingProxyType(parameters),
         device=start.device if start else None,
         context=start.context if start else None,
-        settings=_settings(path),
+        settings=_settings(path, end.ends),
     )
 
 
-def _settings(path: Path) -> Mapping[str, Any]:
+def _settings(path: Path, ends: Mapping[str, Any] | None = None) -> Mapping[str, Any]:
+    """run.toml, with the end that a resume has set."""
     try:
-        return MappingProxyType(read_config(path))
+        return MappingProxyType(with_ends(read_config(path), ends))
     except TinyGPTError:
         return MappingProxyType({})
 
@@ -101,12 +98,19 @@ class _End:
     wall_seconds: dict[str, float] = field(default_factory=dict)
     last_valid: dict[str, float] = field(default_factory=dict)
     """By variant: a later `resume` has discarded the steps after this one."""
+    ends: Mapping[str, Any] | None = None
+    """The end that the last resume set, if it set one."""
+
+    def past(self, planned: int | None) -> bool:
+        """Whether more steps were taken than planned at first: a resume has set a later end."""
+        return planned is not None and max(self.step.values(), default=0) > planned
 
     def add(self, record: Record) -> None:
         if isinstance(record, EndRecord):
             for variant, numbers in record.models.items():
                 self._add_numbers(variant, numbers)
         elif isinstance(record, ResumeRecord):
+            self.ends = record.ends if self.ends is None else self.ends
             for variant, step in record.models.items():
                 self.step.setdefault(variant, step)
                 self.last_valid[variant] = min(step, self.last_valid.get(variant, math.inf))
@@ -129,15 +133,16 @@ class _End:
             self.wall_seconds.setdefault(variant, float(wall))
 
 
-def _read_end(path: Path, size: int, variants: tuple[str, ...]) -> _End:
+def _read_end(path: Path, size: int, variants: tuple[str, ...], planned: int | None) -> _End:
     end = _End()
     try:
         for line in lines_backwards(path / METRICS, size):
             if _is_relevant(line, steps_known=len(end.step) >= max(1, len(variants))) and (
-                record := _parse(line)
+                record := parsed(line)
             ):
                 end.add(record)
-            if variants and all(v in end.best for v in variants):
+            told = variants and all(v in end.best for v in variants)
+            if told and (end.ends is not None or not end.past(planned)):
                 break
     except OSError:
         pass
@@ -146,30 +151,4 @@ def _read_end(path: Path, size: int, variants: tuple[str, ...]) -> _End:
 
 def _is_relevant(line: bytes, *, steps_known: bool) -> bool:
     """Whether to parse a line; train records, nearly all of them, only until the step is known."""
-    head = line[:_HEAD]
-    return any(kind in head for kind in _RELEVANT) or (not steps_known and b'"train"' in head)
-
-
-def _parse(line: bytes) -> Record | None:
-    try:
-        return parse_record(line)
-    except TinyGPTError:
-        return None
-
-
-def lines_backwards(file: Path, size: int) -> Iterator[bytes]:
-    """The complete lines of a file, last one first, from its last `_MAX_BYTES`."""
-    rest, position, torn = b"", size, True
-    with open_regular(file) as opened:
-        while position > max(0, size - _MAX_BYTES):
-            begin = max(0, position - _BLOCK)
-            opened.seek(begin)
-            block = opened.read(position - begin) + rest
-            rest, *lines = block.split(b"\n")
-            if lines and torn:
-                lines.pop()  # after the last newline: empty or incomplete
-                torn = False
-            yield from reversed(lines)
-            position = begin
-        if position == 0 and not torn:
-            yield rest
+    return has_kind(line, *_KINDS) or (not steps_known and has_kind(line, "train"))
