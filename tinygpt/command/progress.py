@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -18,6 +19,8 @@ from tinygpt.run import EvalRecord, Record, TrainRecord, pace
 if TYPE_CHECKING:
     from tinygpt.training.learner import Progress
 
+REMEMBERED = 4 * smoothing.SPAN
+"""Train losses before a resume that its average goes on from: older ones have no weight."""
 QUIET_SECONDS = 30.0
 """Seconds without an evaluation after which a variant prints a line of progress."""
 
@@ -41,6 +44,10 @@ class Latest:
     """The latest ones."""
     _average: smoothing.Ema = field(default_factory=lambda: smoothing.Ema(smoothing.SPAN))
 
+    def go_on_from(self, losses: Sequence[float]) -> None:
+        """Let the average of the train loss go on from these, of an earlier session."""
+        self._average.extend(np.array(losses))
+
     def add(self, record: TrainRecord) -> None:
         """Take the numbers of a training step."""
         self.step = record.step
@@ -51,16 +58,24 @@ class Latest:
 
 
 class ProgressTracker:
-    """Follows the records of one session; `progress` is where each variant starts."""
+    """Follows the records of one session.
+
+    `progress` is where each variant starts, `losses` are the train losses up to there that the
+    average goes on from.
+    """
 
     def __init__(
         self,
         config: RunConfig,
         progress: Mapping[str, Progress],
+        losses: Mapping[str, Sequence[float]] = MappingProxyType({}),
+        *,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.config = config
         self.latest = {name: Latest(step=known.step) for name, known in progress.items()}
+        for name, known in losses.items():
+            self.latest[name].go_on_from(known)
         self._first = {name: known.step for name, known in progress.items()}
         self._wall_before = max(known.wall_seconds for known in progress.values())
         self._clock = clock

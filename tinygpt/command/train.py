@@ -21,12 +21,13 @@ from tinygpt import hints
 from tinygpt.command import group
 from tinygpt.command.interrupts import Interrupts
 from tinygpt.command.options import USAGE, settings
-from tinygpt.command.progress import ProgressTracker
+from tinygpt.command.progress import REMEMBERED, ProgressTracker
 from tinygpt.command.results import DONE, FAILED, OutputError, print_json, print_text
 from tinygpt.command.streams import safe, say
 from tinygpt.command.train_log import LoggedWarnings, TrainLog
 from tinygpt.errors import RunError, TinyGPTError
 from tinygpt.run import Record, newest_run, read_config, validate_run_name
+from tinygpt.run.tail import recent_losses
 
 if TYPE_CHECKING:
     from tinygpt.command.display import Display
@@ -148,7 +149,10 @@ def _train(
         say(remark)
     if session.val_tokens:
         say(_validation(session, session.val_tokens))
-    tracker = ProgressTracker(session.config, {v.variant: v.progress for v in session.learners})
+    progress = {v.variant: v.progress for v in session.learners}
+    steps = {variant: known.step for variant, known in progress.items()}
+    losses = recent_losses(session.path, steps, REMEMBERED)
+    tracker = ProgressTracker(session.config, progress, losses)
     notes = Notes(session.learners)
     log = TrainLog(session.path)
     interrupts.training = True

@@ -22,6 +22,16 @@ def test_a_line_after_a_quiet_time() -> None:
     assert tracker.add(train("dense", 62, 1.75)) is None
 
 
+def test_the_average_goes_on_after_a_resume() -> None:
+    whole = ProgressTracker(build({"steps": 7}), {"moe": Progress()})
+    losses = [3.0, 2.5, 2.25, 2.0, 1.5]
+    for step, loss in enumerate(losses, 1):
+        whole.add(train("moe", step, loss))
+    resumed = ProgressTracker(build({"steps": 7}), {"moe": Progress(step=4)}, {"moe": losses[:4]})
+    resumed.add(train("moe", 5, losses[4]))
+    assert resumed.latest["moe"].train_loss == pytest.approx(whole.latest["moe"].train_loss)
+
+
 def test_the_average_of_batches_and_the_evaluated_train_loss_have_two_names() -> None:
     tracker = ProgressTracker(build({"steps": 7}), {"moe": Progress()})
     for step in range(1, 8):

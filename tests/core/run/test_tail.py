@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tinygpt.run import tail
+from tests.helpers.records import train
+from tinygpt.run import METRICS, tail, to_json
 
 
 @given(
@@ -39,3 +40,14 @@ def test_the_kind_is_at_the_head_of_a_line() -> None:
     assert tail.has_kind(line, "train", "eval")
     assert not tail.has_kind(line, "train", "resume")
     assert tail.parsed(b'{"kind": "ev') is None
+
+
+def test_the_latest_losses_are_those_that_a_resume_did_not_take_back(tmp_path: Path) -> None:
+    first = [train("dense", step, float(step)) for step in range(1, 24)]
+    again = [train("dense", step, 100.0 + step) for step in range(14, 20)]
+    others = [train("moe", step, 7.0) for step in range(1, 4)]
+    lines = [to_json(record) for record in (*first, *others, *again)]
+    (tmp_path / METRICS).write_text("".join(f"{line}\n" for line in lines))
+    found = tail.recent_losses(tmp_path, {"dense": 17, "moe": 3}, 7)
+    assert found == {"dense": [11.0, 12.0, 13.0, 114.0, 115.0, 116.0, 117.0], "moe": [7.0] * 3}
+    assert tail.recent_losses(tmp_path / "none", {"dense": 17}, 7) == {"dense": []}
