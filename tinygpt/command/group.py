@@ -73,6 +73,8 @@ def command(options: argparse.Namespace) -> int:
     try:
         if hasattr(options, "group"):
             raise ConfigError("--group is for a single run: --name names a group of runs")
+        if hasattr(options, "after"):
+            raise ConfigError("--after is for a single run: leave it out with --seeds and --grid")
         with signals:
             if hasattr(options, "resume"):
                 group, place = _continued(options)

@@ -8,7 +8,7 @@ from __future__ import annotations
 import argparse
 import importlib
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, NoReturn
 
@@ -100,6 +100,9 @@ def training_parser(prog: str, description: str) -> Parser:
         "--resume", action="store_true", help="resume --name, a run or a group, or the newest run"
     )
     run.add_argument(
+        "--after", metavar="RUN", help="wait until this run has ended, then train the new one"
+    )
+    run.add_argument(
         "--seeds", metavar="N", help="train a group of runs, with N seeds from --seed on"
     )
     run.add_argument(
@@ -157,6 +160,17 @@ def settings(options: argparse.Namespace) -> dict[str, object]:
                 raise ConfigError(f"--config {path}: unknown setting {name!r}{hint}")
     values.update({name: value for name, value in vars(options).items() if name in known})
     return values
+
+
+def without(words: Sequence[str], *flags: str) -> list[str]:
+    """Options and their values, without those of `flags`, each of which takes a value."""
+    kept, rest = [], iter(words)
+    for word in rest:
+        if word in flags:
+            next(rest, None)
+        elif word.split("=")[0] not in flags:
+            kept.append(word)
+    return kept
 
 
 @contextmanager

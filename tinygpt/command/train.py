@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 
 from tinygpt import config as configuration
 from tinygpt import hints
-from tinygpt.command import group
+from tinygpt.command import group, waiting
 from tinygpt.command.interrupts import Interrupts
 from tinygpt.command.options import USAGE, settings
 from tinygpt.command.progress import REMEMBERED, ProgressTracker
@@ -47,6 +47,8 @@ def command(options: argparse.Namespace) -> int:
     interrupts, logged = Interrupts(), LoggedWarnings()
     try:
         with interrupts, logged, ExitStack() as stack:
+            if not stack.enter_context(waiting.turn(options)):
+                return DONE
             session = prepare(options)
             stack.callback(session.writer.close)
             return _train(session, interrupts, logged, as_json=hasattr(options, "json"))

@@ -1,6 +1,7 @@
 """Requests to a training process, as files in control/, so that they work over a shared disk.
 
-A pause lasts as long as its file exists; `stop` and `checkpoint` are consumed by the trainer.
+A pause lasts as long as its file exists; the others are consumed by the trainer. `begin` is for a
+queued run: it no longer waits.
 """
 
 import os
@@ -14,9 +15,9 @@ from tinygpt.errors import RunError
 from tinygpt.files.safe_open import open_to_write
 from tinygpt.run.layout import CONTROL, StrPath
 
-Request: TypeAlias = Literal["pause", "resume", "stop", "checkpoint"]
+Request: TypeAlias = Literal["pause", "resume", "stop", "checkpoint", "begin"]
 
-_FILES = frozenset({"pause", "stop", "checkpoint"})
+_FILES = frozenset({"pause", "stop", "checkpoint", "begin"})
 
 
 def request(path: StrPath, name: Request) -> None:
@@ -52,7 +53,7 @@ class Control:
         self._pending: frozenset[str] = frozenset()
 
     def poll(self) -> set[str]:
-        """The pending requests, of "pause", "stop" and "checkpoint". Cheap enough for every step.
+        """The pending requests: all but "resume". Cheap enough for every step.
 
         While the folder cannot be listed, returns the previous answer.
         """
@@ -63,8 +64,7 @@ class Control:
         return set(self._pending)
 
     def acknowledge(self, name: str) -> None:
-        """Consume a "stop" or "checkpoint" request, before acting on it. A pause stays until it
-        is withdrawn."""
+        """Consume a request before acting on it. A pause stays until it is withdrawn."""
         if name == "pause":
             return
         self._remove(name)

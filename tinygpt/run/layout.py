@@ -23,6 +23,7 @@ LOG = "train.log"
 NOTE = "note.md"
 LOCK = "lock"
 CONTROL = "control"
+QUEUE = "queue.json"
 VARIANTS = ("dense", "moe")
 
 LONGEST_NAME = 60

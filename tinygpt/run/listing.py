@@ -8,6 +8,7 @@ from typing import Any
 from tinygpt.errors import RunError
 from tinygpt.files.paths import access_problem
 from tinygpt.run.layout import RUN_TOML, StrPath, is_run, read_config
+from tinygpt.run.queue import read_entry
 from tinygpt.run.reader import first_record
 from tinygpt.run.records import StartRecord
 from tinygpt.run.status import RunState, read_state
@@ -83,7 +84,7 @@ def _info(path: Path, now: float | None) -> RunInfo:
     try:
         config = read_config(path)
     except RunError as error:
-        if state.state != "new":
+        if state.state != "new" and read_entry(path) is None:
             state = replace(state, state="unreadable", reason=str(error))
     start = first_record(path)
     return RunInfo(

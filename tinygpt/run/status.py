@@ -33,9 +33,20 @@ from tinygpt.run.presence import (
 )
 from tinygpt.run.reader import last_end
 
-StatusState: TypeAlias = Literal["starting", "running", "paused", "done", "stopped", "failed"]
+StatusState: TypeAlias = Literal[
+    "queued", "starting", "running", "paused", "done", "stopped", "failed"
+]
 State: TypeAlias = Literal[
-    "new", "live", "paused", "stalled", "done", "stopped", "failed", "killed", "unreadable"
+    "new",
+    "queued",
+    "live",
+    "paused",
+    "stalled",
+    "done",
+    "stopped",
+    "failed",
+    "killed",
+    "unreadable",
 ]
 
 LARGEST_STATUS = 1 << 16
@@ -65,6 +76,8 @@ class Status:
     heartbeat: float
     error: str | None = None
     kernel: Kernel | None = None
+    after: str | None = None
+    """The run whose end a queued one waits for: its name, or its path if it is elsewhere."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,8 +92,8 @@ class RunState:
 
     @property
     def active(self) -> bool:
-        """Whether a trainer is working on this run, as far as can be told."""
-        return self.state in ("live", "paused")
+        """Whether a trainer is working on this run or waits to, as far as can be told."""
+        return self.state in ("live", "paused", "queued")
 
     @property
     def silent(self) -> bool:
@@ -149,6 +162,7 @@ def read_state(
     """The state of the run directory `path` at `now` (unix seconds; None: now). Never raises.
 
     - new: created, but no trainer has reported yet
+    - queued: its trainer lives, and waits for another run to end
     - live, paused: the trainer lives, or that cannot be told and its heartbeat is fresh
     - stalled: whether the trainer lives cannot be told, and its heartbeat is overdue
     - done, stopped, failed: as the trainer reported
@@ -243,11 +257,13 @@ def _state(path: StrPath, status: Status, age: float) -> tuple[State, str]:
 
 def _active_state(status: Status, age: float) -> tuple[State, str]:
     reason = f"{_who(status)} is {status.state}"
+    if status.state == "queued":
+        reason = f"begins when {status.after} ends ({_who(status)} waits for it)"
     if age > HEARTBEAT_OVERDUE:
         reason = f"{reason}, but there is {_silence(age)}"
     if status.error:
         reason = f"{status.error} ({reason})"
-    return "paused" if status.state == "paused" else "live", reason
+    return "live" if status.state in ("starting", "running") else cast(State, status.state), reason
 
 
 def _who(status: Status) -> str:
@@ -273,6 +289,8 @@ def _rebooted(status: Status) -> bool:
 def _death(status: Status) -> str:
     kernel = status.kernel
     reason = f"Trainer (pid {status.pid}) died after step {status.step}"
+    if status.state == "queued":
+        reason = f"The process {status.pid} that waited for {status.after} died before it ended"
     if kernel is None or kernel.oom_kills is None or kernel.boot_id != boot_id():
         return reason
     now = recount(kernel.oom_kills)
@@ -300,8 +318,11 @@ def _parse(data: Any) -> Status:
             raise ValueError(f"{key} is not a time")
     if data["pid"] <= 0:
         raise ValueError(f"pid {data['pid']} is not valid")
-    if not isinstance(data["host"], str) or not isinstance(data.get("error"), str | None):
-        raise TypeError("host or error is not text")
+    if not isinstance(data["host"], str):
+        raise TypeError("host is not text")
+    for key in ("error", "after"):
+        if not isinstance(data.get(key), str | None):
+            raise TypeError(f"{key} is not text")
     kernel = parse_kernel(data.get("kernel"))
     return Status(
         state=data["state"],
@@ -312,4 +333,5 @@ def _parse(data: Any) -> Status:
         heartbeat=float(data["heartbeat"]),
         error=data.get("error"),
         kernel=kernel,
+        after=data.get("after"),
     )

@@ -108,7 +108,7 @@ class RunWriter:
         toml = tomli_w.dumps(config)
         with _os_errors_as_run_errors(run):
             atomic.make_folders(run)
-            lock = _lock(run)
+            lock = lock_run(run)
             try:
                 if any(os.path.lexists(run / name) for name in (RUN_TOML, METRICS, STATUS)):
                     raise RunError(
@@ -133,7 +133,7 @@ class RunWriter:
         run = Path(path)
         read_config(run)
         with _os_errors_as_run_errors(run):
-            lock = _lock(run)
+            lock = lock_run(run)
             try:
                 _check_schema(run)
                 _check_links(run)
@@ -265,8 +265,11 @@ def _recounted(kernel: Kernel | None) -> Kernel | None:
     return replace(kernel, oom_kills=cgroup.recount(kernel.oom_kills))
 
 
-def _lock(run: Path) -> int:
-    """Lock a run; returns the descriptor. Raises RunError that names the process that has it."""
+def lock_run(run: Path) -> int:
+    """Lock a run as its trainer; returns the descriptor that holds the lock.
+
+    Raises RunError, which names the process that has it.
+    """
     descriptor = open_to_write(run / LOCK, os.O_RDWR | os.O_CREAT)
     try:
         _check_inactive(run, descriptor, locked=_try_flock(run, descriptor))

@@ -18,6 +18,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from tinygpt.command.options import without
 from tinygpt.errors import RunError, TinyGPTError
 from tinygpt.escape import printable
 from tinygpt.files.atomic import make_folders
@@ -60,7 +61,7 @@ def start_training(arguments: Sequence[str], out: Path, name: str) -> int:
     there = _names_in(run)
     if there - {LOG}:
         raise RunError(f"{run} already exists: choose another --name")
-    given = _without(arguments, "--name", "--out")
+    given = without(arguments, "--name", "--out")
     options = [*given, "--name", name, "--out", str(out), *_spare_threads(given)]
     return _start(options, run, is_new=not there)
 
@@ -183,17 +184,6 @@ def usable_cpus() -> int:
     """The number of CPUs that this process may use, by its affinity and its container's quota."""
     cpus = len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count() or 1
     return thread_limit(cpus) or cpus
-
-
-def _without(arguments: Sequence[str], *flags: str) -> list[str]:
-    """The options without `flags` and their values."""
-    kept, words = [], iter(arguments)
-    for word in words:
-        if word in flags:
-            next(words, None)
-        elif word.split("=")[0] not in flags:
-            kept.append(word)
-    return kept
 
 
 def _reported(child: _Child) -> bool:
