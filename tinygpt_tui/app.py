@@ -316,7 +316,7 @@ class LabApp(TerminalApp[int]):
         return available(
             keys_of(tab, has_run=self.run_path is not None),
             self.current_run.conditions | overlays,
-            pausing=self.current_run.pausing,
+            self.current_run.labels,
         )
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 from typing import NamedTuple
 
 
@@ -20,7 +20,8 @@ class Key(NamedTuple):
     """How the keys are displayed; empty for the name of the first."""
     footer: bool = False
     needs: str = ""
-    """When the key has an effect: "live", "resumable", "run" or "overlays"; empty for always."""
+    """When the key has an effect: "live" (also queued), "training", "resumable", "run" or
+    "overlays"; empty for always."""
 
     @property
     def text(self) -> str:
@@ -33,7 +34,7 @@ RUN = (
         "space",
         "pause",
         "pause",
-        "Pause or continue training",
+        "Pause or continue training; start a queued run now",
         "space",
         footer=True,
         needs="live",
@@ -42,11 +43,11 @@ RUN = (
         "s",
         "stop",
         "stop",
-        "Stop training after a checkpoint (asks)",
+        "Stop training after a checkpoint; take a run from the queue (asks)",
         footer=True,
         needs="live",
     ),
-    Key("k", "checkpoint", "checkpoint", "Write a checkpoint now", needs="live"),
+    Key("k", "checkpoint", "checkpoint", "Write a checkpoint now", needs="training"),
     Key(
         "u",
         "resume",
@@ -366,11 +367,10 @@ def keys_of(tab: str, *, has_run: bool) -> tuple[Key, ...]:
     return tuple(key for title in titles for key in GROUPS[title])
 
 
-def available(keys: Iterable[Key], met: Collection[str], *, pausing: bool) -> list[Key]:
-    """The keys whose needs are met; that for a pause is labelled with what it does now."""
-    label = "resume" if pausing else "pause"
+def available(keys: Iterable[Key], met: Collection[str], labels: Mapping[str, str]) -> list[Key]:
+    """The keys whose needs are met; `labels` by action are what some of them do now."""
     return [
-        key._replace(label=label) if key.action == "pause" else key
+        key._replace(label=labels.get(key.action, key.label))
         for key in keys
         if not key.needs or key.needs in met
     ]

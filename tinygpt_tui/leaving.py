@@ -22,5 +22,8 @@ def parting_words(
             yield f"{run.name} stops after a checkpoint; resume it later with: {command}"
         elif run in starting:
             yield f"{run.name} is starting; attach with: {hints.open_run(run)}"
-        elif read_state(run).active:
+        elif (state := read_state(run)).state == "queued":
+            when = f"when {state.status.after} ends" if state.status else "later"
+            yield f"{run.name} is queued and starts {when}; attach with: {hints.open_run(run)}"
+        elif state.active:
             yield f"{run.name} is still training; attach with: {hints.open_run(run)}"

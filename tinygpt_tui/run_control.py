@@ -8,12 +8,13 @@ from pathlib import Path
 from typing import Any
 
 from tinygpt.errors import TinyGPTError
-from tinygpt.run import read_state, reserve_run
+from tinygpt.run import RunInfo, read_state, request, reserve_run
 from tinygpt.run.control import Request
 from tinygpt.run.manage import resume_problem
 from tinygpt.run.settings import stored_settings
 from tinygpt_tui import leaving
 from tinygpt_tui.launch import trainer_process
+from tinygpt_tui.launch.rivals import has_own_gpu, rivals, to_wait_for
 from tinygpt_tui.monitor.follower import RunUpdate
 from tinygpt_tui.monitor.open_run import OpenRun
 from tinygpt_tui.monitor.run_settings import form_values
@@ -21,6 +22,7 @@ from tinygpt_tui.screens.dialog import Ask
 from tinygpt_tui.screens.extend import ask_steps
 from tinygpt_tui.screens.form import NewRun
 from tinygpt_tui.screens.new_run import NewRunScreen
+from tinygpt_tui.screens.queue_question import ask_when
 from tinygpt_tui.screens.resume_questions import ask_remedy
 from tinygpt_tui.screens.run_info import RunInfoScreen, Wish
 from tinygpt_tui.shell.error_reports import ErrorReportingApp
@@ -88,7 +90,10 @@ class RunControl:
             )
 
     def toggle_pause(self) -> None:
-        """Pause, or continue a run that is paused or about to be."""
+        """Pause, or continue a run that is paused or about to be; start a queued one at once."""
+        if self._run.phase == "queued":
+            self.request("begin")
+            return
         self.request("resume" if self._run.pausing else "pause")
 
     def write_checkpoint(self) -> None:
@@ -102,13 +107,21 @@ class RunControl:
         if not self._run.live:
             self.request("stop")
             return
-        question = "Stop training after writing a checkpoint? It can be resumed later."
-        choices = [("s", "stop", "Stop and save"), ("c", "cancel", "Cancel")]
+        if self._run.phase == "queued":
+            question = "Take this run from the queue? Its folder is removed."
+            choices = [("s", "stop", "Take it from the queue"), ("c", "cancel", "Leave it there")]
+        else:
+            question = "Stop training after writing a checkpoint? It can be resumed later."
+            choices = [("s", "stop", "Stop and save"), ("c", "cancel", "Cancel")]
         self._app.push_screen(Ask(question, choices, title="Stop"), self._on_stop_answer)
 
     def _on_stop_answer(self, answer: str | None) -> None:
-        if answer == "stop":
-            self.request("stop")
+        if answer != "stop":
+            return
+        run, state = self._run.path, self._run.state
+        self.request("stop")
+        if run and state and state.state == "queued" and state.status and state.status.after:
+            self._open_run(run.parent / state.status.after, f"{run.name} was taken from the queue")
 
     def quit(self) -> None:
         """Exit the app; ask first whether to leave an active run running, and whether to discard
@@ -116,8 +129,12 @@ class RunControl:
         if self._quit_question in self._app.screen_stack:
             return
         if self._run.live:
-            question = f"{self._run.path.name if self._run.path else 'The run'} is still training."
+            name = self._run.path.name if self._run.path else "The run"
             choices = [("l", "leave", "Leave it running"), ("s", "stop", "Stop and save")]
+            question = f"{name} is still training."
+            if self._run.phase == "queued":
+                choices = [("l", "leave", "Leave it there"), ("s", "stop", "Take it out")]
+                question = f"{name} is in the queue: it starts also when this app is closed."
         elif len(self._app.screen_stack) > 1:
             question = "Quit? What is entered here is discarded."
             choices = [("q", "leave", "Quit")]
@@ -150,17 +167,55 @@ class RunControl:
 
     def start(self, new: NewRun | None) -> None:
         """Train a new run in a separate process, and open it; None is a form that was left."""
-        if new is None:
+        if new is not None:
+            self._with_rivals(partial(self._start_beside, new))
+
+    def _with_rivals(self, then: Callable[[list[RunInfo]], None]) -> None:
+        """Call `then` with the runs that are active here. They are read in a thread."""
+
+        def read() -> None:
+            self._app.call_from_thread(then, rivals(self._out))
+
+        self._app.run_worker(read, thread=True, exit_on_error=False)
+
+    def _start_beside(self, new: NewRun, runs: Sequence[RunInfo]) -> None:
+        """Start a run beside those that are active; ask when, unless it has a GPU to itself."""
+        if not runs or has_own_gpu(new.device, runs):
+            self._start(new)
             return
+        other = to_wait_for(runs).path
+
+        def answered(answer: str | None) -> None:
+            if answer is None:
+                if new.values:  # back to the form: nothing is lost
+                    self.fill_form(new.values)
+                return
+            if answer == "stop":
+                self._stop_first(other)
+            self._start(new, after=None if answer == "both" else other)
+
+        ask_when(self._app, runs, answered, new=True)
+
+    def _stop_first(self, run: Path) -> None:
+        try:
+            request(run, "stop")
+        except TinyGPTError as error:
+            self._app.report_error(str(error))
+
+    def _start(self, new: NewRun, after: Path | None = None) -> None:
+        """Start the process that trains a new run, when the run `after` has ended."""
+        waits = ["--after", str(after)] if after else []
         try:
             path = reserve_run(self._out, new.preset) if new.name is None else self._out / new.name
-            pid = trainer_process.start_training(new.arguments, self._out, path.name)
+            arguments = [*new.arguments, *waits]
+            pid = trainer_process.start_training(arguments, self._out, path.name)
         except (OSError, TinyGPTError) as error:
             self._app.report_error(f"cannot start training: {error}")
             return
         self._starting[path] = pid
         self._trained.append(path)
-        self._open_run(path, "starting: the first curve appears within seconds")
+        soon = "starting: the first curve appears within seconds"
+        self._open_run(path, f"queued after {after.name}" if after else soon)
 
     def fill_form(self, values: Mapping[str, str]) -> None:
         """Open the form for a new run with these values, by dotted name."""
@@ -218,7 +273,23 @@ class RunControl:
         self._app.run_worker(read, thread=True, exit_on_error=False)
 
     def resume_run(self, path: Path, options: Sequence[str] = ()) -> None:
-        """Resume a run in a separate process, with additional options, and open it."""
+        """Resume a run in a separate process, with additional options, and open it; ask first if
+        another one is active."""
+        self._with_rivals(partial(self._resume_beside, path, options))
+
+    def _resume_beside(self, path: Path, options: Sequence[str], runs: Sequence[RunInfo]) -> None:
+        others = [run for run in runs if run.path != path]
+        if not others or has_own_gpu("auto", others):
+            self._resume(path, options)
+            return
+
+        def answered(answer: str | None) -> None:
+            if answer == "both":
+                self._resume(path, options)
+
+        ask_when(self._app, others, answered, new=False)
+
+    def _resume(self, path: Path, options: Sequence[str]) -> None:
         try:
             self._starting[path] = trainer_process.resume_training(path, options)
         except (OSError, TinyGPTError) as error:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from textual.pilot import Pilot
+from textual.widgets import Static
 
 from tests.helpers.waiting import PATIENCE
 from tinygpt_tui.app import LabApp
@@ -55,3 +56,9 @@ def screen_text(app: LabApp) -> str:
 async def opened(app: LabApp, pilot: "Pilot[int]", step: int = 30) -> None:
     """Wait until the open run has been read up to `step`."""
     await until(pilot, lambda: app.history.step >= step and app.state is not None)
+
+
+def asks(app: LabApp, text: str) -> bool:
+    """Whether the open dialog asks this."""
+    shown = app.screen.query(".question").results(Static)
+    return any(text in str(question.render()) for question in shown)

@@ -2,20 +2,19 @@
 
 import os
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from textual.pilot import Pilot
-from textual.widgets import Input, Static
+from textual.widgets import Input
 
-from tests.helpers.app import drive, lines, opened, screen_text, until
+from tests.helpers.app import asks, drive, lines, opened, screen_text, until
 from tests.helpers.scenes import make_run, records
 from tests.helpers.trainer import SHAPE
 from tests.helpers.training import SHAPE as SETTINGS
 from tests.helpers.training import make_session, stop_at, train_session
-from tests.helpers.waiting import PATIENCE
 from tinygpt.config import build
 from tinygpt.run import (
     METRICS,
@@ -329,14 +328,6 @@ def test_the_form_is_filled_with_the_settings_of_a_run(tmp_path: Path) -> None:
 
 
 @pytest.fixture
-def _trainers_end() -> Iterator[None]:
-    """Wait for the trainers that a test started."""
-    yield
-    for child in trainer_process._CHILDREN.values():
-        child.process.wait(PATIENCE)
-
-
-@pytest.fixture
 def stopped(tmp_path: Path) -> Path:
     """A run of 13 steps that was stopped after 3."""
     session = make_session(tmp_path)
@@ -382,12 +373,6 @@ def test_resume_offers_the_cpu(stopped: Path) -> None:
         await until(pilot, lambda: read_state(stopped).state == "done")
 
     drive(stopped.parent, body)
-
-
-def asks(app: LabApp, text: str) -> bool:
-    """Whether the open dialog asks this."""
-    shown = app.screen.query(".question").results(Static)
-    return any(text in str(question.render()) for question in shown)
 
 
 @pytest.mark.usefixtures("_trainers_end")

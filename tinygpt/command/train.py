@@ -68,9 +68,13 @@ def prepare(options: argparse.Namespace) -> Session:
     Raises:
         TinyGPTError: settings, corpus or run cannot be used.
     """
-    requested = settings(options)
     if hasattr(options, "resume"):
-        return _resume(options, requested)
+        path = _run_to_resume(options)
+        begun = waiting.without_wait(options, path)
+        if begun is None:
+            return _resume(path, settings(options))
+        options = begun
+    requested = settings(options)
     config = _new_config(requested)
     from tinygpt.training import begin  # noqa: PLC0415
 
@@ -94,10 +98,9 @@ def _new_config(requested: dict[str, object]) -> configuration.RunConfig:
     return configuration.build({**requested, "preset": preset})
 
 
-def _resume(options: argparse.Namespace, requested: dict[str, object]) -> Session:
+def _resume(path: Path, requested: dict[str, object]) -> Session:
     if requested.get("preset") == "auto":
         del requested["preset"]
-    path = _run_to_resume(options)
     from tinygpt.training import resume  # noqa: PLC0415
     from tinygpt.training.rewarming import in_words  # noqa: PLC0415
 

@@ -13,13 +13,13 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from tinygpt import config as configuration
-from tinygpt.command.options import settings, without
+from tinygpt.command.options import settings, training_parser, without
 from tinygpt.command.streams import say
 from tinygpt.data.corpus import check_length, find_corpus
-from tinygpt.errors import ConfigError, TinyGPTError
-from tinygpt.run import reserve_run, validate_run_name
+from tinygpt.errors import ConfigError, RunError, TinyGPTError
+from tinygpt.run import read_state, reserve_run, validate_run_name
 from tinygpt.run.lookup import find_run, run_of
-from tinygpt.run.queue import Queued
+from tinygpt.run.queue import Queued, leave_queue, read_entry
 
 
 @contextmanager
@@ -52,6 +52,27 @@ def turn(options: argparse.Namespace) -> Iterator[bool]:
     except TinyGPTError as error:
         queued.fail(str(error))
         raise
+
+
+def without_wait(options: argparse.Namespace, run: Path) -> argparse.Namespace | None:
+    """To ``--resume`` a run that was queued and never began is to start it: its options then, with
+    those that are given now; None for any other run. Its folder is made ready.
+
+    Raises:
+        RunError: its process lives and waits.
+    """
+    entry = read_entry(run)
+    if entry is None:
+        return None
+    if (state := read_state(run)).active:
+        raise RunError(f"{run} is queued: it {state.reason}")
+    place = ("--name", run.name, "--out", str(run.parent))
+    kept = training_parser("", "").parse_args([*entry.arguments, *place])
+    given = vars(options)
+    for name in given.keys() - {"resume", "name", "out"}:
+        setattr(kept, name, given[name])
+    leave_queue(run)
+    return kept
 
 
 def _take_place(options: argparse.Namespace) -> Queued:

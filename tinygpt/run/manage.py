@@ -20,6 +20,8 @@ from tinygpt.run.status import age_on_disk
 
 def resume_problem(path: Path, state: RunState) -> str | None:
     """Why a run cannot be resumed, in a sentence; None if it can."""
+    if state.state == "queued":
+        return f"{path.name} is queued: it {state.reason}."
     if state.active:
         return f"{path.name} is already being trained."
     if state.state == "done":

@@ -51,9 +51,17 @@ class OpenRun:
         known = {
             "run": self.path is not None,
             "live": self.live,
+            "training": self.live and self.phase != "queued",
             "resumable": state is not None and (state.resumable or state.done),
         }
         return {name for name, met in known.items() if met}
+
+    @property
+    def labels(self) -> dict[str, str]:
+        """What the keys of these actions do to it now, where that differs."""
+        if self.phase == "queued":
+            return {"pause": "start now", "stop": "unqueue"}
+        return {"pause": "resume"} if self.pausing else {}
 
     @property
     def summary(self) -> tuple[object, ...]:
@@ -113,6 +121,8 @@ def _fulfilled(requested: Request, state: RunState) -> bool:
     """Whether a run's state is what was asked for, or can no longer become that."""
     if requested == "resume":
         return state.state != "paused"
+    if requested == "begin":
+        return state.state != "queued"
     return not state.active or (requested == "pause" and state.state == "paused")
 
 

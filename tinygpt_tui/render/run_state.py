@@ -19,6 +19,7 @@ class Look(NamedTuple):
 
 LOOKS = {
     "new": Look("○", "Starting", "muted"),
+    "queued": Look("◷", "Queued", "warn"),
     "live": Look("●", "Live", "good"),
     "paused": Look("‖", "Paused", "warn"),
     "stalled": Look("◌", "Stalled", "bad"),

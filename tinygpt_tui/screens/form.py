@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import NamedTuple
 
 from tinygpt.config import RunConfig, Scalar, build, dotted_fields, flatten
@@ -48,6 +49,13 @@ class NewRun(NamedTuple):
     preset: str
     arguments: list[str]
     """For `launch.trainer_process.start_training`: ``--preset`` and what differs from it."""
+    values: Mapping[str, str] = MappingProxyType({})
+    """The texts in the form, to fill it again."""
+
+    @property
+    def device(self) -> str:
+        """The setting ``device``."""
+        return self.values.get("device", "auto")
 
 
 # Labels and help that are shorter, or more exact, than what follows from the configuration.
@@ -203,4 +211,4 @@ def new_run(name: str, values: Mapping[str, str], config: RunConfig) -> NewRun:
             # or argparse would take it for an option
             words = [f"{flag(field)}={value}"] if value.startswith("-") else [flag(field), value]
             arguments += words
-    return NewRun(name or None, preset, arguments)
+    return NewRun(name or None, preset, arguments, {NAME: name, **values})

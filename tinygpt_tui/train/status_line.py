@@ -28,6 +28,9 @@ def status_line(state: TrainState, columns: int = 80) -> Row:
         known = row(Span(f" {printable(run.reason)}", "warn"), Span(hint, "key"))
         warning = overfitting_warning(state.history, columns - width(known) - 1)
         return row(*known, " ", *warning) if warning else known
+    if run and run.state == "queued":
+        text = printable(run.reason).partition(" (")[0]
+        return row(Span(f" Queued: {text}, also when this app is closed", "warn"))
     if run and run.active and (run.silent or (run.status and run.status.error)):
         return row(Span(f" {printable(run.reason)}", "warn"))
     warning = row(*substitute_warning(state.history), *overfitting_warning(state.history, columns))
