@@ -32,7 +32,7 @@ def key_latencies(terminal: Terminal, count: int) -> list[float]:
             if time.perf_counter() - quiet > 2:
                 break
             time.sleep(0.001)
-        key = (b"v", b"\x1b[D", b"\x1b[D", b"v", b"l", b"l", b"2", b"1")[index % 8]
+        key = (b"\r", b"\x1b[D", b"\x1b[D", b"\r", b"l", b"l", b"2", b"1")[index % 8]
         before = len(terminal.sent)
         typed = terminal.type(key)
         deadline = time.perf_counter() + 2

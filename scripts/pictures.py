@@ -35,7 +35,7 @@ KEY_QUIET = 1.0
 Keys = tuple[Sequence[str], float]
 TABS: dict[str, Sequence[Keys]] = {
     "train": (((), ENGINE_QUIET),),
-    "crosshair": ((("c", "v", *["left"] * 40), KEY_QUIET),),
+    "crosshair": ((("V", "enter", *["left"] * 40), KEY_QUIET),),
     "generate": (
         (("2",), ENGINE_QUIET),
         (("S", "5", "enter", "g"), ENGINE_QUIET),

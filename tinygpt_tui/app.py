@@ -32,6 +32,7 @@ from tinygpt_tui.monitor.overlays import OverlayMonitor
 from tinygpt_tui.render.header_footer import TITLES
 from tinygpt_tui.render.heatmap import Paint
 from tinygpt_tui.run_control import RunControl
+from tinygpt_tui.screens.compare_runs import compare_runs
 from tinygpt_tui.screens.help import HelpScreen
 from tinygpt_tui.screens.key_search import Command, commands
 from tinygpt_tui.screens.palette import Palette
@@ -294,6 +295,10 @@ class LabApp(TerminalApp[int]):
         if message.old == self.run_path:
             self.open_run(message.new)
         self.overlays.rename(message.old, message.new)
+
+    def action_compare_overlays(self) -> None:
+        if self.run_path is not None and self.overlays.paths:
+            compare_runs(self, self.out, [self.run_path, *self.overlays.paths])
 
     def action_clear_overlays(self) -> None:
         self.overlays.show(())

@@ -15,8 +15,7 @@ from textual.containers import Container
 from textual.geometry import Size
 from textual.timer import Timer
 
-from tinygpt.run import CheckpointList
-from tinygpt.run.checkpoints import Name
+from tinygpt.run import CheckpointList, Which
 from tinygpt_tui import theme
 from tinygpt_tui.attention import cursor, layout, state, view
 from tinygpt_tui.attention.clicks import clicked
@@ -37,7 +36,7 @@ from tinygpt_tui.render.heatmap import Paint
 from tinygpt_tui.render.svg import svg
 from tinygpt_tui.screens.dialog import AskText
 from tinygpt_tui.screens.file_name import file_problem, typed_path
-from tinygpt_tui.screens.pick_checkpoint import pick_checkpoint
+from tinygpt_tui.screens.pick_checkpoint import pick_from_timeline
 from tinygpt_tui.widgets.bindings import bindings
 from tinygpt_tui.widgets.cell_view import CellView
 from tinygpt_tui.widgets.prompt_history import PromptHistory
@@ -277,16 +276,11 @@ class AttentionPane(Container):
         self.draw()
 
     def action_checkpoint(self) -> None:
-        controller = self.controller
-
-        def picked(choice: Name | tuple[str, int]) -> None:
-            controller.show_checkpoint(choice if isinstance(choice, str) else choice[1])
+        def show(which: Which) -> None:
+            self.controller.show_checkpoint(which)
             self.draw()
 
-        variant, timeline = controller.variant, controller.timeline
-        if timeline.step is not None:
-            chosen = timeline.name or (variant, timeline.step)
-            pick_checkpoint(self.app, {variant: timeline.checkpoints}, chosen, picked)
+        pick_from_timeline(self.app, self.controller.variant, self.controller.timeline, show)
 
     # -- which text -----------------------------------------------------------------------------
 

@@ -11,7 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TypeAlias
 
-from tinygpt.run import CheckpointList
+from tinygpt.run import CheckpointList, Which
 from tinygpt_tui.engine import results
 from tinygpt_tui.engine.protocol import (
     CorpusLine,
@@ -292,9 +292,9 @@ class ExpertsController(ViewSelection, EngineSession):
         """Show an earlier or later checkpoint."""
         self._select(self.state.timeline.moved(by))
 
-    def follow(self) -> None:
-        """Show the newest checkpoint from now on."""
-        self._select(replace(self.state.timeline.selected("newest"), playing=False))
+    def show_checkpoint(self, which: Which) -> None:
+        """Show the best or the newest checkpoint from now on, or that of a step."""
+        self._select(replace(self.state.timeline.selected(which), playing=False))
 
     def toggle_best(self) -> None:
         """Switch between the best and the newest checkpoint."""

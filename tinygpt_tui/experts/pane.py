@@ -17,7 +17,7 @@ from textual.timer import Timer
 from textual.widgets import Input, Static
 
 from tinygpt.data.tokenizer import summarize
-from tinygpt.run import CheckpointList
+from tinygpt.run import CheckpointList, Which
 from tinygpt_tui.engine.client import Engine
 from tinygpt_tui.engine.messages import EngineReply, ask_for
 from tinygpt_tui.experts import view
@@ -25,6 +25,7 @@ from tinygpt_tui.experts.clicks import clicked
 from tinygpt_tui.experts.controller import ExpertsController
 from tinygpt_tui.keymap import EXPERTS
 from tinygpt_tui.monitor.history import History
+from tinygpt_tui.screens.pick_checkpoint import pick_from_timeline
 from tinygpt_tui.screens.unknown_characters import resolve_unknown
 from tinygpt_tui.widgets.bindings import bindings
 from tinygpt_tui.widgets.cell_view import CellView
@@ -192,8 +193,15 @@ class ExpertsPane(Container):
         self.controller.play()
         self.draw()
 
+    def action_checkpoint(self) -> None:
+        def show(which: Which) -> None:
+            self.controller.show_checkpoint(which)
+            self.draw()
+
+        pick_from_timeline(self.app, "moe", self.controller.state.timeline, show)
+
     def action_follow(self) -> None:
-        self.controller.follow()
+        self.controller.show_checkpoint("newest")
         self.draw()
 
     def action_toggle_best(self) -> None:

@@ -73,6 +73,14 @@ class CheckpointChoice(EngineSession):
         }
         return any(before[v].step != self.timelines[v].step for v in self.variants)
 
+    def move_step(self, by: int) -> bool:
+        """Select the checkpoint of each selected model that is `by` places later; returns whether
+        another one generates now."""
+        before = self.timelines
+        moved = {v: before[v].moved(by) for v in self.variants}
+        self.timelines = {**before, **moved}
+        return any(before[v].step != t.step for v, t in moved.items())
+
     def take_note(self) -> str:
         """Why another checkpoint than the best or the newest generates; once."""
         notes = (self.note_once(v, self.timelines[v].chosen) for v in self.variants)

@@ -1,4 +1,4 @@
-"""The keys that choose the checkpoint to generate with: a list of all, and best or newest."""
+"""The keys that choose the checkpoint to generate with: a list of all, best or newest, the next."""
 
 from __future__ import annotations
 
@@ -44,10 +44,19 @@ def _chosen(controller: GenerateController) -> Name | tuple[str, int]:
 def toggle_best(app: App[Any], controller: GenerateController) -> None:
     """Switch between the best and the newest checkpoint of each model. Texts that stand side by
     side are generated again, so that they can be compared."""
-    if not controller.toggle_best():
-        same = (
-            "The newest checkpoint is the best one" if controller.variants else "No checkpoint yet"
-        )
-        app.notify(same, timeout=2)
+    same = "The newest checkpoint is the best one"
+    _regenerate(app, controller, controller.toggle_best(), same)
+
+
+def move_step(app: App[Any], controller: GenerateController, by: int) -> None:
+    """Switch to an earlier or a later checkpoint of each model, and generate again as above."""
+    same = f"This is the {'last' if by > 0 else 'first'} checkpoint"
+    _regenerate(app, controller, controller.move_step(by), same)
+
+
+def _regenerate(app: App[Any], controller: GenerateController, changed: object, same: str) -> None:
+    """Generate the texts side by side again if another checkpoint is used, else say `same`."""
+    if not changed:
+        app.notify(same if controller.variants else "No checkpoint yet", timeout=2)
     elif controller.sides and not controller.listed:
         controller.regenerate()

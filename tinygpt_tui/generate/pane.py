@@ -21,7 +21,7 @@ from tinygpt_tui.engine.client import Engine
 from tinygpt_tui.engine.messages import EngineReply, ask_for
 from tinygpt_tui.engine.protocol import CorpusLine, Failed
 from tinygpt_tui.generate import layout, view
-from tinygpt_tui.generate.checkpoint_dialog import choose_checkpoint, toggle_best
+from tinygpt_tui.generate.checkpoint_dialog import choose_checkpoint, move_step, toggle_best
 from tinygpt_tui.generate.controller import GenerateController
 from tinygpt_tui.generate.first_prompt import FirstPrompt
 from tinygpt_tui.generate.preset_dialog import open_presets
@@ -287,8 +287,8 @@ class GeneratePane(Container):
         self.controller.next_colour()
         self.draw()
 
-    def action_layer(self) -> None:
-        self.controller.next_layer()
+    def action_layer(self, by: int) -> None:
+        self.controller.move_layer(by)
         self.draw()
 
     def action_marks(self) -> None:
@@ -324,6 +324,10 @@ class GeneratePane(Container):
 
     def action_toggle_best(self) -> None:
         toggle_best(self.app, self.controller)
+        self.draw()
+
+    def action_timeline(self, by: int) -> None:
+        move_step(self.app, self.controller, by)
         self.draw()
 
     def action_checkpoint(self) -> None:

@@ -124,13 +124,13 @@ class TextSelection:
         place = COLOURS.index(self.options.colour)
         self.options = replace(self.options, colour=COLOURS[(place + 1) % len(COLOURS)])
 
-    def next_layer(self) -> None:
-        """Colour tokens by the experts of the next layer."""
+    def move_layer(self, by: int) -> None:
+        """Colour tokens by the experts of the layer that is `by` later, in a circle."""
         layers = max(
             (s.text.opened.layers for s in self.sides if s.text and s.text.opened), default=1
         )
         self.options = replace(
-            self.options, colour="expert", layer=(self.options.layer + 1) % layers
+            self.options, colour="expert", layer=(self.options.layer + by) % layers
         )
 
     def toggle_marks(self) -> None:

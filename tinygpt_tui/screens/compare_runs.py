@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import ClassVar
+from pathlib import Path
+from typing import Any, ClassVar
 
-from textual.app import ComposeResult
+from textual.app import App, ComposeResult
 from textual.binding import BindingType
 from textual.message import Message
 
@@ -15,7 +16,7 @@ from tinygpt_tui.monitor.run_histories import RunHistories
 from tinygpt_tui.render.cells import Row, Span, row
 from tinygpt_tui.screens.compare_table import ComparedRun, comparison
 from tinygpt_tui.screens.dialog import Dialog
-from tinygpt_tui.screens.runs_table import RunEntry
+from tinygpt_tui.screens.runs_table import RunEntry, read_entries
 from tinygpt_tui.widgets.bindings import bindings
 from tinygpt_tui.widgets.cell_view import CellView
 
@@ -29,6 +30,20 @@ class _Read(Message):
     def __init__(self, parts: list[tuple[int, list[Item], bool]]) -> None:
         super().__init__()
         self.parts = parts
+
+
+def compare_runs(app: App[Any], out: Path, paths: Sequence[Path]) -> None:
+    """Compare the runs of the folder `out` that have these paths, in this order. They are listed in
+    a thread: a network disk may be slow."""
+
+    def show(entries: list[RunEntry]) -> None:
+        app.push_screen(CompareRunsScreen(entries))
+
+    def read() -> None:
+        listed = {entry.run.path: entry for entry in read_entries(out)}
+        app.call_from_thread(show, [listed[path] for path in paths if path in listed])
+
+    app.run_worker(read, thread=True, exit_on_error=False)
 
 
 class CompareRunsScreen(Dialog[None]):

@@ -11,6 +11,7 @@ from tinygpt import formatting
 from tinygpt.run import CheckpointList
 from tinygpt.run.checkpoints import NAMES as BEST_AND_NEWEST
 from tinygpt.run.checkpoints import Name
+from tinygpt_tui.engine.session import Timeline
 from tinygpt_tui.screens.pick import PickDialog, PickResult
 from tinygpt_tui.theme import NAMES
 
@@ -36,6 +37,21 @@ def pick_checkpoint(
 
     at = choices.index(chosen) if chosen in choices else 0
     app.push_screen(PickDialog("Checkpoint", entries, at=at), picked)
+
+
+def pick_from_timeline(
+    app: App[Any], variant: str, timeline: Timeline, show: Callable[[Name | int], None]
+) -> None:
+    """List the checkpoints of one variant; `show` is called with the name or the step that the
+    user chooses. Does nothing without checkpoints."""
+    if timeline.step is None:
+        return
+    chosen = timeline.name or (variant, timeline.step)
+
+    def picked(choice: Name | tuple[str, int]) -> None:
+        show(choice if isinstance(choice, str) else choice[1])
+
+    pick_checkpoint(app, {variant: timeline.checkpoints}, chosen, picked)
 
 
 def _label(lists: Mapping[str, CheckpointList], choice: Name | tuple[str, int]) -> str:

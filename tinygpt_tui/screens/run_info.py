@@ -25,7 +25,7 @@ from tinygpt_tui.widgets.cell_view import CellView
 
 REFRESH = 2.0
 """Seconds between two reads of a run that is being trained."""
-_KEYS = [("←→", "page"), ("↑↓", "scroll"), ("e", "edit note"), ("c", "clone")]
+_KEYS = [("←→", "page"), ("↑↓", "scroll"), ("e", "edit note"), ("n", "new from it")]
 _EDITING = [("ctrl+s", "save"), ("Esc", "back")]
 
 Wish = Literal["clone", "resume"]

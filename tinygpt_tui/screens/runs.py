@@ -20,7 +20,7 @@ from textual.widgets.option_list import Option
 
 from tinygpt.errors import RunError, TinyGPTError
 from tinygpt.escape import printable
-from tinygpt.run import RunInfo, list_runs
+from tinygpt.run import RunInfo
 from tinygpt.run.manage import (
     active_problem,
     delete_run,
@@ -28,9 +28,7 @@ from tinygpt.run.manage import (
     rename_run,
     resume_problem,
 )
-from tinygpt.run.note import first_line
 from tinygpt_tui.keymap import RUN_LIST
-from tinygpt_tui.monitor.summary import summary
 from tinygpt_tui.render.run_state import LOOKS
 from tinygpt_tui.screens.compare_runs import CompareRunsScreen
 from tinygpt_tui.screens.dialog import Ask, AskText, Dialog, hints
@@ -42,6 +40,7 @@ from tinygpt_tui.screens.runs_table import (
     details,
     heading,
     mark_cell,
+    read_entries,
     row_cells,
     shown_columns,
 )
@@ -75,10 +74,10 @@ def titled(order: RunsOrder, found: int, total: int, width: int) -> str:
 
 def _keys(width: int) -> list[tuple[str, str]]:
     """The hints for which there is room."""
-    keys = [("Enter", "open"), ("space", "mark"), ("o", "overlay"), ("c", "compare")]
-    keys += [("i", "info"), ("/", "find"), ("Esc", "back")]
+    keys = [("Enter", "open"), ("space", "mark"), ("o", "overlay"), ("=", "compare")]
+    keys += [("I", "info"), ("/", "find"), ("Esc", "back")]
     if width >= WIDE:
-        keys[-1:-1] = [("s", "sort"), ("u", "resume"), ("n", "new from it"), ("R", "rename")]
+        keys[-1:-1] = [("z", "sort"), ("u", "resume"), ("n", "new from it"), ("R", "rename")]
     return [*keys[:-1], ("d", "delete"), keys[-1]] if width >= WIDE else keys
 
 
@@ -196,8 +195,7 @@ class RunsScreen(Dialog[RunsResult]):
     def _list(self) -> None:
         """In a thread: a network disk may be slow."""
         try:
-            runs = list_runs(self._out)
-            entries = [RunEntry(run, summary(run.path), first_line(run.path)) for run in runs]
+            entries = read_entries(self._out)
         except TinyGPTError as error:
             self.post_message(_Listed([], str(error)))
         else:

@@ -5,13 +5,15 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
 from rich.cells import cell_len, set_cell_size
 
 from tinygpt import formatting
 from tinygpt.escape import printable
-from tinygpt.run import RunInfo
-from tinygpt_tui.monitor.summary import Summary
+from tinygpt.run import RunInfo, list_runs
+from tinygpt.run.note import first_line
+from tinygpt_tui.monitor.summary import Summary, summary
 from tinygpt_tui.render.run_state import LOOKS
 from tinygpt_tui.render.table import Column, choose_columns
 from tinygpt_tui.theme import NAMES, OVERLAYS
@@ -56,6 +58,11 @@ class RunEntry:
         """The latest known step."""
         status = self.run.state.status
         return max(self.summary.step or 0, status.step if status else 0)
+
+
+def read_entries(out: Path) -> list[RunEntry]:
+    """The runs in the folder `out`, newest first. Raises RunError if it cannot be listed."""
+    return [RunEntry(run, summary(run.path), first_line(run.path)) for run in list_runs(out)]
 
 
 @dataclass(frozen=True, slots=True)

@@ -76,11 +76,10 @@ def curves(
     return [_as_quantity(curve, quantity) for curve in drawn]
 
 
-def all_hidden(history: History, options: Options, quantity: Quantity) -> bool:
-    """Whether there are curves, and all of them are hidden."""
+def all_hidden(history: History, options: Options) -> bool:
+    """Whether there are variants, and all of them are hidden."""
     variants = {name for name, v in history.variants.items() if len(v.step.values)}
-    hidden_kinds = quantity in LOSSES and {"train", "val"} <= options.hidden
-    return bool(variants) and quantity != "GPU" and (variants <= options.hidden or hidden_kinds)
+    return bool(variants) and variants <= options.hidden
 
 
 def full_range(

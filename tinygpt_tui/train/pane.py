@@ -186,8 +186,11 @@ class TrainPane(Container):
     def action_smooth(self, by: int) -> None:
         self._change_options(lambda options: options.smoothed(by))
 
-    def action_toggle_curve(self, name: str) -> None:
-        self._change_options(lambda options: options.toggled(name))
+    def action_models(self) -> None:
+        self._change_options(Options.next_models)
+
+    def action_curves(self) -> None:
+        self._change_options(Options.next_curves)
 
     def action_zoom(self, by: int) -> None:
         self.controller.zoom(by)
@@ -204,6 +207,10 @@ class TrainPane(Container):
     def action_crosshair(self) -> None:
         self.controller.toggle_crosshair()
         self.schedule(soon=True)
+
+    def action_leave_crosshair(self) -> None:
+        if self.state.options.cursor is not None:
+            self.action_crosshair()
 
     def on_click(self, event: events.Click) -> None:
         size = self._view.size

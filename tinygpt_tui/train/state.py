@@ -107,9 +107,21 @@ class Options:
         """Switch between the full range of y and the one without the initial drop."""
         return replace(self, full_y_range=not self.full_y_range)
 
-    def toggled(self, curve: str) -> Self:
-        """Show or hide a curve."""
-        return replace(self, hidden=self.hidden ^ {curve})
+    def next_models(self) -> Self:
+        """Show both models, Dense alone, MoE alone."""
+        return self._hiding_next(({"moe"}, {"dense"}))
+
+    def next_curves(self) -> Self:
+        """Show train and validation curves, those of validation alone, those of train alone."""
+        return self._hiding_next(({"train"}, {"val"}))
+
+    def _hiding_next(self, order: Sequence[set[str]]) -> Self:
+        """Hide nothing, the first, the second of two sets, in turn."""
+        first, second = order
+        shown = self.hidden - first - second
+        if self.hidden & first:
+            return replace(self, hidden=shown | second)
+        return replace(self, hidden=shown if self.hidden & second else shown | first)
 
     def zoomed(self, by: int, full: tuple[float, float], latest: float) -> Self:
         """Zoom by a factor of 2**`by` around the crosshair, or else around the latest record."""

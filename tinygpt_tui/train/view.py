@@ -118,15 +118,15 @@ def _chart_title(state: TrainState, quantity: Quantity, columns: int) -> str:
 
 
 def _why_empty(state: TrainState, quantity: Quantity) -> str:
-    """What is said in place of curves; of hidden ones, which keys show them."""
+    """What is said in place of curves; of hidden ones, which key shows them."""
     if quantity == "GPU":
         return "readings begin with this visit"
-    if not all_hidden(state.history, state.options, quantity):
-        return "no data yet"
     keys = {key.action: key.text for key in CHARTS}
-    hidden = sorted(state.options.hidden, key=("dense", "moe", "train", "val").index)
-    shown = ", ".join(f"{keys[f'toggle_curve({name!r})']} {name}" for name in hidden)
-    return f"All curves hidden: {shown}"
+    if all_hidden(state.history, state.options):
+        return f"All curves hidden: {keys['models']} shows both models"
+    if "train" in state.options.hidden and state.history.variants and quantity in LOSSES:
+        return f"No evaluation yet: {keys['curves']} shows the train curves"
+    return "no data yet"
 
 
 def _x_style(axis: XAxis) -> dict[str, Any]:

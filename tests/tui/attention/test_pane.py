@@ -113,17 +113,17 @@ def test_levels_the_other_model_and_the_timeline(out: Path) -> None:
         await pilot.press("comma")
         await until(pilot, lambda: controller.shown is not None and controller.shown.step == 3)
         await until(pilot, lambda: "step 3" in screen(app))
-        await pilot.press("full_stop", "v")
+        await pilot.press("full_stop", "m")
         await until(
             pilot, lambda: controller.shown is not None and controller.shown.variant == "moe"
         )
         await until(pilot, lambda: "MoE · best · step 7" in screen(app))
-        await pilot.press("v", "p")
+        await pilot.press("m", "p")
         assert controller.timeline.playing
         await until(pilot, lambda: not controller.timeline.playing)
         assert controller.shown is not None
         assert (controller.shown.step, controller.timeline.chosen) == (7, None)
-        await pilot.press("equals_sign", "v")
+        await pilot.press("equals_sign", "m")
         await until(pilot, lambda: "= Dense 7" in screen(app) and "MoE 7" in screen(app))
 
     drive(out, on_tab(body))  # type: ignore[arg-type]
@@ -231,7 +231,7 @@ def test_every_key_that_changes_the_drawing(out: Path) -> None:
     async def body(app: LabApp, pilot: "Pilot[int]") -> None:
         controller = app.attention.controller
         await typed(app, pilot, TEXT[:9])
-        await pilot.press("o", "l", "x", "i", "z")
+        await pilot.press("C", "l", "P", "i", "z")
         choice = controller.choice
         assert (choice.paint.colours, choice.paint.scale) == ("magma", "linear")
         assert (choice.paint.pooling, choice.statistic, choice.ordered) == (
@@ -241,11 +241,11 @@ def test_every_key_that_changes_the_drawing(out: Path) -> None:
         )
         await pilot.press("z", "right", "down")
         assert (controller.choice.layer, controller.choice.head) == (1, 1)
-        await pilot.press("m")
+        await pilot.press("v")
         assert (controller.choice.mode, controller.choice.level) == ("mean", "head")
-        await pilot.press("m")
+        await pilot.press("v")
         await until(pilot, lambda: "(approximation)" in screen(app))
-        await pilot.press("m", "w", "home", "right", "right")
+        await pilot.press("v", "a", "home", "right", "right")
         assert (controller.choice.level, controller.choice.incoming) == ("text", True)
         assert controller.choice.query == 2
         await until(pilot, lambda: "attended by" in screen(app))
@@ -255,7 +255,7 @@ def test_every_key_that_changes_the_drawing(out: Path) -> None:
 
 def test_files(out: Path, tmp_path: Path) -> None:
     async def save(app: LabApp, pilot: "Pilot[int]", down: int, path: Path) -> None:
-        await pilot.press("d")
+        await pilot.press("w")
         await until(pilot, lambda: isinstance(app.screen, PickDialog))
         await pilot.press(*["down"] * down, "enter")
         await until(pilot, lambda: isinstance(app.screen, AskText))
@@ -266,7 +266,7 @@ def test_files(out: Path, tmp_path: Path) -> None:
     async def body(app: LabApp, pilot: "Pilot[int]") -> None:
         (tmp_path / "some.txt").write_text("a face Ü")
         await until(pilot, lambda: settled(app))
-        await pilot.press("f")
+        await pilot.press("F")
         await until(pilot, lambda: isinstance(app.screen, AskText))
         app.screen.query_one("Input").value = str(tmp_path / "some.txt")  # type: ignore[attr-defined]
         await pilot.press("enter")

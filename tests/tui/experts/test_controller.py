@@ -100,7 +100,7 @@ def test_a_burst_through_the_timeline_only_requests_its_last_checkpoint() -> Non
     assert harness.controller.state.routed_text is not None
     assert harness.controller.state.routed_text.step == 7
     asked = harness.count(InspectRequest)
-    harness.controller.follow()
+    harness.controller.show_checkpoint("newest")
     assert harness.controller.state.routed_text is before
     assert harness.count(InspectRequest) == asked, "the answer was cached"
 
@@ -143,7 +143,7 @@ def test_the_best_is_shown_and_a_key_switches_to_the_newest() -> None:
     assert (controller.state.at, controller.state.timeline.name) == (45, None)
     controller.toggle_best()
     assert (controller.state.at, controller.state.timeline.name) == (20, "best")
-    controller.follow()
+    controller.show_checkpoint("newest")
     assert controller.state.at == 100
 
 

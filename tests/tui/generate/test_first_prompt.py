@@ -72,7 +72,7 @@ def test_a_remembered_prompt_comes_first_unless_the_model_does_not_know_it(out: 
 
     async def body(app: LabApp, pilot: "Pilot[int]") -> None:
         await until(pilot, lambda: prompt_of(app) == "bee")
-        await pilot.press("p", "up")
+        await pilot.press("t", "up")
         assert prompt_of(app) == "ROMEO:"
 
     drive(out, on_opening(body))
@@ -82,7 +82,7 @@ def test_a_prompt_that_was_typed_stays(out: Path) -> None:
     use_corpus(out, "bad cab\n" * 99)
 
     async def body(app: LabApp, pilot: "Pilot[int]") -> None:
-        await pilot.press("p", "ctrl+u", *"dab")
+        await pilot.press("t", "ctrl+u", *"dab")
         app.open_run(out / "one")
         app.generate.activate()
         await pilot.pause()

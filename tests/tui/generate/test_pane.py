@@ -46,7 +46,7 @@ def test_both_answer_then_branch_and_replay(out: Path, size: tuple[int, int]) ->
         assert branched is not None
         assert (branched.parent, branched.at, branched.forced) == (1, 198, {198})
         assert len(controller.tree.texts) == 3
-        await pilot.press("f")
+        await pilot.press("p")
         await until(pilot, lambda: not controller.generating)
         assert [t.opened.step for t in controller.listed if t.opened] == [3, 7, 7]
         rows = layout.texts(controller, "", size[0], 20)
@@ -74,7 +74,7 @@ def test_the_heading_says_which_checkpoint_it_is_and_a_key_generates_with_the_ot
         await pilot.press("m", "m", "B")
         same = "The newest checkpoint is the best one"
         await until(pilot, lambda: any(n.message == same for n in app._notifications))
-        await pilot.press("m", "f")
+        await pilot.press("m", "p")
         await until(pilot, lambda: not app.generate.controller.generating)
         await until(pilot, lambda: "Dense · best · step 3" in lines(app, "texts"))
 
@@ -92,7 +92,7 @@ def test_escape_stops_and_more_goes_on(out: Path) -> None:
         assert text is not None
         before = len(text.tokens)
         assert (before < 20000, text.end) == (True, "stopped")
-        await pilot.press("full_stop")
+        await pilot.press("o")
         await until(pilot, lambda: idle(app) and len(text.tokens) == before + 1)
 
     drive(out, on_tab(body))
@@ -156,7 +156,7 @@ def test_saving_offers_a_name_and_the_list_of_checkpoints_begins_at_the_chosen(
         controller = app.generate.controller
         await pilot.press("X", *"3", "enter", "S", *"5", "enter", "g")
         await until(pilot, lambda: idle(app))
-        await pilot.press("d", "enter")
+        await pilot.press("w", "enter")
         await until(pilot, (out / "dense-7-seed5.json").is_file)
         await pilot.press("h")
         assert app.screen.query_one(OptionList).highlighted == 1, "the newest of a live run"
@@ -186,7 +186,7 @@ def test_lists_and_questions_are_ascii_where_all_is(out: Path) -> None:
         app.generate.query_one(PromptArea).put("a\nb")
         await pilot.press("X", *"3", "enter", "g")
         await until(pilot, lambda: idle(app))
-        for keys in (["b"], ["b", "e"], ["b", "delete"], ["d"], ["o", "w"], ["h"]):
+        for keys in (["b"], ["b", "e"], ["b", "delete"], ["w"], ["D", "w"], ["h"]):
             await pilot.press(*keys)
             await pilot.pause()
             assert isinstance(app.screen, Dialog)
@@ -201,7 +201,7 @@ def test_lists_and_questions_are_ascii_where_all_is(out: Path) -> None:
 def test_samples_comparison_and_views(out: Path) -> None:
     async def body(app: LabApp, pilot: "Pilot[int]") -> None:
         controller = app.generate.controller
-        await pilot.press("a", "y", "d")
+        await pilot.press("a", "y", "w")
         assert [said.message for said in app._notifications] == ["No text yet: g generates one"] * 3
         await pilot.press("X", *"4", "enter", "e")
         await until(pilot, lambda: len(controller.listed) == 5 and not controller.generating)
@@ -213,7 +213,7 @@ def test_samples_comparison_and_views(out: Path) -> None:
         await until(pilot, lambda: idle(app) and len(controller.sides) == 2)
         params = [side.text.params.temperature for side in controller.sides if side.text]
         assert params == [0.7, 0.2]
-        await pilot.press("equals_sign", "x", "v", "l", "w", "m", "y")
+        await pilot.press("equals_sign", "x", "v", "right_curly_bracket", "W", "m", "y")
         assert (controller.active, controller.models) == (1, "dense")
         assert controller.options == ViewOptions("expert", layer=1, marks=True)
         assert controller.text is not None
@@ -227,7 +227,7 @@ def test_samples_comparison_and_views(out: Path) -> None:
 def test_the_prompt_is_edited_and_recalled(out: Path) -> None:
     async def body(app: LabApp, pilot: "Pilot[int]") -> None:
         prompt = app.generate.query_one(PromptArea)
-        await pilot.press("X", *"1", "enter", "p", "ctrl+u", *"ab", "ctrl+j", "c", "enter")
+        await pilot.press("X", *"1", "enter", "t", "ctrl+u", *"ab", "ctrl+j", "c", "enter")
         await until(pilot, lambda: idle(app))
         await pilot.press("enter", "ctrl+a", "ctrl+k", "up", "up")
         assert prompt.text == "ab\nc"

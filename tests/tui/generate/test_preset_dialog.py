@@ -16,17 +16,17 @@ from tinygpt_tui.screens.pick import PickDialog
 def test_a_preset_is_selected_saved_and_deleted(out: Path) -> None:
     async def body(app: LabApp, pilot: "Pilot[int]") -> None:
         pane = app.generate
-        await pilot.press("o", "home", "down", "enter")
+        await pilot.press("D", "home", "down", "enter")
         assert pane.controller.params.greedy
-        await pilot.press("G", "T", *"0.3", "enter", "o", "w")
+        await pilot.press("G", "T", *"0.3", "enter", "D", "w")
         await until(pilot, lambda: isinstance(app.screen, AskText))
         await pilot.press(*"mine", "enter")
         assert saved_presets()["mine"].temperature == 0.3
         assert "mine" in pane.presets
-        await pilot.press("o", "end", "delete")
+        await pilot.press("D", "end", "delete")
         assert saved_presets() == {}
         assert "mine" not in pane.presets
-        await pilot.press("o", "home", "delete")
+        await pilot.press("D", "home", "delete")
         assert not isinstance(app.screen, PickDialog)
         assert [said.message for said in app._notifications] == [
             "neutral is built in and cannot be deleted"

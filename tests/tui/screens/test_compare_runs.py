@@ -75,7 +75,7 @@ def test_keys(out: Path) -> None:
         await pilot.press("a", "b")
         assert shown(app)[0].split() == ["b", "c", "d", "a"]
         assert any(line.split()[-1:] == ["-0.1250"] for line in shown(app)), "a, minus b"
-        await pilot.press("c")
+        await pilot.press("equals_sign")
         assert app.result is None
 
     drive(screen(out), script)

@@ -54,7 +54,7 @@ def test_pages_and_scrolling(run: Path) -> None:
     drive(RunInfoScreen(run), script)
 
 
-@pytest.mark.parametrize(("key", "wish"), [("c", "clone"), ("u", "resume")])
+@pytest.mark.parametrize(("key", "wish"), [("n", "clone"), ("u", "resume")])
 def test_wishes(run: Path, key: str, wish: str) -> None:
     async def script(app: Host, pilot: Pilot[None]) -> None:
         await opened(app, pilot)
@@ -94,7 +94,7 @@ def test_a_note_is_written_and_read_again(run: Path) -> None:
         assert app.screen.query_one(NoteArea).text == "but\nc"
         await pilot.press("d", "escape", "s")
         assert read_note(run) == "but\ncd\n"
-        await pilot.press("e", "escape", "c")
+        await pilot.press("e", "escape", "n")
         assert app.result == "clone", "Esc left the editor, and the keys are the screen's again"
 
     drive(RunInfoScreen(run), script)

@@ -73,7 +73,7 @@ def test_runs_are_listed(out: Path, size: tuple[int, int]) -> None:
         (("down", "down", "space", "up", "up", "space", "o"), "overlay", "killed done"),
         (("down", "o"), "overlay", "done"),
         (("space", "space", "o"), "overlay", "done"),
-        (("down", "down", "e"), "resume", "killed"),
+        (("down", "down", "u"), "resume", "killed"),
         (("down", "u"), "resume", "done"),
         (("down", "n"), "clone", "done"),
         (("slash", "m", "o", "e", "enter", "enter"), "open", ""),
@@ -145,9 +145,9 @@ def test_sorting(out: Path) -> None:
         for _ in range(10):
             if "MoE▲" in text_of(app, ".heading"):
                 break
-            await pilot.press("s")
+            await pilot.press("z")
         assert names_of(app) == ["live", "done", "killed", "fresh"], "1.5, 1.5, 1.75, unknown"
-        await pilot.press("S")
+        await pilot.press("Z")
         assert "MoE▼" in text_of(app, ".heading")
         assert names_of(app) == ["killed", "live", "done", "fresh"]
         assert app.screen.query_one(OptionList).highlighted == 1, "the cursor stays on its run"
@@ -192,10 +192,10 @@ def test_filtering(out: Path) -> None:
 @pytest.mark.parametrize(
     ("keys", "names"),
     [
-        (("down", "space", "space", "c"), "done killed"),
-        (("down", "down", "space", "c"), "live killed"),
-        (("down", "c"), "live done"),
-        (("space", "space", "c"), "live done"),
+        (("down", "space", "space", "equals_sign"), "done killed"),
+        (("down", "down", "space", "equals_sign"), "live killed"),
+        (("down", "equals_sign"), "live done"),
+        (("space", "space", "equals_sign"), "live done"),
     ],
 )
 def test_the_marked_runs_are_compared(out: Path, keys: tuple[str, ...], names: str) -> None:
@@ -212,7 +212,7 @@ def test_the_marked_runs_are_compared(out: Path, keys: tuple[str, ...], names: s
 
 def test_comparing_needs_two_runs(out: Path) -> None:
     async def script(app: Host, pilot: Pilot[None]) -> None:
-        await in_list("c")(app, pilot)
+        await in_list("equals_sign")(app, pilot)
         assert [n for n in app._notifications if "Mark two or more" in n.message]
         assert isinstance(app.screen, RunsScreen)
 
@@ -224,8 +224,8 @@ def test_comparing_needs_two_runs(out: Path) -> None:
     [
         (("d",), "is being trained"),
         (("R",), "is being trained"),
-        (("e",), "is already being trained"),
-        (("down", "down", "down", "e"), "cannot be resumed"),
+        (("u",), "is already being trained"),
+        (("down", "down", "down", "u"), "cannot be resumed"),
     ],
 )
 def test_runs_refuse(out: Path, keys: tuple[str, ...], says: str) -> None:
@@ -239,7 +239,7 @@ def test_runs_refuse(out: Path, keys: tuple[str, ...], says: str) -> None:
 
 @pytest.mark.parametrize(
     ("key", "result"),
-    [("escape", UNSET), ("c", RunsResult("clone", ())), ("u", RunsResult("resume", ()))],
+    [("escape", UNSET), ("n", RunsResult("clone", ())), ("u", RunsResult("resume", ()))],
 )
 def test_all_about_a_run(out: Path, key: str, result: Any) -> None:
     async def script(app: Host, pilot: Pilot[None]) -> None:

@@ -120,10 +120,7 @@ def test_gpu_load_is_drawn_at_the_steps_of_the_readings() -> None:
 
 
 def test_all_curves_hidden_is_told_from_no_curves() -> None:
-    history, train_val = made_history(9), Options(hidden=frozenset({"train", "val"}))
-    variants = Options(hidden=frozenset({"dense", "moe"}))
-    assert all_hidden(history, train_val, "loss")
-    assert not all_hidden(history, train_val, "learning rate")
-    assert all_hidden(history, variants, "learning rate")
-    assert not all_hidden(history, Options(hidden=frozenset({"dense", "train"})), "loss")
-    assert not all_hidden(History(), train_val, "loss")
+    history, variants = made_history(9), Options(hidden=frozenset({"dense", "moe"}))
+    assert all_hidden(history, variants)
+    assert not all_hidden(history, Options(hidden=frozenset({"dense", "train"})))
+    assert not all_hidden(History(), variants)

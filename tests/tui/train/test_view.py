@@ -131,14 +131,21 @@ def test_equal_losses_are_called_equal(other: float) -> None:
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        (Options(hidden=frozenset({"train", "val"})), "All curves hidden: t train, e val"),
-        (Options(hidden=frozenset({"dense", "moe"})), "All curves hidden: d dense, m moe"),
+        (Options(hidden=frozenset({"dense", "moe"})), "All curves hidden: m shows both models"),
         (Options(charts="right", right="GPU"), "readings begin with this visit"),
     ],
 )
 def test_a_chart_without_curves_says_why(options: Options, words: str) -> None:
     for columns in (80, 120):
         assert words in "\n".join(plain(tab(make_state(options=options), columns, 22)))
+
+
+def test_validation_alone_before_the_first_evaluation_says_so() -> None:
+    young = History()
+    young.add(group([started(), *(train("dense", step) for step in range(1, 8))]))
+    shown = make_state(history=young, options=Options(hidden=frozenset({"train"})))
+    words = "No evaluation yet: e shows the train curves"
+    assert words in "\n".join(plain(tab(shown, 120, 22)))
 
 
 def test_the_train_loss_is_one_number_in_table_curve_and_crosshair() -> None:
