@@ -49,8 +49,8 @@ from tinygpt_tui.widgets.bindings import bindings
 
 REFRESH = 2.0
 """Seconds between two reads of the folder."""
-WIDE = 110
-"""Columns from which there is room for the hints of all keys."""
+FRAME = 6
+"""Columns around the hints."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,12 +73,14 @@ def titled(order: RunsOrder, found: int, total: int, width: int) -> str:
 
 
 def _keys(width: int) -> list[tuple[str, str]]:
-    """The hints for which there is room."""
+    """The hints for which there is room in a screen of this width, the most important first."""
     keys = [("Enter", "open"), ("space", "mark"), ("o", "overlay"), ("=", "compare")]
-    keys += [("I", "info"), ("/", "find"), ("Esc", "back")]
-    if width >= WIDE:
-        keys[-1:-1] = [("z", "sort"), ("u", "resume"), ("n", "new from it"), ("R", "rename")]
-    return [*keys[:-1], ("d", "delete"), keys[-1]] if width >= WIDE else keys
+    keys += [("I", "info"), ("/", "find"), ("u", "resume"), ("n", "new from it"), ("d", "delete")]
+    keys += [("z", "sort"), ("R", "rename")]
+    back = ("Esc", "back")
+    while len(keys) > 1 and hints([*keys, back]).cell_length + FRAME > width:
+        keys.pop()
+    return [*keys, back]
 
 
 def _number(path: Path, marked: Sequence[Path], current: Path | None) -> int | None:
