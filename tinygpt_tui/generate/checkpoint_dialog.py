@@ -1,4 +1,4 @@
-"""The keys that choose the checkpoint to generate with: a list of all, best or newest, the next."""
+"""The keys that choose what generates: which models, and which checkpoint of each."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from textual.app import App
 from tinygpt.run.checkpoints import Name
 from tinygpt_tui.generate.controller import GenerateController
 from tinygpt_tui.screens.pick_checkpoint import pick_checkpoint
+from tinygpt_tui.theme import NAMES
 
 
 def choose_checkpoint(
@@ -39,6 +40,16 @@ def _chosen(controller: GenerateController) -> Name | tuple[str, int]:
         if (step := steps.get(v)) is not None:
             return v, step
     return next((t.name for t in timelines.values() if t.name), "best")
+
+
+def switch_models(app: App[Any], controller: GenerateController) -> None:
+    """Switch between both models, Dense and MoE."""
+    available = controller.available_variants
+    if len(available) == 1:
+        app.notify(f"Only {NAMES[available[0]]} has a checkpoint", timeout=2)
+        return
+    models = controller.next_models()
+    app.notify("Both models" if models == "both" else f"{NAMES[models]} only", timeout=2)
 
 
 def toggle_best(app: App[Any], controller: GenerateController) -> None:

@@ -21,7 +21,12 @@ from tinygpt_tui.engine.client import Engine
 from tinygpt_tui.engine.messages import EngineReply, ask_for
 from tinygpt_tui.engine.protocol import CorpusLine, Failed
 from tinygpt_tui.generate import layout, view
-from tinygpt_tui.generate.checkpoint_dialog import choose_checkpoint, move_step, toggle_best
+from tinygpt_tui.generate.checkpoint_dialog import (
+    choose_checkpoint,
+    move_step,
+    switch_models,
+    toggle_best,
+)
 from tinygpt_tui.generate.controller import GenerateController
 from tinygpt_tui.generate.first_prompt import FirstPrompt
 from tinygpt_tui.generate.preset_dialog import open_presets
@@ -34,7 +39,6 @@ from tinygpt_tui.generate.tree import Text
 from tinygpt_tui.generate.tree_dialog import open_tree
 from tinygpt_tui.keymap import GENERATE
 from tinygpt_tui.screens.unknown_characters import resolve_unknown
-from tinygpt_tui.theme import NAMES
 from tinygpt_tui.widgets.bindings import bindings
 from tinygpt_tui.widgets.cell_view import CellView
 from tinygpt_tui.widgets.prompt_area import PromptArea
@@ -237,12 +241,7 @@ class GeneratePane(Container):
         self.draw()
 
     def action_models(self) -> None:
-        available = self.controller.available_variants
-        if len(available) == 1:
-            self.notify(f"Only {NAMES[available[0]]} has a checkpoint", timeout=2)
-            return
-        models = self.controller.next_models()
-        self.notify("Both models" if models == "both" else f"{NAMES[models]} only", timeout=2)
+        switch_models(self.app, self.controller)
         self.draw()
 
     def action_compare(self) -> None:
