@@ -230,3 +230,14 @@ def test_a_click_moves_the_cursor(out: Path) -> None:
         assert controller.state.view == "table"
 
     drive(out, on_tab(body))
+
+
+def test_a_checkpoint_is_chosen_from_a_list(out: Path) -> None:
+    async def body(app: LabApp, pilot: "Pilot[int]", controller: ExpertsController) -> None:
+        await until(pilot, lambda: settled(controller))
+        await pilot.press("h", "end", "enter")
+        await until(pilot, lambda: controller.state.timeline.step == STEPS[0])
+        await pilot.press("0")
+        await until(pilot, lambda: controller.state.timeline.step == STEPS[-1])
+
+    drive(out, on_tab(body))

@@ -74,7 +74,14 @@ def test_the_heading_says_which_checkpoint_it_is_and_a_key_generates_with_the_ot
         await pilot.press("m", "m", "B")
         same = "The newest checkpoint is the best one"
         await until(pilot, lambda: any(n.message == same for n in app._notifications))
-        await pilot.press("m", "p")
+        await pilot.press("m", "comma")
+        await until(pilot, lambda: idle(app) and "Dense · best · step 3" in lines(app, "texts"))
+        await pilot.press("full_stop")
+        await until(pilot, lambda: idle(app) and "Dense · newest · step 7" in lines(app, "texts"))
+        await pilot.press("comma", "comma")
+        first = "This is the first checkpoint"
+        await until(pilot, lambda: any(n.message == first for n in app._notifications))
+        await pilot.press("p")
         await until(pilot, lambda: not app.generate.controller.generating)
         await until(pilot, lambda: "Dense · best · step 3" in lines(app, "texts"))
 

@@ -8,6 +8,7 @@ from tests.helpers.app import drive, opened, screen_text, until
 from tests.helpers.scenes import make_run, records
 from tinygpt.run import RunWriter
 from tinygpt_tui.app import LabApp
+from tinygpt_tui.screens.compare_runs import CompareRunsScreen
 from tinygpt_tui.screens.runs import RunList
 
 
@@ -26,7 +27,10 @@ def test_overlaid_runs_are_read_on_while_they_grow(tmp_path: Path, live: RunWrit
         app.overlays.poll()
         await until(pilot, lambda: app.train.state.overlays[0].history.step == 20)
         await until(pilot, lambda: "other" in screen_text(app))
-        await pilot.press("o")
+        await pilot.press("equals_sign")
+        await until(pilot, lambda: isinstance(app.screen, CompareRunsScreen))
+        assert [run.name for run in app.screen._compared()] == ["alive", "other"]  # type: ignore[attr-defined]
+        await pilot.press("equals_sign", "o")
         assert app.overlays.paths == ()
         assert app.train.state.overlays == ()
         await until(pilot, lambda: "other" not in screen_text(app))
