@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import math
 import os
-import statistics
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -18,6 +16,7 @@ from tinygpt.fields import as_text, flag
 from tinygpt.run import VARIANTS, RunState, read_config, read_state
 from tinygpt.run.group import Group
 from tinygpt.run.reader import last_end
+from tinygpt.run.spread import Spread, spread
 
 NUMBERS = ("val_loss", "best_val_loss", "perplexity", "train_seconds", "tokens_per_second")
 """The results of a variant that the summary has the mean and the standard deviation of."""
@@ -119,16 +118,7 @@ def summary(results: Results) -> list[dict[str, Any]]:
 
 
 def _means(models: Sequence[Mapping[str, Any]]) -> dict[str, dict[str, Any]]:
-    means = {}
-    for name in NUMBERS:
-        values = (model.get(name) for model in models)
-        known = [value for value in values if value is not None and math.isfinite(value)]
-        means[name] = {
-            "mean": statistics.fmean(known) if known else None,
-            "std": statistics.stdev(known) if len(known) > 1 else None,
-            "n": len(known),
-        }
-    return means
+    return {name: spread([model.get(name) for model in models])._asdict() for name in NUMBERS}
 
 
 def _table(results: Results, file: Any) -> str:
@@ -152,7 +142,7 @@ def table(results: Results) -> list[list[str]]:
         settings = [as_text(point["settings"][name]) for name in names]
         count = str(len(point["seeds"]))
         for variant, numbers in point["models"].items():
-            cells = [_mean(numbers[name]) for name in ("val_loss", "best_val_loss")]
+            cells = [Spread(**numbers[name]).text() for name in ("val_loss", "best_val_loss")]
             rows.append([*settings, variant, count, *cells])
         if not point["models"]:
             rows.append([*settings, "-", count, "-", "-"])
@@ -162,11 +152,3 @@ def table(results: Results) -> list[list[str]]:
 def _title(name: str) -> str:
     """A setting as it is written on the command line, without its group."""
     return flag(name.rpartition(".")[2])[2:]
-
-
-def _mean(found: Mapping[str, Any]) -> str:
-    """Mean and standard deviation, if there is one: "1.5580 ± 0.0031"."""
-    if found["mean"] is None:
-        return "-"
-    spread = "" if found["std"] is None else f" ± {found['std']:.4f}"
-    return f"{found['mean']:.4f}{spread}"
