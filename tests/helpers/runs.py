@@ -28,11 +28,14 @@ def make_run(
     wall: float = 50.0,
     losses: Sequence[float] = (1.625, 1.5),
     ago: float = 0.0,
+    group: str | None = None,
 ) -> Path:
     """A run directory in `state`; the trainer of a live one is this process, in an older version,
     which had no lock for viewers."""
     config, now = build(values), time.time() - ago
     tables = {**unflatten(flatten(config)), "corpus": {"name": "corpus.txt", "sha256": "ab"}}
+    if group is not None:
+        tables["group"] = group
     counts = {v: config.model_config(v, 65).parameters() for v in config.variants}
     models = {v: {"params_total": t, "params_active": a} for v, (t, a) in counts.items()}
     best = dict(zip(config.variants, losses, strict=False))

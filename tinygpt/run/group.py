@@ -13,6 +13,7 @@ import re
 import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -165,6 +166,39 @@ def read_group(path: StrPath) -> Group:
         raise RunError(f"{file}: {error}") from error
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise RunError(f"{file} is not that of a group: {error!r}") from error
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a run stands in a group; runs with equal places differ in their seed alone."""
+
+    group: str
+    setting: str
+    """What its runs are called, without their seed: "g-mlr0.01", or "g" without a grid."""
+
+
+def place_of(run: StrPath, config: Mapping[str, Any]) -> Place | None:
+    """The place of the run directory `run`, whose run.toml is `config`, in its group.
+
+    It follows from its settings, so that a run that was renamed keeps it. None for a run without a
+    group, and for one whose group was deleted.
+    """
+    name = config.get("group")
+    if not isinstance(name, str) or os.path.basename(name) != name:
+        return None
+    path = Path(run).parent / name
+    try:
+        group = _known_group(path, os.stat(path / GROUP_TOML).st_mtime_ns)
+        values = from_tables(config)
+        labels = [_labels(key, group.grid)[values[key]] for key in group.grid]  # type: ignore[index]
+    except (OSError, ValueError, TinyGPTError, LookupError, TypeError):
+        return None
+    return Place(name, "-".join([name, *labels]))
+
+
+@lru_cache(maxsize=64)
+def _known_group(path: Path, changed: int) -> Group:  # noqa: ARG001 - for the cache
+    return read_group(path)
 
 
 def _with_preset(settings: Mapping[str, Any]) -> dict[str, Any]:

@@ -1,7 +1,11 @@
-"""Runs drawn over the charts of the open one: read regularly in a worker, since they may grow."""
+"""Runs drawn over the charts of the open one: read regularly in a worker, since they may grow.
+
+Runs of a group that differ in their seed alone are one overlay, their mean.
+"""
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +15,7 @@ from textual.app import App
 
 from tinygpt.run import Item
 from tinygpt_tui.monitor.history import History
+from tinygpt_tui.monitor.run_groups import by_setting, read_places, without_alone
 from tinygpt_tui.monitor.run_histories import RunHistories
 from tinygpt_tui.theme import OVERLAYS
 
@@ -20,12 +25,25 @@ PERIOD = 5.0
 
 @dataclass(frozen=True, slots=True)
 class Overlay:
-    """A run drawn over the charts of the open one."""
+    """A run drawn over the charts of the open one, or the mean of several."""
 
     name: str
     history: History
     number: int
     """Its place among the overlays, from 1: the mark on its curves and in tables."""
+    others: tuple[History, ...] = ()
+    """Of a mean: the histories of the other runs."""
+
+    @property
+    def histories(self) -> tuple[History, ...]:
+        """The history of each run."""
+        return self.history, *self.others
+
+    @property
+    def legend(self) -> str:
+        """Its name, and what is drawn of several runs."""
+        count = len(self.histories)
+        return f"{self.name} mean ± sd of {count}" if count > 1 else self.name
 
     @property
     def style(self) -> str:
@@ -35,22 +53,27 @@ class Overlay:
     def is_comparable(self, history: History) -> bool:
         """Whether its losses can be compared with those of `history`: same corpus, so the same
         validation split. True while one of both is unknown."""
-        starts = self.history.start, history.start
+        starts = [history.start, *(one.start for one in self.histories)]
         hashes = {start.corpus.get("sha256") for start in starts if start}
         return len(hashes) < 2
 
 
 class OverlaySet(RunHistories):
-    """A set of overlaid runs, at most as many as there are styles."""
+    """A set of overlaid runs, with at most as many settings as there are styles."""
 
     def __init__(self, paths: Sequence[Path] = ()) -> None:
-        super().__init__(paths[: len(OVERLAYS)])
+        self._settings = by_setting(paths, read_places(paths))[: len(OVERLAYS)]
+        super().__init__([path for runs in self._settings for path in runs.paths])
 
     @property
     def overlays(self) -> list[Overlay]:
         """The runs with their records so far."""
-        runs = zip(self.paths, self.histories, strict=True)
-        return [Overlay(path.name, history, n) for n, (path, history) in enumerate(runs, 1)]
+        histories = iter(self.histories)
+        found = []
+        for number, runs in enumerate(self._settings, 1):
+            first, *others = itertools.islice(histories, len(runs.paths))
+            found.append(Overlay(runs.name, first, number, tuple(others)))
+        return found
 
 
 class OverlayMonitor:
@@ -76,9 +99,9 @@ class OverlayMonitor:
         self.poll()
 
     def remove(self, path: Path) -> None:
-        """No longer overlay this run, if it is overlaid."""
+        """No longer overlay this run by itself, as it is the open one; it stays part of a mean."""
         if path in self.paths:
-            self.show([other for other in self.paths if other != path])
+            self.show(without_alone(self.paths, path, read_places(self.paths)))
 
     def rename(self, old: Path, new: Path) -> None:
         """Update the directory of a run that was renamed."""

@@ -31,6 +31,7 @@ _LEGEND = {"faint": "⣿", "line": "─", "bold": "━"}
 # One glyph per variant; curves with a marker are drawn with that.
 _ASCII = {"faint": ".:'`,", "line": "ox+*~", "bold": "@#%&$"}
 _DASH = 3  # of so many columns of a dashed curve, the last is left out
+_DOTS = 2  # of so many columns of a dotted curve, all but the last are left out
 _FAINT_RANGE = (1.0, 99.5)  # percentiles of a faint curve that the range of y covers
 _FAINT_SAMPLE = 4096  # points that these percentiles are estimated from
 _MARGIN = 0.04  # of the range of y, above and below
@@ -39,6 +40,7 @@ _SPACINGS = ((0, "  ", " "), (1, "  ", " "), (1, " ", " "), (2, " ", " "), (2, "
 """Of a legend of families: how much shorter its words are, what stands between the kinds, and what
 between the glyph and the word."""
 _ASCII_BEST = "^"
+_ASCII_DOT = "."
 _GAP = np.full((1, 2), np.nan)
 
 
@@ -62,6 +64,8 @@ class Curve:
     empty for the usual ones. Curves with a marker stay in the legend longer than others of their
     weight, and those of equal name share an entry."""
     dashed: bool = False
+    dotted: bool = False
+    """Sparse dots: for the edges of a band around a curve of the same name."""
     family: str = ""
     """What its colour stands for. The legend of curves with families names these and the kinds of
     curves, each of them once."""
@@ -259,13 +263,18 @@ def _draw(
     drawn = [_dots(samples[i], limits, grid) for i in order]
     for i, codes in zip(order, rasters(zip(drawn, markers, strict=True), grid), strict=True):
         curve = samples[i].curve
-        canvas.lay(_dashed(codes) if curve.dashed else codes, curve.style, _RANKS[curve.weight])
+        canvas.lay(_broken(codes, curve), curve.style, _RANKS[curve.weight])
 
 
-def _dashed(codes: Codes) -> Codes:
-    """A copy, since rasters are cached."""
+def _broken(codes: Codes, curve: Curve) -> Codes:
+    """A dashed or dotted curve without some of its columns; a copy, since rasters are cached."""
+    left_out = np.zeros(codes.shape[1], np.bool_)
+    if curve.dashed:
+        left_out[_DASH - 1 :: _DASH] = True
+    if curve.dotted:
+        left_out[np.arange(len(left_out)) % _DOTS < _DOTS - 1] = True
     kept = codes.copy()
-    kept[:, _DASH - 1 :: _DASH] = SPACE
+    kept[:, left_out] = SPACE
     return kept
 
 
@@ -329,7 +338,10 @@ def _ascii_glyphs(curves: Sequence[Curve]) -> list[str]:
     places = [families.index(curve.style.partition(".")[0]) for curve in curves]
     rows = [_ASCII[curve.weight] for curve in curves]
     chosen = [glyphs[place % len(glyphs)] for glyphs, place in zip(rows, places, strict=True)]
-    return [curve.marker or glyph for curve, glyph in zip(curves, chosen, strict=True)]
+    return [
+        _ASCII_DOT if curve.dotted else curve.marker or glyph
+        for curve, glyph in zip(curves, chosen, strict=True)
+    ]
 
 
 def _titles(title: str, *, log: bool, clipped: bool) -> list[str]:

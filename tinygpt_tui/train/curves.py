@@ -17,6 +17,7 @@ from tinygpt_tui.monitor.overlays import Overlay
 from tinygpt_tui.render.curves import Curve
 from tinygpt_tui.render.downsample import extremes
 from tinygpt_tui.theme import EXPERTS, NAMES, expert_style
+from tinygpt_tui.train.mean_curve import Points, mean_curve
 from tinygpt_tui.train.state import Options, Quantity, XAxis
 
 COLUMNS: Mapping[Quantity, str] = {
@@ -87,7 +88,8 @@ def full_range(
 ) -> tuple[float, float]:
     """The first and the latest x of any variant and overlay, with some room on the right until the
     run ends."""
-    extents = [extent for o in overlays if (extent := _extent(o.history, axis))]
+    runs = [history for overlay in overlays for history in overlay.histories]
+    extents = [extent for run in runs if (extent := _extent(run, axis))]
     if own := _extent(history, axis):
         extents.append(own if history.end else (own[0], _with_room(*own)))
     if not extents:
@@ -180,8 +182,8 @@ def _train(name: str, variant: VariantHistory, shown: Shown) -> Iterator[Curve]:
         return
     named = f"{family} {single[0]}"
     yield Curve(named, f"{name}.faint", *points, "faint", family=family, kinds=single)
-    points = _smoothed(variant, shown)
-    yield Curve(f"{family} {average[0]}", name, *points, family=family, kinds=average)
+    _, x, y = _smoothed(variant, shown)
+    yield Curve(f"{family} {average[0]}", name, x, y, family=family, kinds=average)
 
 
 def _kinds(shown: Shown) -> tuple[tuple[str, ...], tuple[str, ...]]:
@@ -192,43 +194,57 @@ def _kinds(shown: Shown) -> tuple[tuple[str, ...], tuple[str, ...]]:
     return () if shown.quantity == "learning rate" else ("per step",), average
 
 
-def _smoothed(variant: VariantHistory, shown: Shown) -> tuple[Floats, Floats]:
-    """x and the exponential average of the values of all steps."""
+def _smoothed(variant: VariantHistory, shown: Shown) -> Points:
+    """The exponential average of the values of all steps."""
     x = train_x(variant, shown.options.x_axis)
     first, last = np.searchsorted(x, shown.x_range)
     count = min(shown.columns * 2, max(1, int(last - first) + 1))
     at = np.unique(np.linspace(max(0, first - 1), min(last, len(x) - 1), count).astype(np.int64))
-    return x[at], variant.average(shown.column, shown.span)[at]
+    average = variant.average(shown.column, shown.span)
+    return Points(variant.step.values[at], x[at], average[at])
 
 
 def _validation(name: str, variant: VariantHistory, axis: XAxis) -> Curve:
     family = NAMES.get(name, name)
-    x, y, best = _evaluations(variant, axis)
+    _, x, y = _evaluations(variant, axis)
+    best = int(np.argmin(y)) if len(y) else None
     return Curve(f"{family} val", f"{name}.bold", x, y, "bold", best, family=family, kinds=("val",))
 
 
-def _evaluations(variant: VariantHistory, axis: XAxis) -> tuple[Floats, Floats, int | None]:
-    """x and validation losses of the evaluations, and the index of the best one."""
+def _evaluations(variant: VariantHistory, axis: XAxis) -> Points:
+    """The validation losses of the evaluations."""
+    step = np.array([r.step for r in variant.evaluations], np.float64)
     y = np.array([r.val_loss for r in variant.evaluations], np.float64)
-    return evaluation_x(variant, axis), y, int(np.argmin(y)) if len(y) else None
+    return Points(step, evaluation_x(variant, axis), y)
 
 
 def _overlay_curves(overlay: Overlay, shown: Shown) -> Iterator[Curve]:
     """Another run's validation curves, MoE's dashed; while these are hidden or there are none, and
-    for other quantities, its averages over steps. All of them at once would clutter the chart."""
+    for other quantities, its averages over steps. All of them at once would clutter the chart.
+
+    Of several runs their mean, between dotted lines one standard deviation above and below.
+    """
     options, losses = shown.options, shown.quantity in LOSSES
-    for name, variant in overlay.history.variants.items():
+    for name in dict.fromkeys(name for run in overlay.histories for name in run.variants):
+        variants = [run.variants[name] for run in overlay.histories if name in run.variants]
         if name in options.hidden:
             continue
-        if losses and variant.evaluations and "val" not in options.hidden:
-            x, y, mark = _evaluations(variant, options.x_axis)
-        elif len(variant.step.values) and not (losses and "train" in options.hidden):
-            x, y = _smoothed(variant, shown)
-            mark = len(y) - 1
+        evaluated = [variant for variant in variants if variant.evaluations]
+        trained = [variant for variant in variants if len(variant.step.values)]
+        if losses and evaluated and "val" not in options.hidden:
+            found = mean_curve([_evaluations(v, options.x_axis) for v in evaluated])
+            mark = int(np.argmin(found.mean))
+        elif trained and not (losses and "train" in options.hidden):
+            found = mean_curve([_smoothed(variant, shown) for variant in trained])
+            mark = len(found.mean) - 1
         else:
             continue
-        curve = Curve(overlay.name, overlay.style, x, y, "line", mark)
-        yield replace(curve, marker=str(overlay.number), dashed=name == "moe")
+        curve = Curve(overlay.legend, overlay.style, found.x, found.mean, "line", mark)
+        curve = replace(curve, marker=str(overlay.number), dashed=name == "moe")
+        for edge in (found.mean - found.std, found.mean + found.std):
+            if np.isfinite(edge).any():
+                yield replace(curve, y=edge, weight="faint", mark=None, dotted=True, dashed=False)
+        yield curve
 
 
 def _gpu_curves(history: History, readings: GpuReadings, axis: XAxis) -> Iterator[Curve]:

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 from tinygpt import formatting
 from tinygpt.escape import printable
+from tinygpt.run.spread import Spread, spread
 from tinygpt_tui.monitor.history import VariantHistory
 from tinygpt_tui.monitor.overlays import Overlay
 from tinygpt_tui.render.cells import BEST, Row, Span, row, width
@@ -19,6 +20,8 @@ NAME = 14
 """Cells for the names of runs, at least."""
 VALUE = 7
 """Cells of a loss or a difference, with four decimals."""
+MEAN = 14
+"""Cells of a mean with its standard deviation."""
 
 
 def overlay_rows(state: TrainState, columns: int) -> list[Row]:
@@ -26,12 +29,17 @@ def overlay_rows(state: TrainState, columns: int) -> list[Row]:
     else at the latest evaluation of the open run; the best one; and both minus those of the open
     run. Negative is better.
 
-    At one x, since a run that is still being trained is not compared with the end of another.
+    At one x, since a run that is still being trained is not compared with the end of another. Of
+    several runs: mean and standard deviation over those that have reached that x, and how many.
     """
     at = _place(state)
     variants = list(state.history.variants) or list(NAMES)
     gap = 2 if columns >= 150 else 1
-    values = [column for v in variants for column in _value_columns(v, ascii=state.ascii)]
+    several = any(overlay.others for overlay in state.overlays)
+    loss = MEAN if several else VALUE
+    values = [column for v in variants for column in _value_columns(v, loss, ascii=state.ascii)]
+    if several:
+        values.append(Column("runs", 5, "right"))
     step = Column("step", 8, "right", 4)
     rows = [list(_cells(state, overlay, variants, at)) for overlay in state.overlays]
     longest = max((width(row(cells[0])) for cells in rows), default=0)
@@ -64,14 +72,15 @@ def _title(state: TrainState, at: float | None) -> str:
             return f"after {formatting.duration(at)}"
 
 
-def _value_columns(variant: str, *, ascii: bool) -> list[Column]:
-    """Of one variant: how its curves are drawn is part of the heading."""
+def _value_columns(variant: str, loss: int, *, ascii: bool) -> list[Column]:
+    """Of one variant, with `loss` cells for a loss: how its curves are drawn is part of the
+    heading."""
     title = NAMES.get(variant) or printable(variant)
     line = "" if ascii else " ┄" if variant == "moe" else " ─"
     return [
-        Column(title + line, VALUE, "right"),
+        Column(title + line, loss, "right"),
         Column("- open", VALUE, "right"),
-        Column(f"{BEST}{title}", VALUE, "right", 2 + (variant == "moe")),
+        Column(f"{BEST}{title}", loss, "right", 2 + (variant == "moe")),
         Column("- open", VALUE, "right", 2 + (variant == "moe")),
     ]
 
@@ -81,20 +90,34 @@ def _cells(
 ) -> Iterator[Span]:
     yield Span(f"{overlay.number} {printable(overlay.name)}", overlay.style)
     axis = state.options.x_axis
+    counts = [0]
     for name in variants:
-        other, own = (h.variants.get(name) for h in (overlay.history, state.history))
-        if other is None:
+        own = state.history.variants.get(name)
+        runs = [run.variants[name] for run in overlay.histories if name in run.variants]
+        if not runs:
             yield from [Span("")] * 4
             continue
-        reached = _reaches(other, axis, at) and own is not None and _reaches(own, axis, at)
-        here = _loss_at(other, axis, at), _loss_at(own, axis, at) if reached else math.nan
-        for loss, open_loss in (here, (_best(other), _best(own))):
+        reached = [run for run in runs if _reaches(run, axis, at)]
+        counts.append(len(reached))
+        here = spread([_loss_at(run, axis, at) for run in reached or runs])
+        both = reached and own is not None and _reaches(own, axis, at)
+        own_here = _loss_at(own, axis, at) if both else math.nan
+        best = spread([_best(run) for run in runs])
+        for loss, open_loss in ((here, own_here), (best, _best(own))):
             yield Span(_text(loss), "text")
-            if overlay.is_comparable(state.history):
-                yield _difference(loss - open_loss, overlay.style, name)
-            else:
+            if not overlay.is_comparable(state.history):
                 yield Span("corpus", "warn")
-    yield Span(f"{overlay.history.step:,}", "muted")
+            else:
+                mean = math.nan if loss.mean is None else loss.mean
+                yield _difference(mean - open_loss, overlay.style, name)
+    if any(each.others for each in state.overlays):
+        yield Span(_runs(max(counts), len(overlay.histories)), "muted")
+    yield Span(f"{max(run.step for run in overlay.histories):,}", "muted")
+
+
+def _runs(reached: int, count: int) -> str:
+    """How many of the runs a mean is over: "3", or "2/3" if not all have come so far."""
+    return f"{count}" if reached == count else f"{reached}/{count}"
 
 
 def _loss_at(variant: VariantHistory | None, axis: XAxis, at: float | None) -> float:
@@ -124,7 +147,7 @@ def _difference(difference: float, overlay: str, own: str) -> Span:
     return Span(text, "text" if float(text) == 0 else overlay if float(text) < 0 else own)
 
 
-def _text(loss: float) -> str:
-    if math.isnan(loss):
-        return "-"
-    return f"{loss:.4f}" if loss < 100 else formatting.loss(loss)
+def _text(loss: Spread) -> str:
+    if loss.mean is not None and loss.mean >= 100:
+        return formatting.loss(loss.mean)
+    return loss.text().replace("± ", "±")

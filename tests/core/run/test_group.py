@@ -12,8 +12,10 @@ from tinygpt.run.group import (
     GROUP_TOML,
     Group,
     Member,
+    Place,
     is_group,
     parse_grid,
+    place_of,
     read_group,
     same_settings,
     short_name,
@@ -143,3 +145,16 @@ def test_a_damaged_group_is_named(tmp_path: Path, toml: str, says: str) -> None:
 def test_settings_are_compared_by_what_they_mean() -> None:
     assert same_settings({"steps": "7"}, {"steps": 7, "gpt.width": 128})
     assert not same_settings({"steps": 7}, {"steps": 7, "gpt.width": 64})
+
+
+def test_the_place_of_a_run_follows_from_its_settings(tmp_path: Path) -> None:
+    made = group(parse_grid(["optim.clip=1,2", "moe.top_k=1,2"]), seeds=3)
+    (tmp_path / "g").mkdir()
+    write_group(tmp_path / "g", made, ["test"])
+    config: dict[str, Any] = {"group": "g", "optim": {"clip": 2.0}, "moe": {"top_k": 1}, "seed": 2}
+    place = Place("g", "g-clip2.0-tk1")
+    assert place_of(tmp_path / "renamed", config) == place
+    assert place_of(tmp_path / "x", {**config, "optim": {"clip": 3.0}}) is None
+    assert place_of(tmp_path / "x", {**config, "group": "other"}) is None
+    assert place_of(tmp_path / "x", {**config, "group": "../g"}) is None
+    assert place_of(tmp_path / "x", {"optim": {"clip": 2.0}}) is None

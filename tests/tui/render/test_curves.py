@@ -241,6 +241,15 @@ def test_a_dashed_curve_has_gaps_and_a_marker_draws_it_in_ascii() -> None:
     assert again == " │7" + "⠒" * 21, "the cached raster is whole"
 
 
+def test_a_dotted_curve_is_sparse_and_shares_the_legend_of_its_mean() -> None:
+    edge = replace(curve(1, 1, weight="faint"), marker="7", dotted=True)
+    assert drawn([edge], View(0, 1, 0, 2), 24, 6)[2] == " │ ⠒ ⠒ ⠒ ⠒ ⠒ ⠒ ⠒ ⠒ ⠒ ⠒ ⠒"
+    mean = replace(curve(0.5, 0.5), marker="7")
+    rows = drawn([edge, mean], View(0, 1, 0, 2), 24, 9, ascii=True)
+    assert " | . . . . . . . . . . ." in rows
+    assert rows[0].count("7") == 1
+
+
 def test_a_spike_of_a_faint_curve_does_not_flatten_the_others() -> None:
     raw = np.full(1000, 2.0)
     raw[0] = 1e6

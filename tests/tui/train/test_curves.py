@@ -66,6 +66,23 @@ def test_overlays_have_their_own_colour_and_tell_variants_apart() -> None:
     assert [curve.mark for curve in drawn] == [2] * 4, "the best evaluation"
 
 
+def test_several_runs_are_their_mean_between_dotted_lines() -> None:
+    others = made_history(20), made_history(30)
+    for record, up in zip(others[1].variants["dense"].evaluations, (0.5, 0.0, 1.0), strict=True):
+        object.__setattr__(record, "val_loss", record.val_loss + up)
+    overlay = Overlay("g", made_history(30), 1, others)
+    drawn = curves(History(), Options(), "loss", x_range=(1, 30), columns=40, overlays=[overlay])
+    assert {(c.name, c.style, c.marker) for c in drawn} == {("g mean ± sd of 3", "over.1", "1")}
+    kinds = [(c.weight, c.dotted, c.dashed) for c in drawn]
+    band, dense, moe = ("faint", True, False), ("line", False, False), ("line", False, True)
+    assert kinds == [band, band, dense, band, band, moe]
+    low, high, mean = (curve.y for curve in drawn[:3])
+    single = [r.val_loss for r in overlay.history.variants["dense"].evaluations]
+    assert mean - single == pytest.approx([0.5 / 3, 0.0, 0.5]), "two runs have reached the last one"
+    assert high - mean == pytest.approx([0.5 / 3**0.5, 0.0, 0.5**0.5])
+    assert low + high == pytest.approx(2 * mean)
+
+
 @pytest.mark.parametrize(
     ("hidden", "last", "points"),
     [

@@ -64,6 +64,22 @@ def test_a_run_in_training_is_compared_at_its_own_step() -> None:
     assert found[-1] == "100"
 
 
+def test_several_runs_have_their_mean_and_say_how_many_have_come_so_far() -> None:
+    runs = [other(last, lower_by) for last, lower_by in ((70, 0.25), (70, 0.75), (30, 0.5))]
+    group_of_three = replace(runs[0], name="g", others=tuple(run.history for run in runs[1:]))
+    dense = [r.val_loss for r in history(70).variants["dense"].evaluations]
+    heading, values = plain(overlay_rows(shown(group_of_three), 150))
+    assert heading.split()[-2:] == ["runs", "step"]
+    found = values.split()
+    assert found[:5] == ["1", "g", f"{dense[-1] - 0.5:.4f}", "±0.3536", "-0.5000"]
+    assert found[-2:] == ["2/3", "70"]
+    at_30 = plain(overlay_rows(shown(group_of_three, cursor=30.0), 150))[1].split()
+    assert at_30[2:5] == [f"{dense[2] - 0.5:.4f}", "±0.2500", "-0.5000"]
+    assert at_30[-2:] == ["3", "70"]
+    narrow = plain(overlay_rows(shown(group_of_three), 80))[1].split()
+    assert [*found[:5], "2/3"] == [*narrow[:5], narrow[-1]]
+
+
 def test_a_run_that_ended_before_has_no_difference_there() -> None:
     _, values = plain(overlay_rows(shown(other(30, 0.0)), 100))
     assert values.split()[3] == "-"
