@@ -12,9 +12,10 @@ from textual.message import Message
 
 from tinygpt.run import Item
 from tinygpt_tui.keymap import COMPARISON
+from tinygpt_tui.monitor.run_groups import by_setting
 from tinygpt_tui.monitor.run_histories import RunHistories
 from tinygpt_tui.render.cells import Row, Span, row
-from tinygpt_tui.screens.compare_table import ComparedRun, comparison
+from tinygpt_tui.screens.compare_table import ComparedRun, OneOfSeveral, comparison
 from tinygpt_tui.screens.dialog import Dialog
 from tinygpt_tui.screens.runs_table import RunEntry, read_entries
 from tinygpt_tui.widgets.bindings import bindings
@@ -47,7 +48,10 @@ def compare_runs(app: App[Any], out: Path, paths: Sequence[Path]) -> None:
 
 
 class CompareRunsScreen(Dialog[None]):
-    """Settings that differ and results of several runs side by side; the first is the baseline."""
+    """Settings that differ and results of several runs side by side; the first is the baseline.
+
+    Runs that differ in their seed alone share a column of means, unless it would be the only one.
+    """
 
     DEFAULT_CSS = """
     CompareRunsScreen {
@@ -60,9 +64,12 @@ class CompareRunsScreen(Dialog[None]):
     def __init__(self, entries: Sequence[RunEntry]) -> None:
         keys = [("↑↓←→", "scroll"), ("a", "all settings"), ("b", "next baseline"), ("Esc", "back")]
         super().__init__("Runs compared · differences: run - baseline", keys)
-        self._entries = list(entries)
-        self._runs = RunHistories([entry.run.path for entry in entries])
-        self._order = list(range(len(entries)))
+        self._entries = {entry.run.path: entry for entry in entries}
+        self._runs = RunHistories([*self._entries])
+        places = {path: entry.place for path, entry in self._entries.items()}
+        self._order = by_setting([*self._entries], places)
+        if len(self._order) == 1:
+            self._order = by_setting([*self._entries], {})
         self._all_settings = False
         self._top = self._left = 0
         self._body: list[Row] = []
@@ -118,13 +125,29 @@ class CompareRunsScreen(Dialog[None]):
         return max(1, self.query_one(CellView).size.height - 2)
 
     def _compared(self) -> list[ComparedRun]:
-        entries = ((self._entries[i], self._runs.histories[i]) for i in self._order)
-        return [
-            ComparedRun(
-                entry.run.name, entry.run.state, entry.summary.settings, history, entry.note
+        histories = dict(zip(self._runs.paths, self._runs.histories, strict=True))
+        compared = []
+        for runs in self._order:
+            entries = [self._entries[path] for path in runs.paths]
+            settings = entries[0].summary.settings
+            compared.append(
+                ComparedRun(
+                    runs.name,
+                    entries[0].run.state,
+                    settings,
+                    histories[runs.paths[0]],
+                    " · ".join(filter(None, (entry.note for entry in entries))),
+                    tuple(
+                        OneOfSeveral(
+                            entry.run.state,
+                            entry.summary.settings.get("seed"),
+                            histories[entry.run.path],
+                        )
+                        for entry in entries[1:]
+                    ),
+                )
             )
-            for entry, history in entries
-        ]
+        return compared
 
     # -- keys
 

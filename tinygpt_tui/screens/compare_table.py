@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple
 
@@ -12,6 +13,7 @@ from tinygpt.config import build, dotted_fields, flatten, from_tables
 from tinygpt.errors import TinyGPTError
 from tinygpt.escape import printable
 from tinygpt.run import VARIANTS, RunState
+from tinygpt.run.spread import Spread, spread
 from tinygpt_tui.monitor.history import History
 from tinygpt_tui.render.cells import BEST, Row, Span, fit, row, width
 from tinygpt_tui.render.run_state import badge
@@ -20,15 +22,23 @@ from tinygpt_tui.theme import NAMES
 LABEL, COLUMN, WIDEST = 30, 11, 34
 """Cells of the labels at most, and of a run at least and at most: two runs stand near each other in
 a wide window too."""
-BESIDE = 18
-"""From this many cells per run on, differences stand beside the values, else below them."""
-VALUE = 9
-"""Cells of a value that has its difference beside it."""
+VALUE, MEAN = 9, 17
+"""Cells of a value, and of a mean with its standard deviation. Where there are `VALUE` more,
+differences stand beside, else below."""
+
+
+class OneOfSeveral(NamedTuple):
+    """One more run of those that share a column."""
+
+    state: RunState
+    seed: object
+    history: History
 
 
 @dataclass(frozen=True)
 class ComparedRun:
-    """A run as it is compared. `tables` is its run.toml as nested tables."""
+    """A run as it is compared, or several that differ in their seed alone. `tables` is its run.toml
+    as nested tables."""
 
     name: str
     state: RunState
@@ -36,15 +46,24 @@ class ComparedRun:
     history: History
     note: str = ""
     """The first line of the user's note on it."""
+    others: tuple[OneOfSeveral, ...] = ()
+
+    @property
+    def histories(self) -> list[History]:
+        """The history of each run."""
+        return [self.history, *(other.history for other in self.others)]
 
     @property
     def settings(self) -> dict[str, object]:
-        """All settings by dotted name; as written, if a newer version wrote them."""
+        """All settings by dotted name; as written, if a newer version wrote them. Of several runs,
+        `seed` is all their seeds."""
         values = from_tables(self.tables)
-        try:
-            return dict(flatten(build(values, preset_applies=False)))
-        except TinyGPTError:
-            return values
+        with suppress(TinyGPTError):
+            values = dict(flatten(build(values, preset_applies=False)))
+        if self.others:
+            seeds = [values.get("seed"), *(other.seed for other in self.others)]
+            values["seed"] = ", ".join(map(str, seeds))
+        return values
 
     @property
     def corpus(self) -> tuple[str, str]:
@@ -64,6 +83,8 @@ class Result(NamedTuple):
     """Which of the values is the best one: `min` or `max`; None if none is better."""
     differs_in: Literal["", "nats", "percent"] = ""
     """The unit of differences to the baseline; empty if they say no more than the values."""
+    stds: Sequence[float | None] = ()
+    """The standard deviation of each value that is a mean of several runs."""
 
 
 class Line(NamedTuple):
@@ -95,8 +116,9 @@ def comparison(
     for variant in VARIANTS:
         lines += _section(Span(NAMES[variant], f"{variant}.bold"), results_of(runs, variant), runs)
     longest = max((width(row(line.label)) for line in lines if line.cells), default=0) + 2
-    label = min(LABEL, longest, max(1, columns - 2 * COLUMN))
-    fitting = max(1, min(len(runs), (columns - label) // COLUMN))
+    value, least = (MEAN, MEAN) if any(run.others for run in runs) else (VALUE, COLUMN)
+    label = min(LABEL, longest, max(1, columns - 2 * least))
+    fitting = max(1, min(len(runs), (columns - label) // least))
     scrolled = min(scrolled, len(runs) - fitting)
     shown = [0, *range(1 + scrolled, scrolled + fitting)]
     size = max(1, min(WIDEST, (columns - label) // fitting))
@@ -104,10 +126,9 @@ def comparison(
     states = Line(
         Span(_hidden(len(runs) - fitting), "muted"), [(_state(run), None) for run in runs]
     )
-    head = [
-        cells for line in (names, states) for cells in _drawn(line, shown, label, size, columns)
-    ]
-    body = [cells for line in lines for cells in _drawn(line, shown, label, size, columns)]
+    sizes = Sizes(columns, label, size, value)
+    head = [cells for line in (names, states) for cells in _drawn(line, shown, sizes)]
+    body = [cells for line in lines for cells in _drawn(line, shown, sizes)]
     return Comparison(head, body, scrolled)
 
 
@@ -116,6 +137,9 @@ def _name(run: ComparedRun, index: int) -> Span:
 
 
 def _state(run: ComparedRun) -> Span:
+    if run.others:
+        states = [run.state.state, *(other.state.state for other in run.others)]
+        return Span(f"{states.count('done')}/{len(states)} done", "muted")
     (look,) = badge(run.state)
     return look
 
@@ -124,24 +148,33 @@ def _hidden(count: int) -> str:
     return f"← → {count} more" if count else ""
 
 
-def _drawn(line: Line, shown: Sequence[int], label: int, size: int, columns: int) -> Iterator[Row]:
+class Sizes(NamedTuple):
+    """Cells of a row, of its label, of each run, and of a value that has a difference beside it."""
+
+    row: int
+    label: int
+    run: int
+    value: int
+
+
+def _drawn(line: Line, shown: Sequence[int], sizes: Sizes) -> Iterator[Row]:
     """A line as one row or, if there are differences but no room beside the values, as two."""
     cells = [line.cells[index] for index in shown] if line.cells else []
     if not cells:
-        yield fit(row(line.label), columns)
+        yield fit(row(line.label), sizes.row)
         return
-    beside = size >= BESIDE
-    values: list[Span | str] = [*_cut(line.label, label)]
-    below: list[Span | str] = [*_cut(Span("  - baseline", "faint"), label)]
+    beside = sizes.run - sizes.value >= VALUE
+    values: list[Span | str] = [*_cut(line.label, sizes.label)]
+    below: list[Span | str] = [*_cut(Span("  - baseline", "faint"), sizes.label)]
     for value, difference in cells:
         if difference is None or not beside:
-            values += _cut(value, size)
+            values += _cut(value, sizes.run)
         else:
-            values += [*_cut(value, VALUE), *_cut(difference, size - VALUE)]
-        below += _cut(_indented(difference or Span("")), size)
-    yield fit(row(*values), columns)
+            values += [*_cut(value, sizes.value), *_cut(difference, sizes.run - sizes.value)]
+        below += _cut(_indented(difference or Span("")), sizes.run)
+    yield fit(row(*values), sizes.row)
     if not beside and any(difference and difference.text for _, difference in cells):
-        yield fit(row(*below), columns)
+        yield fit(row(*below), sizes.row)
 
 
 def _indented(span: Span) -> Span:
@@ -208,10 +241,10 @@ def setting_text(value: object) -> str:
 
 def _best_losses(runs: Sequence[ComparedRun]) -> Iterator[Line]:
     """What it comes to: the best validation loss of each variant."""
-    results = [
-        Result(NAMES[variant], _values(runs, variant, "best"), _loss, min, "nats")
-        for variant in VARIANTS
-    ]
+    results = []
+    for variant in VARIANTS:
+        best = _values(runs, variant, "best")
+        results.append(_result(NAMES[variant], best, _loss, min, "nats"))
     yield from _section(Span("Best validation loss", "accent"), results, runs)
     if not _comparable(runs):
         yield Line(Span("  Trained on different corpora: these losses cannot be compared", "warn"))
@@ -232,29 +265,39 @@ def _comparable(runs: Sequence[ComparedRun]) -> bool:
 def results_of(runs: Sequence[ComparedRun], variant: str) -> list[Result]:
     """The numbers of one variant besides its best validation loss."""
 
-    def values(name: str) -> list[float | None]:
-        return _values(runs, variant, name)
+    def result(label: str, name: str, *how: Any) -> Result:
+        return _result(label, _values(runs, variant, name), *how)
 
     return [
-        Result("best at step", values("best_step"), _count),
-        Result("last validation loss", values("last"), _loss, min, "nats"),
-        Result("overfitting since step", values("overfitting"), _count),
-        Result("steps", values("steps"), _count),
-        Result("tokens", values("tokens"), formatting.count),
-        Result("training time", values("seconds"), formatting.duration, None, "percent"),
-        Result("tokens/s", values("speed"), formatting.count, max, "percent"),
-        Result("active parameters", values("active"), formatting.count),
-        Result("parameters", values("total"), formatting.count),
+        result("best at step", "best_step", _count),
+        result("last validation loss", "last", _loss, min, "nats"),
+        result("overfitting since step", "overfitting", _count),
+        result("steps", "steps", _count),
+        result("tokens", "tokens", formatting.count),
+        result("training time", "seconds", formatting.duration, None, "percent"),
+        result("tokens/s", "speed", formatting.count, max, "percent"),
+        result("active parameters", "active", formatting.count),
+        result("parameters", "total", formatting.count),
     ]
 
 
-def _values(runs: Sequence[ComparedRun], variant: str, name: str) -> list[float | None]:
-    return [_numbers(run, variant).get(name) for run in runs]
+def _result(
+    label: str, values: Sequence[Spread], text: Callable[[float], str], *how: Any
+) -> Result:
+    made = Result(label, [value.mean for value in values], text, *how)
+    if made.differs_in != "nats":
+        return made  # the deviation matters where it is asked what is better
+    return made._replace(stds=[value.std for value in values])
 
 
-def _numbers(run: ComparedRun, variant: str) -> dict[str, float]:
+def _values(runs: Sequence[ComparedRun], variant: str, name: str) -> list[Spread]:
+    """The mean over the runs of each column."""
+    return [spread([_numbers(h, variant).get(name) for h in run.histories]) for run in runs]
+
+
+def _numbers(history: History, variant: str) -> dict[str, float]:
     """What is known of one variant of a run, finite values only."""
-    known = run.history.variants.get(variant)
+    known = history.variants.get(variant)
     if known is None:
         return {}
     numbers: dict[str, Any] = {}
@@ -270,7 +313,7 @@ def _numbers(run: ComparedRun, variant: str) -> dict[str, float]:
             numbers["speed"] = last.tokens / last.train_seconds
     if overfit := known.overfitting:
         numbers["overfitting"] = overfit.step
-    counts = run.history.start.models.get(variant, {}) if run.history.start else {}
+    counts = history.start.models.get(variant, {}) if history.start else {}
     numbers |= {"active": counts.get("params_active"), "total": counts.get("params_total")}
     return {
         name: value
@@ -293,7 +336,9 @@ def _result_line(result: Result, *, comparable: bool) -> Line:
         difference = Span("")
         if compared and index and value is not None and base is not None:
             difference = _difference(result, value, base)
-        cells.append((Span(mark + text, style), difference))
+        std = result.stds[index] if result.stds else None
+        spread_text = "" if std is None else f" ±{std:.4f}"
+        cells.append((Span(mark + text + spread_text, style), difference))
     return Line(Span(f"  {result.label}", "muted"), cells)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import ClassVar, Literal
@@ -15,8 +15,7 @@ from textual.binding import BindingType
 from textual.content import Content
 from textual.events import Click, Key
 from textual.message import Message
-from textual.widgets import Input, OptionList, Static
-from textual.widgets.option_list import Option
+from textual.widgets import Input, Static
 
 from tinygpt.errors import RunError, TinyGPTError
 from tinygpt.escape import printable
@@ -33,15 +32,21 @@ from tinygpt_tui.render.run_state import LOOKS
 from tinygpt_tui.screens.compare_runs import CompareRunsScreen
 from tinygpt_tui.screens.dialog import Ask, AskText, Dialog, hints
 from tinygpt_tui.screens.run_info import RunInfoScreen, Wish
+from tinygpt_tui.screens.run_list import RunList
+from tinygpt_tui.screens.runs_groups import (
+    GroupEntry,
+    Marks,
+    cells_of,
+    group_details,
+    with_groups,
+)
 from tinygpt_tui.screens.runs_order import RunsOrder
 from tinygpt_tui.screens.runs_table import (
     RunEntry,
     column_at,
     details,
     heading,
-    mark_cell,
     read_entries,
-    row_cells,
     shown_columns,
 )
 from tinygpt_tui.theme import OVERLAYS
@@ -51,6 +56,7 @@ REFRESH = 2.0
 """Seconds between two reads of the folder."""
 FRAME = 6
 """Columns around the hints."""
+FILTER = "words in the name, preset, corpus, device or state"
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,13 +89,30 @@ def _keys(width: int) -> list[tuple[str, str]]:
     return [*keys, back]
 
 
-def _number(path: Path, marked: Sequence[Path], current: Path | None) -> int | None:
-    """The number that a marked run has as an overlay; 0 for the open one, which cannot be one; None
-    if the run is not marked."""
-    if path not in marked:
-        return None
-    others = [other for other in marked if other != current]
-    return 0 if path == current else 1 + others.index(path)
+def _why_empty(entries: Sequence[RunEntry] | None, out: Path) -> str:
+    """Why there is no row, with or without `entries`."""
+    if entries is None:
+        return "Reading the folder"
+    if entries:
+        return "No run matches these words: press Esc to see all of them."
+    return f"There are no runs in {out} yet: press Esc, then n to start one."
+
+
+def _ask_for_name(path: Path) -> AskText:
+    """Ask for another name of the run."""
+    return AskText(
+        f"Rename {printable(path.name)} to:",
+        path.name,
+        lambda name: rename_problem(path, name),
+        title="Rename",
+    )
+
+
+def _ask_to_delete(path: Path) -> Ask:
+    """Ask whether to delete the run."""
+    choices = [("k", "keep", "Keep it"), ("d", "delete", "Delete it and its checkpoints")]
+    lost = "Metrics and checkpoints will be deleted permanently."
+    return Ask(f"Delete {printable(path.name)}? {lost}", choices, title="Delete run")
 
 
 class RunRenamed(Message):
@@ -106,39 +129,6 @@ class _Listed(Message):
     def __init__(self, entries: list[RunEntry], problem: str | None) -> None:
         super().__init__()
         self.entries, self.problem = entries, problem
-
-
-class RunList(OptionList):
-    """The rows of the runs, by name."""
-
-    def show(self, rows: Mapping[str, Text], first: str | None) -> None:
-        """Show these rows. The cursor stays on its run or near it, and begins at `first`."""
-        if [option.id for option in self.options] != list(rows):
-            self._replace(rows, first)
-            return
-        for index, text in enumerate(rows.values()):
-            if self.get_option_at_index(index).prompt != text:
-                self.replace_option_prompt_at_index(index, text)
-
-    def _replace(self, rows: Mapping[str, Text], first: str | None) -> None:
-        name, place = self.chosen or first, self.highlighted or 0
-        self.clear_options()
-        self.add_options(Option(text, id=run) for run, text in rows.items())
-        if rows:
-            nearby = min(place, len(rows) - 1)
-            self.highlighted = list(rows).index(name) if name and name in rows else nearby
-
-    def move_on(self) -> None:
-        """Move the cursor to the next run; at the last one it stays."""
-        if self.highlighted is not None and self.highlighted < self.option_count - 1:
-            self.action_cursor_down()
-
-    @property
-    def chosen(self) -> str | None:
-        """The name of the run under the cursor."""
-        if self.highlighted is None or not self.option_count:
-            return None
-        return self.get_option_at_index(self.highlighted).id
 
 
 class RunsScreen(Dialog[RunsResult]):
@@ -163,17 +153,18 @@ class RunsScreen(Dialog[RunsResult]):
         """`current` is the open run; if there are `overlays`, these runs are initially marked."""
         super().__init__("Runs", [])
         self._out = out
-        self._current = current
         self._overlaid = bool(overlays)
-        self._marked = [path for path in (current, *overlays) if path and overlays]
+        marked = [path for path in dict.fromkeys((current, *overlays)) if path and overlays]
+        self._marks = Marks(current, marked)
+        self._unfolded: set[str] | None = None
         self._order = RunsOrder()
         self._entries: list[RunEntry] | None = None
+        self._rows: dict[str, GroupEntry | RunEntry] = {}
         self._problem: str | None = None
 
     def compose(self) -> ComposeResult:
-        words = "words in the name, preset, corpus, device or state"
         yield self.box(
-            Input(placeholder=words, compact=True),
+            Input(placeholder=FILTER, compact=True),
             Static("", classes="heading"),
             RunList(),
             Static("", classes="details"),
@@ -205,8 +196,10 @@ class RunsScreen(Dialog[RunsResult]):
 
     def on__listed(self, event: _Listed) -> None:
         self._entries, self._problem = event.entries, event.problem
-        present = {entry.run.path for entry in event.entries}
-        self._marked = [path for path in self._marked if path in present]
+        self._marks.update(event.entries)
+        if self._unfolded is None and self._problem is None:
+            is_open = (entry for entry in event.entries if entry.run.path == self._marks.current)
+            self._unfolded = {entry.place.group for entry in is_open if entry.place}
         self._show()
 
     def _show(self) -> None:
@@ -220,24 +213,31 @@ class RunsScreen(Dialog[RunsResult]):
         title = titled(self._order, len(found), len(self._entries), width)
         self.query_one(".box").border_title = Content(f" {title} ")
         self.set_class(any(entry.note for entry in self._entries), "-noted")
-        first = self._current.name if self._current else None
-        runs.show({entry.run.name: self._row(entry, width) for entry in found}, first)
+        rows = with_groups(found, self._unfolded or (), all_unfolded=bool(self._order.words))
+        self._rows = {entry.name: entry for entry in rows}
+        first = self._marks.current.name if self._marks.current else None
+        runs.show({name: self._row(entry, width) for name, entry in self._rows.items()}, first)
         self._show_details()
 
-    def _row(self, entry: RunEntry, width: int) -> Text:
-        path = entry.run.path
-        mark = mark_cell(_number(path, self._marked, self._current), is_open=path == self._current)
+    def _row(self, entry: GroupEntry | RunEntry, width: int) -> Text:
         text = Text(no_wrap=True, end="")
-        for cell in row_cells(entry, width, mark, now=time.time()):
+        for cell in cells_of(entry, width, self._marks, now=time.time()):
             text.append(cell.text, self.style(cell.style) if cell.text.strip() else "")
         return text
 
     # -- the run under the cursor
 
+    def _row_chosen(self) -> GroupEntry | RunEntry | None:
+        """The row under the cursor."""
+        return self._rows.get(self.query_one(RunList).chosen or "")
+
     def _chosen(self) -> RunEntry | None:
-        """The entry under the cursor."""
-        name = self.query_one(RunList).chosen
-        return next((e for e in self._entries or () if e.run.name == name), None)
+        """The run under the cursor; of a group, says what to do instead."""
+        entry = self._row_chosen()
+        if isinstance(entry, GroupEntry):
+            self.notify(f"{entry.name} is a group: Enter unfolds it to its runs.", markup=False)
+            return None
+        return entry
 
     def on_option_list_option_highlighted(self) -> None:
         self._show_details()
@@ -246,7 +246,9 @@ class RunsScreen(Dialog[RunsResult]):
         self.query_one(".details", Static).update(self._details())
 
     def _details(self) -> Text:
-        entry = self._chosen()
+        entry = self._row_chosen()
+        if isinstance(entry, GroupEntry):
+            return Text("\n".join(group_details(entry)), no_wrap=True, overflow="ellipsis")
         if entry is not None:
             state = entry.run.state
             lines = [Text(entry.note, self.style("strong"))] if entry.note else []
@@ -255,11 +257,7 @@ class RunsScreen(Dialog[RunsResult]):
             return text.join([*lines, *(Text(line) for line in details(entry))])
         if self._problem:
             return Text(self._problem, self.style("bad"))
-        if self._entries is None:
-            return Text("Reading the folder")
-        if self._entries:
-            return Text("No run matches these words: press Esc to see all of them.")
-        return Text(f"There are no runs in {self._out} yet: press Esc, then n to start one.")
+        return Text(_why_empty(self._entries, self._out))
 
     def _show_keys(self) -> None:
         self.query_one(".box").border_subtitle = hints(_keys(self.size.width))
@@ -310,7 +308,12 @@ class RunsScreen(Dialog[RunsResult]):
         self.action_open()
 
     def action_open(self) -> None:
-        if entry := self._chosen():
+        """Open the run under the cursor; fold or unfold a group."""
+        entry = self._row_chosen()
+        if isinstance(entry, GroupEntry):
+            self._unfolded = (self._unfolded or set()) ^ {entry.name}
+            self._show()
+        elif entry:
             self.dismiss(RunsResult("open", (entry.run.path,)))
 
     def action_leave(self) -> None:
@@ -323,34 +326,33 @@ class RunsScreen(Dialog[RunsResult]):
         self._leave_filter()
 
     def action_mark(self) -> None:
-        if entry := self._chosen():
-            path = entry.run.path
-            if path in self._marked:
-                self._marked.remove(path)
-            else:
-                self._marked.append(path)
+        """Mark the run, or all runs of the group, or no longer."""
+        if entry := self._row_chosen():
+            self._marks.toggle(entry.paths)
             self._show()
             self.query_one(RunList).move_on()
 
     def action_overlay(self) -> None:
         """Overlay the marked runs. Without marks, remove the overlays, if there were any, else
-        overlay the run under the cursor."""
-        entry = self._chosen()
-        paths = self._marked or ([entry.run.path] if entry and not self._overlaid else [])
-        paths = [path for path in paths if path != self._current]
-        if len(paths) > len(OVERLAYS):
-            self.notify(f"At most {len(OVERLAYS)} runs can be overlaid; {len(paths)} are marked.")
-        elif paths or self._overlaid:
-            self.dismiss(RunsResult("overlay", tuple(paths)))
+        overlay the run or group under the cursor."""
+        entry = self._row_chosen()
+        paths = self._marks.paths or (entry.paths if entry and not self._overlaid else [])
+        overlaid = self._marks.overlaid(paths)
+        if len(overlaid) > len(OVERLAYS):
+            many = f"At most {len(OVERLAYS)} runs can be overlaid; {len(overlaid)} are marked."
+            self.notify(f"{many} Those that differ in their seed alone count as one.")
+        elif overlaid or self._overlaid:
+            chosen = [path for runs in overlaid for path in runs.paths]
+            self.dismiss(RunsResult("overlay", tuple(chosen)))
         else:
             self.notify("This run is open: choose another one to overlay, or mark several.")
 
     def action_compare(self) -> None:
-        """Compare the marked runs; one alone, or the run under the cursor, with the open one."""
-        entry = self._chosen()
-        paths = self._marked or ([entry.run.path] if entry else [])
-        if len(paths) == 1 and self._current and self._current not in paths:
-            paths = [self._current, *paths]
+        """Compare the marked runs; one alone, or what is under the cursor, with the open one."""
+        entry, current = self._row_chosen(), self._marks.current
+        paths = self._marks.paths or (entry.paths if entry else [])
+        if len(self._marks.overlaid(paths)) == 1 and current and current not in paths:
+            paths = [current, *paths]
         known = {entry.run.path: entry for entry in self._entries or ()}
         chosen = [known[path] for path in paths if path in known]
         if len(chosen) > 1:
@@ -359,8 +361,7 @@ class RunsScreen(Dialog[RunsResult]):
             self.notify("Mark two or more runs with space to compare them.")
 
     def action_resume(self) -> None:
-        entry = self._chosen()
-        if entry is None:
+        if (entry := self._chosen()) is None:
             return
         problem = resume_problem(entry.run.path, entry.run.state)
         if problem and not entry.run.state.done:  # that is asked for more steps
@@ -379,7 +380,7 @@ class RunsScreen(Dialog[RunsResult]):
             self.app.push_screen(RunInfoScreen(path), lambda wish: self._leave_for(wish, path))
 
     def _leave_for(self, wish: Wish | None, path: Path) -> None:
-        if wish is not None:
+        if wish:
             self.dismiss(RunsResult(wish, (path,)))
 
     def action_rename(self) -> None:
@@ -392,17 +393,10 @@ class RunsScreen(Dialog[RunsResult]):
             if name is not None:
                 self._try(lambda: self._on_renamed(path, rename_run(path, name)))
 
-        ask = AskText(
-            f"Rename {printable(path.name)} to:",
-            path.name,
-            lambda name: rename_problem(path, name),
-            title="Rename",
-        )
-        self.app.push_screen(ask, answered)
+        self.app.push_screen(_ask_for_name(path), answered)
 
     def _on_renamed(self, old: Path, new: Path) -> None:
-        self._marked = [new if path == old else path for path in self._marked]
-        self._current = new if self._current == old else self._current
+        self._marks.rename(old, new)
         self.post_message(RunRenamed(old, new))
         self._refresh_list()
 
@@ -416,10 +410,7 @@ class RunsScreen(Dialog[RunsResult]):
             if answer == "delete":
                 self.run_worker(lambda: self._delete(path), thread=True, exit_on_error=False)
 
-        choices = [("k", "keep", "Keep it"), ("d", "delete", "Delete it and its checkpoints")]
-        lost = "Metrics and checkpoints will be deleted permanently."
-        ask = Ask(f"Delete {printable(path.name)}? {lost}", choices, title="Delete run")
-        self.app.push_screen(ask, answered)
+        self.app.push_screen(_ask_to_delete(path), answered)
 
     def _delete(self, path: Path) -> None:
         """In a thread: checkpoints may be gigabytes."""

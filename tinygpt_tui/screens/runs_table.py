@@ -12,6 +12,7 @@ from rich.cells import cell_len, set_cell_size
 from tinygpt import formatting
 from tinygpt.escape import printable
 from tinygpt.run import RunInfo, list_runs
+from tinygpt.run.group import Place, place_of
 from tinygpt.run.note import first_line
 from tinygpt_tui.monitor.summary import Summary, summary
 from tinygpt_tui.render.run_state import LOOKS
@@ -46,6 +47,18 @@ class RunEntry:
     summary: Summary
     note: str = ""
     """The first line of the user's note on it."""
+    place: Place | None = None
+    """In its group, if it has one."""
+
+    @property
+    def name(self) -> str:
+        """The name of the run."""
+        return self.run.name
+
+    @property
+    def paths(self) -> list[Path]:
+        """The directory of the run."""
+        return [self.run.path]
 
     @property
     def preset(self) -> str | None:
@@ -62,7 +75,13 @@ class RunEntry:
 
 def read_entries(out: Path) -> list[RunEntry]:
     """The runs in the folder `out`, newest first. Raises RunError if it cannot be listed."""
-    return [RunEntry(run, summary(run.path), first_line(run.path)) for run in list_runs(out)]
+    return [read_entry(run) for run in list_runs(out)]
+
+
+def read_entry(run: RunInfo) -> RunEntry:
+    """The entry of a run, from its directory."""
+    numbers = summary(run.path)
+    return RunEntry(run, numbers, first_line(run.path), place_of(run.path, numbers.settings))
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +114,7 @@ def heading(width: int, sorted_by: str = "", arrow: str = "") -> str:
         name: Cell(column.heading + (arrow if name == sorted_by else ""))
         for name, column in COLUMNS.items()
     }
-    return "".join(cell.text for cell in _lay_out(width, cells))
+    return "".join(cell.text for cell in lay_out(width, cells))
 
 
 def mark_cell(number: int | None, *, is_open: bool) -> Cell:
@@ -113,7 +132,9 @@ def row_cells(entry: RunEntry, width: int, mark: Cell, *, now: float) -> list[Ce
     wall, corpus = formatting.duration(numbers.wall_seconds), run.corpus or "-"
     cells = {
         "mark": mark,
-        "name": Cell(printable(run.name), "strong" if run.state.active else "text"),
+        "name": Cell(
+            "  " * bool(entry.place) + printable(run.name), "strong" if run.state.active else "text"
+        ),
         "state": Cell(f"{glyph} {word}", look),
         "preset": Cell(printable(entry.preset or "-"), "muted"),
         "step": Cell(_steps(entry.step), "text"),
@@ -125,7 +146,7 @@ def row_cells(entry: RunEntry, width: int, mark: Cell, *, now: float) -> list[Ce
         "corpus": Cell(printable(corpus), "muted"),
         "device": Cell(printable(numbers.device or "-"), "muted"),
     }
-    return _lay_out(width, cells)
+    return lay_out(width, cells)
 
 
 def best_loss(loss: float | None) -> str:
@@ -190,7 +211,7 @@ def _sizes(width: int) -> dict[str, int]:
     return sizes
 
 
-def _lay_out(width: int, cells: Mapping[str, Cell]) -> list[Cell]:
+def lay_out(width: int, cells: Mapping[str, Cell]) -> list[Cell]:
     """Cells padded or cut to their columns, gaps included; a narrow list has fewer columns."""
     sizes = _sizes(width)
     *_, last = sizes

@@ -9,7 +9,7 @@ from tests.helpers.scenes import make_run, records
 from tinygpt.run import RunWriter
 from tinygpt_tui.app import LabApp
 from tinygpt_tui.screens.compare_runs import CompareRunsScreen
-from tinygpt_tui.screens.runs import RunList
+from tinygpt_tui.screens.run_list import RunList
 
 
 def test_overlaid_runs_are_read_on_while_they_grow(tmp_path: Path, live: RunWriter) -> None:

@@ -5,13 +5,14 @@ from pathlib import Path
 import pytest
 from textual.pilot import Pilot
 
+from tests.helpers.groups import make_group
 from tests.helpers.runs import evaluation, make_run
 from tests.helpers.screens import Host, Script, drive, until
 from tinygpt.run import RunWriter, list_runs
 from tinygpt_tui.monitor.summary import summary
 from tinygpt_tui.render.cells import plain
 from tinygpt_tui.screens.compare_runs import CompareRunsScreen
-from tinygpt_tui.screens.runs_table import RunEntry
+from tinygpt_tui.screens.runs_table import RunEntry, read_entry
 from tinygpt_tui.widgets.cell_view import CellView
 
 
@@ -113,3 +114,30 @@ def test_runs_that_vanished_still_have_their_settings(tmp_path: Path, out: Path)
         assert any(line.split() == ["seed", "0", "1"] for line in shown(app))
 
     drive(compared, script)
+
+
+@pytest.mark.parametrize(
+    ("chosen", "heading"),
+    [
+        ((0, 1, 2, 3), ["g-clip1.0", "g-clip2.0"]),
+        ((1, 0, 2), ["g-clip2.0-s1", "g-clip1.0"]),
+        ((0, 2), ["g-clip1.0-s1", "g-clip1.0-s2"]),
+    ],
+)
+def test_the_settings_of_a_group_are_columns(
+    tmp_path: Path, chosen: tuple[int, ...], heading: list[str]
+) -> None:
+    """Seeds alone are compared one by one: there is nothing else to compare."""
+    names = make_group(tmp_path, {"optim.clip": [1.0, 2.0]}, seeds=2)
+    entries = {run.name: read_entry(run) for run in list_runs(tmp_path)}
+
+    async def script(app: Host, pilot: Pilot[None]) -> None:
+        await when_read()(app, pilot)
+        assert shown(app)[0].split() == heading
+        if len(chosen) == 4:
+            dense = next(line.split() for line in shown(app) if "Dense" in line)
+            assert dense == ["Dense", "◆1.6250", "±0.1768", "1.7500", "±0.1768", "+0.1250"]
+            await pilot.press("b")
+            assert shown(app)[0].split() == heading[::-1]
+
+    drive(CompareRunsScreen([entries[names[at]] for at in chosen]), script)

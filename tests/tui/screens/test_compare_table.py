@@ -14,6 +14,7 @@ from tinygpt_tui.monitor.history import History
 from tinygpt_tui.render.cells import Row, plain, width
 from tinygpt_tui.screens.compare_table import (
     ComparedRun,
+    OneOfSeveral,
     comparison,
     differing_settings,
     results_of,
@@ -193,3 +194,16 @@ def test_runs_without_records_have_only_settings() -> None:
     lines = text_of(runs)
     assert row_of(lines, "seed") == ["0", "1"]
     assert not any("loss" in line for line in lines)
+
+
+def test_runs_that_differ_in_their_seed_share_a_column_of_means() -> None:
+    seeds = tuple(OneOfSeveral(DONE, seed, losses(loss)) for seed, loss in ((2, 1.75), (3, 2.0)))
+    several = replace(run("g", {"preset": "micro"}, losses(1.5)), others=seeds)
+    lines = text_of([run("a", {"preset": "micro", "seed": 5}, losses(1.875)), several])
+    assert lines[1].split() == ["✓", "Done", "3/3", "done"]
+    assert row_of(lines, "seed") == ["5", "1,", "2,", "3"]
+    assert row_of(lines, "Dense") == ["1.8750", "◆1.7500", "±0.2500", "-0.1250"]
+    assert row_of(lines, "last validation loss") == ["1.8750", "◆1.7500", "±0.2500", "-0.1250"]
+    narrow = text_of([run("a", {"preset": "micro", "seed": 5}, losses(1.875)), several], 60)
+    assert row_of(narrow, "Dense") == ["1.8750", "◆1.7500", "±0.2500"]
+    assert row_of(narrow, "- baseline") == ["-0.1250"]
