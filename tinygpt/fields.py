@@ -103,6 +103,21 @@ def _whole(value: object) -> int:
     raise ValueError
 
 
+def whole_number(text: str, option: str, most: int | None = None, limit: str = "") -> int:
+    """The number from 1 to `most` that an option gives; `limit` says what that is in words.
+
+    Raises:
+        ConfigError: it is none, or out of range.
+    """
+    count = int(text[:20]) if text.isdecimal() else 0
+    if count < 1 or (most is not None and count > most):
+        valid = (
+            "of at least 1" if most is None else f"from 1 to {most:,}" + f", {limit}" * bool(limit)
+        )
+        raise ConfigError(f"{option} {text!r} is not a whole number {valid}")
+    return count
+
+
 def _in_range(field: dataclasses.Field[Any], value: Any, name: str) -> Any:
     limits = field.metadata
     for key, holds in (

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import math
 import os
+import sys
 from collections.abc import Mapping, MutableMapping
 
 from tinygpt.cgroup import cpu_limit
@@ -45,3 +46,9 @@ def thread_limit(threads: int, environment: Mapping[str, str] = os.environ) -> i
         return 0
     allowed = max(1, math.ceil(limit))
     return allowed if allowed < threads else 0
+
+
+def usable_cpus() -> int:
+    """The number of CPUs that this process may use, by its affinity and its container's quota."""
+    cpus = len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count() or 1
+    return thread_limit(cpus) or cpus

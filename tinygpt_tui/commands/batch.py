@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from tinygpt.command.results import print_json
 from tinygpt.errors import ConfigError, TinyGPTError
-from tinygpt.fields import SettingError, nearest
+from tinygpt.fields import SettingError, nearest, whole_number
 from tinygpt.generation.params import SamplingParams
 from tinygpt_tui.commands.common import about_checkpoint, read_input
 
@@ -42,10 +42,7 @@ class Prompt:
 
 def parse_samples(text: str) -> int:
     """The number that --samples gives. Raises ConfigError unless it is 1 to `MOST_SAMPLES`."""
-    count = int(text) if text.isdecimal() and len(text) < 20 else 0
-    if not 1 <= count <= MOST_SAMPLES:
-        raise ConfigError(f"--samples {text!r} is not a whole number from 1 to {MOST_SAMPLES:,}")
-    return count
+    return whole_number(text, "--samples", MOST_SAMPLES)
 
 
 def read_prompts(path: str, params: SamplingParams) -> list[Prompt]:

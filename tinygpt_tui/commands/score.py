@@ -16,6 +16,7 @@ from tinygpt.command.options import path as path_type
 from tinygpt.command.results import print_json, print_text
 from tinygpt.errors import ConfigError, RunError, TinyGPTError
 from tinygpt.escape import printable
+from tinygpt.fields import whole_number
 from tinygpt_tui.commands.common import (
     about_checkpoint,
     checkpoint_path,
@@ -94,10 +95,7 @@ def _variants(path: Path) -> list[Path]:
 def _stride(text: str | None, context: int) -> int:
     if text is None:
         return context
-    stride = int(text) if text.isdecimal() and len(text) < 20 else 0
-    if not 1 <= stride <= context:
-        raise ConfigError(f"--stride {text!r} is not valid: it must be 1 to {context}, the context")
-    return stride
+    return whole_number(text, "--stride", context, "the context")
 
 
 def score(checkpoint: Checkpoint, text: str, stride: int, file: str) -> dict[str, Any]:

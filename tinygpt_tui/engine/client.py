@@ -13,11 +13,11 @@ from typing import IO, TypeAlias
 
 import msgspec
 
+from tinygpt.child_process import environment
 from tinygpt.escape import printable
 from tinygpt_tui import log
 from tinygpt_tui.engine import protocol
 from tinygpt_tui.engine.protocol import Failed, Opened, Reply, Request, StopRequest, Tokens
-from tinygpt_tui.launch.trainer_process import environment
 
 OnReply: TypeAlias = Callable[[Reply], None]
 

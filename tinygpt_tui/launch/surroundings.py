@@ -20,8 +20,8 @@ from tinygpt.data.corpus import (
 )
 from tinygpt.errors import CorpusError
 from tinygpt.gpus import read_gpus
+from tinygpt.threads import usable_cpus
 from tinygpt_tui.launch import cost
-from tinygpt_tui.launch.trainer_process import usable_cpus
 
 _DOWNLOAD = TINYSHAKESPEARE, "a download (1.1 MB)"
 

@@ -18,6 +18,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from tinygpt import child_process
 from tinygpt.command.options import without
 from tinygpt.errors import RunError, TinyGPTError
 from tinygpt.escape import printable
@@ -25,12 +26,11 @@ from tinygpt.files.atomic import make_folders
 from tinygpt.files.safe_open import open_regular, open_to_write
 from tinygpt.run import LOG, read_status, validate_run_name
 from tinygpt.run.manage import remove_stub
-from tinygpt.threads import limit_spinning, thread_limit
+from tinygpt.threads import usable_cpus
 
 NICENESS = 10
 """Half of the range: the app stays responsive, and other users' jobs do not starve the training."""
 
-_ROOT = Path(__file__).resolve().parent.parent
 _TAIL = 1 << 14
 
 
@@ -103,12 +103,10 @@ def early_failure(pid: int) -> str | None:
 
 
 def _start(options: Sequence[str], run: Path, *, is_new: bool) -> int:
-    # -P: do not import a trainer.py from the current folder.
     command = [
         *_background_prefix(),
         sys.executable,
-        "-P",
-        "-m",
+        *child_process.PYTHON_OPTIONS,
         "tinygpt_tui",
         "--train-only",
         *options,
@@ -124,7 +122,7 @@ def _start(options: Sequence[str], run: Path, *, is_new: bool) -> int:
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
-                env=environment(),
+                env=child_process.environment(),
                 start_new_session=True,
             )
     except OSError as error:
@@ -140,21 +138,6 @@ def _background_prefix() -> list[str]:
     """Commands that ignore SIGHUP and lower the priority, as far as they are installed."""
     tools = (("nohup",), ("nice", "-n", str(NICENESS)))
     return [word for tool in tools if shutil.which(tool[0]) for word in tool]
-
-
-def environment() -> dict[str, str]:
-    """A child's environment: this package on PYTHONPATH, and threads that spin briefly.
-
-    What a child prints goes to files that are read as UTF-8, whatever the locale.
-    """
-    others = os.environ.get("PYTHONPATH")
-    variables = {
-        **os.environ,
-        "PYTHONPATH": os.pathsep.join([str(_ROOT), *([others] if others else [])]),
-        "PYTHONIOENCODING": "utf-8",
-    }
-    limit_spinning(variables)
-    return variables
 
 
 def _spare_threads(given: Sequence[str]) -> list[str]:
@@ -178,12 +161,6 @@ def spare_threads() -> int:
     if usable <= 2 or (psutil.cpu_count(logical=False) or usable) < usable:
         return 0
     return usable - 1
-
-
-def usable_cpus() -> int:
-    """The number of CPUs that this process may use, by its affinity and its container's quota."""
-    cpus = len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count() or 1
-    return thread_limit(cpus) or cpus
 
 
 def _reported(child: _Child) -> bool:
