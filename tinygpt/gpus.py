@@ -84,6 +84,17 @@ def read_gpus() -> tuple[Gpu, ...]:
     return quietly(lambda: tuple(_gpu(nvml, name, handle) for name, handle in _handles(nvml))) or ()
 
 
+def visible_ids() -> list[str]:
+    """What CUDA_VISIBLE_DEVICES has to be to leave each of the GPUs that it leaves now alone; the
+    least used ones first, if it is not set."""
+    visible = os.environ.get("CUDA_VISIBLE_DEVICES")
+    if visible is not None:
+        names = [name.strip() for name in visible.split(",")]
+        return [name for name in names if name and not name.startswith("-")]
+    by_load = sorted(read_gpus(), key=lambda gpu: not gpu.idle and gpu.load)
+    return [f"GPU-{gpu.uuid}" for gpu in by_load if gpu.uuid]
+
+
 def idlest(gpus: Sequence[Gpu | None], *, left_to: Collection[int] = (), last: bool = False) -> int:
     """The index of the GPU that is used least; None stands for one without a reading.
 

@@ -97,7 +97,7 @@ def open_app(parser: argparse.ArgumentParser, options: argparse.Namespace) -> in
         parser.error("--json is for --train-only, --generate, --score and --inspect")
     if hasattr(options, "after"):
         parser.error("--after is for --train-only: the app asks when to start a run")
-    if group := sorted(vars(options).keys() & {"seeds", "grid", "group"}):
+    if group := sorted(vars(options).keys() & {"seeds", "grid", "jobs", "group"}):
         parser.error(f"{flag(group[0])} is for --train-only: the app starts one run at a time")
     from tinygpt_tui import opening
 

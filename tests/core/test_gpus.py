@@ -1,5 +1,6 @@
 """Which GPU is used least, and who uses it, by made-up readings and by a made-up driver."""
 
+import dataclasses
 import os
 from types import SimpleNamespace
 from typing import Any
@@ -8,7 +9,7 @@ import psutil  # type: ignore[import-untyped,unused-ignore]
 import pytest
 
 from tinygpt import gpus
-from tinygpt.gpus import Gpu, GpuProcess, idlest, read_gpus
+from tinygpt.gpus import Gpu, GpuProcess, idlest, read_gpus, visible_ids
 
 GIB = 2**30
 
@@ -119,3 +120,13 @@ def test_other_people_are_named_once() -> None:
 def test_no_driver_is_no_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(gpus, "_nvml", lambda: None)
     assert read_gpus() == ()
+
+
+def test_the_gpus_that_a_process_may_be_given(monkeypatch: pytest.MonkeyPatch) -> None:
+    busy, idle = (dataclasses.replace(gpu(load, 0.0), uuid=u) for load, u in ((90, "b"), (0, "a")))
+    monkeypatch.setattr(gpus, "read_gpus", lambda: (busy, idle))
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    assert visible_ids() == ["GPU-a", "GPU-b"]
+    for visible, ids in (("2, 0", ["2", "0"]), ("", []), ("-1", []), ("GPU-b", ["GPU-b"])):
+        monkeypatch.setenv("CUDA_VISIBLE_DEVICES", visible)
+        assert visible_ids() == ids

@@ -1,4 +1,4 @@
-"""Train a group of runs, one after the other: ``--seeds N`` and ``--grid KEY=A,B,C``.
+"""Train a group of runs: ``--seeds N`` and ``--grid KEY=A,B,C``, ``--jobs N`` at a time.
 
 Each run is trained by a process of its own, so that its memory is freed and its failure is not that
 of the group: the next one follows. Which runs are finished is read from their directories, so that
@@ -10,23 +10,20 @@ from __future__ import annotations
 import argparse
 import fcntl
 import os
-import subprocess
 import sys
-from collections.abc import Iterator, Mapping, Set
+from collections.abc import Iterator, Mapping, Sequence, Set
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from types import FrameType
 
 from tinygpt import config as configuration
 from tinygpt import hints
-from tinygpt.command import group_results
-from tinygpt.command.interrupts import Interrupts
+from tinygpt.command import group_jobs, group_results
 from tinygpt.command.options import USAGE, settings
 from tinygpt.command.results import DONE, FAILED
 from tinygpt.command.streams import say
 from tinygpt.config import Scalar
 from tinygpt.errors import ConfigError, RunError, TinyGPTError
-from tinygpt.fields import as_text, convert, flag
+from tinygpt.fields import as_text, convert, flag, whole_number
 from tinygpt.files import atomic
 from tinygpt.files.paths import user_path
 from tinygpt.run import RUN_TOML, new_run_name, read_config, read_state, validate_run_name
@@ -41,27 +38,14 @@ from tinygpt.run.group import (
     write_group,
 )
 
+MOST_JOBS = 1024
 PLACE_SETTINGS = ("data", "device", "train.threads", "train.compile", "train.cuda_graph")
 """Settings that may differ when a group is continued, as its results are about the same."""
-
-_ROOT = Path(__file__).resolve().parents[2]
-
-
-class Signals(Interrupts):
-    """Passes each signal on to the run being trained, as a SIGTERM: of a Ctrl-C, which reaches that
-    process too, it would be the second SIGINT, which ends it without a checkpoint."""
-
-    member: subprocess.Popen[bytes] | None = None
-
-    def _handle(self, number: int, _: FrameType | None) -> None:
-        self.signal = number
-        if self.member:
-            self.member.terminate()
 
 
 def is_asked_for(options: argparse.Namespace) -> bool:
     """Whether the options mean a group: a new one, or one to continue."""
-    if hasattr(options, "seeds") or hasattr(options, "grid"):
+    if any(hasattr(options, name) for name in ("seeds", "grid", "jobs")):
         return True
     name: str | None = getattr(options, "name", None)
     return hasattr(options, "resume") and bool(name) and is_group(Path(options.out, str(name)))
@@ -69,12 +53,16 @@ def is_asked_for(options: argparse.Namespace) -> bool:
 
 def command(options: argparse.Namespace) -> int:
     """Train the runs of a group; returns the exit status."""
-    signals = Signals()
+    signals = group_jobs.Signals()
     try:
         if hasattr(options, "group"):
             raise ConfigError("--group is for a single run: --name names a group of runs")
         if hasattr(options, "after"):
             raise ConfigError("--after is for a single run: leave it out with --seeds and --grid")
+        if not any(hasattr(options, name) for name in ("seeds", "grid", "resume")):
+            raise ConfigError("--jobs is for a group of runs: use it with --seeds or --grid")
+        if hasattr(options, "jobs"):
+            whole_number(options.jobs, "--jobs", MOST_JOBS)
         with signals:
             if hasattr(options, "resume"):
                 group, place = _continued(options)
@@ -184,11 +172,13 @@ def _portable_grid(grid: dict[str, list[Scalar]]) -> dict[str, list[Scalar]]:
 
 def _seeds(options: argparse.Namespace) -> int | None:
     text = getattr(options, "seeds", None)
-    if text is None:
-        return None
-    if not (text.isdecimal() and int(text[:20]) > 0):
-        raise ConfigError(f"--seeds {text!r} is not a whole number of at least 1")
-    return int(text[:20])
+    return None if text is None else whole_number(text, "--seeds")
+
+
+def _jobs(options: argparse.Namespace, gpus: Sequence[str]) -> int:
+    """How many runs are trained at a time: by default one per GPU."""
+    text = getattr(options, "jobs", None)
+    return max(1, len(gpus)) if text is None else whole_number(text, "--jobs", MOST_JOBS)
 
 
 @contextmanager
@@ -208,19 +198,22 @@ def _held(path: Path) -> Iterator[None]:
 
 
 def _train_all(
-    options: argparse.Namespace, group: Group, place: Mapping[str, Scalar], signals: Signals
+    options: argparse.Namespace,
+    group: Group,
+    place: Mapping[str, Scalar],
+    signals: group_jobs.Signals,
 ) -> int:
     """Train those runs that are not finished, then print the results; returns the exit status."""
     out, members = Path(options.out), group.members
-    for number, member in enumerate(members, 1):
-        if signals.signal:
-            break
-        title = f"{group.name}: run {number} of {len(members)}: {member.name}"
-        if read_state(out / member.name).state == "done":
-            say(f"{title} is done already")
-            continue
-        say(f"{title} ({_description(member)})")
-        status = _train(_arguments(out, group, member, place), signals)
+    gpus = group_jobs.cards(str({**group.settings, **place}.get("device", "auto")))
+    gpus = [] if "device" in group.grid else gpus
+    count = min(len(members), _jobs(options, gpus))
+
+    def has_begun() -> bool:
+        return any(os.path.lexists(out / member.name / RUN_TOML) for member in members)
+
+    jobs = _unfinished(out, group, place, signals)
+    for status in group_jobs.train_all(jobs, count, gpus, signals, has_begun):
         if status == USAGE and not any(os.path.lexists(out / m.name) for m in members):
             _forget(out / group.name)  # a mistake in the settings, and nothing was trained
             return USAGE
@@ -231,6 +224,21 @@ def _train_all(
         say(f"{group.name}: stopped ({signals.signal_name()}); continue with: {command}")
         return 128 + signals.signal
     return DONE if printed and not results.unfinished else FAILED
+
+
+def _unfinished(
+    out: Path, group: Group, place: Mapping[str, Scalar], signals: group_jobs.Signals
+) -> Iterator[group_jobs.Job]:
+    """The runs to train, until a signal arrives; says when one is taken, or is done already."""
+    for number, member in enumerate(group.members, 1):
+        if signals.signal:
+            return
+        title = f"{group.name}: run {number} of {len(group.members)}: {member.name}"
+        if read_state(out / member.name).state == "done":
+            say(f"{title} is done already")
+            continue
+        say(f"{title} ({_description(member)})")
+        yield group_jobs.Job(member.name, [*_arguments(out, group, member, place)])
 
 
 def _description(member: Member) -> str:
@@ -267,29 +275,6 @@ def _chosen_before(out: Path, group: Group) -> dict[str, Scalar]:
             preset = stored.get("preset")
             return {**data, **({"preset": preset} if preset in configuration.PRESETS else {})}
     return {}
-
-
-def _train(arguments: Iterator[str], signals: Signals) -> int:
-    """Train one run in a process of its own; returns its exit status, negative for a signal."""
-    # -P: do not import a trainer.py from the current folder.
-    command = [sys.executable, "-P", "-m", "trainer", *arguments]
-    others = os.environ.get("PYTHONPATH")
-    paths = os.pathsep.join([str(_ROOT), *([others] if others else [])])
-    try:
-        with subprocess.Popen(
-            command,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,  # its results are read from its directory
-            env={**os.environ, "PYTHONPATH": paths},
-        ) as process:
-            signals.member = process
-            if signals.signal:  # it came before there was a process to pass it on to
-                process.terminate()
-            return process.wait()
-    except OSError as error:
-        raise RunError(f"a training cannot be started: {error.strerror}") from error
-    finally:
-        signals.member = None
 
 
 def _forget(path: Path) -> None:

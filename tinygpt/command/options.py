@@ -112,6 +112,9 @@ def training_parser(prog: str, description: str) -> Parser:
         help="train a group of runs, one per value of a setting; several make a product",
     )
     run.add_argument(
+        "--jobs", metavar="N", help="train N runs of a group at a time (default: one per GPU)"
+    )
+    run.add_argument(
         "--group", metavar="NAME", help="record in run.toml that the run belongs to this group"
     )
     run.add_argument("--json", action="store_true", help="print the results as JSON, on one line")

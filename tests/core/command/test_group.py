@@ -6,7 +6,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,7 @@ from tests.helpers.models import TEXT
 from tests.helpers.trainer import SHAPE, command, environment, run_pasted, run_training, steps_taken
 from tests.helpers.training import make_session, train_session
 from tests.helpers.waiting import PATIENCE, running, until
-from tinygpt.command import group, train
+from tinygpt.command import group_jobs, train
 from tinygpt.command.options import training_parser
 from tinygpt.run import list_runs, read_config, read_state, request
 from tinygpt.run.group import is_group
@@ -34,11 +34,11 @@ def started(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Started:
     """The options of the runs that are to be trained, which are not; in a folder with a corpus."""
     found: Started = []
 
-    def note(arguments: Iterator[str], _: group.Signals) -> int:
+    def note(arguments: Sequence[str], _: object) -> int:
         found.append(sorted(arguments))
         return 1
 
-    monkeypatch.setattr(group, "_train", note)
+    monkeypatch.setattr(group_jobs, "train", note)
     monkeypatch.chdir(tmp_path)
     Path("corpus.txt").write_text(TEXT)
     return found
@@ -138,10 +138,13 @@ def test_a_run_that_fails_does_not_end_the_group(corpus_file: Path, tmp_path: Pa
     assert done.stderr.splitlines()[-1] == "g-hidden100000000000: not started"
 
 
-def test_a_mistake_that_the_first_run_finds_leaves_nothing(tmp_path: Path) -> None:
-    done = run_training(tmp_path, *SHAPE, "--data", "missing.txt", "--seeds", "2", "--name", "g")
+@pytest.mark.parametrize("jobs", ["1", "2"])
+def test_a_mistake_that_the_first_run_finds_leaves_nothing(tmp_path: Path, jobs: str) -> None:
+    group = ("--seeds", "2", "--name", "g", "--jobs", jobs)
+    done = run_training(tmp_path, *SHAPE, "--data", "missing.txt", *group)
     assert (done.returncode, done.stdout) == (2, "")
     assert "missing.txt does not exist" in done.stderr.splitlines()[-1]
+    assert done.stderr.count("missing.txt") == 1
     assert list((tmp_path / "runs").iterdir()) == []
 
 
@@ -213,6 +216,8 @@ def test_an_unfinished_run_is_resumed_with_nothing_but_its_name(started: Started
         (("--seeds", "0"), "--seeds '0' is not a whole number of at least 1"),
         (("--seeds", "x"), "--seeds 'x' is not a whole number of at least 1"),
         (("--seeds", "9" * 5000), "are possible"),
+        (("--jobs", "2"), "--jobs is for a group of runs: use it with --seeds or --grid"),
+        (("--seeds", "2", "--jobs", "0"), "--jobs '0' is not a whole number from 1 to 1,024"),
         (("--grid", "gpt.width"), "--grid 'gpt.width' is not valid: write KEY=A,B,C"),
         (("--grid", "gpt.width=x"), "--gpt.width 'x' is not a whole number"),
         (("--grid", "gpt.layers=1,2", "--gpt.layers", "3"), "--gpt.layers and --grid gpt.layers"),
@@ -255,7 +260,7 @@ def test_a_group_in_training_is_not_trained_twice(
         statuses.append(train.command(options("--out", "runs", "--resume", "--name", "g")))
         return 1
 
-    monkeypatch.setattr(group, "_train", again)
+    monkeypatch.setattr(group_jobs, "train", again)
     train.command(options("--out", "runs", "--seeds", "1", "--name", "g"))
     assert statuses == [2]
     assert "another process is training the group runs/g\n" in capsys.readouterr().err
