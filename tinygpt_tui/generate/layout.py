@@ -172,5 +172,5 @@ def _what_to_do(controller: GenerateController) -> list[str]:
         models.append(f"{NAMES[variant]} ({' · '.join(words)})")
     return [
         f"g generates with {' and '.join(models)}.",
-        "p edits the prompt, capital letters change settings, ? lists every key.",
+        "t edits the prompt, capital letters change settings, ? lists every key.",
     ]
