@@ -159,6 +159,10 @@ class Terminal:
         """Resize the window."""
         self._ask("resize-window", "-x", str(columns), "-y", str(lines))
 
+    def captures_mouse(self) -> bool:
+        """Whether the command gets the clicks, which else select text."""
+        return self._ask("display-message", "-p", "#{mouse_any_flag}").strip() == "1"
+
     def ended(self) -> bool:
         """Whether the command has ended."""
         return self._status.is_file() and self._status.stat().st_size > 0

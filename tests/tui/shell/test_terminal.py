@@ -228,3 +228,10 @@ def test_every_size_during_training(opened: Callable[..., Terminal], tiny_run: P
     terminal.resize(80, 24)
     shows(terminal, "tiny", "Live")
     assert alive(trainer_of(tiny_run))
+
+
+def test_the_mouse_is_the_terminals_own_on_request(opened: Callable[..., Terminal]) -> None:
+    for words, captured in (((), True), (("--no-mouse",), False)):
+        terminal = opened(80, 24, *APP, *words)
+        terminal.sees("Enter train this preset")
+        assert terminal.captures_mouse() is captured
