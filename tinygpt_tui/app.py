@@ -24,7 +24,7 @@ from tinygpt_tui.engine.client import Engine
 from tinygpt_tui.experts.pane import ExpertsPane
 from tinygpt_tui.generate.controller import GenerateController
 from tinygpt_tui.generate.pane import GeneratePane
-from tinygpt_tui.keymap import GENERAL, RUN, TAB_KEYS, Key, available, keys_of
+from tinygpt_tui.keymap import GENERAL, RUN, TAB_KEYS, Key, available, keys_of, titles_of
 from tinygpt_tui.monitor.follower import RunUpdate, RunUpdated
 from tinygpt_tui.monitor.history import History
 from tinygpt_tui.monitor.open_run import OpenRun, choose_run, planned_minutes
@@ -329,8 +329,9 @@ class LabApp(TerminalApp[int]):
         del parameters
         return action != "next_tab" or len(self.screen_stack) == 1
 
-    def action_help(self) -> None:
-        self.push_screen(HelpScreen(self.tab))
+    def action_help(self, group: str = "") -> None:
+        """List all keys, first those of a group, by default of those that the open tab has."""
+        self.push_screen(HelpScreen([group] if group else titles_of(self.tab)))
 
     def action_command_palette(self) -> None:
         keys = {tab: self.available_keys(tab) for tab in TABS}

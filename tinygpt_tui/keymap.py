@@ -85,6 +85,7 @@ RUN_LIST = (
     Key(
         "escape,q", "leave", "back", "Show all runs again; go back without changing anything", "Esc"
     ),
+    Key("question_mark", "app.help('List of runs')", "help", "This help", "?"),
 )
 RUN_INFO = (
     Key("right,tab", "page(1)", "next", "Next page: settings, log, disk, note", "→"),
@@ -99,6 +100,7 @@ RUN_INFO = (
     Key("n", "clone", "new from it", "New run: the form, filled with the settings of this run"),
     Key("u", "resume", "resume", "Resume the run; train a finished one for more steps"),
     Key("escape,q,I", "leave", "back", "Go back", "Esc"),
+    Key("question_mark", "app.help('One run')", "help", "This help", "?"),
 )
 COMPARISON = (
     Key("up", "scroll(-1)", "up", "Scroll up", "↑"),
@@ -112,6 +114,7 @@ COMPARISON = (
     Key("a", "all_settings", "all", "All settings / those that differ"),
     Key("b", "rotate", "baseline", "The next run as the baseline, the first one"),
     Key("escape,q,equals_sign", "leave", "back", "Go back", "Esc"),
+    Key("question_mark", "app.help('Runs compared')", "help", "This help", "?"),
 )
 CHARTS = (
     Key("x", "cycle_x", "axis", "X axis: steps, epochs, tokens or training time", footer=True),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import textwrap
+from collections.abc import Sequence
 from typing import ClassVar
 
 from textual.app import ComposeResult
@@ -10,7 +11,7 @@ from textual.binding import Binding, BindingType
 from textual.containers import VerticalScroll
 from textual.widgets import Input, Static
 
-from tinygpt_tui.keymap import GROUPS, Key, titles_of
+from tinygpt_tui.keymap import GROUPS, Key
 from tinygpt_tui.screens.dialog import Dialog
 from tinygpt_tui.screens.key_search import matches
 
@@ -26,7 +27,7 @@ class _Filter(Input):
 
 
 class HelpScreen(Dialog[None]):
-    """All keys with their descriptions, by group, those of the open tab first; typing filters."""
+    """All keys with their descriptions, by group, those that work where it was opened first; typing filters."""
 
     DEFAULT_CSS = """
     HelpScreen {
@@ -45,9 +46,10 @@ class HelpScreen(Dialog[None]):
         Binding("ctrl+end", "scroll('end')", show=False),
     ]
 
-    def __init__(self, tab: str) -> None:
+    def __init__(self, first: Sequence[str]) -> None:
+        """`first` are the titles of the groups that come first."""
         super().__init__("Keys", [("↑↓ PgUp PgDn", "scroll"), ("? Esc", "close")])
-        self._tab = tab
+        self._first = first
 
     def compose(self) -> ComposeResult:
         box = self.box(
@@ -66,36 +68,33 @@ class HelpScreen(Dialog[None]):
 
     def _show(self, query: str) -> None:
         columns = min(self.app.size.width, WIDTH) - 6
-        self.query_one(Static).update(help_text(columns, self._tab, query))
+        self.query_one(Static).update(help_text(columns, self._first, query))
         self.query_one(VerticalScroll).scroll_home(animate=False)
 
     def action_scroll(self, where: str) -> None:
         getattr(self.query_one(VerticalScroll), f"scroll_{where}")(animate=False)
 
 
-def help_text(width: int, tab: str = "train", query: str = "") -> str:
-    """The table of keys as markup, in lines of at most `width` cells: the groups of the open tab
+def help_text(width: int, first: Sequence[str] = (), query: str = "") -> str:
+    """The table of keys as markup, in lines of at most `width` cells: the groups with these titles
     first, and only the keys that the query describes, or those that it names."""
     lines = []
     named = any(query == key.text for group in GROUPS.values() for key in group)
-    for title, keys in _groups(tab):
-        shown = [key for key in keys if (query == key.text if named else _does(query, title, key))]
+    for title in (*first, *(title for title in GROUPS if title not in first)):
+        shown = [
+            key
+            for key in GROUPS[title]
+            if (query == key.text if named else _does(query, title, key))
+        ]
         if not shown:
             continue
         lines += [f"[b]{title}[/b]"]
         for key in shown:
-            first, *more = textwrap.wrap(key.help, max(width - 15, 10))
-            lines.append(f"  [$accent]{_plain(key.text):<12}[/] {_plain(first)}")
+            begin, *more = textwrap.wrap(key.help, max(width - 15, 10))
+            lines.append(f"  [$accent]{_plain(key.text):<12}[/] {_plain(begin)}")
             lines += [" " * 15 + _plain(line) for line in more]
         lines.append("")
     return "\n".join(lines) or "[dim]No key does that[/dim]"
-
-
-def _groups(tab: str) -> list[tuple[str, tuple[Key, ...]]]:
-    """All groups, first those that work in the open tab."""
-    first = titles_of(tab)
-    titles = [*first, *(title for title in GROUPS if title not in first)]
-    return [(title, GROUPS[title]) for title in titles]
 
 
 def _does(query: str, title: str, key: Key) -> bool:

@@ -7,9 +7,11 @@ from textual.pilot import Pilot
 from textual.widgets import Input, Static
 
 from tests.helpers.app import drive, until
+from tinygpt.run import RunWriter
 from tinygpt_tui.app import LabApp
-from tinygpt_tui.keymap import GROUPS
+from tinygpt_tui.keymap import GROUPS, titles_of
 from tinygpt_tui.screens.help import HelpScreen, help_text
+from tinygpt_tui.screens.runs import RunsScreen
 
 
 def titles(text: str) -> list[str]:
@@ -21,9 +23,9 @@ def entries(text: str) -> list[str]:
 
 
 def test_all_keys_are_listed_and_those_of_the_open_tab_first() -> None:
-    assert titles(help_text(80, "train"))[:3] == ["Run", "Charts", "General"]
-    assert titles(help_text(80, "experts"))[:3] == ["Experts", "Run", "General"]
-    text = help_text(80, "generate")
+    assert titles(help_text(80, titles_of("train")))[:3] == ["Run", "Charts", "General"]
+    assert titles(help_text(80, titles_of("experts")))[:3] == ["Experts", "Run", "General"]
+    text = help_text(80, titles_of("generate"))
     assert sorted(titles(text)) == sorted(GROUPS)
     assert len(entries(text)) == sum(map(len, GROUPS.values()))
 
@@ -41,13 +43,13 @@ def test_all_keys_are_listed_and_those_of_the_open_tab_first() -> None:
     ],
 )
 def test_a_filter_finds_keys_and_words(query: str, key: str, others: list[str]) -> None:
-    found = entries(help_text(80, "generate", query))
+    found = entries(help_text(80, titles_of("generate"), query))
     assert any(f"]{key} " in line for line in found)
     assert not any(f"]{other} " in line for line in found for other in others)
 
 
 def test_it_says_so_if_nothing_is_found() -> None:
-    assert "No key does that" in help_text(80, "train", "zzz")
+    assert "No key does that" in help_text(80, titles_of("train"), "zzz")
 
 
 @pytest.mark.parametrize("closes", ["question_mark", "escape"])
@@ -75,3 +77,17 @@ def test_the_list_scrolls_while_the_filter_has_the_focus(tmp_path: Path) -> None
         await until(pilot, lambda: app.screen.query_one("VerticalScroll").scroll_y == 0)
 
     drive(tmp_path, body, (80, 24))
+
+
+def test_the_list_of_runs_has_its_own_keys_first(live: RunWriter) -> None:
+    async def body(app: LabApp, pilot: "Pilot[int]") -> None:
+        await pilot.press("r")
+        await until(pilot, lambda: isinstance(app.screen, RunsScreen))
+        await pilot.press("question_mark")
+        await until(pilot, lambda: isinstance(app.screen, HelpScreen))
+        shown = str(app.screen.query_one(Static).render())
+        assert shown.startswith("List of runs")
+        await pilot.press("question_mark")
+        assert isinstance(app.screen, RunsScreen)
+
+    drive(live.path.parent, body)
