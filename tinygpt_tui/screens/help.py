@@ -27,7 +27,8 @@ class _Filter(Input):
 
 
 class HelpScreen(Dialog[None]):
-    """All keys with their descriptions, by group, those that work where it was opened first; typing filters."""
+    """All keys with their descriptions, by group, first those that work where it was opened; typing
+    filters."""
 
     DEFAULT_CSS = """
     HelpScreen {
