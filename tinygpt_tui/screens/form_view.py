@@ -206,7 +206,7 @@ def _memory(config: RunConfig, known: Measurements) -> Row:
     if total is None or cost.uses_gpu(config):
         return about
     if needed > total:
-        return row(*about, Span(f", more than this machine's {cost.short_bytes(total)}", "bad"))
+        return row(*about, Span(f", more than the {cost.short_bytes(total)} here", "bad"))
     return row(*about, Span(f" of {cost.short_bytes(total)}", "muted"))
 
 

@@ -28,7 +28,7 @@ def ask_when(
     if new:
         choices.append(("q", "queue", f"Queue: start when {name} ends"))
         if other.state.state != "queued":
-            choices.append(("s", "stop", f"Stop {name} first; it is saved and can be resumed"))
+            choices.append(("s", "stop", f"Stop {name} now, then start; it can be resumed"))
     choices += [
         ("b", "both", "Train both at the same time, each more slowly"),
         ("c", "cancel", "Cancel"),

@@ -84,9 +84,9 @@ class TrainController:
         self._set_options(window=None, cursor=None)
 
     def toggle_crosshair(self) -> None:
-        """Turn the crosshair on at the latest visible record, or off."""
+        """Turn the crosshair on at the latest visible record, if there is one, or off."""
         cursor = None
-        if self.options.cursor is None:
+        if self.options.cursor is None and self.state.history.variants:
             cursor = latest_x(self.state.history, self.options.x_axis)
             if self.options.window:
                 cursor = min(cursor, self.options.window[1])

@@ -5,6 +5,7 @@ import pytest
 from tests.helpers.scenes import history
 from tinygpt.gpus import Gpu
 from tinygpt.run import RunState
+from tinygpt_tui.monitor.history import History
 from tinygpt_tui.monitor.machine import Machine
 from tinygpt_tui.monitor.overlays import Overlay
 from tinygpt_tui.train.controller import Y_LABEL_COLUMNS, TrainController
@@ -100,3 +101,9 @@ def test_gpu_load_can_be_chosen_once_there_are_readings(controller: TrainControl
     assert controller.state.readings.values == []
     controller.cycle_chart(120, 34)
     assert controller.options.shown == ("loss", "perplexity")
+
+
+def test_no_crosshair_before_there_is_a_record(controller: TrainController) -> None:
+    controller.open(History())
+    controller.toggle_crosshair()
+    assert controller.options.cursor is None
