@@ -104,8 +104,9 @@ class TrainController:
         options, full = self.options, self._full_range()
         low, high = options.window or full
         column = (high - low) / max(1, columns // 2)
-        lengths = [len(train_x(v, options.x_axis)) for v in self.state.history.variants.values()]
-        record = (full[1] - full[0]) / max(1, max(lengths, default=1) - 1)
+        known = [train_x(v, options.x_axis) for v in self.state.history.variants.values()]
+        spacing = [(x[-1] - x[0]) / (len(x) - 1) for x in known if len(x) > 1]
+        record = float(min(spacing, default=0.0))
         self._set_options(cursor=min(max(cursor + by * max(column / 2, record), low), high))
 
     def click(self, x: int, y: int, columns: int, lines: int) -> bool:

@@ -158,11 +158,14 @@ def typical_range(
     return math.floor(min(lows) / step) * step, top
 
 
+_ROOMS = (1, 1.2, 1.5, 1.8, 2.2, 2.6, 3.2, 4, 5, 6, 7.5, 9, 12)
+
+
 def _with_room(low: float, high: float) -> float:
-    """A round limit slightly above `high`: it rarely changes while records arrive, so that most
-    frames differ from the previous one in a few cells only."""
-    step = _round_step(max(high - low, 1e-9)) / 2
-    return math.ceil(high / step) * step
+    """A limit above `high` that grows by a fifth at a time: it rarely changes while records arrive,
+    so that most frames differ from the previous one in a few cells only."""
+    power = 10.0 ** math.floor(math.log10(max(high - low, 1e-9)))
+    return low + next(room for n in _ROOMS if (room := n * power) >= high - low)
 
 
 def _round_step(span: float) -> float:
@@ -195,11 +198,12 @@ def _kinds(shown: Shown) -> tuple[tuple[str, ...], tuple[str, ...]]:
 
 
 def _smoothed(variant: VariantHistory, shown: Shown) -> Points:
-    """The exponential average of the values of all steps."""
+    """The exponential average of the values of all steps, where these cross a grid of x that does
+    not move while records arrive: else the whole line would change a little with each frame."""
     x = train_x(variant, shown.options.x_axis)
     first, last = np.searchsorted(x, shown.x_range)
-    count = min(shown.columns * 2, max(1, int(last - first) + 1))
-    at = np.unique(np.linspace(max(0, first - 1), min(last, len(x) - 1), count).astype(np.int64))
+    grid = np.linspace(*shown.x_range, shown.columns * 2 + 1)
+    at = np.unique(np.clip(np.searchsorted(x, grid), max(0, first - 1), min(last, len(x) - 1)))
     average = variant.average(shown.column, shown.span)
     return Points(variant.step.values[at], x[at], average[at])
 
