@@ -234,9 +234,9 @@ def test_a_start_is_noted_until_the_trainer_reports(tmp_path: Path) -> None:
         await opened(app, pilot)
         app.control._starting[writer.path] = 1
         app.show_note("resuming")
-        await pilot.press("v")
+        await pilot.press("enter")
         await until(pilot, lambda: "step 30" in screen_text(app))  # the crosshair comes first
-        await pilot.press("v")
+        await pilot.press("enter")
         await until(pilot, lambda: "resuming" in screen_text(app))
         app.control._starting[writer.path] = os.getpid()
         assert app.current_run.follower
@@ -314,7 +314,7 @@ def test_the_form_is_filled_with_the_settings_of_a_run(tmp_path: Path) -> None:
         await opened(app, pilot, 13)
         await pilot.press("I")
         await until(pilot, lambda: isinstance(app.screen, RunInfoScreen))
-        await pilot.press("c")
+        await pilot.press("n")
         await until(pilot, lambda: isinstance(app.screen, NewRunScreen))
         state = app.screen.query_one(FormView).state
         assert state.name == ""

@@ -45,7 +45,7 @@ def drive(terminal: Terminal, folder: Path, run: Path) -> None:
     terminal.press("Enter", "S")
     terminal.sees("step  Enter select")
     terminal.type("11")
-    terminal.press("Enter", "p")
+    terminal.press("Enter", "t")
     terminal.press("C-u")
     terminal.type("abc")
     terminal.press("Enter")
@@ -70,7 +70,7 @@ def drive(terminal: Terminal, folder: Path, run: Path) -> None:
     assert branch["text"][: LENGTH - 2] == said["text"][: LENGTH - 2]
     assert branch["text"][LENGTH - 2] != said["text"][LENGTH - 2]
 
-    terminal.press("f")
+    terminal.press("p")
     terminal.sees("step 3", "step 7", "mean NLL")
     terminal.press("q")
     terminal.sees("Leave it running")
@@ -80,7 +80,7 @@ def drive(terminal: Terminal, folder: Path, run: Path) -> None:
 
 def saved(terminal: Terminal, path: Path) -> dict[str, Any]:
     """Save the text under the keys, and read the file."""
-    terminal.press("d")
+    terminal.press("w")
     terminal.sees("Save to a file")
     terminal.press("C-u")
     terminal.type(path.name)
