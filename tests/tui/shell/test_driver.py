@@ -76,7 +76,7 @@ def test_ctrl_z_and_fg(folder: Path, wrapped: bool) -> None:  # noqa: FBT001
         terminal.type(shlex.join([*wrapper, *APP]))
         terminal.press("Enter")
         terminal.sees("1 Train", "q quit")
-        terminal.press("2", "p", "X")
+        terminal.press("2", "t", "X")
         terminal.sees("ROMEO:X")
         before = terminal.screen()
         terminal.press("C-z")

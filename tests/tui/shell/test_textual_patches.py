@@ -24,7 +24,7 @@ def test_each_key_of_a_burst_reaches_what_the_one_before_opened(tmp_path: Path) 
         assert (console.params.temperature, console.params.max_new_tokens) == (0.31, 53)
         assert app.tab == "generate"
         prompt = app.generate.query_one(PromptArea)
-        burst(app, "p", "ctrl+u", *"g12?", "escape", "1")
+        burst(app, "t", "ctrl+u", *"g12?", "escape", "1")
         await until(pilot, lambda: app.tab == "train")
         assert prompt.text == "g12?"
 
@@ -33,7 +33,7 @@ def test_each_key_of_a_burst_reaches_what_the_one_before_opened(tmp_path: Path) 
 
 def test_dialogs_take_the_keys_behind_the_one_that_opens_them(tmp_path: Path) -> None:
     async def body(app: LabApp, pilot: "Pilot[int]") -> None:
-        burst(app, "question_mark", "escape", "n", "escape", "2", "o", "escape", "3", "4")
+        burst(app, "question_mark", "escape", "n", "escape", "2", "D", "escape", "3", "4")
         await until(pilot, lambda: app.tab == "experts")
         assert len(app.screen_stack) == 1
 
