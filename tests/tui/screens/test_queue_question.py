@@ -29,13 +29,19 @@ def beside(tmp_path: Path, corpus_file: Path) -> Iterator[NewRun]:
         yield NewRun("second", "micro", arguments, values)
 
 
+async def asked(app: LabApp, pilot: "Pilot[int]", new: NewRun) -> None:
+    """Start a run, once the app has opened one that it found, and wait for the question."""
+    await until(pilot, lambda: app.run_path is not None)
+    app.control.start(new)
+    await until(pilot, lambda: asks(app, "first is being trained (step "))
+
+
 @pytest.mark.usefixtures("_trainers_end")
 def test_a_run_queues_behind_one_that_is_trained(tmp_path: Path, beside: NewRun) -> None:
     runs = tmp_path / "runs"
 
     async def body(app: LabApp, pilot: "Pilot[int]") -> None:
-        app.control.start(beside)
-        await until(pilot, lambda: asks(app, "first is being trained (step "))
+        await asked(app, pilot, beside)
         await pilot.press("q")
         await until(pilot, lambda: app.current_run.phase == "queued")
         await until(pilot, lambda: "Queued: begins when first ends" in screen_text(app))
@@ -58,8 +64,7 @@ def test_a_queued_run_is_taken_out_or_started_at_once(tmp_path: Path, beside: Ne
 
     async def body(app: LabApp, pilot: "Pilot[int]") -> None:
         for key, ended in (("s", lambda: not (runs / "second").exists()), ("space", done)):
-            app.control.start(beside)
-            await until(pilot, lambda: asks(app, "first is being trained"))
+            await asked(app, pilot, beside)
             await pilot.press("q")
             await until(pilot, lambda: app.current_run.phase == "queued")
             await pilot.press(key)
@@ -84,8 +89,7 @@ def test_both_at_the_same_time_or_the_first_one_stopped(
     runs = tmp_path / "runs"
 
     async def body(app: LabApp, pilot: "Pilot[int]") -> None:
-        app.control.start(beside)
-        await until(pilot, lambda: asks(app, "first is being trained"))
+        await asked(app, pilot, beside)
         await pilot.press(key)
         await until(pilot, lambda: read_state(runs / "second").state == "done")
 
@@ -95,8 +99,7 @@ def test_both_at_the_same_time_or_the_first_one_stopped(
 
 def test_to_cancel_the_question_leads_back_to_the_form(tmp_path: Path, beside: NewRun) -> None:
     async def body(app: LabApp, pilot: "Pilot[int]") -> None:
-        app.control.start(beside)
-        await until(pilot, lambda: asks(app, "first is being trained"))
+        await asked(app, pilot, beside)
         await pilot.press("escape")
         await until(pilot, lambda: isinstance(app.screen, NewRunScreen))
         assert app.screen.query_one(FormView).state.name == "second"
@@ -112,8 +115,7 @@ def test_a_queued_run_whose_process_was_killed_is_started_with_u(
     runs = tmp_path / "runs"
 
     async def body(app: LabApp, pilot: "Pilot[int]") -> None:
-        app.control.start(beside)
-        await until(pilot, lambda: asks(app, "first is being trained"))
+        await asked(app, pilot, beside)
         await pilot.press("q")
         await until(pilot, lambda: app.current_run.phase == "queued")
         status = read_status(runs / "second")
