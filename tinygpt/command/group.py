@@ -8,11 +8,10 @@ nothing but ``group.toml`` has to be kept to continue a group that was interrupt
 from __future__ import annotations
 
 import argparse
-import fcntl
 import os
 import sys
 from collections.abc import Iterator, Mapping, Sequence, Set
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from pathlib import Path
 
 from tinygpt import config as configuration
@@ -30,6 +29,7 @@ from tinygpt.run.group import (
     GROUP_TOML,
     Group,
     Member,
+    hold_group,
     is_group,
     parse_grid,
     read_group,
@@ -67,7 +67,7 @@ def command(options: argparse.Namespace) -> int:
                 group, place = _continued(options)
             else:
                 group, place = _begun(options), {}
-            with _held(Path(options.out, group.name)):
+            with hold_group(Path(options.out, group.name)):
                 return _train_all(options, group, place, signals)
     except TinyGPTError as error:
         say(str(error))
@@ -159,22 +159,6 @@ def _jobs(options: argparse.Namespace, gpus: Sequence[str]) -> int:
     """How many runs are trained at a time: by default one per GPU."""
     text = getattr(options, "jobs", None)
     return max(1, len(gpus)) if text is None else whole_number(text, "--jobs", MOST_JOBS)
-
-
-@contextmanager
-def _held(path: Path) -> Iterator[None]:
-    """In the with-block, no other process trains this group, as far as the disk has locks."""
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            raise RunError(f"another process is training the group {path}") from error
-        except OSError:  # a disk without locks; a run itself cannot be trained twice
-            pass
-        yield
-    finally:
-        os.close(descriptor)
 
 
 def _train_all(

@@ -1,4 +1,4 @@
-"""``--after RUN``: wait for another run to end, then train.
+"""``--after RUN``: wait for another run, or a group of runs, to end, then train.
 
 What a user can get wrong is found before the wait, which may take hours; nothing that is large is
 loaded until it is over.
@@ -22,7 +22,7 @@ from tinygpt.config import Scalar
 from tinygpt.data.corpus import check_length, find_corpus
 from tinygpt.errors import ConfigError, RunError, TinyGPTError
 from tinygpt.run import read_state, reserve_run, validate_run_name
-from tinygpt.run.lookup import find_run, run_of
+from tinygpt.run.lookup import find_run_or_group
 from tinygpt.run.queue import Queued, leave_queue, read_entry
 
 _DEVICE_PROBLEM = """
@@ -94,7 +94,7 @@ def without_wait(options: argparse.Namespace, run: Path) -> argparse.Namespace |
 def _take_place(options: argparse.Namespace) -> Queued:
     if hasattr(options, "resume"):
         raise ConfigError("--after is for a new run: leave it out with --resume")
-    after = run_of(find_run(options.after, options.out)) or Path(options.after)
+    after = find_run_or_group(options.after, options.out)
     requested = portable.requested(options)
     _check(requested)
     _freeze(options, requested)

@@ -20,6 +20,7 @@ from tinygpt.errors import RunError
 from tinygpt.files import atomic
 from tinygpt.files.safe_open import read_text
 from tinygpt.run.control import Control
+from tinygpt.run.group import is_group, is_group_trained
 from tinygpt.run.layout import CONTROL, LOCK, LOG, METRICS, QUEUE, RUN_TOML, STATUS, StrPath
 from tinygpt.run.presence import (
     Kernel,
@@ -45,7 +46,7 @@ class Entry:
     """A place in the queue."""
 
     after: str
-    """The run whose end is waited for: its name, or its path if it is elsewhere."""
+    """The run or group whose end is waited for: its name, or its path if it is elsewhere."""
     arguments: tuple[str, ...]
     """The options that the run was given, but for those that name it."""
 
@@ -173,7 +174,10 @@ class Queued:
 
 
 def is_busy(run: StrPath, state: RunState, now: float) -> bool:
-    """Whether a run with this state is being trained, or about to be, as far as can be told."""
+    """Whether a run with this state is being trained, or about to be, as far as can be told; or a
+    group is."""
+    if is_group(run):
+        return is_group_trained(run)
     if state.state == "unreadable":
         return _may_be_trained(Path(run))
     if state.state != "new":

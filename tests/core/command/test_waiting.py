@@ -19,6 +19,7 @@ from tests.helpers.trainer import (
 from tests.helpers.waiting import PATIENCE, running, until
 from tinygpt.run import read_config, read_state, request
 from tinygpt.run.queue import read_entry
+from tinygpt.run.reader import first_record, last_end
 
 QUICK = ("--data", "corpus.txt", *SHAPE, "--steps", "3")
 
@@ -50,6 +51,20 @@ def test_training_begins_when_the_other_run_ends(folder: Path, end: str) -> None
             assert second.returncode == 0, errors
             assert "queued: second begins when first ends\n" in errors
     assert is_in(folder / "runs" / "second", "done")
+
+
+def test_the_end_of_a_group_is_that_of_all_its_runs(folder: Path) -> None:
+    runs = folder / "runs"
+    with start_training(folder, *QUICK, "--seeds", "2", "--name", "g") as group:
+        until((runs / "g-s1").exists, process=group)
+        done = run_training(folder, *QUICK, "--name", "second", "--after", "g")
+        assert done.returncode == 0, done.stderr
+        assert "queued: second begins when g ends\n" in done.stderr
+        assert group.wait(PATIENCE) == 0
+    begun, ended = first_record(runs / "second"), last_end(runs / "g-s2")
+    assert begun is not None
+    assert ended is not None
+    assert ended.time <= begun.time
 
 
 @pytest.mark.parametrize(("wish", "status"), [("stop", 0), (signal.SIGTERM, 128 + signal.SIGTERM)])
