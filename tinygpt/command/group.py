@@ -8,29 +8,28 @@ nothing but ``group.toml`` has to be kept to continue a group that was interrupt
 from __future__ import annotations
 
 import argparse
-import fcntl
 import os
 import sys
 from collections.abc import Iterator, Mapping, Sequence, Set
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from pathlib import Path
 
 from tinygpt import config as configuration
 from tinygpt import hints
-from tinygpt.command import group_jobs, group_results
-from tinygpt.command.options import USAGE, settings
+from tinygpt.command import group_jobs, group_results, portable
+from tinygpt.command.options import USAGE
 from tinygpt.command.results import DONE, FAILED
 from tinygpt.command.streams import say
 from tinygpt.config import Scalar
 from tinygpt.errors import ConfigError, RunError, TinyGPTError
-from tinygpt.fields import as_text, convert, flag, whole_number
+from tinygpt.fields import as_text, flag, whole_number
 from tinygpt.files import atomic
-from tinygpt.files.paths import user_path
 from tinygpt.run import RUN_TOML, new_run_name, read_config, read_state, validate_run_name
 from tinygpt.run.group import (
     GROUP_TOML,
     Group,
     Member,
+    hold_group,
     is_group,
     parse_grid,
     read_group,
@@ -68,7 +67,7 @@ def command(options: argparse.Namespace) -> int:
                 group, place = _continued(options)
             else:
                 group, place = _begun(options), {}
-            with _held(Path(options.out, group.name)):
+            with hold_group(Path(options.out, group.name)):
                 return _train_all(options, group, place, signals)
     except TinyGPTError as error:
         say(str(error))
@@ -77,7 +76,7 @@ def command(options: argparse.Namespace) -> int:
 
 def _begun(options: argparse.Namespace) -> Group:
     """A new group, with its folder."""
-    requested = _requested(options)
+    requested = portable.requested(options)
     grid = _portable_grid(parse_grid(getattr(options, "grid", [])))
     for key in grid:
         if key in vars(options):
@@ -110,7 +109,7 @@ def _continued(options: argparse.Namespace) -> tuple[Group, Mapping[str, Scalar]
     path = Path(options.out, validate_run_name(name))
     if not is_group(path):
         raise RunError(f"--resume: there is no group {name!r} in {options.out}")
-    group, requested = read_group(path), _requested(options)
+    group, requested = read_group(path), portable.requested(options)
     place = {key: value for key, value in requested.items() if key in PLACE_SETTINGS}
     _refuse_another(group, requested.keys() - place.keys(), requested, options)
     seeds = _seeds(options)
@@ -144,28 +143,9 @@ def _with_seeds(group: Group, seeds: int) -> Group:
     return Group(name=group.name, settings=group.settings, grid=group.grid, seeds=seeds)
 
 
-def _requested(options: argparse.Namespace) -> dict[str, Scalar]:
-    """The settings of the command line and of --config, converted, without a preset "auto"."""
-    known = dict(configuration.dotted_fields())
-    given = settings(options)
-    if given.get("preset") == "auto":
-        del given["preset"]
-    found = {name: convert(known[name], value, name) for name, value in given.items()}
-    if "data" in found:
-        found["data"] = _portable(found["data"])
-    return found
-
-
-def _portable(data: str) -> str:
-    """A corpus such that it is found from any folder: a path is absolute."""
-    from tinygpt.data.corpus import KNOWN  # noqa: PLC0415 - not for --help
-
-    return data if data in ("auto", "-", *KNOWN) else os.path.abspath(user_path(data))
-
-
 def _portable_grid(grid: dict[str, list[Scalar]]) -> dict[str, list[Scalar]]:
     return {
-        name: [_portable(str(value)) for value in values] if name == "data" else values
+        name: [portable.portable_data(str(value)) for value in values] if name == "data" else values
         for name, values in grid.items()
     }
 
@@ -179,22 +159,6 @@ def _jobs(options: argparse.Namespace, gpus: Sequence[str]) -> int:
     """How many runs are trained at a time: by default one per GPU."""
     text = getattr(options, "jobs", None)
     return max(1, len(gpus)) if text is None else whole_number(text, "--jobs", MOST_JOBS)
-
-
-@contextmanager
-def _held(path: Path) -> Iterator[None]:
-    """In the with-block, no other process trains this group, as far as the disk has locks."""
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            raise RunError(f"another process is training the group {path}") from error
-        except OSError:  # a disk without locks; a run itself cannot be trained twice
-            pass
-        yield
-    finally:
-        os.close(descriptor)
 
 
 def _train_all(
@@ -258,7 +222,7 @@ def _arguments(
         yield f"--group={group.name}"
         auto = {} if "data" in place else _chosen_before(out, group)
         values = {**auto, **group.settings, **place, **member.point, "seed": member.seed}
-    yield from (f"{flag(name)}={as_text(value)}" for name, value in values.items())
+    yield from portable.as_options(values)
 
 
 def _chosen_before(out: Path, group: Group) -> dict[str, Scalar]:

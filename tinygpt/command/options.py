@@ -100,7 +100,7 @@ def training_parser(prog: str, description: str) -> Parser:
         "--resume", action="store_true", help="resume --name, a run or a group, or the newest run"
     )
     run.add_argument(
-        "--after", metavar="RUN", help="wait until this run has ended, then train the new one"
+        "--after", metavar="RUN", help="wait until this run or group has ended, then train"
     )
     run.add_argument(
         "--seeds", metavar="N", help="train a group of runs, with N seeds from --seed on"

@@ -1,4 +1,4 @@
-"""``--after RUN``: wait for another run to end, then train.
+"""``--after RUN``: wait for another run, or a group of runs, to end, then train.
 
 What a user can get wrong is found before the wait, which may take hours; nothing that is large is
 loaded until it is over.
@@ -7,19 +7,35 @@ loaded until it is over.
 from __future__ import annotations
 
 import argparse
+import subprocess
 import sys
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from tinygpt import child_process
 from tinygpt import config as configuration
-from tinygpt.command.options import settings, training_parser, without
+from tinygpt.command import portable
+from tinygpt.command.options import training_parser
 from tinygpt.command.streams import say
+from tinygpt.config import Scalar
 from tinygpt.data.corpus import check_length, find_corpus
 from tinygpt.errors import ConfigError, RunError, TinyGPTError
 from tinygpt.run import read_state, reserve_run, validate_run_name
-from tinygpt.run.lookup import find_run, run_of
+from tinygpt.run.lookup import find_run_or_group
 from tinygpt.run.queue import Queued, leave_queue, read_entry
+
+_DEVICE_PROBLEM = """
+import sys
+from tinygpt.device import find_device_type
+from tinygpt.errors import ConfigError
+try:
+    find_device_type(sys.argv[1])
+except ConfigError as error:
+    print(error)
+"""
+_DEVICE_TIMEOUT = 120.0
+"""Seconds: a GPU of a busy machine may take long to answer."""
 
 
 @contextmanager
@@ -78,26 +94,52 @@ def without_wait(options: argparse.Namespace, run: Path) -> argparse.Namespace |
 def _take_place(options: argparse.Namespace) -> Queued:
     if hasattr(options, "resume"):
         raise ConfigError("--after is for a new run: leave it out with --resume")
-    after = run_of(find_run(options.after, options.out)) or Path(options.after)
-    requested = settings(options)
-    preset = requested.get("preset", "auto")
-    checked = configuration.build(
-        requested if preset != "auto" else {**requested, "preset": "nano"}
-    )
-    corpus = find_corpus(checked.data)
-    if preset != "auto":  # else the context is not known yet
-        check_length(corpus.text, checked.gpt.context)
+    after = find_run_or_group(options.after, options.out)
+    requested = portable.requested(options)
+    _check(requested)
+    _freeze(options, requested)
     if hasattr(options, "name"):
         run = Path(options.out, validate_run_name(options.name))
     else:
-        run = reserve_run(options.out, "run" if preset == "auto" else str(preset))
+        run = reserve_run(options.out, str(requested.get("preset", "run")))
         options.name = run.name
-    queued = Queued(run, after, kept_arguments(sys.argv[1:]))
+    queued = Queued(run, after, [*portable.as_options(requested)])
     say(f"queued: {run.name} begins when {after.name} ends")
     return queued
 
 
-def kept_arguments(words: Sequence[str]) -> list[str]:
-    """The options of a command without those that name the run or say how it is started."""
-    started = ("--train-only", "--json")
-    return [word for word in without(words, "--after", "--name", "--out") if word not in started]
+def _check(requested: Mapping[str, Scalar]) -> None:
+    """Raises TinyGPTError for what can be found wrong with a run before it is trained."""
+    config = configuration.build({"preset": "nano", **requested})
+    corpus = find_corpus(config.data)
+    if "preset" in requested:  # else the context is not known yet
+        check_length(corpus.text, config.gpt.context)
+    _check_device(config.device)
+
+
+def _check_device(name: str) -> None:
+    """Raises ConfigError if the device is not there. Torch, which knows, is asked in another
+    process: it would take memory for as long as this one waits."""
+    if name in ("auto", "cpu"):
+        return
+    command = [sys.executable, "-P", "-c", _DEVICE_PROBLEM, name]
+    with suppress(OSError, subprocess.TimeoutExpired):  # then it is found after the wait
+        done = subprocess.run(
+            command,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            encoding="utf-8",
+            env=child_process.environment(),
+            timeout=_DEVICE_TIMEOUT,
+            check=False,
+        )
+        if done.returncode == 0 and (problem := done.stdout.strip()):
+            raise ConfigError(problem)
+
+
+def _freeze(options: argparse.Namespace, requested: Mapping[str, Scalar]) -> None:
+    """Put the settings in the place of --config, which may be another file after the wait."""
+    for name, value in requested.items():
+        setattr(options, name, value)
+    vars(options).pop("config", None)

@@ -7,11 +7,13 @@ ones, with the group's name in their ``run.toml``.
 
 from __future__ import annotations
 
+import fcntl
 import itertools
 import os
 import re
 import shlex
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -25,6 +27,7 @@ from tinygpt.fields import as_text, convert, flag, nearest
 from tinygpt.files import atomic
 from tinygpt.files.safe_open import read_toml
 from tinygpt.run.layout import StrPath, validate_run_name
+from tinygpt.run.status import read_state
 
 GROUP_TOML = "group.toml"
 MOST_RUNS = 10_000
@@ -132,6 +135,40 @@ def parse_grid(texts: Sequence[str]) -> dict[str, list[Scalar]]:
 def is_group(path: StrPath) -> bool:
     """Whether a folder is that of a group."""
     return os.path.isfile(Path(path, GROUP_TOML))
+
+
+@contextmanager
+def hold_group(path: StrPath) -> Iterator[None]:
+    """In the with-block, no other process trains the group of the folder `path`, as far as the disk
+    has locks. Raises RunError if one does."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise RunError(f"another process is training the group {path}") from error
+        except OSError:  # a disk without locks; a run itself cannot be trained twice
+            pass
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def is_group_trained(path: StrPath) -> bool:
+    """Whether the group of the folder `path` goes on: a process trains its runs, maybe between two
+    of them, or one of them outlived that process. Never raises."""
+    try:
+        with hold_group(path):
+            pass
+    except RunError:
+        return True
+    except OSError:  # deleted
+        return False
+    try:
+        members = read_group(path).members
+    except RunError:
+        return False
+    return any(read_state(Path(path).parent / member.name).active for member in members)
 
 
 def write_group(path: StrPath, group: Group, argv: Sequence[str]) -> None:

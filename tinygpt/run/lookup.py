@@ -19,7 +19,7 @@ def find_run(name: str, out: StrPath) -> Path:
     Raises:
         RunError: there is none, or it cannot be looked at.
     """
-    candidates = [Path(name), Path(out, name)] if name.strip() else []
+    candidates = _places(name, out)
     for accepted in (run_of, _has_checkpoints):
         for path in candidates:
             if accepted(path):
@@ -35,6 +35,19 @@ def find_run(name: str, out: StrPath) -> Path:
     raise RunError(f"there is no run {name!r}, neither as a path nor in {os.fspath(out)}")
 
 
+def find_run_or_group(name: str, out: StrPath) -> Path:
+    """The directory of a run or of a group: by its path, or by its name in `out`.
+
+    Raises:
+        RunError: there is none, or it cannot be looked at.
+    """
+    candidates = _places(name, out)
+    if group := next((path for path in candidates if is_group(path)), None):
+        return group
+    path = find_run(name, out)
+    return run_of(path) or path
+
+
 def run_of(path: Path) -> Path | None:
     """The run directory of a run, variant or step directory; None for any other path."""
     if is_run(path):
@@ -44,6 +57,10 @@ def run_of(path: Path) -> Path | None:
         absolute = absolute.parent
     inner = absolute.name in VARIANTS and os.path.isdir(path)
     return absolute.parent if inner and is_run(absolute.parent) else None
+
+
+def _places(name: str, out: StrPath) -> list[Path]:
+    return [Path(name), Path(out, name)] if name.strip() else []
 
 
 def _has_checkpoints(path: Path) -> bool:

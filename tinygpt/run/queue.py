@@ -20,9 +20,17 @@ from tinygpt.errors import RunError
 from tinygpt.files import atomic
 from tinygpt.files.safe_open import read_text
 from tinygpt.run.control import Control
+from tinygpt.run.group import is_group, is_group_trained
 from tinygpt.run.layout import CONTROL, LOCK, LOG, METRICS, QUEUE, RUN_TOML, STATUS, StrPath
-from tinygpt.run.presence import Kernel, boot_id, pid_namespace, process_start, this_host
-from tinygpt.run.status import RunState, Status, read_state, write_status
+from tinygpt.run.presence import (
+    Kernel,
+    boot_id,
+    look_at_lock,
+    pid_namespace,
+    process_start,
+    this_host,
+)
+from tinygpt.run.status import LARGEST_STATUS, RunState, Status, read_state, write_status
 from tinygpt.run.writer import lock_run
 
 LOOK_EVERY = 1.0
@@ -38,7 +46,7 @@ class Entry:
     """A place in the queue."""
 
     after: str
-    """The run whose end is waited for: its name, or its path if it is elsewhere."""
+    """The run or group whose end is waited for: its name, or its path if it is elsewhere."""
     arguments: tuple[str, ...]
     """The options that the run was given, but for those that name it."""
 
@@ -101,18 +109,20 @@ class Queued:
 
     def wait(self, every: float = LOOK_EVERY, clock: Callable[[], float] = time.time) -> bool:
         """Wait until the other run has ended, however it did, or this one is to begin at once;
-        False if it was cancelled."""
+        False if it was cancelled, or its folder deleted. A disk that is full or does not answer
+        costs no place."""
         control, pause = Control(self.run, every=0.0), threading.Event()
         while self._is_busy(clock()):
             requests = control.poll()
-            if "stop" in requests:
+            if "stop" in requests or _is_gone(self.run):
                 return False
             if "begin" in requests:
                 return True
             if not 0 <= clock() - self._written < HEARTBEAT_EVERY:
-                self._report()
+                with suppress(RunError):
+                    self._report()
             pause.wait(every)
-        return "stop" not in control.poll()
+        return not ("stop" in control.poll() or _is_gone(self.run))
 
     def begin(self) -> None:
         """Give up the place: the folder is ready for a run."""
@@ -147,7 +157,8 @@ class Queued:
             if self._further is None:
                 return False
             self._after, self._further = self._further, None
-            self._report()
+            with suppress(RunError):
+                self._report()
 
     def _name_of(self, after: Path) -> str:
         same = os.path.abspath(after.parent) == os.path.abspath(self.run.parent)
@@ -163,13 +174,43 @@ class Queued:
 
 
 def is_busy(run: StrPath, state: RunState, now: float) -> bool:
-    """Whether a run with this state is being trained, or about to be."""
+    """Whether a run with this state is being trained, or about to be, as far as can be told; or a
+    group is."""
+    if is_group(run):
+        return is_group_trained(run)
+    if state.state == "unreadable":
+        return _may_be_trained(Path(run))
     if state.state != "new":
         return state.active
     try:
         return now - Path(run).stat().st_mtime < STARTING
     except OSError:
         return False
+
+
+def _may_be_trained(run: Path) -> bool:
+    """Whether a run whose status cannot be read may go on: its disk does not answer now, or its
+    trainer holds the lock."""
+    try:
+        read_text(run / STATUS, LARGEST_STATUS)
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    except OSError:
+        return True
+    except ValueError:
+        pass
+    return look_at_lock(run / METRICS).state == "held"
+
+
+def _is_gone(path: Path) -> bool:
+    """Whether there certainly is nothing at `path`: an error of its disk does not say so."""
+    try:
+        path.stat()
+    except (FileNotFoundError, NotADirectoryError):
+        return True
+    except OSError:
+        pass
+    return False
 
 
 def report(

@@ -77,7 +77,7 @@ class Status:
     error: str | None = None
     kernel: Kernel | None = None
     after: str | None = None
-    """The run whose end a queued one waits for: its name, or its path if it is elsewhere."""
+    """What a queued run waits for, a run or group: its name, or its path if it is elsewhere."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -17,8 +17,9 @@ from tests.helpers.trainer import (
     start_training,
 )
 from tests.helpers.waiting import PATIENCE, running, until
-from tinygpt.command.waiting import kept_arguments
-from tinygpt.run import read_state, request
+from tinygpt.run import read_config, read_state, request
+from tinygpt.run.queue import read_entry
+from tinygpt.run.reader import first_record, last_end
 
 QUICK = ("--data", "corpus.txt", *SHAPE, "--steps", "3")
 
@@ -52,6 +53,20 @@ def test_training_begins_when_the_other_run_ends(folder: Path, end: str) -> None
     assert is_in(folder / "runs" / "second", "done")
 
 
+def test_the_end_of_a_group_is_that_of_all_its_runs(folder: Path) -> None:
+    runs = folder / "runs"
+    with start_training(folder, *QUICK, "--seeds", "2", "--name", "g") as group:
+        until((runs / "g-s1").exists, process=group)
+        done = run_training(folder, *QUICK, "--name", "second", "--after", "g")
+        assert done.returncode == 0, done.stderr
+        assert "queued: second begins when g ends\n" in done.stderr
+        assert group.wait(PATIENCE) == 0
+    begun, ended = first_record(runs / "second"), last_end(runs / "g-s2")
+    assert begun is not None
+    assert ended is not None
+    assert ended.time <= begun.time
+
+
 @pytest.mark.parametrize(("wish", "status"), [("stop", 0), (signal.SIGTERM, 128 + signal.SIGTERM)])
 def test_a_queued_run_can_be_cancelled(folder: Path, wish: str | int, status: int) -> None:
     with endless_training(folder, "first") as first:
@@ -79,6 +94,7 @@ def test_mistakes_are_found_before_the_wait(folder: Path) -> None:
         (("--gpt.context", "1000000", "--preset", "nano"), "--gpt.context"),
         (("--name", "a/b"), "path separator"),
         (("--after", "nobody"), "there is no run 'nobody'"),
+        (("--device", "cuda:99"), "--device cuda:99 is not available here"),
         (("--seeds", "2"), "--after is for a single run"),
         (("--resume",), "--after is for a new run"),
     ):
@@ -131,6 +147,23 @@ def test_a_run_that_cannot_begin_says_so_in_its_folder(folder: Path) -> None:
     assert "--train.sample-prompt" in read_state(second).reason
 
 
-def test_what_is_kept_of_a_command() -> None:
-    words = ["--train-only", "--name", "a", "--steps", "7", "--after=b", "--json", "--out", "c"]
-    assert kept_arguments(words) == ["--steps", "7"]
+def test_a_run_is_trained_as_it_was_queued(folder: Path) -> None:
+    """Its --config may be that of the next run by then, and u may be pressed in another folder."""
+    (folder / "mine.toml").write_text("steps = 3\n[train]\nbatch = 7\n")
+    with endless_training(folder, "first") as first:
+        until(lambda: is_in(first, "live"))
+        second = folder / "runs" / "second"
+        options = (*QUICK[:-2], "--config", "mine.toml", "--train.batch", "5")
+        with start_training(folder, *options, "--name", "second", "--after", "first") as process:
+            until(lambda: is_in(second, "queued"), process=process)
+            entry = read_entry(second)
+            assert entry is not None
+            assert {f"--data={folder / 'corpus.txt'}", "--steps=3", "--train.batch=5"} <= {
+                *entry.arguments
+            }
+            assert not any("config" in word for word in entry.arguments)
+            (folder / "mine.toml").write_text("steps = 0")
+            request(second, "begin")
+            _, errors = process.communicate(timeout=PATIENCE)
+    assert process.returncode == 0, errors
+    assert (read_config(second)["steps"], read_config(second)["train"]["batch"]) == (3, 5)

@@ -6,14 +6,18 @@ from typing import Any
 
 import pytest
 
+from tests.helpers.groups import make_group
 from tinygpt.config import Scalar, dotted_fields
-from tinygpt.errors import TinyGPTError
+from tinygpt.errors import RunError, TinyGPTError
+from tinygpt.run import RunWriter
 from tinygpt.run.group import (
     GROUP_TOML,
     Group,
     Member,
     Place,
+    hold_group,
     is_group,
+    is_group_trained,
     parse_grid,
     place_of,
     read_group,
@@ -158,3 +162,19 @@ def test_the_place_of_a_run_follows_from_its_settings(tmp_path: Path) -> None:
     assert place_of(tmp_path / "x", {**config, "group": "other"}) is None
     assert place_of(tmp_path / "x", {**config, "group": "../g"}) is None
     assert place_of(tmp_path / "x", {"optim": {"clip": 2.0}}) is None
+
+
+def test_a_group_goes_on_between_its_runs_and_with_those_that_outlive_it(tmp_path: Path) -> None:
+    make_group(tmp_path, {}, 2, done=1)
+    path = tmp_path / "g"
+    assert not is_group_trained(path)
+    with hold_group(path):
+        assert is_group_trained(path)
+        with pytest.raises(RunError, match="another process is training the group"):
+            hold_group(path).__enter__()
+    assert not is_group_trained(path)
+    with RunWriter.open(tmp_path / "g-s2"):
+        assert is_group_trained(path)
+    (path / GROUP_TOML).write_text("")
+    assert not is_group_trained(path)
+    assert not is_group_trained(tmp_path / "none")

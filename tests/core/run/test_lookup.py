@@ -4,10 +4,11 @@ from pathlib import Path
 
 import pytest
 
+from tests.helpers.groups import make_group
 from tests.helpers.permissions import closed, public_folder
 from tests.helpers.scenes import make_run
 from tinygpt.errors import RunError
-from tinygpt.run.lookup import find_run, run_of
+from tinygpt.run.lookup import find_run, find_run_or_group, run_of
 
 
 @pytest.fixture
@@ -30,6 +31,17 @@ def test_by_name_path_variant_and_step(out: Path) -> None:
     assert find_run("a/moe", out) == run / "moe"
     for path in (run / "dense", run / "control", run / "moe" / "notes", out):
         assert run_of(path) is None
+
+
+def test_a_run_or_a_group(out: Path) -> None:
+    make_group(out, {}, 2)
+    for name in ("g", "checkpoints/g", str(out / "g")):
+        assert find_run_or_group(name, out).resolve() == out / "g"
+    assert find_run_or_group("g-s1", out) == out / "g-s1"
+    assert find_run_or_group("a/moe", out) == out / "a"
+    for name in ("b", "", " "):
+        with pytest.raises(RunError, match="there is no run"):
+            find_run_or_group(name, out)
 
 
 @pytest.mark.parametrize("name", ["b", "", " ", "a/dense", "a/moe/step-00000004"])

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import threading
 from pathlib import Path
 
@@ -9,9 +10,10 @@ import pytest
 
 from tests.helpers.waiting import until
 from tinygpt.errors import RunError
-from tinygpt.run import CONTROL, RUN_TOML, STATUS, RunWriter, list_runs, read_state, request
+from tinygpt.run import CONTROL, RUN_TOML, STATUS, RunWriter, list_runs, queue, read_state, request
 from tinygpt.run.manage import delete_run
 from tinygpt.run.queue import STARTING, Queued, is_busy, read_entry
+from tinygpt.run.status import Status, write_status
 
 EVERY = 0.01
 
@@ -93,6 +95,62 @@ def test_requests_end_the_wait(tmp_path: Path) -> None:
             assert waiting.begins is begins
             waiting.queued.begin()
             assert os.listdir(path) == [], "no request is left for the training"
+
+
+def test_to_delete_its_folder_cancels_it(tmp_path: Path) -> None:
+    with begun(tmp_path / "first"):
+        waiting = Waiting(Queued(tmp_path / "second", tmp_path / "first", []))
+        shutil.rmtree(tmp_path / "second")
+        until(waiting.ended)
+        assert waiting.begins is False
+
+
+def test_a_disk_that_cannot_be_written_costs_no_place(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Hours of waiting are not lost to a minute without space."""
+    monkeypatch.setattr(queue, "HEARTBEAT_EVERY", 0.0)
+    with begun(tmp_path / "first") as first:
+        queued = Queued(tmp_path / "second", tmp_path / "first", [])
+        status = tmp_path / "second" / STATUS
+        status.unlink()
+        status.mkdir()  # nothing can be written there
+        tries = []
+
+        def write(run: Path, status: Status) -> None:
+            tries.append(status)
+            write_status(run, status)
+
+        monkeypatch.setattr(queue, "write_status", write)
+        waiting = Waiting(queued)
+        until(lambda: len(tries) > 2)
+        assert waiting.is_alive()
+        status.rmdir()
+        until(lambda: read_state(tmp_path / "second").state == "queued")
+        first.status("done", 7)
+    until(waiting.ended)
+    assert waiting.begins
+
+
+def test_a_run_that_cannot_be_looked_at_has_not_ended(tmp_path: Path) -> None:
+    link = tmp_path / "first"
+    link.symlink_to(link)
+    queued = Queued(tmp_path / "second", link, [])
+    waiting = Waiting(queued)
+    assert queued._is_busy(0.0)
+    link.unlink()
+    until(waiting.ended)
+    assert waiting.begins
+
+
+def test_a_lock_tells_where_a_status_does_not(tmp_path: Path) -> None:
+    """A later version may write what this one cannot read."""
+    path = tmp_path / "first"
+    with begun(path):
+        (path / STATUS).write_text('{"state": "dreaming"}')
+        assert read_state(path).state == "unreadable"
+        assert is_busy(path, read_state(path), 0.0)
+    assert not is_busy(path, read_state(path), 0.0)
 
 
 def test_in_a_chain_a_cancelled_run_hands_on_what_it_waited_for(tmp_path: Path) -> None:
