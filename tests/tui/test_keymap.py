@@ -27,6 +27,7 @@ SHARED = {
     "n": {"new_run", "clone"},
     "u": {"resume"},
     "I": {"run_info", "leave"},
+    "R": {"rename", "set('repetition_penalty')"},
     "d": {"delete"},
 }
 """What each of these keys does, wherever it does something; `leave` where it closes what it opened.
@@ -60,5 +61,9 @@ def test_no_key_has_two_meanings_in_a_tab(tab: str) -> None:
 
 def test_what_deletes_is_in_lists_only() -> None:
     deleting = [(t, key) for t, group in GROUPS.items() for key in group if "elete" in key.help]
-    assert {title for title, key in deleting if key.action == "delete"} == {"List of runs"}
+    assert {title for title, key in deleting if key.action == "delete"} == {
+        "List of runs",
+        "All texts",
+        "Decoding presets",
+    }
     assert all("(asks)" in key.help for _, key in deleting if key.action == "delete")

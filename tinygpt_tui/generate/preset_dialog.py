@@ -18,10 +18,8 @@ from tinygpt_tui.generate.presets import (
     with_preset,
 )
 from tinygpt_tui.render.cells import padded
-from tinygpt_tui.screens.dialog import AskText
+from tinygpt_tui.screens.dialog import Ask, AskText
 from tinygpt_tui.screens.pick import PickDialog, PickResult
-
-KEYS = (("w", "save", "save current"), ("del", "delete", "delete"))
 
 
 def open_presets(
@@ -43,8 +41,7 @@ def open_presets(
                 AskText("Save current settings as", "", name_problem, title="Preset"), save
             )
         elif result.action == "delete":
-            _delete(app, result.value)
-            done(params)
+            _delete(app, result.value, lambda: done(params))
         else:
             done(with_preset(params, presets[result.value]))
 
@@ -53,7 +50,7 @@ def open_presets(
     ]
     now = preset_name(params, presets)
     at = list(presets).index(now) if now else 0
-    app.push_screen(PickDialog("Presets", entries, keys=KEYS, at=at), picked)
+    app.push_screen(PickDialog("Presets", entries, group="Decoding presets", at=at), picked)
 
 
 def name_problem(name: str) -> str | None:
@@ -63,8 +60,15 @@ def name_problem(name: str) -> str | None:
     return f"{name} is built in: choose another name" if name in PRESETS else None
 
 
-def _delete(app: App[Any], name: str) -> None:
-    if name in saved_presets():
-        delete_preset(name)
-    else:
+def _delete(app: App[Any], name: str, done: Callable[[], None]) -> None:
+    if name not in saved_presets():
         app.notify(f"{name} is built in and cannot be deleted", severity="warning")
+        return
+
+    def answered(answer: str | None) -> None:
+        if answer == "delete":
+            delete_preset(name)
+        done()
+
+    choices = [("d", "delete", "Delete"), ("c", "cancel", "Cancel")]
+    app.push_screen(Ask(f"Delete the preset {name}?", choices, title="Delete preset"), answered)

@@ -14,7 +14,6 @@ from tinygpt_tui.screens.dialog import Ask, AskText
 from tinygpt_tui.screens.pick import PickDialog, PickResult
 from tinygpt_tui.theme import NAMES
 
-KEYS = (("c", "compare", "compare"), ("e", "name", "name"), ("del", "delete", "delete branch"))
 LABEL_WIDTH = 96
 
 
@@ -30,7 +29,7 @@ def open_tree(app: App[Any], controller: GenerateController, redraw: Callable[[]
         text = controller.tree.texts.get(int(result.value)) if result else None
         if result is None or text is None:
             return
-        if result.action == "name":
+        if result.action == "rename":
             _name(app, text, lambda: open_tree(app, controller, redraw))
         elif result.action == "delete":
             _delete_branch(app, controller, text, redraw)
@@ -40,7 +39,7 @@ def open_tree(app: App[Any], controller: GenerateController, redraw: Callable[[]
 
     text = controller.text
     at = [value for value, _ in entries].index(str(text.id)) if text else 0
-    dialog = PickDialog("Texts", entries, keys=KEYS, at=at, heading=heading)
+    dialog = PickDialog("Texts", entries, group="All texts", at=at, heading=heading)
     app.push_screen(dialog, picked)
 
 

@@ -12,19 +12,21 @@ from textual.events import Key
 from textual.widgets import OptionList, Static
 from textual.widgets.option_list import Option
 
+from tinygpt_tui.keymap import GROUPS
 from tinygpt_tui.screens.dialog import Dialog
+from tinygpt_tui.screens.help import HelpScreen
 
 
 class PickResult(NamedTuple):
     """The chosen action and the entry it is for."""
 
     action: str
-    """"select", or one of the actions in the dialog's `keys`."""
+    """"select", or one of the actions in the dialog's group of keys."""
     value: str
 
 
-_KEY_NAMES = {"del": "delete"}
-"""Keys that Textual names differently than the hints do."""
+_OWN = {"select", "leave", "help"}
+"""Actions that the dialog itself does."""
 
 
 class PickDialog(Dialog[PickResult]):
@@ -40,16 +42,18 @@ class PickDialog(Dialog[PickResult]):
         title: str,
         entries: Sequence[tuple[str, str]],
         *,
-        keys: Sequence[tuple[str, str, str]] = (),
+        group: str = "",
         at: int = 0,
         heading: str = "",
     ) -> None:
-        """`entries` are (value, label); `keys` are (key, action, label); `at` is highlighted;
-        `heading` stands above the labels, for its columns."""
-        hints = [("Enter", "select"), *((key, label) for key, _, label in keys), ("Esc", "back")]
-        super().__init__(title, hints)
-        self._entries, self._at, self._heading = entries, at, heading
-        self._actions = {_KEY_NAMES.get(key, key): action for key, action, _ in keys}
+        """`entries` are (value, label); `group` is the title of its keys in the keymap, if
+        it has some of its own; `at` is highlighted; `heading` stands above the labels, for its
+        columns."""
+        keys = GROUPS.get(group, ())
+        plain = [("Enter", "select"), ("Esc", "back")]
+        super().__init__(title, [(key.text, key.label) for key in keys] or plain)
+        self._entries, self._at, self._heading, self._group = entries, at, heading, group
+        self._actions = {name: key.action for key in keys for name in key.keys.split(",")}
 
     BINDINGS: ClassVar[list[BindingType]] = [Binding("q", "leave", show=False)]
 
@@ -67,7 +71,11 @@ class PickDialog(Dialog[PickResult]):
         self.dismiss(PickResult("select", self._entries[event.option_index][0]))
 
     def on_key(self, event: Key) -> None:
+        action = self._actions.get(event.key)
         place = self.query_one(OptionList).highlighted
-        if event.key in self._actions and place is not None:
+        if action == "help":
             event.stop()
-            self.dismiss(PickResult(self._actions[event.key], self._entries[place][0]))
+            self.app.push_screen(HelpScreen([self._group]))
+        elif action and action not in _OWN and place is not None:
+            event.stop()
+            self.dismiss(PickResult(action, self._entries[place][0]))

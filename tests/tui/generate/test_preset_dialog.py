@@ -9,7 +9,7 @@ from tests.helpers.generating import on_tab
 from tinygpt_tui.app import LabApp
 from tinygpt_tui.generate.preset_dialog import name_problem
 from tinygpt_tui.generate.presets import PRESETS, saved_presets
-from tinygpt_tui.screens.dialog import AskText
+from tinygpt_tui.screens.dialog import Ask, AskText
 from tinygpt_tui.screens.pick import PickDialog
 
 
@@ -23,7 +23,12 @@ def test_a_preset_is_selected_saved_and_deleted(out: Path) -> None:
         await pilot.press(*"mine", "enter")
         assert saved_presets()["mine"].temperature == 0.3
         assert "mine" in pane.presets
-        await pilot.press("D", "end", "delete")
+        await pilot.press("D", "end", "d")
+        await until(pilot, lambda: isinstance(app.screen, Ask))
+        await pilot.press("c", "D", "end", "d")
+        await until(pilot, lambda: isinstance(app.screen, Ask))
+        assert "mine" in saved_presets()
+        await pilot.press("d")
         assert saved_presets() == {}
         assert "mine" not in pane.presets
         await pilot.press("D", "home", "delete")

@@ -22,14 +22,14 @@ def test_texts_are_named_compared_and_deleted(out: Path) -> None:
         await pilot.press("X", *"5", "enter", "g")
         await until(pilot, lambda: idle(app))
         first, second = controller.tree.texts.values()
-        await pilot.press("b", "home", "e")
+        await pilot.press("b", "home", "R")
         await until(pilot, lambda: isinstance(app.screen, AskText))
         await pilot.press(*"fine", "enter")
         assert first.name == "fine"
         await until(pilot, lambda: isinstance(app.screen, PickDialog))
-        await pilot.press("end", "c")
+        await pilot.press("end", "equals_sign")
         assert controller.sides[1].text is second
-        await pilot.press("b", "end", "delete")
+        await pilot.press("b", "end", "d")
         await until(pilot, lambda: isinstance(app.screen, Ask))
         await pilot.press("d")
         assert [*controller.tree.texts.values()] == [first]

@@ -15,8 +15,8 @@ def answer(*keys: str) -> list[PickResult | None]:
         app: App[None] = App()
         async with app.run_test() as pilot:
             entries = [("a", "first"), ("b", "second"), ("c", "third")]
-            actions = [("w", "save", "save"), ("del", "delete", "delete")]
-            app.push_screen(PickDialog("List", entries, keys=actions, at=1), results.append)
+            dialog = PickDialog("List", entries, group="Decoding presets", at=1)
+            app.push_screen(dialog, results.append)
             await pilot.pause()
             await pilot.press(*keys)
 
@@ -28,4 +28,7 @@ def test_keys_act_on_the_highlighted_entry() -> None:
     assert answer("enter") == [PickResult("select", "b")]
     assert answer("up", "w") == [PickResult("save", "a")]
     assert answer("down", "delete") == [PickResult("delete", "c")]
+    assert answer("d") == [PickResult("delete", "b")]
     assert answer("e", "escape") == [None]
+    assert answer("q") == [None]
+    assert answer("question_mark", "question_mark", "w") == [PickResult("save", "b")]
