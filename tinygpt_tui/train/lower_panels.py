@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 from tinygpt_tui.monitor.history import VariantHistory
 from tinygpt_tui.render import panel
 from tinygpt_tui.render.bars import load_bars, load_title
@@ -26,7 +28,7 @@ def lower_lines(state: TrainState, columns: int) -> int:
         return 0
     loads, _, size = _sizes(state, columns)
     rows = [1 + len(load) for load in loads]
-    rows += [1 + _flow(v, size).height for v in state.history.variants.values() if v.sample]
+    rows += [1 + len(_wrapped(v, size)) for v in state.history.variants.values() if v.sample]
     return max(MIN_LINES, -(-max(rows) // STEP) * STEP)
 
 
@@ -60,17 +62,19 @@ def sample_block(name: str, variant: VariantHistory, columns: int, lines: int) -
     """The latest sample of one variant, wrapped, below its title."""
     assert variant.sample is not None
     heading = panel.titled(f"{title(name)} sample @ step {variant.sample.step:,}", style=name)
-    flow = _flow(variant, columns)
-    texts = (
-        "".join(cell.text for cell in flow.line(number))
-        for number in range(min(flow.height, lines - 1))
-    )
+    texts = _wrapped(variant, columns)[: max(lines - 1, 0)]
     rows = (fit(row(" ", Span(text, "text")), columns) for text in texts)
     return [panel.rule(heading, columns), *rows][:lines]
 
 
-def _flow(variant: VariantHistory, columns: int) -> Flow:
+def _wrapped(variant: VariantHistory, columns: int) -> tuple[str, ...]:
     assert variant.sample is not None
-    flow = Flow(max(columns - 1, 1))
-    flow.add((variant.sample.prompt + variant.sample.text).strip("\n"), -1)
-    return flow
+    return _lines(variant.sample.prompt + variant.sample.text, max(columns - 1, 1))
+
+
+@lru_cache(maxsize=16)
+def _lines(text: str, columns: int) -> tuple[str, ...]:
+    """The wrapped lines of a sample, which stays the same for many frames."""
+    flow = Flow(columns)
+    flow.add(text.strip("\n"), -1)
+    return tuple("".join(cell.text for cell in flow.line(n)) for n in range(flow.height))
