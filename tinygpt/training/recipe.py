@@ -19,7 +19,7 @@ import torch
 from tinygpt.config import RunConfig
 from tinygpt.device import device_type
 
-FEW = 4.0
+FEW = 12.0
 """Pressure to memorise, epochs times parameters per token, up to which a run does not: `nano` has
 1.2, `micro` 2.2. Such a run gets `WEAKEST`, which fades as AdamW has it."""
 WEAKEST, STRONGEST = 0.1, 3.0
