@@ -49,6 +49,9 @@ class MoEConfig(_Checked):
     bias_rate: float = setting(
         0.0, "step size of the bias in DeepSeek's loss-free balancing (0: off)", low=0.0
     )
+    router: Literal["learned", "frozen"] = setting(
+        "learned", "learned, or frozen: routers keep their random initial weights"
+    )
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -49,7 +49,7 @@ def split_parameters(
     model: nn.Module,
 ) -> tuple[dict[str, nn.Parameter], dict[str, nn.Parameter]]:
     """(matrices inside the blocks, all else: embeddings, head, taps, gates of the routers, norms),
-    by name.
+    by name; without what is frozen.
 
     A gate is a matrix too, but it is a classifier with one row per expert; like the head, it trains
     better with AdamW.
@@ -57,6 +57,8 @@ def split_parameters(
     matrices: dict[str, nn.Parameter] = {}
     others: dict[str, nn.Parameter] = {}
     for name, parameter in model.named_parameters():
+        if not parameter.requires_grad:
+            continue
         inner = name.startswith("blocks.") and parameter.ndim >= 2 and not name.endswith("gate")
         (matrices if inner else others)[name] = parameter
     return matrices, others

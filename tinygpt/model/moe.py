@@ -54,15 +54,16 @@ class Router(nn.Module):
     """Scores every expert for every token, in fp32 even under autocast to a lower precision.
 
     `bias` affects only which experts are selected, never their weight: the auxiliary-loss-free
-    balancing of DeepSeek (arXiv:2408.15664). It stays zero unless `rebalance` is called.
+    balancing of DeepSeek (arXiv:2408.15664). It stays zero unless `rebalance` is called. The gate
+    of a router that is not `learned` keeps its initial weights.
     """
 
     bias: Tensor
 
-    def __init__(self, width: int, experts: int, top_k: int) -> None:
+    def __init__(self, width: int, experts: int, top_k: int, *, learned: bool = True) -> None:
         super().__init__()
         self.top_k = top_k
-        self.gate = nn.Parameter(torch.empty(experts, width))
+        self.gate = nn.Parameter(torch.empty(experts, width), requires_grad=learned)
         self.register_buffer("bias", torch.zeros(experts))
 
     def forward(self, x: Tensor) -> Routing:
@@ -90,7 +91,8 @@ class MoE(nn.Module):
         super().__init__()
         assert config.moe is not None
         experts, hidden = config.moe.experts, config.expert_hidden
-        self.router = Router(config.width, experts, config.moe.top_k)
+        learned = config.moe.router == "learned"
+        self.router = Router(config.width, experts, config.moe.top_k, learned=learned)
         self.up = nn.Parameter(torch.empty(experts, hidden, config.width))
         self.down = nn.Parameter(torch.empty(experts, config.width, hidden))
 

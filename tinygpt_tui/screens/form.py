@@ -79,6 +79,7 @@ _LABELS = {
     "moe.aux_loss": "Load-balancing loss",
     "moe.z_loss": "Router z-loss",
     "moe.bias_rate": "Balancing bias rate",
+    "moe.router": "Router",
     "optim.learning_rate": "AdamW learning rate",
     "optim.decay_taps": "Decay taps",
     "optim.clip": "Gradient clipping",

@@ -196,6 +196,23 @@ def test_batches_move_to_the_device_of_the_variant(monkeypatch: pytest.MonkeyPat
     assert result.grad_norm.is_meta
 
 
+@pytest.mark.parametrize("optimizer", ["muon", "adamw"])
+def test_a_frozen_router_keeps_its_weights_and_all_else_learns(optimizer: str) -> None:
+    changes = {"moe.router": "frozen", "optim.optimizer": optimizer, "optim.weight_decay": 0.3}
+    learner = randomized(**changes)
+    learner.average = WeightAverage(learner.model, 0.1)
+    before = {name: tensor.clone() for name, tensor in learner.model.state_dict().items()}
+    for step in range(EVERY + 1):
+        learner.train(BATCHES, step / 100)
+    after = learner.model.state_dict()
+    unchanged = {name for name in before if torch.equal(before[name], after[name])}
+    routers = {f"blocks.{layer}.feed.router" for layer in range(2)}
+    assert unchanged == {f"{r}.{part}" for r in routers for part in ("gate", "bias")}
+    saved = learner.snapshot().weights
+    assert all(torch.equal(saved[f"{r}.gate"], before[f"{r}.gate"]) for r in routers)
+    assert learner.model.parameter_counts() == randomized().model.parameter_counts()
+
+
 @pytest.mark.parametrize(
     "changes",
     [
