@@ -25,7 +25,8 @@ COMMAND = [sys.executable, "-m", "tinygpt_tui"]
 BARE = """
 import sys, time, torch
 from tinygpt.config import build
-from tinygpt.data.corpus import find_corpus, split
+from tinygpt.data.corpus import find_corpus
+from tinygpt.data.splits import split
 from tinygpt.data.tokenizer import CharTokenizer
 from tinygpt.data.batches import Batches
 from tinygpt.training.learner import Learner

@@ -21,6 +21,9 @@ VARIANTS = ("dense", "moe")
 DEVICES = ("auto", "cpu", "cuda", "mps")
 """Where to compute, besides a GPU with its number: "cuda:1"."""
 
+LARGEST_TEST_SHARE = 0.5
+"""Of the text; a tenth is for validation, the rest to train on."""
+
 Scalar: TypeAlias = str | int | float | bool
 
 
@@ -232,6 +235,12 @@ class RunConfig(_Checked):
     preset: Literal["micro", "nano", "baby", "small"] = setting("nano", "model size and schedule")
     model: Literal["both", "dense", "moe"] = setting("both", "which variants to train")
     data: str = setting("auto", "tinyshakespeare, shakespeare-standin, or a UTF-8 text file")
+    test_share: float = setting(
+        0.0,
+        "share of the text, at its end, that is kept for one test of the trained models",
+        low=0.0,
+        high=LARGEST_TEST_SHARE,
+    )
     tokenizer: Literal["char", "bpe"] = setting(
         "char", "characters, or byte-pair encoding (not available yet)"
     )

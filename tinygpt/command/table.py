@@ -18,6 +18,8 @@ ROWS: tuple[tuple[str, str, Callable[[Any], str]], ...] = (
     ("validation loss", "val_loss", lambda x: f"{x:.4f}"),
     ("best validation loss", "best_val_loss", lambda x: f"{x:.4f}"),
     ("overfitting since step", "overfitting_since", lambda x: f"{x:,}"),
+    ("test loss", "test_loss", lambda x: f"{x:.4f}"),
+    ("test loss of the best", "best_test_loss", lambda x: f"{x:.4f}"),
     ("perplexity", "perplexity", lambda x: f"{x:.3f}"),
     ("validation over", "val_loss_over", str),
     ("steps", "step", lambda x: f"{x:,}"),
@@ -27,7 +29,7 @@ ROWS: tuple[tuple[str, str, Callable[[Any], str]], ...] = (
     ("training time", "train_seconds", duration),
     ("tokens/s", "tokens_per_second", lambda x: f"{x:,.0f}"),
 )
-_IF_KNOWN = ("val_loss_over", "overfitting_since")
+_IF_KNOWN = ("val_loss_over", "overfitting_since", "test_loss", "best_test_loss")
 """Rows that are left out if no variant has a value."""
 _WIDEST = 10_000
 """Columns of what the tables are laid out for: no row is ever wrapped or cut."""

@@ -19,7 +19,8 @@ from tinygpt.command import portable
 from tinygpt.command.options import training_parser
 from tinygpt.command.streams import say
 from tinygpt.config import Scalar
-from tinygpt.data.corpus import check_length, find_corpus
+from tinygpt.data.corpus import find_corpus
+from tinygpt.data.splits import check_length
 from tinygpt.errors import ConfigError, RunError, TinyGPTError
 from tinygpt.run import read_state, reserve_run, validate_run_name
 from tinygpt.run.lookup import find_run_or_group
@@ -113,7 +114,7 @@ def _check(requested: Mapping[str, Scalar]) -> None:
     config = configuration.build({"preset": "nano", **requested})
     corpus = find_corpus(config.data)
     if "preset" in requested:  # else the context is not known yet
-        check_length(corpus.text, config.gpt.context)
+        check_length(corpus.text, config.gpt.context, config.test_share)
     _check_device(config.device)
 
 

@@ -17,7 +17,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO, Protocol, TypeVar
+from typing import Any, BinaryIO
 
 from tinygpt.data import shakespeare
 from tinygpt.data.download import Download
@@ -33,15 +33,10 @@ TINYSHAKESPEARE_URL = (
 )
 TINYSHAKESPEARE_SHA256 = "86c4e6aa9db7c042ec79f339dcb96d42b0075e16b8fc2e86bf0ca57e2dc565ed"
 KNOWN = (TINYSHAKESPEARE, shakespeare.NAME)
-TRAIN_SHARE = 0.9
-"""Share of the characters, from the start, to train on; the rest is for validation."""
-
 FALLBACK_WARNING = "an offline substitute: losses do not compare"
 """What there is to know of the substitute, in a few words."""
 _REQUESTED = "as requested"
 """In `Corpus.source`: the substitute was asked for by its name."""
-
-T = TypeVar("T", bound="Sliced")
 
 _FILE = "tinyshakespeare.txt"
 _OPEN_FILE = re.compile(r"/dev/fd/\d+|/proc/.+/fd/\d+")
@@ -64,13 +59,6 @@ class Corpus:
     """Bytes; None if it was not read from a file."""
     path: str | None = None
     """Absolute, of its file; None if it was not read from a file."""
-
-
-class Sliced(Protocol):
-    """A text, or an array of its token ids."""
-
-    def __len__(self) -> int: ...
-    def __getitem__(self, part: slice, /) -> Any: ...
 
 
 def find_corpus(
@@ -157,38 +145,6 @@ def read_text(path: str | Path) -> Corpus:
     return Corpus(name, text, sha256, source, len(raw), os.path.abspath(place))
 
 
-def train_size(size: int) -> int:
-    """How much of `size` characters or tokens is the training split: the first 90 %."""
-    return int(TRAIN_SHARE * size)
-
-
-def split(text: T) -> tuple[T, T]:
-    """Training and validation split of a text or its ids."""
-    n = train_size(len(text))
-    return text[:n], text[n:]
-
-
-def check_length(text: str, context: int) -> None:
-    """Check that both splits hold a window: `context` characters, and one more to predict.
-
-    Raises:
-        CorpusError: a split is shorter; says which length or context would suffice.
-    """
-    window = context + 1
-    names = ("training", "validation")
-    sizes = [train_size(len(text)), len(text) - train_size(len(text))]
-    size, name = min(zip(sizes, names, strict=True))
-    if size >= window:
-        return
-    shorter = f" or --gpt.context {size - 1}" if size > 2 else ""
-    msg = (
-        f"the corpus has {len(text):,} characters, which leaves {size:,} for the {name} split, "
-        f"but a window of --gpt.context {context} needs {window:,}: "
-        f"use a text of at least {_shortest(window):,} characters{shorter}"
-    )
-    raise CorpusError(msg)
-
-
 def cache_folder() -> Path:
     """The folder for downloads: $TINYGPT_CACHE, else the user's cache folder.
 
@@ -204,11 +160,6 @@ def cache_folder() -> Path:
     import pooch  # type: ignore[import-untyped]  # noqa: PLC0415 - 0.1 s to import
 
     return Path(pooch.os_cache("tinygpt-tui"))
-
-
-def _shortest(window: int) -> int:
-    """The shortest text whose validation split, a tenth rounded up, holds a window."""
-    return 10 * (window - 1) + 1
 
 
 def _sha256(raw: bytes) -> str:

@@ -15,7 +15,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
-from tinygpt.data.corpus import KNOWN, TRAIN_SHARE, find_corpus, open_file, split
+from tinygpt.data.corpus import KNOWN, find_corpus, open_file
+from tinygpt.data.splits import split, split_sizes
 from tinygpt.errors import CorpusError
 
 BLOCK = 64 * 1024
@@ -64,15 +65,15 @@ def random_line(data: str, rng: random.Random) -> str:
     raise CorpusError(f"--data {data} has no line with text: name a text file to train on")
 
 
-def validation_opening(data: str) -> str:
+def validation_opening(data: str, test_share: float = 0.0) -> str:
     """The first words of the first line with text that begins in the validation split.
 
-    In a file, the split is taken to begin at 90 % of its bytes.
+    In a file, the split is taken to begin at 90 % of its bytes, less the share of a test split.
 
     Raises:
         CorpusError: as for `random_line`.
     """
-    block = _read(data, lambda size: int(TRAIN_SHARE * size), BLOCK)
+    block = _read(data, _validation_start(test_share), BLOCK)
     lines = [*_lines(block), _part(block)]
     line = next((line.strip() for line in lines if line.strip()), "")
     if len(line) <= OPENING:
@@ -81,7 +82,7 @@ def validation_opening(data: str) -> str:
     return words.rstrip() or line[:OPENING]
 
 
-def validation_line(data: str) -> str:
+def validation_line(data: str, test_share: float = 0.0) -> str:
     """The first line of `LONG_LINE` characters or more that begins in the validation split; without
     one, the longest line there, or if no line begins there, the beginning of the split.
 
@@ -90,13 +91,13 @@ def validation_line(data: str) -> str:
     Raises:
         CorpusError: as for `random_line`.
     """
-    block = _read(data, lambda size: int(TRAIN_SHARE * size), BLOCK)
+    block = _read(data, _validation_start(test_share), BLOCK)
     lines = [line.strip() for line in _lines(block)]
     long = next((line for line in lines if len(line) >= LONG_LINE), "")
     return long or max(lines, key=len, default="") or _part(block).strip()
 
 
-def validation_sample(data: str) -> tuple[str, str]:
+def validation_sample(data: str, test_share: float = 0.0) -> tuple[str, str]:
     """The name of a corpus and its validation split, or if the file is large the first part of it.
 
     Raises:
@@ -106,10 +107,15 @@ def validation_sample(data: str) -> tuple[str, str]:
         with open_file(data) as file:
             large = _size(file) > LARGE
         if large:
-            block = _read(data, lambda size: int(TRAIN_SHARE * size), SAMPLE)
+            block = _read(data, _validation_start(test_share), SAMPLE)
             return Path(data).name, _decoded(block.text, data)
     corpus = find_corpus(data)
-    return corpus.name, split(corpus.text)[1]
+    return corpus.name, split(corpus.text, test_share)[1]
+
+
+def _validation_start(test_share: float) -> Callable[[int], int]:
+    """From the bytes of a file to those before its validation split."""
+    return lambda size: split_sizes(size, test_share)[0]
 
 
 def _lines(block: _Block) -> list[str]:

@@ -75,8 +75,8 @@ class Progress:
 
 
 @dataclass(frozen=True, slots=True)
-class WholeLosses:
-    """Losses over the whole validation split, in nats per token."""
+class FinalLosses:
+    """Losses at the end of a run over a whole split, in nats per token."""
 
     last: float
     best: float | None
@@ -117,8 +117,10 @@ class Learner:
         self.pending: Pending | None = None
         """What is still to do after the last step; a checkpoint in the middle of it records that,
         so that a resume begins with it."""
-        self.whole: WholeLosses | None = None
-        """Set at the end of a run whose evaluations were of a sample."""
+        self.whole: FinalLosses | None = None
+        """Over the validation split, set at the end of a run whose evaluations were of a sample."""
+        self.test: FinalLosses | None = None
+        """Over the test split, set at the end of a run that keeps one."""
         self._on_cuda = device_type(device) == "cuda"
         self.compiled = self._on_cuda and config.train.compile
         self._objective: Callable[[GPT, Tensor], Losses] = objective

@@ -197,7 +197,8 @@ class Loop:
         return probed + (learner.progress.probe_bias or 0.0) <= self.config.target_loss
 
     def _evaluate_last(self) -> None:
-        """Evaluate what the time limit ended; or if there was time, on the whole split."""
+        """Evaluate what the time limit ended; or if there was time, on the whole split; and then
+        the test split, which takes seconds."""
         for learner in self.learners:
             if not learner.failure and learner.val_loss is None:
                 learner.pending = "evaluation"
@@ -206,6 +207,8 @@ class Loop:
         if self.session.val_tokens and not self._time_over:
             with suppress(TimeLimitError), self._listener.until(self._limit):
                 self._recorder.evaluate_whole()
+        if self.session.test:
+            self._recorder.evaluate_test()
 
     def _active(self) -> list[Learner]:
         return [] if self._time_over else [v for v in self.learners if not v.finished]

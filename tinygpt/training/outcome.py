@@ -47,6 +47,8 @@ def summary(learner: Learner, val_tokens: int | None = None) -> dict[str, Any]:
         "seconds_to_target": progress.seconds_to_target,
         **(_whole(learner, val_tokens) if val_tokens else {}),
     }
+    if test := learner.test:
+        numbers |= {"test_loss": test.last, "best_test_loss": test.best}
     if learner.model.config.moe:
         numbers["expert_load"] = progress.expert_load
     return numbers

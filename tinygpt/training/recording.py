@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import torch
+from torch import Tensor
 
 from tinygpt import checkpoint, retention
 from tinygpt.errors import TinyGPTError, TinyGPTWarning
@@ -30,7 +31,7 @@ from tinygpt.run import (
 from tinygpt.training.clocks import RunClock
 from tinygpt.training.disk_wait import DiskWait
 from tinygpt.training.evaluation import Evaluation, RoutingStatistics, perplexity
-from tinygpt.training.learner import Learner, StepResult, WholeLosses
+from tinygpt.training.learner import FinalLosses, Learner, StepResult
 from tinygpt.training.listening import Listen, background_heartbeat, no_listener
 from tinygpt.training.outcome import Outcome
 from tinygpt.training.session import Session
@@ -136,16 +137,23 @@ class Recorder:
 
         All or none of the variants, so that their losses compare.
         """
-        learners = [v for v in self.session.learners if not v.failure]
-        losses = [self._whole_losses(learner) for learner in learners]
-        for learner, whole in zip(learners, losses, strict=True):
-            learner.whole = whole
+        for learner, losses in self._final_losses(self.session.whole_validation):
+            learner.whole = losses
 
-    def _whole_losses(self, learner: Learner) -> WholeLosses:
-        windows, best_step = self.session.whole_validation, learner.progress.best_step
+    def evaluate_test(self) -> None:
+        """Evaluate the last and the best model of each variant on the test split."""
+        for learner, losses in self._final_losses(self.session.test):
+            learner.test = losses
+
+    def _final_losses(self, windows: list[Tensor]) -> list[tuple[Learner, FinalLosses]]:
+        learners = [v for v in self.session.learners if not v.failure]
+        return [(learner, self._losses_over(windows, learner)) for learner in learners]
+
+    def _losses_over(self, windows: list[Tensor], learner: Learner) -> FinalLosses:
+        best_step = learner.progress.best_step
         last = learner.evaluate(windows, self._listen).loss
         if best_step == learner.progress.step:
-            return WholeLosses(last, last)
+            return FinalLosses(last, last)
         assert best_step is not None
         try:
             folder = checkpoint_dir(self.session.path, learner.variant, best_step)
@@ -157,8 +165,8 @@ class Recorder:
                 TinyGPTWarning,
                 stacklevel=2,
             )
-            return WholeLosses(last, None)
-        return WholeLosses(last, learner.evaluate(windows, self._listen, best).loss)
+            return FinalLosses(last, None)
+        return FinalLosses(last, learner.evaluate(windows, self._listen, best).loss)
 
     def save(self, learner: Learner) -> None:
         """Write a checkpoint, then its record, then thin out the older checkpoints.

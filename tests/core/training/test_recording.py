@@ -21,6 +21,7 @@ from tinygpt.run import (
     read_state,
     step_name,
 )
+from tinygpt.training.evaluation import windows
 
 
 def test_a_loss_that_is_not_finite_stops_that_variant_alone(tmp_path: Path) -> None:
@@ -121,6 +122,29 @@ def test_a_large_split_is_evaluated_by_a_sample_and_at_the_end_as_a_whole(tmp_pa
     assert shown["sampled_val_loss"] == evaluations[-1].val_loss
     assert shown["perplexity"] == pytest.approx(math.exp(shown["val_loss"]))
     assert (shown["val_loss_over"], shown["val_tokens"]) == ("whole split", 18_724 * 7)
+
+
+def test_the_test_split_is_evaluated_once_at_the_end_of_the_last_and_the_best(
+    tmp_path: Path,
+) -> None:
+    session = make_session(tmp_path, test_share=0.07)
+    text = session.corpus.text
+    ids = torch.tensor(session.tokenizer.encode(text[len(text) - int(0.07 * len(text)) :]))
+    outcome = train_session(session, observe=spoil(session.learners[0], after=6))
+    assert outcome.state == "done"
+    end = records(tmp_path / "run")[-1]
+    assert isinstance(end, EndRecord)
+    for learner in session.learners:
+        shown = end.models[learner.variant]
+        for key, step in (("test_loss", 13), ("best_test_loss", learner.progress.best_step)):
+            assert step is not None
+            model = load(tmp_path / "run" / learner.variant / step_name(step)).model
+            expected = learner.evaluate(windows(ids, 7), model=model).loss
+            assert shown[key] == pytest.approx(expected, abs=1e-6)
+    dense = end.models["dense"]
+    assert dense["best_test_loss"] < dense["test_loss"]
+    (tmp_path / "b").mkdir()
+    assert "test_loss" not in train_session(make_session(tmp_path / "b")).models["dense"]
 
 
 def test_a_damaged_best_checkpoint_does_not_fail_the_run(tmp_path: Path) -> None:

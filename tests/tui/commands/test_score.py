@@ -13,7 +13,7 @@ import torch
 import tinygpt
 from tests.helpers.models import TEXT
 from tests.helpers.training import make_session, train_session
-from tinygpt.data.corpus import split
+from tinygpt.data.splits import split
 from tinygpt.data.tokenizer import CharTokenizer, save_tokenizer
 from tinygpt_tui import cli
 

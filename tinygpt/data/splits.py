@@ -1,0 +1,73 @@
+"""The parts of a corpus: to train on, for validation, and if wanted for a test at the end."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from typing import Any, Protocol, TypeVar
+
+from tinygpt.errors import CorpusError
+
+TRAIN_SHARE = 0.9
+"""Share of the characters, from the start, to train on; the rest is for validation. A test takes
+its share from the end of the text, so that both begin earlier."""
+
+T = TypeVar("T", bound="Sliced")
+
+
+class Sliced(Protocol):
+    """A text, or an array of its token ids."""
+
+    def __len__(self) -> int: ...
+    def __getitem__(self, part: slice, /) -> Any: ...
+
+
+def split_sizes(size: int, test_share: float = 0.0) -> tuple[int, int, int]:
+    """How many of `size` characters or tokens are for training, for validation, and for the test of
+    the trained models: `test_share` of them, none by default."""
+    test = int(test_share * size)
+    train = int(TRAIN_SHARE * size) - test
+    return train, size - train - test, test
+
+
+def split(text: T, test_share: float = 0.0) -> tuple[T, T, T]:
+    """Training, validation and test split of a text or its ids, in this order."""
+    train, validation, _ = split_sizes(len(text), test_share)
+    end = train + validation
+    return text[:train], text[train:end], text[end:]
+
+
+def check_length(text: str, context: int, test_share: float = 0.0) -> None:
+    """Check that each split holds a window: `context` characters, and one more to predict.
+
+    Raises:
+        CorpusError: a split is shorter; says which length or context would suffice.
+    """
+    window = context + 1
+    sizes = dict(
+        zip(("training", "validation", "test"), split_sizes(len(text), test_share), strict=True)
+    )
+    if not test_share:
+        del sizes["test"]
+    size, name = min((size, name) for name, size in sizes.items())
+    if size >= window:
+        return
+    remedies = [f"use a text of at least {_shortest(window, test_share):,} characters"]
+    if size > 2:
+        remedies.append(f"--gpt.context {size - 1}")
+    if name == "test":
+        remedies.append("a larger --test-share, or 0 for no test")
+    msg = (
+        f"the corpus has {len(text):,} characters, which leaves {size:,} for the {name} split, "
+        f"but a window of --gpt.context {context} needs {window:,}: {' or '.join(remedies)}"
+    )
+    raise CorpusError(msg)
+
+
+def _shortest(window: int, test_share: float) -> int:
+    """The shortest text whose splits all hold a window."""
+    if not test_share:
+        return 10 * (window - 1) + 1  # validation, a tenth rounded up, is the shorter one
+    shares = (TRAIN_SHARE - test_share, 1 - TRAIN_SHARE, test_share)
+    least = max(1, math.floor((window - 2) / min(shares)))  # rounding moves a split by up to 2
+    return next(n for n in itertools.count(least) if min(split_sizes(n, test_share)) >= window)
