@@ -98,6 +98,19 @@ def lift(counts: Ints) -> Floats:
         return np.asarray(of_expert / of_all, np.float64)
 
 
+def mutual_information(counts: ArrayLike) -> Floats:
+    """(L,) bits that the expert of a token says about its class, from counts (L, E, classes).
+
+    0 if independent, at most the entropy of either. The estimate from N tokens is too high by about
+    (E - 1) (classes - 1) / (2 N ln 2): compare it with that of shuffled pairs.
+    """
+    joint = np.asarray(counts, np.float64)
+    joint = joint / joint.sum((-2, -1), keepdims=True)
+    independent = joint.sum(-1, keepdims=True) * joint.sum(-2, keepdims=True)
+    ratio = np.divide(joint, independent, where=joint > 0, out=np.ones_like(joint))
+    return np.asarray((joint * np.log2(ratio)).sum((-2, -1)), np.float64)
+
+
 def load(counts: Ints) -> Floats:
     """(L, E): share of a layer's tokens routed to each expert; a layer sums to 1."""
     tokens = counts.sum(-1)

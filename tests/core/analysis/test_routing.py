@@ -41,6 +41,26 @@ def test_tokens_and_pairs_are_counted(choice: NDArray[np.int64]) -> None:
     assert routing.pairs(choice, E).tolist() == pairs.tolist()
 
 
+def test_mutual_information_by_its_definition() -> None:
+    counts = RANDOM.integers(0, 9, size=(L, E, V))
+    counts[1, 2] = 0  # a dead expert
+    found = routing.mutual_information(counts)
+    for layer in range(L):
+        p = counts[layer] / counts[layer].sum()
+        bits = sum(
+            p[e, v] * math.log2(p[e, v] / (p[e].sum() * p[:, v].sum()))
+            for e, v in np.ndindex(E, V)
+            if p[e, v]
+        )
+        assert found[layer] == pytest.approx(bits)
+
+
+def test_mutual_information_is_all_or_nothing() -> None:
+    one_each = np.diag([7, 7, 7, 7])
+    assert routing.mutual_information([one_each]) == pytest.approx([2.0])
+    assert routing.mutual_information([np.ones((4, 6))]) == pytest.approx([0.0], abs=1e-12)
+
+
 def test_one_layer_has_no_pairs() -> None:
     assert routing.pairs(ONE[:1], E).shape == (0, E, E)
 
