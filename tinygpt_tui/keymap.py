@@ -308,6 +308,7 @@ ATTENTION = (
     Key("i", "statistic", "statistic", "Statistic under each head", footer=True),
     Key("z", "sort", "sort", "Heads by layer / sorted by the statistic"),
     Key("S", "survey", "statistics", "Head statistics over validation, with induction"),
+    Key("x", "ablate", "without", "Loss without each head, over validation"),
     Key("a", "incoming", "direction", "Text view: attended keys / attended by"),
     Key("plus", "zoom(1)", "larger", "Larger cells in a map", "+"),
     Key("minus", "zoom(-1)", "smaller", "Smaller cells in a map", "-"),
@@ -347,6 +348,7 @@ EXPERTS = (
     Key("i", "digits", "digits", "Show the expert's number under each character"),
     Key("a", "classes", "classes", "Table by character / by character class"),
     Key("e", "expert", "expert", "Next expert: sorts the table, scrolls the load to it"),
+    Key("x", "ablate", "without", "Loss without each expert, over validation"),
     Key("z", "order", "sort", "Sort the table by lift, count or name"),
 )
 GENERAL = (

@@ -6,9 +6,10 @@ from dataclasses import replace
 import numpy as np
 
 from tests.helpers.listed import listed
+from tinygpt.analysis.routing import Floats
 from tinygpt.run import RoutingRecord
 from tinygpt_tui.engine import results
-from tinygpt_tui.engine.protocol import Example, InspectResult, SurveyResult
+from tinygpt_tui.engine.protocol import AblationResult, Example, InspectResult, SurveyResult
 from tinygpt_tui.engine.session import Timeline
 from tinygpt_tui.experts.state import ExpertsState
 
@@ -130,3 +131,13 @@ def experts_state(**changes: object) -> ExpertsState:
         source="typed",
     )
     return replace(state, **changes)  # type: ignore[arg-type]
+
+
+def ablation_reply(
+    job: int, path: str, heads: Floats, experts: Floats | None = None
+) -> AblationResult:
+    """By how much the loss rises without each head (L, H) and each expert (L, E)."""
+    step = int(path[-8:])
+    return AblationResult(
+        job=job, path=path, step=step, tokens=99, loss=1.5, heads=heads, experts=experts
+    )

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
 from tinygpt.data.excerpts import LONG_LINE
 from tinygpt.data.tokenizer import summarize
-from tinygpt.run import VARIANTS, CheckpointList, Which
 from tinygpt_tui.attention import state
-from tinygpt_tui.attention.state import STATISTICS, AttentionState, Choice, Pin, fitted
+from tinygpt_tui.attention.model_selection import ModelSelection
+from tinygpt_tui.attention.state import STATISTICS, WITHOUT, AttentionState, Choice, Pin, fitted
 from tinygpt_tui.engine import results
+from tinygpt_tui.engine.ablation_cache import AblationCache
 from tinygpt_tui.engine.protocol import (
     CorpusLine,
     Failed,
@@ -24,7 +25,7 @@ from tinygpt_tui.engine.protocol import (
     SurveyResult,
 )
 from tinygpt_tui.engine.results import InspectedText
-from tinygpt_tui.engine.session import EngineSession, Requests, Timeline
+from tinygpt_tui.engine.session import Requests
 from tinygpt_tui.render.heatmap import Floats, Paint
 
 CACHE_BYTES = 256 * 2**20
@@ -45,10 +46,11 @@ class InspectKey(NamedTuple):
     start: int | None
 
 
-class AttentionController(EngineSession):
+class AttentionController(ModelSelection):
     """Requests the attention of a checkpoint over a text, and holds what the tab shows of it.
 
-    `EngineSession` sends the requests; the changes that need no engine are functions in `state`.
+    `ModelSelection` has the variant and its checkpoint, `EngineSession` sends the requests; the
+    changes that need no engine are functions in `state`.
     """
 
     def __init__(
@@ -59,9 +61,6 @@ class AttentionController(EngineSession):
     ) -> None:
         super().__init__(ask, new_job)
         self.choice = Choice(paint=paint or Paint())
-        self.variant = VARIANTS[0]
-        self.timeline = Timeline()
-        """Of the variant's checkpoints."""
         self.text = ""
         self.source = ""
         self.start: int | None = 0
@@ -81,66 +80,17 @@ class AttentionController(EngineSession):
         self._line_job: int | None = None
         self._line_retries = 0
         self._survey_job: int | None = None
+        self.ablations = AblationCache(ask, new_job)
 
     # -- which model ----------------------------------------------------------------------------
 
     def open(self, run: Path | None) -> None:
         """Use another run; the text stays."""
         super().open(run)
-        self.timeline, self.message = Timeline(), ""
+        self.message = ""
         self.shown = self.survey = self.pin = None
         self._inspections.clear()
-
-    def update_checkpoints(self, checkpoints: Mapping[str, CheckpointList]) -> bool:
-        """Use the run's checkpoints as they are listed now; returns whether they changed."""
-        changed = self.list_checkpoints(checkpoints)
-        available = self.available_variants
-        if available and self.variant not in available:
-            self.variant = available[0]
-        self._update_timeline()
-        return changed
-
-    def _update_timeline(self) -> None:
-        self.timeline = self.timeline.listed(self.checkpoints.get(self.variant, CheckpointList()))
-
-    def switch_variant(self) -> bool:
-        """Switch between Dense and MoE, to the nearest step. Returns False if there is only one."""
-        available = self.available_variants
-        if len(available) < 2:
-            return False
-        self.variant = state.next_name(self.variant, tuple(available))
-        self._update_timeline()
-        self.refresh()
-        return True
-
-    def show_checkpoint(self, which: Which | None) -> None:
-        """Show the best or the newest checkpoint, or that of a step; None: the run's default."""
-        self.timeline = self.timeline.selected(which)
-        self.refresh()
-
-    def take_note(self) -> str:
-        """Why another checkpoint than the best or the newest is shown; once."""
-        return self.note_once(self.variant, self.timeline.chosen)
-
-    def toggle_best(self) -> None:
-        """Switch between the best and the newest checkpoint."""
-        self.timeline = self.timeline.toggled()
-        self.refresh()
-
-    def move_step(self, by: int) -> bool:
-        """Show an earlier or later checkpoint. Returns False at the end of the timeline."""
-        before, self.timeline = self.timeline, self.timeline.moved(by)
-        self.refresh()
-        return self.timeline != before
-
-    def play(self) -> None:
-        """Play from here (from the first checkpoint if none was chosen), or stop."""
-        self.timeline = self.timeline.toggle_play()
-        self.refresh()
-
-    def stop(self) -> None:
-        """Stop playing."""
-        self.timeline = replace(self.timeline, playing=False)
+        self.ablations.clear()
 
     # -- which text -----------------------------------------------------------------------------
 
@@ -236,6 +186,8 @@ class AttentionController(EngineSession):
             self._handle_line(reply)
         elif reply.job == self._survey_job:
             self._handle_survey(reply)
+        elif self.ablations.handle(reply):
+            self._show_ablations()
         else:
             return False
         return True
@@ -288,7 +240,10 @@ class AttentionController(EngineSession):
             return
         if self.survey is None or self.survey.path != key.path:
             self._survey_job = self._new_job()
-            self._ask(SurveyRequest(self._survey_job, key.path, self.data))
+            request = SurveyRequest(
+                self._survey_job, key.path, self.data, test_share=self.test_share
+            )
+            self._ask(request)
 
     def _handle_survey(self, reply: Reply) -> None:
         self._survey_job = None
@@ -298,12 +253,30 @@ class AttentionController(EngineSession):
         elif isinstance(reply, Failed):
             self.message = reply.why
 
+    def request_ablations(self) -> None:
+        """Show by how much the loss rises without each head, and measure it if it is not known."""
+        if (key := self.selected) is not None:
+            self.ablations.request(key.path, self.data, self.test_share)
+            self._show_ablations()
+
+    def _show_ablations(self) -> None:
+        path = self.selected.path if self.selected else None
+        self.message = self.ablations.problem(path)
+        if self.ablations.of(path) is not None:
+            self.choice = replace(self.choice, statistic=WITHOUT)
+        elif self.ablations.pending:
+            self.message = "Measuring the loss without each head…"
+
     # -- what is shown --------------------------------------------------------------------------
 
     @property
     def statistics(self) -> dict[str, Floats]:
         """(L, H) each, by name."""
-        return results.all_statistics(self.shown, self.survey) if self.shown else {}
+        if self.shown is None:
+            return {}
+        known = results.all_statistics(self.shown, self.survey)
+        ablations = self.ablations.of(self.shown.path)
+        return known | ({WITHOUT: ablations.heads} if ablations else {})
 
     def next_statistic(self) -> None:
         """Show the next statistic under each thumbnail."""

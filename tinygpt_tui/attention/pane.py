@@ -213,6 +213,10 @@ class AttentionPane(Container):
         self.controller.request_survey()
         self.notify("Measuring all heads over a sample of the validation split", timeout=2)
 
+    def action_ablate(self) -> None:
+        self.controller.request_ablations()
+        self.draw()
+
     def action_colours(self) -> None:
         self._change_paint(colours=state.next_name(self.choice.paint.colours, COLOURS))
 

@@ -10,7 +10,7 @@ from rich.cells import cell_len
 
 from tinygpt.formatting import percent
 from tinygpt_tui.attention.layout import Plan
-from tinygpt_tui.attention.state import UNITS, AttentionState, Choice
+from tinygpt_tui.attention.state import UNITS, WITHOUT, AttentionState, Choice
 from tinygpt_tui.engine.results import InspectedText
 from tinygpt_tui.render.cells import Row, Span, fit, padded, row
 from tinygpt_tui.render.heatmap import Floats
@@ -33,6 +33,8 @@ def number(name: str, value: float) -> str:
         return "-"
     if name == "distance":
         return f"{value:z.1f}"
+    if name == WITHOUT:
+        return f"{value:+z.3f}"
     return f"{value:z.2f}" if name in UNITS else percent(float(value))
 
 

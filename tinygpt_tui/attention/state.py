@@ -25,7 +25,9 @@ COLOURS = ("viridis", "magma", "cividis")
 PIXEL_SIZES = (1, 2, 4)
 """Sizes of a weight in the window: how many times the least height of a bucket."""
 STATISTICS = ("entropy", "distance", "previous", "self", "first")
-UNITS = {"entropy": "nats", "distance": "tokens"}
+WITHOUT = "without"
+"""The statistic that only ablations have: by how much the loss rises without the head."""
+UNITS = {"entropy": "nats", "distance": "tokens", WITHOUT: "nats"}
 """Of statistics; those not listed are shares of attention."""
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from tinygpt_tui.attention.layout import Plan, thumbnails
 from tinygpt_tui.attention.readout import number
-from tinygpt_tui.attention.state import UNITS, AttentionState
+from tinygpt_tui.attention.state import UNITS, WITHOUT, AttentionState
 from tinygpt_tui.engine.results import InspectedText
 from tinygpt_tui.render import heatmap
 from tinygpt_tui.render.cells import Row, Span, beside, fit, row
@@ -31,8 +31,9 @@ def grid(state: AttentionState, shown: InspectedText, planned: Plan) -> tuple[li
     name = state.statistic
     unit = f" ({UNITS[name]})" if name in UNITS else ""
     baseline = state.uniform_baseline.get(name)
-    short = name + (", sorted" if choice.ordered else "")
-    words = [f"{name}{unit} above each" + (", sorted" if choice.ordered else ""), short]
+    title = "loss without" if name == WITHOUT else name
+    short = title + (", sorted" if choice.ordered else "")
+    words = [f"{title}{unit} above each" + (", sorted" if choice.ordered else ""), short]
     if baseline is not None:
         words = [f"{words[0]}, uniform baseline {number(name, baseline)}", *words]
     if cut.shown < cut.total:

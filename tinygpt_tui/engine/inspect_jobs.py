@@ -1,7 +1,8 @@
-"""Inspections and surveys as the worker runs them."""
+"""Inspections, surveys and ablations as the worker runs them."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -10,13 +11,15 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from tinygpt.analysis import heads
-from tinygpt.analysis.inspection import inspect_tokens, window_start
-from tinygpt.analysis.survey import Surveyor
+from tinygpt.analysis import ablation, heads
+from tinygpt.analysis.inspection import inspect_tokens, longest_window, window_start
+from tinygpt.analysis.survey import SAMPLE_TOKENS, Surveyor, window_starts
 from tinygpt.checkpoint import Checkpoint
 from tinygpt.data.tokenizer import Ids, Tokenizer
 from tinygpt.errors import TinyGPTError, TokenizerError
 from tinygpt_tui.engine.protocol import (
+    AblationRequest,
+    AblationResult,
     Example,
     InspectRequest,
     InspectResult,
@@ -30,9 +33,9 @@ EXAMPLE_CONTEXT = 12
 
 @dataclass(frozen=True, slots=True)
 class CorpusFound:
-    """The text for a survey, or why it could not be loaded."""
+    """The text for a survey or ablations, or why it could not be loaded."""
 
-    request: SurveyRequest
+    request: SurveyRequest | AblationRequest
     name: str
     """Of the corpus."""
     text: str | TinyGPTError
@@ -120,6 +123,39 @@ class SurveyJob:
             decode(ids[max(0, place - EXAMPLE_CONTEXT) : place]),
             decode(ids[place : place + 1]),
             decode(ids[place + 1 : place + 1 + EXAMPLE_CONTEXT]),
+        )
+
+
+class AblationJob:
+    """Ablations in progress; raises what `SurveyJob` raises, also for a text of a single token."""
+
+    def __init__(self, found: CorpusFound, checkpoint: Checkpoint) -> None:
+        self.job = found.request.job
+        self._checkpoint = checkpoint
+        ids = torch.from_numpy(token_ids(found, checkpoint.tokenizer))
+        if len(ids) < 2:
+            raise TinyGPTError("the validation split is too short to measure a loss")
+        size = 1 + min(longest_window(checkpoint.model.config), len(ids) - 1)
+        starts = window_starts(len(ids), size, math.ceil(SAMPLE_TOKENS / (size - 1)))
+        windows = torch.stack([ids[start : start + size] for start in starts])
+        self._tokens = windows[:, 1:].numel()
+        self._ablator = ablation.Ablator(checkpoint.model, windows)
+
+    def step(self) -> bool:
+        """Measure without one more part; returns False if none was left."""
+        return self._ablator.step()
+
+    def result(self) -> AblationResult:
+        """By how much the loss rises without each part."""
+        found = self._ablator.findings()
+        return AblationResult(
+            job=self.job,
+            path=str(self._checkpoint.path),
+            step=self._checkpoint.step,
+            tokens=self._tokens,
+            loss=found.loss,
+            heads=found.heads - found.loss,
+            experts=None if found.experts is None else found.experts - found.loss,
         )
 
 

@@ -47,6 +47,8 @@ class CorpusLineRequest(msgspec.Struct, tag=True, frozen=True):
     data: str
     """As ``--data`` takes it."""
     which: CorpusText = "random"
+    test_share: float = 0.0
+    """The setting of the run: where the validation split is follows from it."""
 
 
 class InspectRequest(msgspec.Struct, tag=True, frozen=True):
@@ -72,10 +74,31 @@ class SurveyRequest(msgspec.Struct, tag=True, frozen=True):
     """As ``--data`` takes it."""
     final: str = ""
     """A checkpoint to compare the routing with; empty for none."""
+    test_share: float = 0.0
+    """The setting of the run: where the validation split is follows from it."""
+
+
+class AblationRequest(msgspec.Struct, tag=True, frozen=True):
+    """Measure the loss over a sample of the validation split without each head and each expert.
+
+    Answered by `AblationResult` or `Failed`.
+    """
+
+    job: int
+    path: str
+    data: str
+    """As ``--data`` takes it."""
+    test_share: float = 0.0
+    """As in `SurveyRequest`."""
 
 
 Request: TypeAlias = (
-    GenerateRequest | StopRequest | CorpusLineRequest | InspectRequest | SurveyRequest
+    GenerateRequest
+    | StopRequest
+    | CorpusLineRequest
+    | InspectRequest
+    | SurveyRequest
+    | AblationRequest
 )
 
 
@@ -209,7 +232,25 @@ class SurveyResult(msgspec.Struct, tag=True, frozen=True, eq=False):
     over-represented in an expert."""
 
 
-Reply: TypeAlias = Opened | Tokens | Ended | Failed | CorpusLine | InspectResult | SurveyResult
+class AblationResult(msgspec.Struct, tag=True, frozen=True, eq=False):
+    """The answer to `AblationRequest`. Letters: as in `InspectResult`."""
+
+    job: int
+    path: str
+    step: int
+    tokens: int
+    """In the sample."""
+    loss: float
+    """Of the whole model, in nats per token."""
+    heads: NDArray[np.float64]
+    """(L, H): by how much the loss rises without each head."""
+    experts: NDArray[np.float64] | None
+    """(L, E): by how much it rises without each expert; None for Dense."""
+
+
+Reply: TypeAlias = (
+    Opened | Tokens | Ended | Failed | CorpusLine | InspectResult | SurveyResult | AblationResult
+)
 
 
 def _encode_array(array: NDArray[Any]) -> tuple[str, tuple[int, ...], bytes]:

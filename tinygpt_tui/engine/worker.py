@@ -33,9 +33,10 @@ from tinygpt.errors import CheckpointError, TinyGPTError
 from tinygpt.generation.decoding import TokenEvent, stream
 from tinygpt.generation.params import SamplingParams
 from tinygpt_tui.engine import protocol
-from tinygpt_tui.engine.inspect_jobs import CorpusFound, SurveyJob, inspect
+from tinygpt_tui.engine.inspect_jobs import AblationJob, CorpusFound, SurveyJob, inspect
 from tinygpt_tui.engine.protocol import (
     MAX_CANDIDATES,
+    AblationRequest,
     CorpusLine,
     CorpusLineRequest,
     Ended,
@@ -93,8 +94,8 @@ class Worker:
         self._jobs: deque[GenerateJob] = deque()
         self._waiting: deque[GenerateRequest] = deque()
         self._inspections: deque[InspectRequest] = deque()
-        self._awaiting_corpus: dict[int, SurveyRequest] = {}
-        self._surveys: deque[SurveyJob] = deque()
+        self._awaiting_corpus: dict[int, SurveyRequest | AblationRequest] = {}
+        self._surveys: deque[SurveyJob | AblationJob] = deque()
         self._checkpoints: OrderedDict[str, Checkpoint] = OrderedDict()
         self._random = random.Random()  # noqa: S311 - no secret
         self._flushed = 0.0
@@ -116,14 +117,14 @@ class Worker:
                 threading.Thread(target=self._corpus_line, args=(request,), daemon=True).start()
             case InspectRequest():
                 self._inspections.append(request)
-            case SurveyRequest():
+            case SurveyRequest() | AblationRequest():
                 self._awaiting_corpus[request.job] = request
                 threading.Thread(target=self._find_corpus, args=(request,), daemon=True).start()
             case CorpusFound():
                 self._start_survey(request)
 
     def run_turn(self) -> None:
-        """Run one inspection, generate one token of every active job, survey one window."""
+        """Run one inspection, generate one token of every active job, take one step of a survey."""
         if self._inspections:
             self._inspect(self._inspections.popleft())
         while self._waiting and len(self._jobs) < MAX_ACTIVE_JOBS:
@@ -132,6 +133,7 @@ class Worker:
             self._advance(job)
         if self._surveys:
             self._advance_survey(self._surveys[0])
+            self._surveys.rotate(-1)  # a survey does not wait for all ablations of a large model
         if time.monotonic() - self._flushed >= FLUSH_SECONDS:
             self._flush()
 
@@ -197,9 +199,11 @@ class Worker:
             return
         self._send(result)
 
-    def _find_corpus(self, request: SurveyRequest) -> None:
+    def _find_corpus(self, request: SurveyRequest | AblationRequest) -> None:
         try:
-            self._requeue(CorpusFound(request, *validation_sample(request.data)))
+            self._requeue(
+                CorpusFound(request, *validation_sample(request.data, request.test_share))
+            )
         except TinyGPTError as error:
             self._requeue(CorpusFound(request, "", error))
 
@@ -209,12 +213,15 @@ class Worker:
             return
         try:
             checkpoint = self._checkpoint(request.path)
+            if isinstance(request, AblationRequest):
+                self._surveys.append(AblationJob(found, checkpoint))
+                return
             final = self._checkpoint(request.final) if request.final else None
             self._surveys.append(SurveyJob(found, checkpoint, final))
         except (TinyGPTError, RuntimeError) as error:
             self._fail(request.job, error)
 
-    def _advance_survey(self, survey: SurveyJob) -> None:
+    def _advance_survey(self, survey: SurveyJob | AblationJob) -> None:
         try:
             if survey.step():
                 return
@@ -230,9 +237,9 @@ class Worker:
         try:
             match request.which:
                 case "opening":
-                    text = validation_opening(request.data)
+                    text = validation_opening(request.data, request.test_share)
                 case "line":
-                    text = validation_line(request.data)
+                    text = validation_line(request.data, request.test_share)
                 case _:
                     text = random_line(request.data, self._random)
         except TinyGPTError as error:

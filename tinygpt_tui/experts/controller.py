@@ -13,6 +13,7 @@ from typing import TypeAlias
 
 from tinygpt.run import CheckpointList, Which
 from tinygpt_tui.engine import results
+from tinygpt_tui.engine.ablation_cache import AblationCache
 from tinygpt_tui.engine.protocol import (
     CorpusLine,
     Failed,
@@ -58,6 +59,7 @@ class ExpertsController(ViewSelection, EngineSession):
         self._has_records = False
         self._inspections: Inspections = Requests(CACHE_SIZE)
         self._surveys: Surveys = Requests(CACHE_SIZE)
+        self._ablations = AblationCache(ask, new_job)
         self._lines: dict[int, str] = {}
         """Requested lines of the corpus by job; empty strings until they arrive."""
         self._sample = ""
@@ -71,11 +73,9 @@ class ExpertsController(ViewSelection, EngineSession):
         super().open(run)
         old = self.state
         self._has_records, self._sample = False, ""
-        self._inspections, self._surveys, self._lines = (
-            Requests(CACHE_SIZE),
-            Requests(CACHE_SIZE),
-            {},
-        )
+        self._inspections, self._surveys = Requests(CACHE_SIZE), Requests(CACHE_SIZE)
+        self._ablations.clear()
+        self._lines = {}
         self.state = ExpertsState(
             view=old.view,
             digits=old.digits,
@@ -176,7 +176,17 @@ class ExpertsController(ViewSelection, EngineSession):
         self.change(
             inspecting=self._inspections.job is not None or bool(self._lines),
             surveying=self._surveys.job is not None,
+            ablating=self._ablations.pending,
+            ablations=self._ablations.of(path),
+            ablation_problem=self._ablations.problem(path),
         )
+
+    def request_ablations(self) -> None:
+        """Measure the loss without each expert, unless it is known."""
+        if self.state.at is not None:
+            path = self.checkpoint("moe", self.state.at)
+            self._ablations.request(path, self.data, self.test_share)
+            self.refresh()
 
     def _inspect(self, path: str) -> None:
         key = (path, self.text, self.start)
@@ -188,7 +198,9 @@ class ExpertsController(ViewSelection, EngineSession):
     def _survey(self, path: str, final: str) -> None:
         key = (path, final)
         survey = self.request(
-            self._surveys, key, lambda job: SurveyRequest(job, path, self.data, final)
+            self._surveys,
+            key,
+            lambda job: SurveyRequest(job, path, self.data, final, self.test_share),
         )
         if survey is not None and survey is not self.state.survey:
             self.change(survey=survey)
@@ -214,6 +226,8 @@ class ExpertsController(ViewSelection, EngineSession):
             self._handle_inspection(reply)
         elif reply.job == self._surveys.job:
             self._handle_survey(reply)
+        elif self._ablations.handle(reply):
+            pass  # `refresh` shows it
         else:
             return False
         self.refresh()

@@ -28,8 +28,8 @@ from tinygpt_tui.theme import expert_style
 
 BOUNDS = (0.5, 0.8, 1.25, 2.0)
 """Ratios to the uniform load between the five styles."""
-_LAYER, _TAIL = 4, 5
-"""Columns of " L0 " and of "  25%" in each row."""
+_LAYER, _TAIL, _RISE = 4, 5, 7
+"""Columns of " L0 ", of "  25%" and of " +0.012" in each row."""
 MIN_LAYER_COLUMNS = 22
 """Least columns of a layer if several are side by side."""
 MAX_LINES = 3
@@ -93,9 +93,12 @@ def load_block(
     layer: int = 0,
     selected: int = 0,
     at: int | None = None,
+    rises: Floats | None = None,
 ) -> list[Row]:
     """A heading, the rows of all layers (or those around `layer`), and an axis of steps with the
-    step `at` marked. If not all experts of a layer fit, those around `selected` are shown."""
+    step `at` marked. If not all experts of a layer fit, those around `selected` are shown. At the
+    end of the rows stand the loads at that step, and if they are known the `rises` (L, E) of the
+    loss without the expert."""
     if not records:
         words = " Expert load appears after the first evaluation."
         return [fit(row(Span(words, "muted")), columns)]
@@ -106,7 +109,8 @@ def load_block(
     gap = 1 if across == 1 and down * (high * len(visible) + 1) <= lines - 1 else 0
     each = (columns - (across - 1) * 2) // across
     head = _LAYER + _label_columns(experts)
-    chart = max(each - head - _TAIL, 1)
+    tail = _TAIL if rises is None else _TAIL + _RISE
+    chart = max(each - head - tail, 1)
     loads, ends = load_over_time(records, chart)
     place = _place(ends, chart, at)
     first = max(0, min(layer - across * down // 2, layers - across * down))
@@ -116,12 +120,15 @@ def load_block(
         for number in range(start, min(start + down, first + across * down, layers)):
             block += [()] * gap if block else []
             now = loads[number, :, -1 if place is None else place].tolist()
+            without = None if rises is None else rises[number].tolist()
             marked = selected if number == layer and len(visible) < experts else None
             style = "strong" if number == layer else "muted"
             name = Span(f" L{number:<{_LAYER - 2}}", style)
-            block += _layer(name, loads[number], now, visible, marked, high=high)
+            tails = _tails(now, without)
+            block += _layer(name, loads[number], tails, visible, marked, high=high)
         blocks.append([*block, _axis(ends, head, chart, each, place)])
-    rows = [_heading(experts, visible, columns), *beside(blocks, gap=2)]
+    heading = _heading(experts, visible, columns, ablated=rises is not None)
+    rows = [heading, *beside(blocks, gap=2)]
     return [fit(cells, columns) for cells in rows[:lines]]
 
 
@@ -135,31 +142,40 @@ def _label_columns(experts: int) -> int:
     return len(str(experts - 1)) + 1
 
 
+def _tails(now: Sequence[float], rises: Sequence[float] | None) -> list[Row]:
+    """Per expert its load `now`, and the rise of the loss without it."""
+    tails: list[Row] = []
+    for expert, share in enumerate(now):
+        rise = "" if rises is None else f"{rises[expert]:>+z{_RISE}.3f}"
+        load = Span(f"{percent(share):>{_TAIL}}", share_style(share * len(now)))
+        tails.append(row(load, Span(rise, "text")))
+    return tails
+
+
 def _layer(
     name: Span,
     loads: Floats,
-    now: Sequence[float],
+    tails: Sequence[Row],
     visible: range,
     marked: int | None,
     *,
     high: int,
 ) -> list[Row]:
-    """`high` rows per visible expert: its load over time, from `loads` (E, chart columns), and
-    `now` (E,). The number of the expert `marked` is reversed."""
-    experts = len(now)
+    """`high` rows per visible expert: its load over time, from `loads` (E, chart columns), and its
+    tail. The number of the expert `marked` is reversed."""
+    experts = len(tails)
     label = _label_columns(experts)
     rows = []
     for expert in visible:
         head = name if expert == visible[0] else Span(" " * _LAYER, name.style)
         style = expert_style(expert) + ("+reverse" if expert == marked else "")
-        text = f"{percent(now[expert]):>{_TAIL}}"
-        share = Span(text, share_style(now[expert] * experts))
         for above in reversed(range(high)):
             cells = [load_cell(float(share), experts, high, above) for share in loads[expert]]
             if above:
-                rows.append(row(" " * (_LAYER + label), *cells, " " * _TAIL))
+                rows.append(row(" " * (_LAYER + label), *cells, " " * width(tails[expert])))
             else:
-                rows.append(row(head, Span(f"{expert:<{label}}", style), *cells, share))
+                number = Span(f"{expert:<{label}}", style)
+                rows.append(row(head, number, *cells, *tails[expert]))
     return rows
 
 
@@ -191,10 +207,13 @@ def _axis(ends: tuple[int, int], head: int, chart: int, columns: int, place: int
     return fit(row(*parts, Span(line[0], "faint"), mark, Span(line[1], "faint")), columns)
 
 
-def _heading(experts: int, visible: range, columns: int) -> Row:
-    """What heights and colours mean, and which experts are visible if not all fit, as a rule."""
+def _heading(experts: int, visible: range, columns: int, *, ablated: bool) -> Row:
+    """What heights and colours mean, and which experts are visible if not all fit, as a rule; and
+    what the numbers at the end of the rows are."""
     uniform = percent(1 / experts)
     some = f"experts {visible[0]}-{visible[-1]} of {experts}" if len(visible) < experts else ""
+    if ablated:
+        some = f"{some}  loss rise without it".strip()
     room = columns - (len(some) + 3 if some else 0) - 4
     parts = row(Span("load", "strong"))
     for ratio, name in ((0.0, "dead"), (0.25, "low"), (1.0, f"uniform {uniform}"), (2.0, "2x+")):

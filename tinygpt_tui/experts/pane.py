@@ -225,6 +225,10 @@ class ExpertsPane(Container):
         self.controller.next_expert()
         self.draw()
 
+    def action_ablate(self) -> None:
+        self.controller.request_ablations()
+        self.draw()
+
     def action_order(self) -> None:
         self.controller.next_order()
         self.draw()

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Literal, TypeAlias
 
 from tinygpt.run import RoutingRecord
+from tinygpt_tui.engine.protocol import AblationResult
 from tinygpt_tui.engine.results import RoutedText, RoutingSurvey
 from tinygpt_tui.engine.session import Timeline
 
@@ -47,12 +48,16 @@ class ExpertsState:
     """Of the MoE's checkpoints."""
     routed_text: RoutedText | None = None
     survey: RoutingSurvey | None = None
+    ablations: AblationResult | None = None
+    """Of the selected checkpoint, if they were measured."""
     source: str = ""
     """Where the text came from."""
     inspecting: bool = False
     """Whether the engine is routing the text."""
     surveying: bool = False
     """Whether the engine is computing the survey."""
+    ablating: bool = False
+    """Whether the engine is measuring the loss without single parts."""
     empty_reason: str = ""
     """Why the tab is empty, if it is."""
     note: str = ""
@@ -61,6 +66,8 @@ class ExpertsState:
     """Why the text could not be routed."""
     survey_problem: str = ""
     """Why there is no survey."""
+    ablation_problem: str = ""
+    """Why the loss without each expert could not be measured."""
 
     @property
     def steps(self) -> tuple[int, ...]:

@@ -50,7 +50,8 @@ def tab(state: ExpertsState, columns: int, lines: int) -> list[Row]:
     else:
         rows = [timeline_row(state, columns)]
         rows += [head_row(state, columns)] if lines >= MIN_HEAD_LINES else []
-        notes = sentence(state.note, columns, "warn") if state.note else []
+        note = state.note or state.ablation_problem
+        notes = sentence(note, columns, "warn") if note else []
         rows += _body(state, columns, lines - len(rows) - len(notes))
         rows = [*rows[: lines - len(notes)], *notes]
     return [*(fit(cells, columns) for cells in rows), *[fit((), columns)] * lines][:lines]
@@ -91,6 +92,7 @@ def head_row(state: ExpertsState, columns: int) -> Row:
             style = "reverse bold" if layer == state.layer else "muted"
             parts += [" ", Span(f"{layer}", style)]
     words = "computing statistics..." if state.surveying else ""
+    words = "measuring the loss without each expert..." if state.ablating else words
     words = "routing the text..." if state.inspecting else words
     if state.survey is not None and state.at not in (None, state.survey.step):
         words = f"table from step {state.survey.step:,}  {words}"
@@ -129,6 +131,7 @@ def _load(state: ExpertsState, columns: int, lines: int) -> list[Row]:
         layer=state.layer,
         selected=state.sorting.expert,
         at=state.at,
+        rises=state.ablations.experts if state.ablations else None,
     )
     if not below:
         return rows

@@ -7,8 +7,11 @@ import pytest
 
 from tests.helpers.listed import listed
 from tests.helpers.looks import HEADS, LAYERS, inspect_result
+from tests.helpers.routed import ablation_reply
 from tinygpt_tui.attention.controller import AttentionController
+from tinygpt_tui.attention.readout import number
 from tinygpt_tui.engine.protocol import (
+    AblationRequest,
     CorpusLine,
     CorpusLineRequest,
     Failed,
@@ -196,6 +199,35 @@ def test_short_lines_of_the_corpus_are_passed_over(
         CorpusLine(engine.numbers, "a line that is long enough to be looked at")
     )
     assert controller.text.startswith("a line")
+
+
+def test_the_loss_without_each_head_is_a_statistic_of_its_checkpoint(
+    controller: AttentionController, engine: Engine
+) -> None:
+    controller.set_text("abcdefgh", "typed")
+    answer(controller, engine)
+    controller.request_ablations()
+    controller.request_ablations()  # the first is pending
+    (asked,) = [asked for asked in engine.asked if isinstance(asked, AblationRequest)]
+    assert controller.state().message == "Measuring the loss without each head…"
+    rises = np.arange(LAYERS * HEADS).reshape(LAYERS, HEADS) / 100 - 0.01
+    controller.handle_reply(ablation_reply(asked.job, asked.path, rises))
+    state = controller.state()
+    assert (state.statistic, state.message) == ("without", "")
+    shown = [number("without", value) for value in state.statistics["without"].flatten()[:3]]
+    assert shown == ["-0.010", "+0.000", "+0.010"]
+    controller.move_step(-1)
+    answer(controller, engine)
+    assert "without" not in controller.state().statistics
+    controller.request_ablations()
+    other = engine.asked[-1]
+    assert isinstance(other, AblationRequest)
+    assert other.path != asked.path
+    controller.handle_reply(Failed(other.job, "no text"))
+    assert controller.state().message == "The loss without each part cannot be measured: no text"
+    controller.request_ablations()
+    assert isinstance(engine.asked[-1], AblationRequest)
+    assert engine.asked[-1] != other, "a failed request may be repeated"
 
 
 def test_a_survey_adds_its_statistics(controller: AttentionController, engine: Engine) -> None:

@@ -323,3 +323,21 @@ def test_a_click_selects_a_head_then_opens_it_and_a_weight(out: Path) -> None:
         assert app.attention.has_focus
 
     drive(out, on_tab(body))  # type: ignore[arg-type]
+
+
+def test_both_measurements_of_heads_say_what_they_are(out: Path, tmp_path: Path) -> None:
+    (tmp_path / "corpus.txt").write_text("a bad cab\n" * 99)
+
+    async def body(app: LabApp, pilot: "Pilot[int]") -> None:
+        controller = app.attention.controller
+        await until(pilot, lambda: settled(app))
+        said = "Measuring all heads over a sample of the validation split"
+        await pilot.press("S")
+        assert [notice.message for notice in app._notifications][1:] == [said]
+        await until(pilot, lambda: controller.survey is not None)
+        await pilot.press("x")
+        assert len(app._notifications) == 2
+        await until(pilot, lambda: controller.choice.statistic == "without")
+        assert "loss without (nats) above each" in screen(app)
+
+    drive(out, on_tab(body))  # type: ignore[arg-type]

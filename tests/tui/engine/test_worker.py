@@ -14,11 +14,14 @@ from tests.helpers.engines import EngineProbe, tokens
 from tests.helpers.waiting import PATIENCE
 from tinygpt import SamplingParams, checkpoint
 from tinygpt.analysis import heads
+from tinygpt.analysis.ablation import ablate
 from tinygpt.analysis.survey import survey_tokens
-from tinygpt.data.corpus import split
+from tinygpt.data.splits import split
 from tinygpt_tui.engine import worker
 from tinygpt_tui.engine.inspect_jobs import CorpusFound
 from tinygpt_tui.engine.protocol import (
+    AblationRequest,
+    AblationResult,
     CorpusLine,
     CorpusLineRequest,
     Ended,
@@ -180,6 +183,54 @@ def test_an_inspection_is_that_of_the_library(
 
 VALIDATION = "abc defghi\njk aabbcc" * 7
 TEXT = "abcdefgh" + "k" * (9 * len(VALIDATION) - 8) + VALIDATION
+
+
+@pytest.mark.parametrize("variant", ["dense", "moe"])
+def test_ablations_are_of_a_sample_of_the_validation_split(
+    probe: EngineProbe, run: Path, tmp_path: Path, variant: str
+) -> None:
+    (tmp_path / "text.txt").write_text(TEXT)
+    job = probe.engine.new_job()
+    probe.ask(AblationRequest(job, str(run / variant), str(tmp_path / "text.txt")))
+    (found,) = probe.until_over(job)[job]
+    assert isinstance(found, AblationResult)
+    loaded = tinygpt.load(run / variant)
+    ids = torch.tensor(loaded.tokenizer.encode(VALIDATION))
+    size = loaded.model.config.context + 1
+    count = len(ids) // size
+    starts = [round(i * (len(ids) - size) / (count - 1)) for i in range(count)]
+    expected = ablate(loaded.model, torch.stack([ids[s : s + size] for s in starts]))
+    assert (found.path, found.step, found.tokens) == (str(loaded.path), 7, count * (size - 1))
+    assert found.loss == pytest.approx(expected.loss)
+    np.testing.assert_allclose(found.heads, expected.heads - expected.loss, atol=1e-6)
+    assert (found.experts is None) == (variant == "dense")
+    if found.experts is not None and expected.experts is not None:
+        np.testing.assert_allclose(found.experts, expected.experts - expected.loss, atol=1e-6)
+
+
+def test_a_text_of_one_token_has_no_loss(probe: EngineProbe, run: Path, tmp_path: Path) -> None:
+    (tmp_path / "text.txt").write_text("a")
+    job = probe.engine.new_job()
+    probe.ask(AblationRequest(job, str(run / "moe"), str(tmp_path / "text.txt")))
+    (failed,) = probe.until_over(job)[job]
+    assert isinstance(failed, Failed)
+    assert "too short" in failed.why
+
+
+def test_a_survey_leaves_the_test_split_alone(
+    probe: EngineProbe, run: Path, tmp_path: Path
+) -> None:
+    whole = "k" * 7 * len(VALIDATION) + VALIDATION + "a" * 2 * len(VALIDATION)
+    (tmp_path / "text.txt").write_text(whole)
+    job = probe.engine.new_job()
+    request = SurveyRequest(job, str(run / "moe"), str(tmp_path / "text.txt"), test_share=0.2)
+    probe.ask(request)
+    (surveyed,) = probe.until_over(job)[job]
+    assert isinstance(surveyed, SurveyResult)
+    found = tinygpt.load(run / "moe")
+    expected = survey_tokens(found.model, found.tokenizer.encode(VALIDATION))
+    for name, values in expected.statistics.items():
+        np.testing.assert_array_equal(surveyed.statistics[name], values)
 
 
 def test_a_survey_is_of_the_validation_split(probe: EngineProbe, run: Path, tmp_path: Path) -> None:

@@ -3,10 +3,21 @@
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
+
 from tests.helpers.listed import listed
 from tests.helpers.records import lockstep, routed, sample, started
-from tests.helpers.routed import LAYERS, STEPS, TEXT, VOCABULARY, inspect_reply, survey_reply
+from tests.helpers.routed import (
+    LAYERS,
+    STEPS,
+    TEXT,
+    VOCABULARY,
+    ablation_reply,
+    inspect_reply,
+    survey_reply,
+)
 from tinygpt_tui.engine.protocol import (
+    AblationRequest,
     CorpusLine,
     CorpusLineRequest,
     Failed,
@@ -198,6 +209,32 @@ def test_a_failed_inspection_keeps_the_text_and_is_retried_when_the_tab_is_shown
     assert harness.count(InspectRequest) == before
     harness.controller.activate("")
     assert harness.count(InspectRequest) == before + 1
+
+
+def test_the_loss_without_each_expert_is_of_the_selected_checkpoint() -> None:
+    harness = Harness()
+    harness.controller.activate("abc")
+    assert harness.count(AblationRequest) == 0
+    harness.controller.request_ablations()
+    asked = harness.last(AblationRequest)
+    assert isinstance(asked, AblationRequest)
+    assert asked.path == "run/moe/step-00000100"
+    assert harness.controller.state.ablating
+    rises = np.array([[0.1, 0.2, 0.3, -0.1]] * 2)
+    reply = ablation_reply(asked.job, asked.path, np.zeros((2, 3)), rises)
+    assert harness.controller.handle_reply(reply)
+    assert harness.controller.state.ablations is reply
+    assert not harness.controller.state.ablating
+    harness.controller.move_step(-1)
+    assert harness.controller.state.ablations is None
+    harness.controller.request_ablations()
+    again = harness.last(AblationRequest)
+    assert isinstance(again, AblationRequest)
+    harness.controller.handle_reply(Failed(again.job, "no text"))
+    assert (
+        harness.controller.state.ablation_problem
+        == "The loss without each part cannot be measured: no text"
+    )
 
 
 def test_a_survey_is_compared_with_the_latest_checkpoint() -> None:

@@ -48,6 +48,25 @@ def test_a_bar_of_two_lines_has_twice_the_steps() -> None:
     assert sum("█" in line for line in large) > sum("█" in line for line in small)
 
 
+@pytest.mark.parametrize("columns", [40, 78])
+def test_the_rise_of_the_loss_stands_at_the_end_of_a_row(columns: int) -> None:
+    record = load_record([[0.1, 0.4, 0.3, 0.2]] * 2)
+    rises = np.array([[0.0124, -0.0031, 1.5, 0.0], [0.2, 0.3, 0.4, 0.5]])
+    lines = plain(load_chart.load_block([record], columns, 12, rises=rises))
+    assert lines[0].endswith("loss rise without it ─")
+    assert [line[-12:] for line in lines if "%" in line and "uniform" not in line] == [
+        "  10% +0.012",
+        "  40% -0.003",
+        "  30% +1.500",
+        "  20% +0.000",
+        "  10% +0.200",
+        "  40% +0.300",
+        "  30% +0.400",
+        "  20% +0.500",
+    ]
+    assert {len(line) for line in lines} == {columns}
+
+
 def test_balance_is_coloured_by_health() -> None:
     one = load_chart.Balance(
         entropy=0.5, max_over_mean=3.5, top1_probability=0.26, dead=2, agreement=0.3
