@@ -29,6 +29,7 @@ from tinygpt_tui.monitor.follower import RunUpdate, RunUpdated
 from tinygpt_tui.monitor.history import History
 from tinygpt_tui.monitor.open_run import OpenRun, choose_run, planned_minutes
 from tinygpt_tui.monitor.overlays import OverlayMonitor
+from tinygpt_tui.monitor.seed_spread import seed_spread
 from tinygpt_tui.render.header_footer import TITLES
 from tinygpt_tui.render.heatmap import Paint
 from tinygpt_tui.run_control import RunControl
@@ -203,7 +204,8 @@ class LabApp(TerminalApp[int]):
         if path is None:
             self.train.show_start()
         else:
-            self.train.open(history=self.history, minutes=planned_minutes(path))
+            minutes, seeds = planned_minutes(path), seed_spread(path)
+            self.train.open(history=self.history, minutes=minutes, seeds=seeds)
             self.train.update_state(note=note)
         self.draw_header_and_footer()
 

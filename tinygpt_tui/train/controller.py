@@ -10,6 +10,7 @@ from tinygpt.run import RunState
 from tinygpt_tui.monitor.gpu_readings import GpuReadings
 from tinygpt_tui.monitor.history import History
 from tinygpt_tui.monitor.machine import Machine
+from tinygpt_tui.monitor.seed_spread import SeedSpread
 from tinygpt_tui.train.curves import full_range, latest_x, train_x
 from tinygpt_tui.train.layout import layout_of
 from tinygpt_tui.train.state import Options, TrainState
@@ -33,13 +34,16 @@ class TrainController:
         """Replace fields of the state."""
         self.state = replace(self.state, **changes)
 
-    def open(self, history: History, minutes: float | None = None) -> None:
+    def open(
+        self, history: History, minutes: float | None = None, seeds: SeedSpread | None = None
+    ) -> None:
         """Show another run; chart options and overlays stay."""
         self.update(
             history=history,
             readings=GpuReadings(),
             options=replace(self.options, window=None, cursor=None),
             minutes=minutes,
+            seeds=seeds,
             run_state=None,
             error=None,
             note=None,

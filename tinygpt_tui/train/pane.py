@@ -17,6 +17,7 @@ from tinygpt_tui.keymap import CHARTS
 from tinygpt_tui.monitor.history import History
 from tinygpt_tui.monitor.machine import Machine
 from tinygpt_tui.monitor.overlays import Overlay
+from tinygpt_tui.monitor.seed_spread import SeedSpread
 from tinygpt_tui.render.cells import Row
 from tinygpt_tui.render.curves import chart
 from tinygpt_tui.screens.start import Start
@@ -68,9 +69,12 @@ class TrainPane(Container):
     def on_mount(self) -> None:
         self._view.display = False
 
-    def open(self, *, history: History, minutes: float | None) -> None:
-        """Show this run from now on; `minutes` is its time limit."""
-        self._switch(history, minutes)
+    def open(
+        self, *, history: History, minutes: float | None, seeds: SeedSpread | None = None
+    ) -> None:
+        """Show this run from now on; `minutes` is its time limit, `seeds` what the study found for
+        such runs."""
+        self._switch(history, minutes, seeds)
         self.query_one(Start).display = False
         self._view.display = True
         if self.display:
@@ -87,8 +91,10 @@ class TrainPane(Container):
         if self.display:
             start.focus()
 
-    def _switch(self, history: History, minutes: float | None = None) -> None:
-        self.controller.open(history, minutes)
+    def _switch(
+        self, history: History, minutes: float | None = None, seeds: SeedSpread | None = None
+    ) -> None:
+        self.controller.open(history, minutes, seeds)
         self._charts.clear()
 
     def update_state(self, *, soon: bool = False, **changes: Any) -> None:

@@ -12,6 +12,7 @@ from tinygpt_tui.monitor.gpu_readings import GpuReadings
 from tinygpt_tui.monitor.history import History
 from tinygpt_tui.monitor.machine import Machine
 from tinygpt_tui.monitor.overlays import Overlay
+from tinygpt_tui.monitor.seed_spread import SeedSpread
 
 XAxis: TypeAlias = Literal["steps", "epochs", "tokens", "time"]
 X_AXES: tuple[XAxis, ...] = ("steps", "epochs", "tokens", "time")
@@ -162,6 +163,8 @@ class TrainState:
     machine: Machine | None = None
     minutes: float | None = None
     """Planned training time in minutes, if the run has a time limit."""
+    seeds: SeedSpread | None = None
+    """How much the difference of the variants depends on the seed, if the study has such runs."""
     readings: GpuReadings = field(default_factory=GpuReadings)
     """Of this machine's GPUs, while the app has watched this run."""
     overlays: Sequence[Overlay] = ()

@@ -8,6 +8,7 @@ from tinygpt import formatting, smoothing
 from tinygpt.data.corpus import FALLBACK_WARNING, is_fallback
 from tinygpt.escape import printable
 from tinygpt_tui.monitor.history import History
+from tinygpt_tui.monitor.seed_spread import SeedSpread
 from tinygpt_tui.render.cells import Row, Span, row, width
 from tinygpt_tui.train.crosshair import crosshair_line
 from tinygpt_tui.train.lower_panels import has_content
@@ -35,7 +36,7 @@ def status_line(state: TrainState, columns: int = 80) -> Row:
         return row(Span(f" {printable(run.reason)}", "warn"))
     warning = row(*substitute_warning(state.history), *overfitting_warning(state.history, columns))
     if state.history.end and run and run.state == "done":
-        rest = closing_line(state.history, columns)
+        rest = closing_line(state, columns)
     else:
         rest = _hint_line(state)
     return _followed_by(rest, warning, columns) if warning else rest
@@ -69,13 +70,17 @@ def _followed_by(rest: Row, first: Row, columns: int) -> Row:
     return first
 
 
-def closing_line(history: History, columns: int = 80) -> Row:
-    """How the run ended, which model is better and by how much, and what it took: as many whole
-    facts as fit."""
+def closing_line(state: TrainState, columns: int = 80) -> Row:
+    """How the run ended, which model is better and by how much, whether that is more than another
+    seed would change, and what it took: as many whole facts as fit."""
+    history = state.history
     parts: list[Span | str] = [Span(f" Finished: {_end_reason(history)}", "good")]
     losses = {name: v.evaluated.val_loss for name, v in history.variants.items() if v.evaluated}
     if losses.keys() >= {"dense", "moe"}:
         parts += ["   ", _verdict(losses)]
+        if state.seeds:
+            parts.append(Span(f"   {_reliability(losses, state.seeds)}", "text"))
+            parts.append(Span(f"; {_over_seeds(state.seeds)}", "faint"))
         times = {name: history.variants[name].seconds.values for name in ("dense", "moe")}
         if all(len(t) and t[-1] > 0 for t in times.values()):
             ratio = float(times["moe"][-1] / times["dense"][-1])
@@ -94,6 +99,17 @@ def _verdict(losses: Mapping[str, float]) -> Span:
     if float(gap) == 0:
         return Span("Dense and MoE have equal losses", "text")
     return Span(f"{title(better)} is better by {gap} nats", better)
+
+
+def _reliability(losses: Mapping[str, float], seeds: SeedSpread) -> str:
+    """Whether the difference of one run is more than what a seed changes, by the study."""
+    gap = abs(losses["dense"] - losses["moe"])
+    return f"{'beyond' if gap > seeds.noise else 'within'} seed noise {seeds.noise:.3f}"
+
+
+def _over_seeds(seeds: SeedSpread) -> str:
+    better = title("moe" if seeds.mean > 0 else "dense")
+    return f"{seeds.seeds} seeds: {better} by {abs(seeds.mean):.3f}"
 
 
 def _end_reason(history: History) -> str:

@@ -5,6 +5,7 @@ import dataclasses
 from tests.helpers.scenes import history, overfit_history
 from tests.helpers.train_states import make_state
 from tinygpt.run import RunState
+from tinygpt_tui.monitor.seed_spread import SeedSpread
 from tinygpt_tui.render.cells import plain
 from tinygpt_tui.train.status_line import status_line
 
@@ -65,6 +66,19 @@ def test_before_the_first_evaluation_it_says_what_is_still_to_come() -> None:
     words = "samples and expert load appear after the first evaluation"
     assert words in plain([status_line(make_state(history=history(9)))])[0]
     assert words not in plain([status_line(make_state(history=history(10)))])[0]
+
+
+def test_a_difference_is_compared_with_that_of_seeds() -> None:
+    done = RunState(state="done", reason="")
+    known = history(100, end=True)
+    for noise, words in ((0.049, "beyond seed noise 0.049"), (0.051, "within seed noise 0.051")):
+        seeds = SeedSpread(seeds=5, mean=-0.04, std=0.02, noise=noise)
+        shown = make_state(history=known, run_state=done, seeds=seeds)
+        facts = f" Finished: 100 steps   MoE is better by 0.0500 nats   {words}"
+        (line,) = plain([status_line(shown, 126)])
+        assert line == f"{facts}; 5 seeds: Dense by 0.040   MoE time: 1.00x Dense"
+        (line,) = plain([status_line(shown, 80)])
+        assert line == facts
 
 
 def test_the_closing_line_drops_whole_facts_in_a_narrow_window() -> None:

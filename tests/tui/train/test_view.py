@@ -121,7 +121,7 @@ def test_equal_losses_are_called_equal(other: float) -> None:
     known = History()
     known.add([started(), evaluated("dense", 7, 1.5), evaluated("moe", 7, other)])
     known.add([EndRecord(time=20.0, state="done", reason="all steps are taken", models={})])
-    line = plain([closing_line(known)])[0]
+    line = plain([closing_line(make_state(history=known))])[0]
     assert "Dense and MoE have equal losses" in line
     assert "better" not in line
     gap = next(line for line in plain(tab(make_state(history=known), 200, 40)) if "Dense -" in line)
