@@ -12,6 +12,11 @@ import pytest
 
 from tests.helpers.paths import ROOT
 
+PLAY = (
+    "First Citizen:\nBefore we proceed any further, hear me speak.\n\nAll:\nSpeak, speak.\n\n"
+    "ROMEO:\nTo be, or not to be: that is the question.\n\n"
+)
+
 
 @pytest.fixture
 def gpu(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
@@ -56,3 +61,54 @@ def test_nanogpt_is_timed_until_the_target(gpu: ModuleType, tmp_path: Path) -> N
     found = gpu.their_run(tmp_path)
     assert found["nanogpt_best"] == pytest.approx(1.4555)
     assert 0 <= found["nanogpt_train_s"] <= found["nanogpt_target_s"] <= found["nanogpt_s"]
+
+
+def test_a_trial_of_the_study_makes_its_page_and_is_not_run_again(tmp_path: Path) -> None:
+    (tmp_path / "text.txt").write_text(PLAY * 90)
+    (tmp_path / "docs" / "pictures").mkdir(parents=True)
+    (tmp_path / "tinygpt_tui" / "monitor").mkdir(parents=True)
+    command = [sys.executable, str(ROOT / "benchmarks" / "study.py"), str(tmp_path / "text.txt")]
+    command += ["--out", str(tmp_path / "runs"), "--into", str(tmp_path), "--steps", "3"]
+    command += ["--scale", "micro", "--jobs", "1"]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+
+    def run(*further: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [*command, *further],
+            capture_output=True,
+            text=True,
+            timeout=300,
+            env=environment,
+            check=False,
+        )
+
+    def study(*further: str) -> str:
+        done = run(*further)
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    def refused(*further: str) -> str:
+        done = run(*further)
+        assert done.returncode == 1
+        assert "Traceback" not in done.stderr
+        return done.stderr
+
+    chosen = ["--seeds", "2", "--variants", "dense", "moe", "moe-frozen"]
+    assert study(*chosen).count(": trained") == 6
+    page = (tmp_path / "docs" / "study.md").read_text()
+    assert page.startswith(
+        "# Does a mixture of experts beat a dense model?\n\n- **`micro`**: at equal steps "
+    )
+    assert "| MoE, router weights frozen | " in page
+    picture = (tmp_path / "docs" / "pictures" / "study-micro.svg").read_text()
+    assert "MoE, router weights frozen" in picture
+    (row,) = json.loads((tmp_path / "tinygpt_tui" / "monitor" / "study.json").read_text())
+    assert (row["seeds"], row["settings"]["steps"]) == (2, 3)
+    assert "trained" not in study(*chosen)
+    assert (tmp_path / "docs" / "study.md").read_text() == page
+    again = study("--repeat", "micro", "moe-frozen", "2")
+    assert json.loads(again.splitlines()[-1])["repeated"]["same"]
+    chosen[1] = "1"
+    assert "is not trained" in refused("--repeat", "micro", "moe-frozen", "3")
+    command[command.index("--steps") + 1] = "4"
+    assert "was trained with another steps" in refused(*chosen)
