@@ -186,8 +186,9 @@ def repeat(study: Study, cell: Cell) -> int:
         arguments = cells.command(study, *cell, Path(folder))
         process = subprocess.Popen(arguments, stdout=subprocess.DEVNULL)
         TRAINERS.add(process)
-        if process.wait():
-            sys.exit("the repetition failed")
+        with ThreadPoolExecutor(1) as pool:  # a signal that came in a wait here could not wait too
+            if pool.submit(process.wait).result():
+                sys.exit("the repetition failed")
         again = cells.result(Path(folder, run.name))
     before = cells.result(run)
     numbers = ("step", "val_loss", "best_val_loss", "test_loss", "best_test_loss")
