@@ -16,16 +16,14 @@ trains that cell again, elsewhere, and says whether it gives the same numbers.
 from __future__ import annotations
 
 import argparse
-import fcntl
 import json
 import os
 import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from concurrent.futures import Future, ProcessPoolExecutor, ThreadPoolExecutor
-from contextlib import contextmanager
 from multiprocessing import active_children, get_context
 from pathlib import Path
 from types import FrameType
@@ -35,11 +33,12 @@ import machine
 import study_cells as cells
 from study_cells import BY_NAME, DENSE, MOE, SCALES, VARIANTS, Study, Variant
 from study_measures import cross_losses, measure
-from study_numbers import read_results, read_speed, seed_spreads
+from study_numbers import read_results, seed_spreads
 from study_plots import draw
 from study_report import page, render
 
 from tinygpt.files import atomic
+from tinygpt.files.folder_lock import sole_holder
 from tinygpt.threads import usable_cpus
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -65,23 +64,31 @@ def main() -> int:
     if options.repeat:
         scale, variant, seed = options.repeat
         return repeat(study, Cell(scale, BY_NAME[variant], int(seed)))
-    jobs = options.jobs or (usable_cpus() if options.device == "cpu" else 1)
-    chosen = [BY_NAME[name] for name in BY_NAME if name in options.variants]
-    with only_one(study.out):
-        for scale in options.scale:
-            cells.measure_speed(study, scale, [v for v in VARIANTS if v is not cells.DENSE_TIME])
-        wanted = [
-            Cell(scale, variant, seed)
-            for seed in range(1, options.seeds + 1)
-            for scale in options.scale
-            for variant in chosen
-        ]
-        if problems := [found for cell in wanted if (found := cells.problem(study, *cell))]:
-            sys.exit("\n".join(problems))
-        failed = train_all(study, wanted, jobs) + measure_all(study, wanted, jobs)
-        how = ["--seeds", str(options.seeds)]
-        how += [] if study.device == "cpu" else ["--device", study.device]
-        report(study, options.into or ROOT, how)
+    study.out.mkdir(parents=True, exist_ok=True)
+    with sole_holder(study.out) as alone:
+        if not alone:
+            sys.exit(f"another study is at work in {study.out}: wait, or choose another --out")
+        return carry_out(study, options)
+
+
+def carry_out(study: Study, options: argparse.Namespace) -> int:
+    """All steps of the study; 1 if one of them failed."""
+    jobs = options.jobs or (usable_cpus() if study.device == "cpu" else 1)
+    for scale in options.scale:
+        cells.measure_speed(study, scale, [v for v in VARIANTS if v is not cells.DENSE_TIME])
+    wanted = [
+        Cell(scale, variant, seed)
+        for seed in range(1, options.seeds + 1)
+        for scale in options.scale
+        for variant in VARIANTS
+        if variant.name in options.variants
+    ]
+    if problems := [found for cell in wanted if (found := cells.problem(study, *cell))]:
+        sys.exit("\n".join(problems))
+    failed = train_all(study, wanted, jobs) + measure_all(study, wanted, jobs)
+    how = ["--seeds", str(options.seeds)]
+    how += [] if study.device == "cpu" else ["--device", study.device]
+    report(study, options.into or ROOT, how)
     for what in failed:
         print(what, file=sys.stderr)
     return int(bool(failed))
@@ -100,20 +107,6 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--into", type=Path, help="the checkout that is written to; this one")
     parser.add_argument("--repeat", nargs=3, metavar=("SCALE", "VARIANT", "SEED"))
     return parser
-
-
-@contextmanager
-def only_one(out: Path) -> Iterator[None]:
-    """In the with-block, no other study uses the folder `out`."""
-    out.mkdir(parents=True, exist_ok=True)
-    descriptor = os.open(out, os.O_RDONLY)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        yield
-    except BlockingIOError:
-        sys.exit(f"another study is at work in {out}: wait for it, or choose another --out")
-    finally:
-        os.close(descriptor)
 
 
 def train_all(study: Study, wanted: Sequence[Cell], jobs: int) -> list[str]:
@@ -157,24 +150,23 @@ def measure_all(study: Study, wanted: Sequence[Cell], jobs: int) -> list[str]:
 def report(study: Study, into: Path, how: Sequence[str]) -> None:
     """Write the page, its plots, and the table of the app, about all scales that are there."""
     found = {scale: read_results(study, scale) for scale in SCALES}
-    known = [scale for scale in SCALES if all(found[scale].get(v.name) for v in (DENSE, MOE))]
+    known = {
+        scale: results
+        for scale, results in found.items()
+        if all(results.get(variant.name) for variant in (DENSE, MOE))
+    }
     if not known:
         print("Dense and MoE are not measured yet: no page is written", file=sys.stderr)
         return
-    for scale in known:
-        picture = draw(scale, found[scale], _speed_of_all(study, scale))
+    for scale, results in known.items():
+        picture = draw(scale, results, cells.read_speed(study, scale))
         atomic.write_text(into / "docs" / "pictures" / f"study-{scale}.svg", picture)
     command = ["python", "benchmarks/study.py", "tinyshakespeare.txt", "--scale", *known, *how]
     written = page(study, known, " ".join(command), machine.describe())
     atomic.write_text(into / "docs" / "study.md", render(written))
     table = json.dumps(seed_spreads(study, known), indent=1) + "\n"
     atomic.write_text(into / "tinygpt_tui" / "monitor" / "study.json", table)
-    print(json.dumps({"benchmark": "study", "scales": known, **machine.describe()}))
-
-
-def _speed_of_all(study: Study, scale: str) -> dict[str, float]:
-    speed = read_speed(study, scale)["seconds_per_step"]
-    return {variant.name: speed.get(variant.name, speed[DENSE.name]) for variant in VARIANTS}
+    print(json.dumps({"benchmark": "study", "scales": [*known], **machine.describe()}))
 
 
 def repeat(study: Study, cell: Cell) -> int:

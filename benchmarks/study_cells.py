@@ -18,6 +18,7 @@ from pathlib import Path
 
 import torch
 
+from tinygpt.command.portable import as_options
 from tinygpt.config import PRESETS, build, flatten, from_tables
 from tinygpt.data.batches import Batches
 from tinygpt.data.splits import split_sizes
@@ -136,10 +137,9 @@ class Study:
         }
 
     def _steps_in_the_time_of_moe(self, scale: str) -> int:
-        speed = json.loads((self.folder(scale) / SPEED).read_text())["seconds_per_step"]
+        speed = read_speed(self, scale)
         steps = self.steps or PRESETS[scale]["steps"]
-        ratio = float(speed[MOE.name]) / float(speed[DENSE.name])
-        return round(int(steps) * ratio)
+        return round(int(steps) * speed[MOE.name] / speed[DENSE.name])
 
 
 @lru_cache(maxsize=1)
@@ -179,7 +179,7 @@ def command(study: Study, scale: str, variant: Variant, seed: int, out: Path) ->
     if (out / run.name).exists():
         return [*begin, "--resume"]
     settings = study.settings(scale, variant) | {"seed": seed}
-    return [*begin, *(f"--{k.replace('_', '-')}={v}" for k, v in settings.items())]
+    return [*begin, *as_options(settings)]
 
 
 def measure_speed(study: Study, scale: str, variants: Sequence[Variant]) -> None:
@@ -210,6 +210,12 @@ def measure_speed(study: Study, scale: str, variants: Sequence[Variant]) -> None
     result = {name: statistics.median(found[1:]) for name, found in seconds.items()}
     date = time.strftime("%Y-%m-%d")
     atomic.write_text(path, json.dumps({"seconds_per_step": result, "date": date}))
+
+
+def read_speed(study: Study, scale: str) -> dict[str, float]:
+    """Seconds per optimizer step, by variant; `DENSE_TIME` is `DENSE`, for more steps."""
+    found = json.loads((study.folder(scale) / SPEED).read_text())["seconds_per_step"]
+    return {DENSE_TIME.name: found[DENSE.name], **found}
 
 
 def _seconds_per_step(learner: Learner, batches: Batches, limit: float) -> float:

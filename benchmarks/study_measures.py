@@ -11,13 +11,14 @@ import math
 import statistics
 from collections.abc import Iterable
 from dataclasses import asdict
+from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from study_cells import TEST_SHARE, VARIANTS, Study, Variant
+from study_cells import TEST_SHARE, VARIANTS, Study, Variant, result
 from torch import Tensor
 
 import tinygpt
@@ -29,10 +30,9 @@ from tinygpt.data.tokenizer import Tokenizer
 from tinygpt.files import atomic
 from tinygpt.generation.decoding import stream_many
 from tinygpt.model.gpt import GPT, evaluating
-from tinygpt.run import checkpoint_dir, list_steps
-from tinygpt.run.reader import evaluations, last_end
-from tinygpt.training.evaluation import evaluate_text
-from tinygpt.training.evaluation import windows as windows_of
+from tinygpt.run import list_steps, step_name
+from tinygpt.run.reader import evaluations
+from tinygpt.training import evaluation
 
 Ints = NDArray[np.int64]
 
@@ -61,11 +61,13 @@ def measure(study: Study, scale: str, variant: Variant, seed: int) -> None:
     path = results_path(run)
     if path.exists():
         return
-    texts = split(study.data.read_text(encoding="utf-8"), TEST_SHARE)
+    texts = read_texts(study.data)
     found = tinygpt.load(run / variant.model, step="newest")
     model, tokenizer = found.model, found.tokenizer
-    validation, test = (torch.tensor(tokenizer.encode(text)) for text in texts[1:])
-    reference = Reference(texts[0])
+    validation, test = (
+        torch.tensor(tokenizer.encode(text)) for text in (texts.validation, texts.test)
+    )
+    reference = texts.reference
     count, length = study.scaled(SAMPLES), study.scaled(SAMPLE_CHARACTERS)
     samples = sample(model, tokenizer, "\n", count, length, temperature=TEMPERATURE)
     context = model.config.context
@@ -81,27 +83,43 @@ def measure(study: Study, scale: str, variant: Variant, seed: int) -> None:
         "decoding": decoding(model, tokenizer, reference, study.scaled(CONTINUATION_CHARACTERS)),
     }
     if model.config.moe:
-        of = spread_windows(test, context, study.scaled(ROUTED_TOKENS))
-        measured["routing"] = routing_statistics(run, variant.model, model, of)
+        windows = spread_windows(test, context, study.scaled(ROUTED_TOKENS))
+        measured["routing"] = routing_statistics(run / variant.model, found, windows)
     atomic.write_text(path, json.dumps(measured, indent=1))
+
+
+class Texts(NamedTuple):
+    """The splits of the text; of that for training, what texts are compared with."""
+
+    reference: Reference
+    validation: str
+    test: str
+
+
+@lru_cache(maxsize=1)
+def read_texts(data: Path) -> Texts:
+    """The splits of the text in a file."""
+    train, validation, test = split(data.read_text(encoding="utf-8"), TEST_SHARE)
+    return Texts(Reference(train), validation, test)
 
 
 def original(study: Study) -> dict[str, Any]:
     """The statistics of evenly spaced excerpts of the test split, as many and as long as the
     samples of a model, as `measure` writes them."""
-    train, _, test = split(study.data.read_text(encoding="utf-8"), TEST_SHARE)
+    reference, _, test = read_texts(study.data)
     count, length = study.scaled(SAMPLES), study.scaled(SAMPLE_CHARACTERS)
     starts = [i * (len(test) - length) // max(1, count - 1) for i in range(count)]
-    found = Reference(train).statistics(test[start : start + length] for start in starts)
+    found = reference.statistics(test[start : start + length] for start in starts)
     return dict(json.loads(json.dumps(asdict(found))))
 
 
 def known_words(study: Study) -> dict[str, float]:
     """The share of the words of the validation and the test split that the training split has."""
-    train, *others = split(study.data.read_text(encoding="utf-8"), TEST_SHARE)
-    reference = Reference(train)
-    found = (reference.statistics([text], cut=False).known_words for text in others)
-    return dict(zip(("validation", "test"), found, strict=True))
+    reference, validation, test = read_texts(study.data)
+    return {
+        name: reference.statistics([text], cut=False).known_words
+        for name, text in (("validation", validation), ("test", test))
+    }
 
 
 def results_path(run: Path) -> Path:
@@ -111,9 +129,7 @@ def results_path(run: Path) -> Path:
 
 def losses(run: Path, model: str) -> dict[str, Any]:
     """What the run itself recorded."""
-    end = last_end(run)
-    assert end is not None
-    numbers = end.models[model]
+    numbers = result(run)
     curve = [(r.step, r.epoch, r.val_loss, r.train_loss) for r in evaluations(run)[model]]
     kept = ("step", "train_seconds", "params_total", "params_active")
     named = ("val_loss", "best_val_loss", "test_loss", "best_test_loss")
@@ -131,10 +147,9 @@ def flops_per_token(config: ModelConfig) -> int:
 
 
 def spread_windows(ids: Tensor, context: int, tokens: int) -> Tensor:
-    """Full windows of a text (W, context + 1), evenly spread over it, of about `tokens` tokens."""
-    whole = windows_of(ids, context)[0]
-    count = min(len(whole), math.ceil(tokens / context))
-    return whole[torch.arange(count) * len(whole) // count]
+    """Full windows of a text (W, context + 1), evenly spread over it, of `tokens` tokens."""
+    (found,) = evaluation.sample(ids, context, max(tokens, context))
+    return found
 
 
 def ablations(model: GPT, windows: Tensor) -> dict[str, Any]:
@@ -159,21 +174,19 @@ def ablations(model: GPT, windows: Tensor) -> dict[str, Any]:
     return rises | {"rotated": rotated, "exchanged": exchanged}
 
 
-def routing_statistics(run: Path, name: str, model: GPT, windows: Tensor) -> dict[str, Any]:
+def routing_statistics(folder: Path, loaded: tinygpt.Checkpoint, windows: Tensor) -> dict[str, Any]:
     """Load, confidence, specialisation and stability of the routing of windows (W, T + 1), per
-    layer."""
+    layer; `folder` has all checkpoints of the model."""
+    model, tokenizer = loaded.model, loaded.tokenizer
     assert model.config.moe is not None
     choice, confidence = route(model, windows)
     ids, following = windows[:, :-1].flatten().numpy(), windows[:, 1:].flatten().numpy()
     experts, vocabulary = model.config.moe.experts, model.config.vocab_size
     counts = routing.expert_counts(choice, ids, experts, vocabulary)
-    characters = tinygpt.load(run / name, step="newest").tokenizer
-    classes = routing.classes([characters.decode([i]) for i in range(vocabulary)])
-    class_of = np.zeros(vocabulary, np.int64)
-    for index, members in enumerate(classes.values()):
-        class_of[members] = index
+    classes = [routing.token_class(tokenizer.decode([i])) for i in range(vocabulary)]
+    class_of = np.array([routing.CLASSES.index(name) for name in classes])
     first = choice[..., 0]
-    about = {"class": (class_of[ids], len(classes)), "next": (following, vocabulary)}
+    about = {"class": (class_of[ids], len(routing.CLASSES)), "next": (following, vocabulary)}
     return {
         "entropy": (routing.load_entropy(counts) / math.log(experts)).tolist(),
         "worst_over_mean": routing.worst_over_mean(counts).tolist(),
@@ -184,8 +197,8 @@ def routing_statistics(run: Path, name: str, model: GPT, windows: Tensor) -> dic
             for what, (labels, count) in about.items()
         },
         "agreement": {
-            step: routing.agreement(_first_choices(run, name, step, windows), first).tolist()
-            for step in list_steps(run, name)
+            step: routing.agreement(_first_choices(folder, step, windows), first).tolist()
+            for step in list_steps(folder.parent, folder.name)
         },
     }
 
@@ -203,8 +216,8 @@ def route(model: GPT, windows: Tensor) -> tuple[Ints, NDArray[np.float64]]:
     return torch.cat(choices, 1).numpy(), torch.cat(top1, 1).double().mean(1).numpy()
 
 
-def _first_choices(run: Path, name: str, step: int, windows: Tensor) -> Ints:
-    choice, _ = route(tinygpt.load(checkpoint_dir(run, name, step)).model, windows)
+def _first_choices(folder: Path, step: int, windows: Tensor) -> Ints:
+    choice, _ = route(tinygpt.load(folder / step_name(step)).model, windows)
     return choice[..., 0]
 
 
@@ -259,8 +272,9 @@ def decoding(
 def loss_of_texts(model: GPT, tokenizer: Tokenizer, texts: Iterable[str]) -> float:
     """The mean loss of a model on texts, in nats per character; each token after the first half of
     the context has at least that half before it."""
+    stride = max(1, model.config.context // 2)
     found = [
-        (evaluate_text(model, torch.tensor(ids), max(1, model.config.context // 2)), len(ids) - 1)
+        (evaluation.evaluate_text(model, torch.tensor(ids), stride), len(ids) - 1)
         for ids in (tokenizer.encode(text) for text in texts)
     ]
     return sum(loss * count for loss, count in found) / sum(count for _, count in found)

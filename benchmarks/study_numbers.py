@@ -19,7 +19,6 @@ from study_cells import (
     DENSE_TOTAL,
     FROZEN,
     MOE,
-    SPEED,
     VARIANTS,
     Study,
     Variant,
@@ -125,28 +124,21 @@ COMPARISONS = (
 """Each variant that is compared with the default MoE, and how it differs."""
 
 
-def read_speed(study: Study, scale: str) -> dict[str, Any]:
-    """Seconds per step by variant, and when they were measured."""
-    found: dict[str, Any] = json.loads((study.folder(scale) / SPEED).read_text())
-    return found
-
-
 def read_cross(study: Study, scale: str) -> list[dict[str, dict[str, float]]]:
     """The losses of each model on the texts of the others, by seed."""
     paths = sorted(study.folder(scale).glob("cross-s*.json"))
     return [json.loads(path.read_text()) for path in paths]
 
 
-def seed_spreads(study: Study, scales: Sequence[str]) -> list[dict[str, Any]]:
+def seed_spreads(study: Study, results: Mapping[str, Results]) -> list[dict[str, Any]]:
     """The rows of the table that the app has: how much the difference of Dense and MoE depends on
     the seed, and for which runs (`tinygpt_tui.monitor.seed_spread`)."""
     rows = []
-    for scale in scales:
-        results = read_results(study, scale)
-        found = difference(results, DENSE, MOE, val_loss)
+    for scale, cells in results.items():
+        found = difference(cells, DENSE, MOE, val_loss)
         if found is None:
             continue
-        tables = read_config(study.run(scale, MOE, min(results[MOE.name])))
+        tables = read_config(study.run(scale, MOE, min(cells[MOE.name])))
         rows.append(
             {
                 "corpus": tables["corpus"]["sha256"],

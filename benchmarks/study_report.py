@@ -11,7 +11,7 @@ import textwrap
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
-from study_cells import BY_NAME, DENSE, DENSE_TIME, DENSE_TOTAL, FROZEN, MOE, Study
+from study_cells import BY_NAME, DENSE, DENSE_TIME, DENSE_TOTAL, FROZEN, MOE, Study, read_speed
 from study_measures import (
     CONTINUATION_CHARACTERS,
     CONTINUATIONS,
@@ -31,29 +31,26 @@ from study_numbers import (
     difference,
     mean,
     read_cross,
-    read_results,
-    read_speed,
     test_loss,
     val_loss,
 )
 
 
 def page(
-    study: Study, scales: Sequence[str], command: str, machine: Mapping[str, Any]
+    study: Study, results: Mapping[str, Results], command: str, machine: Mapping[str, Any]
 ) -> Iterator[str]:
-    """docs/study.md, line by line; long ones are paragraphs."""
-    results = {scale: read_results(study, scale) for scale in scales}
+    """docs/study.md about the results by scale, line by line; long ones are paragraphs."""
     yield from ("# Does a mixture of experts beat a dense model?", "")
-    for scale in scales:
-        yield f"- **`{scale}`**: {answer(results[scale])}"
+    for scale, found in results.items():
+        yield f"- **`{scale}`**: {answer(found)}"
     yield ""
-    yield SUMMARY + "".join(routers(scale, results[scale]) for scale in scales)
+    yield SUMMARY + "".join(routers(scale, found) for scale, found in results.items())
     yield ""
     yield from ("## How", "", "```sh", command, "```", "")
     yield HOW.format(**machine, **known_words(study), text=study.sha256[:12])
     yield ""
-    for scale in scales:
-        yield from scale_page(study, scale, results[scale])
+    for scale, found in results.items():
+        yield from scale_page(study, scale, found)
     variants = [cells for found in results.values() for cells in found.values()]
     sizes = [cell["params_total"] / 1e6 for cells in variants for cell in cells.values()]
     least, most = f"{min(sizes):.1f}", f"{max(sizes):.1f}"
@@ -155,7 +152,7 @@ def scale_page(study: Study, scale: str, results: Results) -> Iterator[str]:
     yield ""
     yield f"Seeds {seeds}. Curves: mean and standard deviation over seeds; dots: 95 % intervals."
     yield ""
-    yield from losses(results, read_speed(study, scale)["seconds_per_step"])
+    yield from losses(results, read_speed(study, scale))
     yield from ("The variant minus the default MoE:", "")
     yield from differences(results)
     yield from ("### Where tokens go", "", ROUTING, "")
@@ -193,7 +190,7 @@ def losses(results: Results, speed: Mapping[str, float]) -> Iterator[str]:
     rows = []
     for name, cells in results.items():
         first = next(iter(cells.values()))
-        step = 1000 * speed.get(name, speed[DENSE.name])
+        step = 1000 * speed[name]
         rows.append(
             [
                 BY_NAME[name].title,

@@ -7,7 +7,6 @@ ones, with the group's name in their ``run.toml``.
 
 from __future__ import annotations
 
-import fcntl
 import itertools
 import os
 import re
@@ -25,6 +24,7 @@ from tinygpt.config import ALIASES, Scalar, build, dotted_fields, flatten, from_
 from tinygpt.errors import ConfigError, RunError, TinyGPTError
 from tinygpt.fields import as_text, convert, flag, nearest
 from tinygpt.files import atomic
+from tinygpt.files.folder_lock import sole_holder
 from tinygpt.files.safe_open import read_toml
 from tinygpt.run.layout import StrPath, validate_run_name
 from tinygpt.run.status import read_state
@@ -141,32 +141,21 @@ def is_group(path: StrPath) -> bool:
 def hold_group(path: StrPath) -> Iterator[None]:
     """In the with-block, no other process trains the group of the folder `path`, as far as the disk
     has locks. Raises RunError if one does."""
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            raise RunError(f"another process is training the group {path}") from error
-        except OSError:  # a disk without locks; a run itself cannot be trained twice
-            pass
+    with sole_holder(path) as alone:
+        if not alone:
+            raise RunError(f"another process is training the group {path}")
         yield
-    finally:
-        os.close(descriptor)
 
 
 def is_group_trained(path: StrPath) -> bool:
     """Whether the group of the folder `path` goes on: a process trains its runs, maybe between two
     of them, or one of them outlived that process. Never raises."""
     try:
-        with hold_group(path):
-            pass
-    except RunError:
-        return True
-    except OSError:  # deleted
-        return False
-    try:
+        with sole_holder(path) as alone:
+            if not alone:
+                return True
         members = read_group(path).members
-    except RunError:
+    except (OSError, RunError):  # deleted, or no group
         return False
     return any(read_state(Path(path).parent / member.name).active for member in members)
 
