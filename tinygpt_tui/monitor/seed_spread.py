@@ -46,8 +46,8 @@ def seed_spread(run: StrPath) -> SeedSpread | None:
 def find_spread(tables: Mapping[str, Any], rows: list[dict[str, Any]]) -> SeedSpread | None:
     """The row for a run of these settings, as run.toml has them; raises TinyGPTError if they are
     not valid."""
+    settings = learning_settings(tables)  # refuses a corpus that is no table
     corpus = tables.get("corpus", {}).get("sha256")
-    settings = learning_settings(tables)
     for row in rows:
         if (row["corpus"], row["settings"]) == (corpus, settings):
             return SeedSpread(row["seeds"], row["mean"], row["std"], row["noise"])

@@ -60,8 +60,9 @@ def test_a_run_directory_is_looked_up(tmp_path: Path, monkeypatch: pytest.Monkey
     assert seed_spread.seed_spread(tmp_path) is None
     (tmp_path / RUN_TOML).write_text(tomli_w.dumps(tables()))
     assert seed_spread.seed_spread(tmp_path) == SeedSpread(5, 0.02, 0.004, 0.011)
-    (tmp_path / RUN_TOML).write_text("steps = 'x'")
-    assert seed_spread.seed_spread(tmp_path) is None
+    for damaged in ("steps = 'x'", "corpus = 'x'", "[corpus]\nsha256 = 7", "x"):
+        (tmp_path / RUN_TOML).write_text(damaged)
+        assert seed_spread.seed_spread(tmp_path) is None
     seed_spread._table.cache_clear()
 
 
