@@ -116,20 +116,22 @@ COMPARISON = (
     Key("escape,q,equals_sign", "leave", "back", "Go back", "Esc"),
     Key("question_mark", "app.help('Runs compared')", "help", "This help", "?"),
 )
+_LEAVE_OR_HELP = (
+    Key("escape,q", "leave", "back", "Go back", "Esc"),
+    Key("question_mark", "help", "help", "This help", "?"),
+)
 TEXTS = (
     Key("enter", "select", "show", "Show the text", "Enter"),
     Key("equals_sign", "compare", "compare", "Show the text beside the current one", "="),
     Key("R", "rename", "rename", "Name the text, or rename it"),
     Key("d,delete", "delete", "delete", "Delete the text and its branches (asks)", "d"),
-    Key("escape,q", "leave", "back", "Go back", "Esc"),
-    Key("question_mark", "help", "help", "This help", "?"),
+    *_LEAVE_OR_HELP,
 )
 DECODING_PRESETS = (
     Key("enter", "select", "use", "Use the preset", "Enter"),
     Key("w", "save", "save current", "Save the current settings as a preset"),
     Key("d,delete", "delete", "delete", "Delete a saved preset (asks)", "d"),
-    Key("escape,q", "leave", "back", "Go back", "Esc"),
-    Key("question_mark", "help", "help", "This help", "?"),
+    *_LEAVE_OR_HELP,
 )
 CHARTS = (
     Key("x", "cycle_x", "axis", "X axis: steps, epochs, tokens or training time", footer=True),

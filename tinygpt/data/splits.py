@@ -44,12 +44,7 @@ def check_length(text: str, context: int, test_share: float = 0.0) -> None:
         CorpusError: a split is shorter; says which length or context would suffice.
     """
     window = context + 1
-    sizes = dict(
-        zip(("training", "validation", "test"), split_sizes(len(text), test_share), strict=True)
-    )
-    if not test_share:
-        del sizes["test"]
-    size, name = min((size, name) for name, size in sizes.items())
+    size, name = min((size, name) for name, size in _needed(len(text), test_share).items())
     if size >= window:
         return
     remedies = [f"use a text of at least {_shortest(window, test_share):,} characters"]
@@ -64,10 +59,15 @@ def check_length(text: str, context: int, test_share: float = 0.0) -> None:
     raise CorpusError(msg)
 
 
+def _needed(size: int, test_share: float) -> dict[str, int]:
+    """The sizes of the splits that a run needs, by name: of a test only if there is one."""
+    train, validation, test = split_sizes(size, test_share)
+    sizes = {"training": train, "validation": validation}
+    return {**sizes, "test": test} if test_share else sizes
+
+
 def _shortest(window: int, test_share: float) -> int:
     """The shortest text whose splits all hold a window."""
-    if not test_share:
-        return 10 * (window - 1) + 1  # validation, a tenth rounded up, is the shorter one
-    shares = (TRAIN_SHARE - test_share, 1 - TRAIN_SHARE, test_share)
-    least = max(1, math.floor((window - 2) / min(shares)))  # rounding moves a split by up to 2
-    return next(n for n in itertools.count(least) if min(split_sizes(n, test_share)) >= window)
+    share = min(TRAIN_SHARE - test_share, 1 - TRAIN_SHARE, test_share or 1)
+    least = max(1, math.floor((window - 2) / share))  # rounding moves a split by up to 2
+    return next(n for n in itertools.count(least) if min(_needed(n, test_share).values()) >= window)

@@ -226,9 +226,7 @@ class ExpertsController(ViewSelection, EngineSession):
             self._handle_inspection(reply)
         elif reply.job == self._surveys.job:
             self._handle_survey(reply)
-        elif self._ablations.handle(reply):
-            pass  # `refresh` shows it
-        else:
+        elif not self._ablations.handle(reply):
             return False
         self.refresh()
         return True
