@@ -28,7 +28,8 @@ from terminal import Terminal
 
 from tinygpt.checkpoint import Snapshot, save
 from tinygpt.config import build
-from tinygpt.data.tokenizer import CharTokenizer, save_tokenizer
+from tinygpt.data.characters import CharTokenizer
+from tinygpt.data.tokenizer_file import save_tokenizer
 from tinygpt.model.gpt import GPT
 from tinygpt.run import CheckpointList, RunWriter
 from tinygpt_tui.attention import layout, state, view

@@ -29,7 +29,8 @@ import torch
 
 from tinygpt.checkpoint import Snapshot, save
 from tinygpt.config import RunConfig, build
-from tinygpt.data.tokenizer import CharTokenizer, save_tokenizer
+from tinygpt.data.characters import CharTokenizer
+from tinygpt.data.tokenizer_file import save_tokenizer
 from tinygpt.model.gpt import GPT
 
 CHARACTERS = "\n !$&',-.3:;?" + "".join(chr(c) for c in (*range(65, 91), *range(97, 123)))

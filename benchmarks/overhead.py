@@ -27,7 +27,7 @@ import sys, time, torch
 from tinygpt.config import build
 from tinygpt.data.corpus import find_corpus
 from tinygpt.data.splits import split
-from tinygpt.data.tokenizer import CharTokenizer
+from tinygpt.data.characters import CharTokenizer
 from tinygpt.data.batches import Batches
 from tinygpt.training.learner import Learner
 from tinygpt.training.malloc import keep_freed_memory

@@ -15,7 +15,8 @@ if TYPE_CHECKING:
     from tinygpt.analysis.survey import Findings, Surveyor, survey_tokens
     from tinygpt.checkpoint import Checkpoint, load
     from tinygpt.config import ModelConfig, MoEConfig, RunConfig
-    from tinygpt.data.tokenizer import CharTokenizer
+    from tinygpt.data.characters import CharTokenizer
+    from tinygpt.data.subword import BPETokenizer, WordPieceTokenizer
     from tinygpt.errors import TinyGPTError
     from tinygpt.generation.decoding import TokenEvent, generate, stream, stream_many
     from tinygpt.generation.filters import filter_logits
@@ -41,11 +42,14 @@ _MODULE_OF = {
     "Surveyor": "analysis.survey",
     "survey_tokens": "analysis.survey",
     "GPT": "model.gpt",
-    "CharTokenizer": "data.tokenizer",
+    "CharTokenizer": "data.characters",
+    "BPETokenizer": "data.subword",
+    "WordPieceTokenizer": "data.subword",
 }
 
 __all__ = [
     "GPT",
+    "BPETokenizer",
     "CharTokenizer",
     "Checkpoint",
     "Findings",
@@ -57,6 +61,7 @@ __all__ = [
     "Surveyor",
     "TinyGPTError",
     "TokenEvent",
+    "WordPieceTokenizer",
     "filter_logits",
     "generate",
     "inspect_tokens",

@@ -25,7 +25,8 @@ import torch
 from torch import Tensor
 
 from tinygpt.config import ModelConfig, MoEConfig
-from tinygpt.data.tokenizer import CharTokenizer, load_tokenizer
+from tinygpt.data.tokenizer import Tokenizer
+from tinygpt.data.tokenizer_file import load_tokenizer
 from tinygpt.errors import CheckpointError, TinyGPTWarning
 from tinygpt.fields import SettingError
 from tinygpt.files import atomic, safe_open
@@ -59,7 +60,7 @@ class Checkpoint:
     """A model to use, as it was at one step of a run."""
 
     model: GPT
-    tokenizer: CharTokenizer
+    tokenizer: Tokenizer
     variant: str
     step: int
     val_loss: float | None

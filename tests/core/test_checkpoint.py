@@ -14,7 +14,8 @@ from tests.helpers.models import tiny
 from tests.helpers.run_files import own_status
 from tinygpt import checkpoint, load
 from tinygpt.config import MoEConfig
-from tinygpt.data.tokenizer import CharTokenizer, save_tokenizer
+from tinygpt.data.characters import CharTokenizer
+from tinygpt.data.tokenizer_file import save_tokenizer
 from tinygpt.errors import CheckpointError, TinyGPTWarning
 from tinygpt.run.checkpoints import Name
 from tinygpt.run.meta import TRAINING, WEIGHTS

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from tests.helpers.checkpoints import TOKENIZER, snapshot
 from tinygpt import checkpoint, load
-from tinygpt.data.tokenizer import save_tokenizer
+from tinygpt.data.tokenizer_file import save_tokenizer
 from tinygpt.retention import prune, snapshot_due, thin_out
 from tinygpt.run import checkpoint_dir, list_steps
 

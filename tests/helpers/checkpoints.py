@@ -11,7 +11,7 @@ from torch import Tensor
 from tests.helpers.models import tiny
 from tinygpt.checkpoint import Snapshot
 from tinygpt.config import MoEConfig
-from tinygpt.data.tokenizer import CharTokenizer
+from tinygpt.data.characters import CharTokenizer
 from tinygpt.run.meta import META
 
 TOKENIZER = CharTokenizer.train("\n abcdefghijk")

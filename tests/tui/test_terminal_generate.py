@@ -12,7 +12,7 @@ from tests.helpers.scenes import make_run
 from tests.helpers.terminals import APP, Terminal, end_all, find
 from tests.helpers.waiting import until
 from tinygpt import checkpoint
-from tinygpt.data.tokenizer import save_tokenizer
+from tinygpt.data.tokenizer_file import save_tokenizer
 
 LENGTH = 53
 

@@ -1,27 +1,29 @@
-"""Tokenizers: from text to ids and back, stored as JSON."""
+"""What every tokenizer can do, and the text of tokens that arrive one at a time."""
 
 from __future__ import annotations
 
-import json
-import unicodedata
-from collections.abc import Iterable, Sequence
-from pathlib import Path
-from typing import Any, Protocol, Self, TypeAlias
+import codecs
+from collections.abc import Iterable
+from typing import Any, Literal, Protocol, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
 from tinygpt.errors import TokenizerError
-from tinygpt.files import atomic, safe_open
 
 Ids: TypeAlias = npt.NDArray[np.integer[Any]]
-
-_CHUNK = 1 << 20
-"""Characters encoded at a time, so that encoding a gigabyte takes little memory beyond its ids."""
+Kind: TypeAlias = Literal["char", "bpe", "wordpiece"]
 
 
 class Tokenizer(Protocol):
-    """The interface of a tokenizer. Ids run from 0 to ``vocab_size`` - 1."""
+    """The interface of a tokenizer. Ids run from 0 to ``vocab_size`` - 1.
+
+    ``decode(encode(text)) == text`` holds for every text that can be encoded.
+    """
+
+    @property
+    def kind(self) -> Kind:
+        """What its tokens are."""
 
     @property
     def vocab_size(self) -> int:
@@ -36,84 +38,38 @@ class Tokenizer(Protocol):
     def decode(self, ids: Iterable[int]) -> str:
         """The text of ids. Raises TokenizerError for an id outside the vocabulary."""
 
+    def token_bytes(self, index: int) -> bytes:
+        """The UTF-8 bytes of a token, which may begin or end within a character."""
+
+    def token_text(self, index: int) -> str:
+        """A token by itself, to show; bytes that are no whole character as <0xE2>."""
+
     def to_json(self) -> str:
         """The content of tokenizer.json, from which the tokenizer can be restored."""
 
 
-class CharTokenizer:
-    """One id per character; the vocabulary is sorted by code point."""
+class StreamDecoder:
+    """The text of tokens one after another: a character whose bytes are in several tokens appears
+    with the last of them."""
 
-    def __init__(self, characters: Sequence[str]) -> None:
-        """Raises TokenizerError unless `characters` are single, distinct, sorted and not empty."""
-        if not characters:
-            raise TokenizerError("the vocabulary is empty: it needs at least one character")
-        if any(not isinstance(c, str) or len(c) != 1 for c in characters):
-            raise TokenizerError("the vocabulary has an entry that is not a single character")
-        if list(characters) != sorted(set(characters)):
-            raise TokenizerError("the vocabulary is not sorted, or has duplicates")
-        self.characters = tuple(characters)
-        self._ids = {character: index for index, character in enumerate(characters)}
+    def __init__(self, tokenizer: Tokenizer) -> None:
+        self._tokenizer = tokenizer
+        self._decoder = codecs.getincrementaldecoder("utf-8")("replace")
 
-    @classmethod
-    def train(cls, text: str) -> Self:
-        """The tokenizer of a text: its distinct characters."""
-        return cls(sorted(set(text)))
+    def push(self, index: int) -> str:
+        """The characters that this token completes. Bytes that can no longer become a character
+        appear as U+FFFD."""
+        return self._decoder.decode(self._tokenizer.token_bytes(index))
 
-    @property
-    def vocab_size(self) -> int:
-        """Number of distinct characters."""
-        return len(self.characters)
 
-    def encode(self, text: str) -> list[int]:
-        """One id per character. Raises TokenizerError, which names the first unknown one."""
-        ids = self._ids
-        try:
-            return [ids[character] for character in text]
-        except KeyError:
-            raise TokenizerError(self._unknown(text)) from None
+def text_lengths(tokenizer: Tokenizer) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+    """(V,) bytes of each token, and (V,) characters that begin in it.
 
-    def encode_array(self, text: str) -> Ids:
-        """`encode` as an array (N,): uint8 up to 256 ids, else int32. Raises TokenizerError."""
-        largest = ord(self.characters[-1])
-        table = np.full(largest + 1, -1, np.int32)
-        table[[ord(character) for character in self.characters]] = range(self.vocab_size)
-        ids: Ids = np.empty(len(text), np.uint8 if self.vocab_size <= 256 else np.int32)
-        for start in range(0, len(text), _CHUNK):
-            chunk = text[start : start + _CHUNK]
-            points = np.frombuffer(chunk.encode("utf-32-le", "surrogatepass"), np.uint32)
-            chunk_ids = table[np.minimum(points, largest)]
-            chunk_ids[points > largest] = -1
-            if (chunk_ids < 0).any():
-                raise TokenizerError(self._unknown(text))
-            ids[start : start + _CHUNK] = chunk_ids
-        return ids
-
-    def decode(self, ids: Iterable[int]) -> str:
-        """One character per id. Raises TokenizerError for an id outside the vocabulary."""
-        characters = self.characters
-        try:
-            return "".join([characters[check_id(i, len(characters))] for i in ids])
-        except TypeError as error:
-            raise TokenizerError(f"ids must be integers: {error}") from error
-
-    def to_json(self) -> str:
-        """`{"kind": "char", "characters": [...]}` in ASCII."""
-        return json.dumps({"kind": "char", "characters": list(self.characters)}, indent=1) + "\n"
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, CharTokenizer) and other.characters == self.characters
-
-    def __hash__(self) -> int:
-        return hash(self.characters)
-
-    def _unknown(self, text: str) -> str:
-        position = next(i for i, character in enumerate(text) if character not in self._ids)
-        line = text.count("\n", 0, position) + 1
-        where = f"position {position}" + (f" (line {line})" if line > 1 else "")
-        return (
-            f"the model does not know {describe(text[position])} at {where} of the "
-            f"text; it knows {summarize(self.characters)}"
-        )
+    Sums over the tokens of a text give its bytes and its characters.
+    """
+    tokens = [tokenizer.token_bytes(index) for index in range(tokenizer.vocab_size)]
+    begun = [sum(byte & 0xC0 != 0x80 for byte in token) for token in tokens]
+    return np.array([len(token) for token in tokens], np.int64), np.array(begun, np.int64)
 
 
 def check_id(index: int, size: int) -> int:
@@ -121,67 +77,3 @@ def check_id(index: int, size: int) -> int:
     if not 0 <= index < size:
         raise TokenizerError(f"id {index} is outside the vocabulary of 0 to {size - 1}")
     return index
-
-
-def describe(character: str) -> str:
-    """A character, safe to print, with its code point and name: 'é' (U+00E9, …)."""
-    name = unicodedata.name(character, "control character")
-    return f"{ascii_safe(character)} (U+{ord(character):04X}, {name.lower()})"
-
-
-def summarize(characters: Sequence[str], limit: int = 100) -> str:
-    """A vocabulary in one line, with neighbouring code points as ranges: ' ', 'a' to 'z'."""
-    runs: list[list[str]] = []
-    for character in characters:
-        if runs and ord(character) == ord(runs[-1][-1]) + 1:
-            runs[-1].append(character)
-        else:
-            runs.append([character])
-    names = []
-    for run in runs:
-        shown = [ascii_safe(c) for c in run]
-        names += shown if len(run) < 4 else [f"{shown[0]} to {shown[-1]}"]
-    kept = names[:limit]
-    return ", ".join(kept) + (f" and {len(names) - limit} more" if len(names) > limit else "")
-
-
-def ascii_safe(character: str) -> str:
-    """A character in quotes, escaped if it is not printable."""
-    return repr(character) if character.isprintable() else ascii(character)
-
-
-def load_tokenizer(path: str | Path) -> CharTokenizer:
-    """The tokenizer in the file `path`.
-
-    Raises:
-        TokenizerError: the file, which it names, is missing or not a tokenizer.
-    """
-    try:
-        data = json.loads(safe_open.read_text(path))
-    except OSError as error:
-        raise TokenizerError(f"cannot read the tokenizer {path}: {error.strerror}") from error
-    except (ValueError, RecursionError) as error:
-        raise TokenizerError(
-            f"{path} is not a tokenizer: it is not JSON in UTF-8 ({error})"
-        ) from error
-    try:
-        return _from_data(data)
-    except TokenizerError as error:
-        raise TokenizerError(f"{path} is not a tokenizer: {error}") from error
-
-
-def save_tokenizer(tokenizer: Tokenizer, path: str | Path) -> None:
-    """Write tokenizer.json atomically."""
-    atomic.write_text(path, tokenizer.to_json())
-
-
-def _from_data(data: Any) -> CharTokenizer:
-    if not isinstance(data, dict) or data.get("kind") != "char":
-        kind = data.get("kind") if isinstance(data, dict) else None
-        raise TokenizerError(f"its kind is {kind!r}, but this version reads only 'char'")
-    characters = data.get("characters")
-    if not isinstance(characters, list):
-        raise TokenizerError("it has no list of characters")
-    if any(isinstance(c, str) and "\ud800" <= c <= "\udfff" for c in characters):
-        raise TokenizerError("it has a lone surrogate, which is not a character")
-    return CharTokenizer(characters)

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from tinygpt.data.tokenizer import Tokenizer
+from tinygpt.data.tokenizer import StreamDecoder, Tokenizer
 from tinygpt.errors import ConfigError, TinyGPTError
 from tinygpt.generation import cuda_graph_decoder, numpy_decoder
 from tinygpt.generation.cuda_graph_decoder import CudaGraphDecoder, borrow_decoder
@@ -28,6 +28,7 @@ class TokenEvent:
 
     id: int
     text: str
+    """The characters that it completes; none where the last one lacks bytes."""
     raw: Tensor
     """(V,) the model's probabilities, before any filter."""
     filtered: Tensor
@@ -165,8 +166,8 @@ class _Continuation:
         index: int,
     ) -> None:
         self.ids, self.finished = [*ids, *made], False
-        self._tokenizer, self._params = tokenizer, params
-        self._tail = tokenizer.decode(made)
+        self._decoder, self._params = StreamDecoder(tokenizer), params
+        self._tail = "".join(self._decoder.push(token) for token in made)
         self._longest_stop = max(map(len, params.stop), default=0)
         self._generator = torch.Generator()
         if params.seed is None:
@@ -191,7 +192,7 @@ class _Continuation:
             token = int(filtered.argmax())
         else:
             token = int(filtered.multinomial(1, generator=self._generator))
-        text = self._tokenizer.decode([token])
+        text = self._decoder.push(token)
         self.ids.append(token)
         self._tail = (self._tail + text)[-self._longest_stop - len(text) :]
         self.finished = any(stop in self._tail for stop in self._params.stop)

@@ -18,7 +18,8 @@ from tinygpt.config import END_SETTINGS, RunConfig, build, dotted_fields, flatte
 from tinygpt.data.corpus import KNOWN, Corpus
 from tinygpt.data.run_corpus import find_run_corpus
 from tinygpt.data.splits import check_length
-from tinygpt.data.tokenizer import CharTokenizer, Ids, load_tokenizer
+from tinygpt.data.tokenizer import Ids, Tokenizer
+from tinygpt.data.tokenizer_file import load_tokenizer
 from tinygpt.device import DeviceError
 from tinygpt.errors import CheckpointError, ConfigError, RunError
 from tinygpt.fields import SettingError, flag
@@ -178,7 +179,7 @@ def _known_config(stored: Mapping[str, Any]) -> RunConfig | None:
 
 
 def _restored(
-    config: RunConfig, path: Path, tokenizer: CharTokenizer, devices: Mapping[str, str]
+    config: RunConfig, path: Path, tokenizer: Tokenizer, devices: Mapping[str, str]
 ) -> tuple[list[Learner], list[str]]:
     """Each variant at its newest intact checkpoint, and notes on newer ones that are damaged."""
     learners, notes = make_learners(config, tokenizer, devices), []

@@ -16,9 +16,10 @@ from torch import Tensor
 
 from tinygpt.config import RunConfig, flatten, unflatten
 from tinygpt.data.batches import Batches
+from tinygpt.data.characters import CharTokenizer
 from tinygpt.data.corpus import KNOWN, Corpus
 from tinygpt.data.splits import check_length, split, split_sizes
-from tinygpt.data.tokenizer import CharTokenizer, Ids
+from tinygpt.data.tokenizer import Ids, Tokenizer
 from tinygpt.device import (
     another_idle_gpu,
     choose_device,
@@ -51,7 +52,7 @@ class Session:
 
     config: RunConfig
     corpus: Corpus
-    tokenizer: CharTokenizer
+    tokenizer: Tokenizer
     learners: list[Learner]
     writer: RunWriter
     batches: Batches
@@ -228,7 +229,7 @@ def assemble(
     *,
     corpus: Corpus,
     ids: Ids,
-    tokenizer: CharTokenizer,
+    tokenizer: Tokenizer,
     learners: list[Learner],
     notes: Sequence[str] = (),
 ) -> Session:
@@ -258,7 +259,7 @@ def assemble(
 
 
 def make_learners(
-    config: RunConfig, tokenizer: CharTokenizer, devices: Mapping[str, str]
+    config: RunConfig, tokenizer: Tokenizer, devices: Mapping[str, str]
 ) -> list[Learner]:
     """The variants before their first step, each on its device.
 
@@ -305,7 +306,7 @@ def _make_learner(variant: str, config: RunConfig, vocab_size: int, device: str)
         ) from error
 
 
-def check_prompt(config: RunConfig, tokenizer: CharTokenizer) -> None:
+def check_prompt(config: RunConfig, tokenizer: Tokenizer) -> None:
     """Raises ConfigError if the sample prompt has characters that the corpus lacks."""
     try:
         tokenizer.encode(config.train.sample_prompt)

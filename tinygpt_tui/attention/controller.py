@@ -7,8 +7,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
+from tinygpt.data.characters import summarize
 from tinygpt.data.excerpts import LONG_LINE
-from tinygpt.data.tokenizer import summarize
 from tinygpt_tui.attention import state
 from tinygpt_tui.attention.model_selection import ModelSelection
 from tinygpt_tui.attention.state import STATISTICS, WITHOUT, AttentionState, Choice, Pin, fitted

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from tinygpt.data.tokenizer import summarize
+from tinygpt.data.characters import summarize
 from tinygpt.files.encoding import wide_encoding
 from tinygpt.files.safe_open import open_regular
 from tinygpt_tui.attention.controller import AttentionController

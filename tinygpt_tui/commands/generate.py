@@ -127,11 +127,12 @@ def _write(prompt: str, params: SamplingParams, checkpoint: Checkpoint, *, as_js
 def _print(stream: Iterator[TokenEvent]) -> None:
     """Print each token as it arrives; on a terminal, without control characters."""
     on_terminal = sys.stdout.isatty()
-    text = ""
+    last = ""
     for event in stream:
         text = printable(event.text, keep="\n\t") if on_terminal else event.text
         print_text(text)
-    if not text.endswith("\n"):
+        last = text or last
+    if not last.endswith("\n"):
         print_text("\n")
 
 

@@ -87,7 +87,7 @@ class InspectedText:
         self.checkpoint, self.text, self.total = checkpoint, text, len(ids)
         self.start = window_start(len(ids), context, None)
         self.ids = ids[self.start :]
-        self.tokens = [checkpoint.tokenizer.decode([token]) for token in self.ids]
+        self.tokens = [checkpoint.tokenizer.token_text(token) for token in self.ids]
         self.inspection: Inspection = inspect_tokens(checkpoint.model, self.ids)
         self.surprisal: Tensor = surprisal(self.inspection.logits, self.ids)
         self.statistics = heads.statistics(self.inspection.attention)

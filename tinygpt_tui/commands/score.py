@@ -123,7 +123,7 @@ def score(checkpoint: Checkpoint, text: str, stride: int, file: str) -> dict[str
     dtype = matmul_dtype(device, _precision(checkpoint.path))
     with on_device(device), autocast_context(device, dtype):
         loss = evaluate_text(model, torch.from_numpy(ids).to(device), stride)
-    scored_bytes = len(text.encode()) - len(tokenizer.decode(ids[:1].tolist()).encode())
+    scored_bytes = len(text.encode()) - len(tokenizer.token_bytes(int(ids[0])))
     per_byte = loss * (len(ids) - 1) / scored_bytes
     return {
         **about_checkpoint(checkpoint),

@@ -63,7 +63,7 @@ def inspect(request: InspectRequest, checkpoint: Checkpoint) -> InspectResult:
         context=context,
         total=len(ids),
         start=start,
-        texts=tuple(checkpoint.tokenizer.decode([token]) for token in window),
+        texts=tuple(map(checkpoint.tokenizer.token_text, window)),
         attention=inspection.attention.numpy(),
         router=None if router is None else router.numpy(),
         choice=None if choice is None else choice.numpy().astype(np.int32),
@@ -105,7 +105,7 @@ class SurveyJob:
             corpus=self._corpus,
             statistics=_arrays(findings.statistics),
             uniform_baseline=findings.uniform_baseline,
-            vocabulary=tuple(checkpoint.tokenizer.decode([i]) for i in range(size)),
+            vocabulary=tuple(map(checkpoint.tokenizer.token_text, range(size))),
             expert_counts=None if routing is None else routing.expert_counts,
             top1_probability=() if routing is None else tuple(routing.top1_probability.tolist()),
             agreement=() if agreement is None else tuple(agreement.tolist()),
@@ -118,11 +118,11 @@ class SurveyJob:
         return {key: tuple(map(self._example, at)) for key, at in places.items()}
 
     def _example(self, place: int) -> Example:
-        decode, ids = self._checkpoint.tokenizer.decode, self._ids
+        tokenizer, ids = self._checkpoint.tokenizer, self._ids
         return Example(
-            decode(ids[max(0, place - EXAMPLE_CONTEXT) : place]),
-            decode(ids[place : place + 1]),
-            decode(ids[place + 1 : place + 1 + EXAMPLE_CONTEXT]),
+            tokenizer.decode(ids[max(0, place - EXAMPLE_CONTEXT) : place])[-EXAMPLE_CONTEXT:],
+            tokenizer.token_text(int(ids[place])),
+            tokenizer.decode(ids[place + 1 : place + 1 + EXAMPLE_CONTEXT])[:EXAMPLE_CONTEXT],
         )
 
 

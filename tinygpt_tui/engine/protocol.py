@@ -113,6 +113,9 @@ class Opened(msgspec.Struct, tag=True, frozen=True):
     layers: int
     experts: int
     """0 for Dense."""
+    texts: tuple[str, ...] = ()
+    """What each of the tokens generated before adds to the text: after one was swapped by hand,
+    bytes around it may make other characters."""
 
 
 class Token(msgspec.Struct, array_like=True, frozen=True):

@@ -11,7 +11,7 @@ from typing import Generic, TypeVar
 
 from tinygpt.config import LARGEST_TEST_SHARE
 from tinygpt.data.run_corpus import probable_place
-from tinygpt.data.tokenizer import load_tokenizer
+from tinygpt.data.tokenizer_file import known_characters
 from tinygpt.errors import TinyGPTError
 from tinygpt.run import (
     TOKENIZER,
@@ -171,13 +171,15 @@ class EngineSession:
         """Why checkpoints could not be loaded, by variant and step."""
         self._said: set[str] = set()
         self.vocabulary: frozenset[str] = frozenset()
-        """The characters of the run's tokenizer; empty until it can be read."""
+        """The characters of the run's tokenizer; empty until it can be read, and if it knows all of
+        them."""
+        self._vocabulary_read = False
         self.visible = True
         """Whether the tab is visible: `request` sends nothing while it is hidden."""
 
     def open(self, run: Path | None) -> None:
         """Use another run."""
-        self.run, self.vocabulary = run, frozenset()
+        self.run, self.vocabulary, self._vocabulary_read = run, frozenset(), False
         self.checkpoints, self._unusable, self._said = {}, {}, set()
 
     def list_checkpoints(self, listed: Mapping[str, CheckpointList]) -> bool:
@@ -242,13 +244,13 @@ class EngineSession:
 
     def load_vocabulary(self) -> None:
         """Read `vocabulary`, unless that was done or the tokenizer is not written yet."""
-        if self.run is None or self.vocabulary:
+        if self.run is None or self._vocabulary_read:
             return
         try:
-            tokenizer = load_tokenizer(self.run / TOKENIZER)
+            known = known_characters(self.run / TOKENIZER)
         except TinyGPTError:
             return
-        self.vocabulary = frozenset(tokenizer.decode([i]) for i in range(tokenizer.vocab_size))
+        self.vocabulary, self._vocabulary_read = known or frozenset(), True
 
     def unknown(self, text: str) -> set[str]:
         """The characters outside the vocabulary; none until it is known."""

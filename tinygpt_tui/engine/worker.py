@@ -28,6 +28,7 @@ from tinygpt.data.excerpts import (
     validation_opening,
     validation_sample,
 )
+from tinygpt.data.tokenizer import StreamDecoder
 from tinygpt.device import choose_device, is_out_of_memory, memory_in_use
 from tinygpt.errors import CheckpointError, TinyGPTError
 from tinygpt.generation.decoding import TokenEvent, stream
@@ -158,6 +159,7 @@ class Worker:
                 val_loss=checkpoint.val_loss,
                 layers=config.layers,
                 experts=config.moe.experts if config.moe else 0,
+                texts=tuple(map(StreamDecoder(tokenizer).push, request.generated)),
             )
         )
 
@@ -295,7 +297,7 @@ def token_of(event: TokenEvent, checkpoint: Checkpoint) -> Token:
         entropy=event.entropy,
         experts=event.experts,
         ids=tuple(candidates),
-        texts=tuple(checkpoint.tokenizer.decode([token]) for token in candidates),
+        texts=tuple(checkpoint.tokenizer.token_text(token) for token in candidates),
         raw=tuple(raw.tolist()),
         filtered=tuple(event.filtered[ids].tolist()),
         removed=tuple(event.removed.get(token, "") for token in candidates),

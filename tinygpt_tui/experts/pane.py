@@ -16,7 +16,7 @@ from textual.message import Message
 from textual.timer import Timer
 from textual.widgets import Input, Static
 
-from tinygpt.data.tokenizer import summarize
+from tinygpt.data.characters import summarize
 from tinygpt.run import CheckpointList, Which
 from tinygpt_tui.engine.client import Engine
 from tinygpt_tui.engine.messages import EngineReply, ask_for

@@ -217,6 +217,7 @@ class GenerateController(TextSelection, CheckpointChoice):
         match reply:
             case Opened():
                 text.opened = reply
+                text.correct(reply.texts)
             case Tokens():
                 self.tree.receive(text, reply.tokens)
             case Ended():

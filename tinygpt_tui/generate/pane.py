@@ -14,7 +14,7 @@ from textual.containers import Container
 from textual.geometry import Size
 from textual.timer import Timer
 
-from tinygpt.data.tokenizer import summarize
+from tinygpt.data.characters import summarize
 from tinygpt.generation.params import SamplingParams, describe_filters
 from tinygpt.run import CheckpointList
 from tinygpt_tui.engine.client import Engine

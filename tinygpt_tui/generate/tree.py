@@ -49,6 +49,8 @@ class Text:
     name: str = ""
     forced: set[int] = field(default_factory=set)
     """Indices of tokens chosen by hand."""
+    corrections: int = 0
+    """How often the text of a token changed after it was received."""
     dropped: int = 0
     """Number of leading tokens whose candidates are not kept any more: see `Tree.receive`."""
 
@@ -61,6 +63,13 @@ class Text:
     def text(self) -> str:
         """The continuation, without the prompt."""
         return "".join(token.text for token in self.tokens)
+
+    def correct(self, texts: Sequence[str]) -> None:
+        """Give the first tokens the texts that they have one after another."""
+        for place, (token, text) in enumerate(zip(self.tokens, texts, strict=False)):
+            if token.text != text:
+                self.tokens[place] = msgspec.structs.replace(token, text=text)
+                self.corrections += 1
 
     @property
     def mean_surprisal(self) -> float:

@@ -128,7 +128,7 @@ def lay_out(side: Side, columns: int, options: ViewOptions) -> Flow | None:
     text = side.text
     if text is None:
         return None
-    key = (text.id, columns, options.marks)
+    key = (text.id, text.corrections, columns, options.marks)
     if side.flow is None or side.flow_key != key:
         side.flow, side.flow_key = Flow(columns, marks=options.marks), key
         side.flow.add(text.prompt, -1)

@@ -7,7 +7,7 @@ from typing import Any
 
 from textual.app import App
 
-from tinygpt.data.tokenizer import summarize
+from tinygpt.data.characters import summarize
 from tinygpt_tui.screens.dialog import Ask
 
 

@@ -17,7 +17,7 @@ from tinygpt import checkpoint, load
 from tinygpt.analysis import inspection
 from tinygpt.analysis.inspection import inspect_tokens, surprisal
 from tinygpt.config import MoEConfig
-from tinygpt.data.tokenizer import save_tokenizer
+from tinygpt.data.tokenizer_file import save_tokenizer
 from tinygpt.errors import TinyGPTError
 from tinygpt.model.gpt import attend, attention_weights
 from tinygpt.model.moe import MoE

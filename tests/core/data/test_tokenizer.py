@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tinygpt.data.tokenizer import CharTokenizer, load_tokenizer, save_tokenizer, summarize
+from tinygpt.data.characters import CharTokenizer, summarize
+from tinygpt.data.tokenizer_file import load_tokenizer, save_tokenizer
 from tinygpt.errors import TokenizerError
 
 texts = st.text(min_size=1)

@@ -12,7 +12,7 @@ from torch import Tensor
 from tests.helpers.models import tiny
 from tinygpt.analysis.inspection import inspect_tokens
 from tinygpt.config import MoEConfig
-from tinygpt.data.tokenizer import CharTokenizer
+from tinygpt.data.characters import CharTokenizer
 from tinygpt.errors import ConfigError, TinyGPTError, TokenizerError
 from tinygpt.fields import flag
 from tinygpt.generation.decoding import TokenEvent, generate, stream, stream_many

@@ -15,7 +15,7 @@ from tests.helpers.app import drive, until
 from tests.helpers.checkpoints import TOKENIZER, snapshot
 from tests.helpers.scenes import make_run
 from tinygpt import checkpoint
-from tinygpt.data.tokenizer import save_tokenizer
+from tinygpt.data.tokenizer_file import save_tokenizer
 from tinygpt.run import Which
 from tinygpt_tui.app import LabApp
 from tinygpt_tui.attention.controller import AttentionController

@@ -16,7 +16,7 @@ from tests.helpers.redirected import APP, redirected
 from tests.helpers.scenes import make_run
 from tests.helpers.waiting import PATIENCE, running
 from tinygpt import GPT, CharTokenizer, ModelConfig, SamplingParams, checkpoint
-from tinygpt.data.tokenizer import save_tokenizer
+from tinygpt.data.tokenizer_file import save_tokenizer
 from tinygpt.fields import flag
 from tinygpt_tui import cli
 

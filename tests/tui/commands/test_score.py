@@ -13,8 +13,9 @@ import torch
 import tinygpt
 from tests.helpers.models import TEXT
 from tests.helpers.training import make_session, train_session
+from tinygpt.data.characters import CharTokenizer
 from tinygpt.data.splits import split
-from tinygpt.data.tokenizer import CharTokenizer, save_tokenizer
+from tinygpt.data.tokenizer_file import save_tokenizer
 from tinygpt_tui import cli
 
 WIDE = sorted([*"\nabcd", "é", "ß", "€", "道", "理", "😀", "y", "z"])

@@ -8,7 +8,7 @@ import pytest
 from tests.helpers.checkpoints import TOKENIZER, snapshot
 from tests.helpers.engines import EngineProbe
 from tinygpt import checkpoint
-from tinygpt.data.tokenizer import save_tokenizer
+from tinygpt.data.tokenizer_file import save_tokenizer
 
 
 @pytest.fixture(scope="module")

@@ -14,7 +14,7 @@ from tests.helpers.listed import listed
 from tests.helpers.records import started
 from tests.helpers.scenes import make_run, records
 from tinygpt import checkpoint
-from tinygpt.data.tokenizer import save_tokenizer
+from tinygpt.data.tokenizer_file import save_tokenizer
 from tinygpt_tui.app import LabApp
 from tinygpt_tui.experts.controller import ExpertsController
 from tinygpt_tui.experts.pane import TextField

@@ -99,3 +99,15 @@ def test_the_inspector_says_that_candidates_are_not_kept() -> None:
     assert "other candidates not kept" in rows[0]
     assert "●a" in rows[2]
     assert "not kept" not in plain(inspector(text, 1, 120, 5))[0]
+
+
+def test_the_text_of_tokens_swapped_by_hand_is_corrected() -> None:
+    tree = Tree()
+    text = tree.add("", SamplingParams(), "run/dense/step-00000001")
+    tree.receive(text, [token("a"), token("b"), token("c")])
+    text.correct(["a", "", "é"])
+    assert text.text == "aé"
+    assert text.corrections == 2
+    text.correct(["a"])
+    assert text.text == "aé"
+    assert text.corrections == 2
