@@ -21,6 +21,10 @@ VARIANTS = ("dense", "moe")
 DEVICES = ("auto", "cpu", "cuda", "mps")
 """Where to compute, besides a GPU with its number: "cuda:1"."""
 
+TRAINED_TOKENIZERS = ("bpe", "wordpiece")
+TOKENIZERS = ("char", *TRAINED_TOKENIZERS)
+SMALLEST_WORDPIECE = 512
+
 LARGEST_TEST_SHARE = 0.5
 """Of the text; a tenth is for validation, the rest to train on."""
 
@@ -241,8 +245,14 @@ class RunConfig(_Checked):
         low=0.0,
         high=LARGEST_TEST_SHARE,
     )
-    tokenizer: Literal["char", "bpe"] = setting(
-        "char", "characters, or byte-pair encoding (not available yet)"
+    tokenizer: str = setting(
+        "char", "char, bpe, wordpiece, or a tokenizer.json: of a run, or in Hugging Face's format"
+    )
+    vocab_size: int | None = setting(
+        None,
+        "tokens of the vocabulary of bpe or wordpiece (default: by the size of the text)",
+        low=256,
+        high=1 << 20,
     )
     steps: int | None = setting(None, "optimizer steps", low=1)
     minutes: float | None = setting(
@@ -263,8 +273,7 @@ class RunConfig(_Checked):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.tokenizer == "bpe":
-            raise ConfigError("--tokenizer bpe is not available yet: use --tokenizer char")
+        self._check_tokenizer()
         if not re.fullmatch(r"cuda:\d{1,3}", self.device) and self.device not in DEVICES:
             raise SettingError(
                 Setting("device"),
@@ -273,6 +282,29 @@ class RunConfig(_Checked):
             )
         for variant in self.variants:
             self.model_config(variant, 1)
+
+    def _check_tokenizer(self) -> None:
+        kind, size = self.tokenizer, self.vocab_size
+        if kind not in TOKENIZERS and "/" not in kind and not kind.endswith(".json"):
+            raise SettingError(
+                Setting("tokenizer"),
+                f" {kind!r} is not one of {', '.join(TOKENIZERS)}, or the path of a tokenizer.json"
+                f"{nearest(kind, TOKENIZERS)}",
+            )
+        if size is not None and kind not in TRAINED_TOKENIZERS:
+            why = "one per character" if kind == "char" else "those of the file"
+            raise SettingError(
+                Setting("vocab_size"),
+                " is for a vocabulary that is trained, with ",
+                Setting("tokenizer"),
+                f" {' or '.join(TRAINED_TOKENIZERS)}: with {kind} the tokens are {why}",
+            )
+        if kind == "wordpiece" and size is not None and size < SMALLEST_WORDPIECE:
+            raise SettingError(
+                Setting("vocab_size"),
+                f" {size} is too small for wordpiece: it needs at least {SMALLEST_WORDPIECE}, two "
+                "tokens for every byte",
+            )
 
     @property
     def variants(self) -> tuple[str, ...]:

@@ -83,7 +83,18 @@ def test_dotted_names_are_unique_and_have_help() -> None:
         ({"gpt.width": 12, "gpt.heads": 4}, "--gpt.width 16"),
         ({"moe.top_k": 5}, "there are only 4 experts"),
         ({"moe.top_k": 3}, "among --moe.top-k 3 experts: try --gpt.hidden 504"),
-        ({"tokenizer": "bpe"}, "--tokenizer char"),
+        ({"tokenizer": "bbe"}, "--tokenizer 'bbe' is not one of char, bpe, wordpiece, or the"),
+        ({"tokenizer": "bbe"}, "did you mean 'bpe'"),
+        (
+            {"vocab_size": 1024},
+            "--vocab-size is for a vocabulary that is trained",
+        ),
+        (
+            {"vocab_size": 1024, "tokenizer": "t.json"},
+            "t.json the tokens are those of the file",
+        ),
+        ({"vocab_size": 511, "tokenizer": "wordpiece"}, "at least 512"),
+        ({"vocab_size": 255, "tokenizer": "bpe"}, "at least 256"),
     ],
 )
 def test_what_is_wrong_is_named(values: dict[str, object], says: str) -> None:

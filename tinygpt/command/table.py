@@ -20,6 +20,7 @@ ROWS: tuple[tuple[str, str, Callable[[Any], str]], ...] = (
     ("overfitting since step", "overfitting_since", lambda x: f"{x:,}"),
     ("test loss", "test_loss", lambda x: f"{x:.4f}"),
     ("test loss of the best", "best_test_loss", lambda x: f"{x:.4f}"),
+    ("bits per byte", "bits_per_byte", lambda x: f"{x:.4f}"),
     ("perplexity", "perplexity", lambda x: f"{x:.3f}"),
     ("validation over", "val_loss_over", str),
     ("steps", "step", lambda x: f"{x:,}"),
@@ -31,6 +32,8 @@ ROWS: tuple[tuple[str, str, Callable[[Any], str]], ...] = (
 )
 _IF_KNOWN = ("val_loss_over", "overfitting_since", "test_loss", "best_test_loss")
 """Rows that are left out if no variant has a value."""
+_COMPARABLE = ("loss", "perplexity", "bits_per_byte")
+"""How the names of results end whose difference says something."""
 _WIDEST = 10_000
 """Columns of what the tables are laid out for: no row is ever wrapped or cut."""
 
@@ -64,7 +67,7 @@ def comparison(models: Mapping[str, Mapping[str, Any]]) -> list[list[str]]:
             continue
         row = [title, *("-" if value is None else form(value) for value in values)]
         if both:
-            comparable = key.endswith(("loss", "perplexity")) and None not in values
+            comparable = key.endswith(_COMPARABLE) and None not in values
             row.append(f"{values[0] - values[1]:+z.4f}" if comparable else "")  # type: ignore[operator]
         rows.append(row)
     return rows
@@ -75,6 +78,7 @@ def report(session: Session, outcome: Outcome) -> dict[str, Any]:
     corpus = session.corpus
     return {
         "run": str(session.path),
+        "tokenizer": {"kind": session.tokenizer.kind, "vocab_size": session.tokenizer.vocab_size},
         "corpus": {"name": corpus.name, "sha256": corpus.sha256, "chars": len(corpus.text)},
         "models": outcome.models,
     }

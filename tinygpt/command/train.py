@@ -152,6 +152,8 @@ def _train(
     say(_opening(session))
     for remark in _remarks(session):
         say(remark)
+    if session.tokenizer.kind != "char":
+        say(_tokens(session))
     if session.val_tokens:
         say(_validation(session, session.val_tokens))
     progress = {v.variant: v.progress for v in session.learners}
@@ -201,6 +203,14 @@ def _remarks(session: Session) -> list[str]:
     from tinygpt.device import remarks  # noqa: PLC0415
 
     return remarks(sorted(set(session.devices.values())), session.config.device)
+
+
+def _tokens(session: Session) -> str:
+    tokenizer, units = session.tokenizer, session.whole_units
+    return (
+        f"tokens: {tokenizer.kind} {tokenizer.vocab_size:,}, "
+        f"{units.characters_per_token:.2f} characters each on average"
+    )
 
 
 def _validation(session: Session, sample: int) -> str:

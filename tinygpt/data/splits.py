@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import itertools
 import math
-from typing import Any, Protocol, TypeVar
+from typing import Any, NamedTuple, Protocol, TypeVar
 
+from tinygpt.data.tokenizer import Ids, Tokenizer
 from tinygpt.errors import CorpusError
 
 TRAIN_SHARE = 0.9
@@ -35,6 +36,48 @@ def split(text: T, test_share: float = 0.0) -> tuple[T, T, T]:
     train, validation, _ = split_sizes(len(text), test_share)
     end = train + validation
     return text[:train], text[train:end], text[end:]
+
+
+class Encoded(NamedTuple):
+    """The splits of a text as token ids, (N,) each."""
+
+    tokenizer: Tokenizer
+    train: Ids
+    validation: Ids
+    test: Ids
+
+    @property
+    def splits(self) -> tuple[Ids, Ids, Ids]:
+        """For training, validation and test."""
+        return self.train, self.validation, self.test
+
+
+def encode(tokenizer: Tokenizer, text: str, test_share: float = 0.0) -> Encoded:
+    """The splits of a text as tokens. The text is split, not its tokens: so the validation text is
+    the same with every tokenizer."""
+    train, validation, test = map(tokenizer.encode_array, split(text, test_share))
+    return Encoded(tokenizer, train, validation, test)
+
+
+def check_tokens(encoded: Encoded, context: int, test_share: float = 0.0) -> None:
+    """`check_length`, where tokens are longer than a character.
+
+    Raises:
+        CorpusError: a split is shorter than a window; says which context would suffice.
+    """
+    needed = {"training": encoded.train, "validation": encoded.validation}
+    if test_share:
+        needed["test"] = encoded.test
+    name = min(needed, key=lambda split: len(needed[split]))
+    size = len(needed[name])
+    if size > context:
+        return
+    remedy = "use a longer text" + (f" or --gpt.context {size - 1}" if size > 2 else "")
+    msg = (
+        f"the {name} split has {size:,} tokens, but a window of --gpt.context {context} needs "
+        f"{context + 1:,}: {remedy}"
+    )
+    raise CorpusError(msg)
 
 
 def check_length(text: str, context: int, test_share: float = 0.0) -> None:

@@ -11,6 +11,9 @@ from tinygpt.data.tokenizer import Tokenizer
 from tinygpt.errors import TokenizerError
 from tinygpt.files import atomic, safe_open
 
+FILE = "tokenizer.json"
+"""Its name, in a run and in Hugging Face's repositories."""
+
 
 def load_tokenizer(path: str | Path) -> Tokenizer:
     """The tokenizer in the file `path`: of a run, or in Hugging Face's format.

@@ -31,7 +31,8 @@ class StartRecord:
     `corpus` holds name, sha256 and chars; `models` maps a variant to its params_total and
     params_active; `steps` is the number planned, None if only a time limit or a target loss ends
     the run; `context` and `batch_tokens` in tokens. `val_tokens` is the size of the sample of the
-    validation split that is evaluated during training, None if that is the whole split.
+    validation split that is evaluated during training, None if that is the whole split;
+    `tokenizer` holds kind and vocab_size.
     """
 
     kind: ClassVar[str] = "start"
@@ -46,6 +47,7 @@ class StartRecord:
     context: int
     batch_tokens: int
     val_tokens: int | None = None
+    tokenizer: Mapping[str, Any] | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,7 +72,8 @@ class EvalRecord:
     """One evaluation with windows of `context` tokens; `wall_seconds` leaves out only pauses.
 
     `val_tokens` is the size in tokens of the sample that `val_loss` is the mean over, None if that
-    is the whole validation split.
+    is the whole validation split. `bits_per_char`, `bits_per_byte` and `nats_per_char` are
+    `val_loss` in other units, which compare between tokenizers.
     """
 
     kind: ClassVar[str] = "eval"
@@ -89,6 +92,8 @@ class EvalRecord:
     wall_seconds: float
     context: int
     val_tokens: int | None = None
+    bits_per_byte: float | None = None
+    nats_per_char: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

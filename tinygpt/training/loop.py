@@ -228,7 +228,11 @@ class Loop:
         state: Literal["done", "stopped", "failed"]
         state = "failed" if error else "stopped" if stopped else "done"
         reason = error or stopped or why_done(self.config, self.learners, time_over=self._time_over)
-        models = {v.variant: summary(v, self.session.val_tokens) for v in self.learners}
+        session = self.session
+        models = {
+            v.variant: summary(v, session.units, session.whole_units, session.val_tokens)
+            for v in self.learners
+        }
         outcome = Outcome(state, reason, error, models, trace)
         try:
             self._recorder.end(outcome, max(v.progress.step for v in self.learners))

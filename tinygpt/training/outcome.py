@@ -8,6 +8,7 @@ from typing import Any, Literal
 from tinygpt.overfitting import overfitting
 from tinygpt.training.evaluation import perplexity
 from tinygpt.training.learner import Learner
+from tinygpt.training.text_units import TextUnits
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,11 +24,13 @@ class Outcome:
     """Traceback of an unexpected exception."""
 
 
-def summary(learner: Learner, val_tokens: int | None = None) -> dict[str, Any]:
+def summary(
+    learner: Learner, units: TextUnits, whole_units: TextUnits, val_tokens: int | None = None
+) -> dict[str, Any]:
     """Results of one variant, as the final table and ``--json`` show them.
 
     `val_tokens` is the size of the sample that its evaluations were of, None if they were of the
-    whole validation split.
+    whole validation split; `units` are those of the tokens evaluated, `whole_units` of the split.
     """
     progress = learner.progress
     total, active = learner.model.parameter_counts()
@@ -47,6 +50,12 @@ def summary(learner: Learner, val_tokens: int | None = None) -> dict[str, Any]:
         "seconds_to_target": progress.seconds_to_target,
         **(_whole(learner, val_tokens) if val_tokens else {}),
     }
+    if (loss := numbers["val_loss"]) is not None:
+        of = whole_units if learner.whole else units
+        numbers |= {
+            "bits_per_byte": of.bits_per_byte(loss),
+            "nats_per_char": of.nats_per_character(loss),
+        }
     if test := learner.test:
         numbers |= {"test_loss": test.last, "best_test_loss": test.best}
     if learner.model.config.moe:

@@ -235,7 +235,7 @@ class Recorder:
         self.disk.write(partial(self.writer.status, outcome.state, step))
 
     def _write_evaluation(self, learner: Learner, validation: Evaluation) -> None:
-        progress = learner.progress
+        progress, units = learner.progress, self.session.units
         assert progress.train_loss is not None
         assert progress.best_val_loss is not None
         assert progress.best_step is not None
@@ -245,13 +245,15 @@ class Recorder:
             val_loss=validation.loss,
             train_loss=progress.train_loss,
             perplexity=perplexity(validation.loss),
-            bits_per_char=validation.loss / math.log(2),
+            bits_per_char=units.nats_per_character(validation.loss) / math.log(2),
             best_val_loss=progress.best_val_loss,
             best_step=progress.best_step,
             train_seconds=progress.train_seconds,
             wall_seconds=progress.wall_seconds,
             context=self.config.gpt.context,
             val_tokens=self.session.val_tokens,
+            bits_per_byte=units.bits_per_byte(validation.loss),
+            nats_per_char=units.nats_per_character(validation.loss),
         )
         learner.evaluations.append(record)
         self._write(record)

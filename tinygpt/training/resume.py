@@ -17,8 +17,8 @@ from tinygpt.checkpoint import newest_resumable
 from tinygpt.config import END_SETTINGS, RunConfig, build, dotted_fields, flatten, from_tables
 from tinygpt.data.corpus import KNOWN, Corpus
 from tinygpt.data.run_corpus import find_run_corpus
-from tinygpt.data.splits import check_length
-from tinygpt.data.tokenizer import Ids, Tokenizer
+from tinygpt.data.splits import Encoded, check_length, encode
+from tinygpt.data.tokenizer import Tokenizer
 from tinygpt.data.tokenizer_file import load_tokenizer
 from tinygpt.device import DeviceError
 from tinygpt.errors import CheckpointError, ConfigError, RunError
@@ -79,21 +79,20 @@ def resume(path: Path, requested: Mapping[str, object]) -> Session:
     refuse_reached_end(config, stored, learners, path)
     warm_from = rewarm(learners, _known_config(stored) or config, warmed_from)
     first = _resume_record(config, learners, notes, place, warm_from)
-    ids = tokenizer.encode_array(corpus.text)
+    encoded = encode(tokenizer, corpus.text, config.test_share)
     writer = RunWriter.open(path, step=first.step)
     with closed_on_failure(writer):
         if {v: list_steps(path, v) for v in config.variants} != before:
             raise RunError(f"{path} was trained by another process just now: try again")
         if writer.empty:
-            writer.append(_missing_start_record(config, path, stored, learners, ids))
+            writer.append(_missing_start_record(config, path, stored, learners, encoded))
         _remove_later(path, first.models)
         return assemble(
             writer,
             config,
             first,
             corpus=corpus,
-            ids=ids,
-            tokenizer=tokenizer,
+            encoded=encoded,
             learners=learners,
             notes=notes,
         )
@@ -123,11 +122,11 @@ def _missing_start_record(
     path: Path,
     stored: Mapping[str, Any],
     learners: Sequence[Learner],
-    ids: Ids,
+    encoded: Encoded,
 ) -> StartRecord:
     """The start record of a run that was killed before it wrote one."""
     described = {"versions": versions(), **{k: _without_dates(v) for k, v in stored.items()}}
-    return start_record(config, path.name, described, learners, ids)
+    return start_record(config, path.name, described, learners, encoded)
 
 
 def _without_dates(value: Any) -> Any:

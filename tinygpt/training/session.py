@@ -16,10 +16,10 @@ from torch import Tensor
 
 from tinygpt.config import RunConfig, flatten, unflatten
 from tinygpt.data.batches import Batches
-from tinygpt.data.characters import CharTokenizer
 from tinygpt.data.corpus import KNOWN, Corpus
-from tinygpt.data.splits import check_length, split, split_sizes
-from tinygpt.data.tokenizer import Ids, Tokenizer
+from tinygpt.data.splits import Encoded, check_length, check_tokens, encode, split_sizes
+from tinygpt.data.tokenizer import Tokenizer
+from tinygpt.data.vocabulary import make_tokenizer
 from tinygpt.device import (
     another_idle_gpu,
     choose_device,
@@ -39,6 +39,7 @@ from tinygpt.run import (
 from tinygpt.training.evaluation import sample, sample_tokens, spread, tokens_in, windows
 from tinygpt.training.learner import Learner
 from tinygpt.training.recipe import with_recipe
+from tinygpt.training.text_units import TextUnits, text_units
 
 BYTES_PER_PARAMETER = 16
 """fp32 weight, gradient, momentum and average: the least that training holds."""
@@ -60,6 +61,10 @@ class Session:
     """Windows of the validation split that are evaluated during training."""
     whole_validation: list[Tensor]
     """Windows of the whole validation split."""
+    units: TextUnits
+    """Of the windows of `validation`."""
+    whole_units: TextUnits
+    """Of those of `whole_validation`."""
     test: list[Tensor]
     """Windows of the test split, which are evaluated once, at the end; none without that split."""
     probe: list[Tensor]
@@ -104,25 +109,26 @@ def begin(
     if name is not None:
         validate_run_name(name)
     check_length(corpus.text, config.gpt.context, config.test_share)
-    tokenizer = CharTokenizer.train(corpus.text)
-    check_prompt(config, tokenizer)
     devices = choose_devices(config)
     trained, _, _ = split_sizes(len(corpus.text), config.test_share)
-    config, note = with_recipe(config, trained, tokenizer.vocab_size, devices[config.variants[0]])
+    tokenizer = make_tokenizer(config.tokenizer, corpus.text, trained, config.vocab_size)
+    check_prompt(config, tokenizer)
+    encoded = encode(tokenizer, corpus.text, config.test_share)
+    check_tokens(encoded, config.gpt.context, config.test_share)
+    size, device = tokenizer.vocab_size, devices[config.variants[0]]
+    config, note = with_recipe(config, len(encoded.train), size, device)
     learners = make_learners(config, tokenizer, devices)
     described = describe(config, corpus, argv) | ({"group": group} if group else {})
-    ids = tokenizer.encode_array(corpus.text)  # seconds for a large one: before the run exists
     path = reserve_run(out, config.preset) if name is None else Path(out, name)
     writer = RunWriter.create(path, described, tokenizer.to_json())
-    start = start_record(config, path.name, described, learners, ids)
+    start = start_record(config, path.name, described, learners, encoded)
     with closed_on_failure(writer):
         return assemble(
             writer,
             config,
             start,
             corpus=corpus,
-            ids=ids,
-            tokenizer=tokenizer,
+            encoded=encoded,
             learners=learners,
             notes=[note] if note else [],
         )
@@ -133,9 +139,9 @@ def start_record(
     name: str,
     described: Mapping[str, Any],
     learners: Sequence[Learner],
-    ids: Ids,
+    encoded: Encoded,
 ) -> StartRecord:
-    """The first record of a run; `described` is what run.toml holds, `ids` the corpus (N,)."""
+    """The first record of a run; `described` is what run.toml holds."""
     return StartRecord(
         time=time.time(),
         run=name,
@@ -146,7 +152,11 @@ def start_record(
         steps=config.steps,
         context=config.gpt.context,
         batch_tokens=config.batch_tokens,
-        val_tokens=_sample_tokens(config, split_sizes(len(ids), config.test_share)[1]),
+        val_tokens=_sample_tokens(config, len(encoded.validation)),
+        tokenizer={
+            "kind": encoded.tokenizer.kind,
+            "vocab_size": encoded.tokenizer.vocab_size,
+        },
     )
 
 
@@ -228,26 +238,29 @@ def assemble(
     first: StartRecord | ResumeRecord,
     *,
     corpus: Corpus,
-    ids: Ids,
-    tokenizer: Tokenizer,
+    encoded: Encoded,
     learners: list[Learner],
     notes: Sequence[str] = (),
 ) -> Session:
-    """A session from its parts, with the corpus as `ids` (N,); writes its first record."""
+    """A session from its parts, with the corpus as `encoded`; writes its first record."""
     context = config.gpt.context
     train, validation, test = (
-        torch.from_numpy(part).to(learners[0].device) for part in split(ids, config.test_share)
+        torch.from_numpy(part).to(learners[0].device) for part in encoded.splits
     )
     whole, size = windows(validation, context), _sample_tokens(config, len(validation))
+    evaluated = whole if size is None else sample(validation, context, size)
+    whole_units = text_units(encoded.tokenizer, whole)
     session = Session(
         config=config,
         corpus=corpus,
-        tokenizer=tokenizer,
+        tokenizer=encoded.tokenizer,
         learners=learners,
         writer=writer,
         batches=Batches(train, config.train.batch, context, config.train.accumulate, config.seed),
-        validation=whole if size is None else sample(validation, context, size),
+        validation=evaluated,
         whole_validation=whole,
+        units=whole_units if size is None else text_units(encoded.tokenizer, evaluated),
+        whole_units=whole_units,
         test=windows(test, context) if len(test) else [],
         probe=spread(validation, context, PROBE_WINDOWS),
         train_sample=spread(train, context, config.train.eval_train_windows),

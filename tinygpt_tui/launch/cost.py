@@ -13,16 +13,23 @@ from importlib import metadata
 from tinygpt.config import RunConfig, preset_for
 from tinygpt_tui.monitor.machine import has_gpu
 
-VOCABULARY = 65
-"""Distinct characters of tinyshakespeare."""
+VOCABULARY = {"char": 65, "bpe": 1024, "wordpiece": 1024}
+"""Tokens of tinyshakespeare by default."""
+LARGE_VOCABULARY = 32_768
+"""Tokens of a vocabulary that is read from a file, at a guess: it is not opened."""
 
 _PROCESS = 370 << 20  # bytes that Python and torch need without a model
 _ACTIVATIONS = 48  # numbers kept for the backward pass per token, channel and layer
 
 
+def vocabulary(config: RunConfig) -> int:
+    """Tokens of the vocabulary, as if the corpus was tinyshakespeare."""
+    return config.vocab_size or VOCABULARY.get(config.tokenizer, LARGE_VOCABULARY)
+
+
 def parameters(config: RunConfig) -> dict[str, tuple[int, int]]:
     """(total, active per token) parameters of each variant."""
-    return {v: config.model_config(v, VOCABULARY).parameters() for v in config.variants}
+    return {v: config.model_config(v, vocabulary(config)).parameters() for v in config.variants}
 
 
 def memory(config: RunConfig) -> int:
@@ -36,7 +43,7 @@ def memory(config: RunConfig) -> int:
     tokens = config.train.batch * config.gpt.context
     weights = sum(total for total, _ in parameters(config).values())
     layers = _ACTIVATIONS * config.gpt.layers * config.gpt.width
-    return _PROCESS + 16 * weights + 4 * tokens * (layers + 3 * VOCABULARY)
+    return _PROCESS + 16 * weights + 4 * tokens * (layers + 3 * vocabulary(config))
 
 
 def uses_gpu(config: RunConfig) -> bool:

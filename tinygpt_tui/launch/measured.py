@@ -81,7 +81,14 @@ def measured_runs(out: Path) -> list[MeasuredRun]:
 def shape(config: RunConfig, device: str, threads: int) -> Shape:
     """The settings that determine how long a step takes; `device` is a type or one device."""
     groups = ("gpt.", "moe.", "train.batch", "train.accumulate", "train.eval", "train.sample_t")
-    names = ("model", "tokenizer", "optim.optimizer", "train.precision", "train.compile")
+    names = (
+        "model",
+        "tokenizer",
+        "vocab_size",
+        "optim.optimizer",
+        "train.precision",
+        "train.compile",
+    )
     flat = flatten(config)
     kept = {n: v for n, v in flat.items() if n.startswith(groups) or n in names}
     kept |= {"train.cuda_graph": config.train.cuda_graph, "train.threads": threads}

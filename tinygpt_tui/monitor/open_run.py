@@ -70,8 +70,14 @@ class OpenRun:
 
     @property
     def corpus(self) -> str:
-        """The name of its corpus; empty before that is known."""
-        return str(self.history.start.corpus.get("name", "")) if self.history.start else ""
+        """The name of its corpus, and its tokens unless they are characters: "books · bpe 1,024";
+        empty before that is known."""
+        start = self.history.start
+        if start is None:
+            return ""
+        name, tokens = str(start.corpus.get("name", "")), start.tokenizer or {}
+        kind, size = tokens.get("kind", "char"), tokens.get("vocab_size")
+        return name if kind == "char" or type(size) is not int else f"{name} · {kind} {size:,}"
 
     @property
     def pausing(self) -> bool:

@@ -20,7 +20,7 @@ from tinygpt.run.layout import StrPath
 
 TABLE = Path(__file__).with_name("study.json")
 _LEARNING = ("gpt.", "moe.", "optim.")
-_LEARNING_TOO = ("preset", "tokenizer", "steps", "minutes", "target_loss", "patience")
+_LEARNING_TOO = ("preset", "tokenizer", "vocab_size", "steps", "minutes", "target_loss", "patience")
 _BATCH = ("train.batch", "train.accumulate")
 
 

@@ -66,6 +66,8 @@ _USUAL = {
     "steps": ("Steps", "optimizer steps; with minutes too, whichever comes first"),
     "minutes": ("Minutes", "time limit, both variants together"),
     "data": ("Corpus", f"auto, {', '.join(KNOWN)}, or a UTF-8 text file"),
+    "tokenizer": ("Tokenizer", "char, bpe, wordpiece, or a tokenizer.json"),
+    "vocab_size": ("Vocabulary", "tokens of bpe or wordpiece; blank = by the corpus's size"),
     "moe.experts": ("Experts", "experts per MoE layer"),
     "moe.top_k": ("Top-k", "experts that each token is routed to"),
     "optim.matrix_learning_rate": ("Learning rate", "peak learning rate of Muon"),

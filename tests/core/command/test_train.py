@@ -27,8 +27,9 @@ def test_json_and_plain_lines(corpus_file: Path, tmp_path: Path) -> None:
     keys = {
         *("step", "tokens", "train_seconds", "wall_seconds", "val_loss", "best_val_loss"),
         *("perplexity", "params_total", "params_active", "tokens_per_second", "seconds_to_target"),
-        "overfitting_since",
+        *("overfitting_since", "bits_per_byte", "nats_per_char"),
     }
+    assert result["tokenizer"]["kind"] == "char"
     assert result["models"]["dense"].keys() == keys
     assert result["models"]["moe"].keys() == keys | {"expert_load"}
     (load,) = result["models"]["moe"]["expert_load"]

@@ -1,17 +1,23 @@
 """A new run; a mistake leaves nothing on disk."""
 
+import math
 from pathlib import Path
+from typing import Any
 
 import pytest
+import torch
 
 from tests.helpers.exactness import records
 from tests.helpers.models import TEXT
-from tests.helpers.training import SHAPE, make_session, train_session
+from tests.helpers.training import SHAPE, make_session, stop_at, train_session
+from tinygpt.checkpoint import load
 from tinygpt.config import build
 from tinygpt.data.corpus import Corpus, read_text
 from tinygpt.errors import ConfigError, CorpusError, RunError
-from tinygpt.run import TrainRecord
-from tinygpt.training import begin, session
+from tinygpt.generation.decoding import generate
+from tinygpt.generation.params import SamplingParams
+from tinygpt.run import EvalRecord, MetricsReader, StartRecord, TrainRecord
+from tinygpt.training import begin, resume, session
 from tinygpt.training.session import choose_devices
 
 
@@ -92,3 +98,35 @@ def test_a_gpu_learns_what_the_cpu_learns(tmp_path: Path, *, compiled: bool) -> 
     on_gpu = losses(tmp_path / "gpu", device="cuda", train__compile=compiled)
     assert len(on_cpu) == 40
     assert on_gpu == pytest.approx(on_cpu, abs=1e-3)
+
+
+@pytest.mark.parametrize("kind", ["bpe", "wordpiece"])
+def test_subwords_are_trained_recorded_and_resumed_bit_for_bit(tmp_path: Path, kind: str) -> None:
+    text = "día, 日本語 and a day, and another day. " * 71
+    names: dict[str, Any] = {"tokenizer": kind, "vocab_size": 523, "train__sample_tokens": 5}
+    for folder in ("whole", "stopped"):
+        (tmp_path / folder).mkdir()
+    whole = make_session(tmp_path / "whole", text, **names)
+    assert whole.tokenizer.kind == kind
+    train_session(whole)
+    stopped = make_session(tmp_path / "stopped", text, **names)
+    train_session(stopped, interrupted=stop_at(7, stopped))
+    train_session(resume(stopped.path, {}))
+    for one in whole.learners:
+        other = load(stopped.path / one.variant, step="newest")
+        for name, weight in one.result.state_dict().items():
+            assert torch.equal(weight, other.model.state_dict()[name])
+        assert generate(other.model, other.tokenizer, "日", SamplingParams(max_new_tokens=3))
+    items = MetricsReader(whole.path).read_all()
+    (start,) = [item for item in items if isinstance(item, StartRecord)]
+    assert start.tokenizer == {"kind": kind, "vocab_size": whole.tokenizer.vocab_size}
+    first = next(item for item in items if isinstance(item, EvalRecord))
+    bits = first.val_loss / math.log(2)
+    assert first.bits_per_byte == pytest.approx(bits / whole.units.bytes_per_token)
+    assert first.bits_per_char == pytest.approx(bits / whole.units.characters_per_token)
+
+
+def test_a_split_with_too_few_tokens_is_refused_before_the_run_exists(tmp_path: Path) -> None:
+    with pytest.raises(CorpusError, match=r"validation split has \d tokens, .*use a longer text"):
+        make_session(tmp_path, "and " * 30, tokenizer="bpe", vocab_size=300)
+    assert not (tmp_path / "run").exists()

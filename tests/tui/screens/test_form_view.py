@@ -63,9 +63,9 @@ def test_the_list_does_not_move_while_the_cursor_is_in_it(tmp_path: Path) -> Non
     state.go(SEARCH)
     state.enter()
     state.go("seed")
-    assert visible(state, 3, 8) == range(3, 11)
+    assert visible(state, 5, 8) == range(5, 13)
     state.go("preset")
-    assert visible(state, 3, 8) == range(8)
+    assert visible(state, 5, 8) == range(8)
 
 
 def test_a_problem_is_shown_in_place_of_the_help(tmp_path: Path) -> None:

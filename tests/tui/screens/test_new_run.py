@@ -26,7 +26,7 @@ def test_form_names_the_run_and_what_differs(tmp_path: Path) -> None:
     async def script(app: Host, pilot: Pilot[None]) -> None:
         await pilot.press(*"first", "down", "right", "down", "right", "down")  # baby, dense
         assert "5000" in text(app)
-        await pilot.press(*"300", "down", *"2.5", "down", "down", "down", "down")
+        await pilot.press(*"300", "down", *"2.5", *["down"] * 6)
         await pilot.press(*"3e-2", "tab", *"7", "enter")
 
     app = drive(NewRunScreen(tmp_path, values={"preset": "nano"}), script)
@@ -67,9 +67,9 @@ def test_keys_of_one_burst_reach_the_field_that_they_are_for(tmp_path: Path) -> 
         state.go("steps")
         for key in ("3", "0", "down", "2", "down", "down", "7", "up", "9"):
             app.post_message(events.Key(key, key if len(key) == 1 else None))
-        await until(pilot, lambda: state.text("moe.experts") == "9" or state.text("data") == "9")
-        found = {name: state.text(name) for name in ("steps", "minutes", "data", "moe.experts")}
-        assert found == {"steps": "30", "minutes": "2", "data": "9", "moe.experts": "7"}
+        await until(pilot, lambda: state.text("tokenizer") == "9" or state.text("data") == "9")
+        found = {name: state.text(name) for name in ("steps", "minutes", "data", "tokenizer")}
+        assert found == {"steps": "30", "minutes": "2", "data": "9", "tokenizer": "7"}
 
     drive(NewRunScreen(tmp_path), script)
 
