@@ -8,6 +8,7 @@ Letters: L layers, T tokens, K experts per token, E experts, V vocabulary.
 from __future__ import annotations
 
 import string
+import unicodedata
 from collections.abc import Mapping, Sequence
 
 import numpy as np
@@ -17,6 +18,18 @@ Ints = NDArray[np.int64]
 Floats = NDArray[np.float64]
 
 CLASSES = ("vowel", "consonant", "capital", "digit", "space", "newline", "punctuation", "other")
+
+SUBWORD_CLASSES = (
+    "word start",
+    "word part",
+    "number",
+    "punctuation",
+    "space",
+    "newline",
+    "bytes",
+)
+_AS_LATIN = ("LATIN", "FEMININE", "MASCULINE", "MODIFIER", "MICRO")
+"""How the names of Latin letters and of letters without a script begin."""
 
 
 def expert_counts(choice: ArrayLike, ids: ArrayLike, experts: int, vocabulary: int) -> Ints:
@@ -56,12 +69,37 @@ def agreement(a: ArrayLike, b: ArrayLike) -> Floats:
 
 
 def classes(vocabulary: Sequence[str]) -> dict[str, Ints]:
-    """The token ids of each class in `CLASSES`: every token is in exactly one; some may be empty.
+    """The token ids of each class: every token is in exactly one; some may be empty.
 
-    Letters, digits and punctuation are ASCII; capitals count as neither vowels nor consonants.
+    Of characters, the classes are `CLASSES`. Letters, digits and punctuation are ASCII; capitals
+    count as neither vowels nor consonants. Where tokens are longer, the classes are those of
+    `subword_class`.
     """
-    names = np.array([token_class(token) for token in vocabulary])
-    return {name: np.flatnonzero(names == name) for name in CLASSES}
+    if all(len(token) == 1 for token in vocabulary):
+        names = np.array([token_class(token) for token in vocabulary])
+        return {name: np.flatnonzero(names == name) for name in CLASSES}
+    names = np.array([subword_class(token) for token in vocabulary])
+    scripts = sorted(set(names.tolist()).difference(SUBWORD_CLASSES))
+    return {name: np.flatnonzero(names == name) for name in (*SUBWORD_CLASSES, *scripts)}
+
+
+def subword_class(token: str) -> str:
+    """What a token of several characters is: one of `SUBWORD_CLASSES`, or the script of its first
+    letter that is not Latin, as in "cyrillic".
+
+    A word starts with its space; one at the start of a line counts as a part.
+    """
+    if token.startswith("<0x"):
+        return "bytes"
+    if token.isspace():
+        return "newline" if "\n" in token else "space"
+    letters = [character for character in token if character.isalpha()]
+    scripts = [unicodedata.name(letter, "other").partition(" ")[0] for letter in letters]
+    if other := next((script for script in scripts if script not in _AS_LATIN), None):
+        return other.lower()
+    if letters:
+        return "word start" if token[0].isspace() else "word part"
+    return "number" if any(map(str.isnumeric, token)) else "punctuation"
 
 
 def token_class(token: str) -> str:

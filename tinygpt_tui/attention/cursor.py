@@ -44,7 +44,8 @@ def frame(shown: AttentionState, choice: Choice, room: tuple[int, int]) -> layou
     planned = layout.plan(replace(shown, choice=choice), *room)
     wide, high = layout.map_size(planned, pinned=shown.pin is not None)
     total = shown.shown.start + shown.shown.size
-    return layout.frame(choice, shown.matrix, wide, high, total=total)
+    labels = layout.label_columns(shown.shown)
+    return layout.frame(choice, shown.matrix, wide, high, total=total, labels=labels)
 
 
 def window_is_redundant(shown: AttentionState, room: tuple[int, int]) -> bool:

@@ -6,9 +6,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 
+from rich.cells import cell_len
+
 from tinygpt_tui.attention.state import PIXEL_SIZES, AttentionState, Choice, scrolled
+from tinygpt_tui.engine.results import InspectedText
 from tinygpt_tui.render.heatmap import LINE, Fit, Floats, Pixels, View, fit_to, pixels, whole
 from tinygpt_tui.render.panel import GAP
+from tinygpt_tui.render.text import visible
 from tinygpt_tui.render.wrap import Flow
 
 MIN_PANEL, WIDE_PANEL = 25, 64
@@ -19,6 +23,8 @@ MIN_THUMBNAIL = 3
 """Least lines of a thumbnail."""
 _MARGIN = 3
 """Columns of the labels of queries, if these are characters."""
+LONGEST_LABEL = 9
+"""Most columns of the labels of longer tokens, a blank included."""
 
 
 @dataclass(frozen=True)
@@ -57,7 +63,8 @@ def plan(state: AttentionState, columns: int, lines: int) -> Plan:
     if choice.level == "window":
         return Plan(columns, lines, head, foot, least, 0)
     room = columns - least - GAP
-    cut, margin = _fit(choice, shown.size, room, lines - head - foot, shown.start + shown.size)
+    total, labels = shown.start + shown.size, label_columns(shown)
+    cut, margin = _fit(choice, shown.size, (room, lines - head - foot), total, labels)
     return Plan(columns, lines, head, foot, columns - GAP - margin - cut.across * cut.wide, 0)
 
 
@@ -78,15 +85,31 @@ class Frame:
         return self.pooled_queries or self.pooled_keys
 
 
-def frame(choice: Choice, matrix: Floats, columns: int, lines: int, *, total: int) -> Frame:
+def label_columns(shown: InspectedText) -> int:
+    """Columns for the labels on the left of a map, a blank included: more for longer tokens."""
+    if shown.characters:
+        return _MARGIN
+    widest = max(cell_len(visible(text)) for text in shown.texts)
+    return min(max(widest + 1, _MARGIN), LONGEST_LABEL)
+
+
+def frame(
+    choice: Choice,
+    matrix: Floats,
+    columns: int,
+    lines: int,
+    *,
+    total: int,
+    labels: int = _MARGIN,
+) -> Frame:
     """Fit a (T, T) map, or a window of it, into `columns` and `lines` including labels; `total` is
-    the largest position that is labelled."""
+    the largest position that is labelled, and `labels` are the columns for tokens."""
     size = matrix.shape[0]
     if choice.level == "window":
-        tall, wide, queries, keys = window(choice, size, columns, lines)
+        tall, wide, queries, keys = window(choice, size, columns, lines, labels)
         part = View(_span(choice.origin[0], queries, size), _span(choice.origin[1], keys, size))
-        return Frame(pixels(matrix, part, size, size)._replace(tall=tall, wide=wide), _MARGIN)
-    cut, margin = _fit(choice, size, columns, lines, total)
+        return Frame(pixels(matrix, part, size, size)._replace(tall=tall, wide=wide), labels)
+    cut, margin = _fit(choice, size, (columns, lines), total, labels)
     pooled = pixels(matrix, whole(matrix), cut.down, cut.across, choice.paint.pooling)
     return Frame(
         pooled._replace(tall=cut.tall, wide=cut.wide),
@@ -96,13 +119,15 @@ def frame(choice: Choice, matrix: Floats, columns: int, lines: int, *, total: in
     )
 
 
-def _fit(choice: Choice, size: int, columns: int, lines: int, total: int) -> tuple[Fit, int]:
-    """How a map of `size` tokens fills `columns` and `lines` including labels, and the columns of
-    these on its left."""
-    margin = _MARGIN
+def _fit(
+    choice: Choice, size: int, room: tuple[int, int], total: int, labels: int
+) -> tuple[Fit, int]:
+    """How a map of `size` tokens fills columns and lines including labels, and the columns of these
+    on its left: `labels`, or enough for positions where several tokens share a line."""
+    (columns, lines), margin = room, labels
     cut = fit_to((size, size), columns - margin, lines - 1, choice.paint)
-    if size > cut.down and len(str(total)) >= margin:
-        margin = len(str(total)) + 1
+    if size > cut.down:
+        margin = max(_MARGIN, len(str(total)) + 1)
         cut = fit_to((size, size), columns - margin, lines - 1, choice.paint)
     return cut, margin
 
@@ -112,10 +137,12 @@ def _span(begin: int, count: int, size: int) -> tuple[int, int]:
     return begin, min(begin + max(count, 1), size)
 
 
-def window(choice: Choice, size: int, columns: int, lines: int) -> tuple[int, int, int, int]:
+def window(
+    choice: Choice, size: int, columns: int, lines: int, labels: int = _MARGIN
+) -> tuple[int, int, int, int]:
     """Height in eighths of a line and width in columns of a weight in the window, and how many
     queries and keys it has; by default weights are larger than in the whole map."""
-    columns, lines = max(columns - _MARGIN, 1), max(lines - 1, 1)
+    columns, lines = max(columns - labels, 1), max(lines - 1, 1)
     least, cut = choice.paint.least, fit_to((size, size), columns, lines, choice.paint)
     larger = (factor for factor in PIXEL_SIZES if least * factor > cut.tall)
     default = 1 if size > min(cut.down, cut.across) else next(larger, PIXEL_SIZES[-1])
@@ -181,6 +208,7 @@ def with_cursor_visible(state: AttentionState, columns: int, lines: int) -> Choi
         top = min(max(choice.top, line - grid.shown + 1), line, grid.total - grid.shown)
         return replace(choice, top=max(top, 0))
     if choice.level == "window":
-        _, _, queries, keys = window(choice, shown.size, *map_size(planned, pinned=pinned))
+        room = map_size(planned, pinned=pinned)
+        _, _, queries, keys = window(choice, shown.size, *room, label_columns(shown))
         return scrolled(choice, shown, queries, keys)
     return choice

@@ -5,7 +5,7 @@ from __future__ import annotations
 from rich.cells import cell_len
 
 from tinygpt_tui import theme
-from tinygpt_tui.attention.layout import Frame, Plan, frame, map_size
+from tinygpt_tui.attention.layout import Frame, Plan, frame, label_columns, map_size
 from tinygpt_tui.attention.side_panel import side_panel
 from tinygpt_tui.attention.state import AttentionState, Choice
 from tinygpt_tui.engine.results import InspectedText
@@ -13,7 +13,7 @@ from tinygpt_tui.render import heatmap
 from tinygpt_tui.render.cells import Row, Span, fit, row
 from tinygpt_tui.render.heatmap import Floats
 from tinygpt_tui.render.panel import rule, side_by_side
-from tinygpt_tui.render.text import mark
+from tinygpt_tui.render.text import label
 
 
 def head_name(layer: int, head: int, mode: str) -> str:
@@ -33,7 +33,7 @@ def maps(
     choice = state.choice
     matrix, pin = state.matrix, state.pin
     wide, high = map_size(planned, pinned=pin is not None)
-    framed = frame(choice, matrix, wide, high, total=shown.start + shown.size)
+    framed = _framed(choice, shown, matrix, (wide, high))
     size = heatmap.bucket_words(framed.pixels, choice.paint.pooling)
     words = [size, size.removeprefix("1 cell = ")]
     if pin is None:
@@ -45,7 +45,7 @@ def maps(
         beside = side_panel(state, shown, planned.panel, planned.body)
         return side_by_side([drawn, beside], [wide, planned.panel]), peak_text(top, matrix), words
     top = max(heatmap.peak(matrix), heatmap.peak(pin.matrix))
-    other = frame(choice, pin.matrix, wide, high, total=pin.shown.start + pin.shown.size)
+    other = _framed(choice, pin.shown, pin.matrix, (wide, high))
     left = [map_title(pin.shown, head_name(pin.layer, pin.head, pin.mode), wide, "= ")]
     left += heatmap_rows(pin.shown, choice, other, top)
     right = [map_title(shown, head_name(choice.layer, choice.head, choice.mode), wide, "")]
@@ -53,6 +53,11 @@ def maps(
     high = max(len(left), len(right), planned.body)
     blocks = [[*rows, *[()] * (high - len(rows))] for rows in (left, right)]
     return side_by_side(blocks, [wide, wide]), peak_text(top, matrix, pin.matrix), words
+
+
+def _framed(choice: Choice, shown: InspectedText, matrix: Floats, room: tuple[int, int]) -> Frame:
+    total, labels = shown.start + shown.size, label_columns(shown)
+    return frame(choice, matrix, *room, total=total, labels=labels)
 
 
 def peak_text(top: float, *matrices: Floats) -> str:
@@ -82,19 +87,24 @@ def heatmap_rows(shown: InspectedText, choice: Choice, framed: Frame, top: float
 
 
 def _key_labels(shown: InspectedText, framed: Frame, key: int) -> Row:
-    """The character of each key above its column, or some positions if several keys share one; the
-    character of the key under the cursor in either case."""
+    """The token of each key above its column, or some positions if several keys share one; in
+    either case that of the key under the cursor, in full if there is room to its right."""
     small = framed.pixels
     each, columns = small.wide, small.width
     cells = [Span(" ", "muted")] * columns
 
-    def put(place: int, token: int, style: str) -> None:
-        """Write a wide character over two columns, if each key has two or the next one is blank."""
+    def put(place: int, token: int, style: str, room: int = each - 1) -> None:
+        """Write a wide character over two columns, if each key has two or the next one is blank;
+        of a longer token as much as `room` columns hold."""
         blank = framed.pooled_keys and place * each + 1 < columns
-        label = mark(shown.texts[token], 2 if each > 1 or blank else 1)
-        wide = cell_len(label) - 1
-        start = place * each + max(each // 2 - wide, 0)
-        cells[start : start + 1 + wide] = [Span(label, style), *[Span("")] * wide]
+        text = shown.texts[token]
+        words = label(text, room if len(text) > 1 and room > 2 else 2 if each > 1 or blank else 1)
+        wide = cell_len(words) - 1
+        start = place * each + (0 if wide > 1 else max(each // 2 - wide, 0))
+        end = start + 1 + wide
+        if end < columns and not cells[end].text:  # the right half of a wide character
+            cells[end] = Span(" ", "muted")
+        cells[start:end] = [Span(words, style), *[Span("")] * wide]
 
     at = heatmap.find(small.columns, key)
     if framed.pooled_keys:
@@ -108,12 +118,12 @@ def _key_labels(shown: InspectedText, framed: Frame, key: int) -> Row:
         for place, position in enumerate(small.columns[:-1]):
             put(place, int(position), "muted")
     if at is not None:
-        put(at, key, "cursor+reverse")
+        put(at, key, "cursor+reverse", columns - at * each)
     return row(*cells)
 
 
 def _query_labels(shown: InspectedText, framed: Frame, lines: int, query: int) -> list[Row]:
-    """One label per line: the characters of the queries whose middle it has; if pooled, some
+    """One label per line: the tokens of the queries whose middle it has; if pooled, some
     positions."""
     small = framed.pixels
     at = heatmap.find(small.rows, query)
@@ -131,7 +141,8 @@ def _query_labels(shown: InspectedText, framed: Frame, lines: int, query: int) -
             for place in shown_here:
                 position = query if place == at else int(small.rows[place])
                 style = "cursor+reverse" if place == at else "muted"
-                label = mark(shown.texts[position], 2 if len(shown_here) == 1 else 1)
-                spans.append(Span(label, style))
+                alone = len(shown_here) == 1
+                room = max(framed.margin - 1, 2) if alone else 1
+                spans.append(Span(label(shown.texts[position], room), style))
         labels.append(fit(row(*fit(row(*spans), framed.margin - 1, "right"), " "), framed.margin))
     return labels

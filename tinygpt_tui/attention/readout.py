@@ -14,7 +14,7 @@ from tinygpt_tui.attention.state import UNITS, WITHOUT, AttentionState, Choice
 from tinygpt_tui.engine.results import InspectedText
 from tinygpt_tui.render.cells import Row, Span, fit, padded, row
 from tinygpt_tui.render.heatmap import Floats
-from tinygpt_tui.render.text import mark, quoted
+from tinygpt_tui.render.text import quoted, whole_mark
 
 TOP_KEYS = 5
 """How many keys of a query are listed."""
@@ -92,7 +92,7 @@ def top_keys_rows(
 def _context(shown: InspectedText, choice: Choice, columns: int) -> Row:
     """The text around the query, with query and key marked."""
     end = min(choice.query + max(columns // 4, 2), shown.size)
-    marks = [mark(text, 2) for text in shown.texts[max(0, end - columns) : end]]
+    marks = [whole_mark(text) for text in shown.texts[max(0, end - columns) : end]]
     while marks and sum(map(cell_len, marks)) > columns:
         del marks[0]
     spans = []

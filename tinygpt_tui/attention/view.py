@@ -17,7 +17,7 @@ from tinygpt_tui.attention.thumbnails import grid
 from tinygpt_tui.engine.results import InspectedText
 from tinygpt_tui.render.cells import Row, Span, fit, row, width
 from tinygpt_tui.render.panel import rule
-from tinygpt_tui.render.text import mark, sentence
+from tinygpt_tui.render.text import sentence, whole_mark
 from tinygpt_tui.render.timeline import checkpoint_parts, position, slider
 
 RULE_ENDS = 7
@@ -124,13 +124,14 @@ def text_row(state: AttentionState, shown: InspectedText, columns: int) -> Row:
     """The source of the text, as much of it as fits, and which part of it is shown."""
     end = shown.start + shown.size
     what = f" {state.source}: " if state.source else " "
+    unit = "character" if shown.characters else "token"
     part = (
-        f" {shown.total} character{'s' * (shown.total > 1)} "
+        f" {shown.total} {unit}{'s' * (shown.total > 1)} "
         if shown.size == shown.total
-        else f" characters {shown.start + 1}-{end} of {shown.total} "
+        else f" {unit}s {shown.start + 1}-{end} of {shown.total} "
     )
     space = columns - len(what) - len(part)
-    marks = "".join(mark(text, 2) for text in shown.texts[: max(space, 0)])
+    marks = "".join(whole_mark(text) for text in shown.texts[: max(space, 0)])
     return row(
         Span(what, "muted"), *fit(row(Span(marks, "text")), max(space, 0)), Span(part, "muted")
     )

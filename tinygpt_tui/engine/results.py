@@ -60,6 +60,11 @@ class InspectedText:
         return len(self.texts)
 
     @cached_property
+    def characters(self) -> bool:
+        """Whether every token of the window is a single character."""
+        return all(len(text) == 1 for text in self.texts)
+
+    @cached_property
     def means(self) -> Floats:
         """(L, T, T): the mean over each layer's heads."""
         means: Floats = self.attention.mean(axis=1)
@@ -138,8 +143,14 @@ class RoutingSurvey:
         """E."""
         return int(self.expert_counts.shape[1])
 
+    @cached_property
+    def characters(self) -> bool:
+        """Whether every token is a single character."""
+        return all(len(token) == 1 for token in self.vocabulary)
+
+    @cached_property
     def by_class(self) -> tuple[list[str], Ints]:
-        """The character classes that occur, and their counts: (L, E, classes)."""
+        """The classes of tokens that occur, and their counts: (L, E, classes)."""
         members = {n: ids for n, ids in routing.classes(self.vocabulary).items() if len(ids)}
         return list(members), routing.class_counts(self.expert_counts, members)
 

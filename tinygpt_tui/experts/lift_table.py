@@ -25,7 +25,7 @@ from tinygpt_tui.experts.state import Sorting
 from tinygpt_tui.render.cells import Row, Span, fit, padded, row
 from tinygpt_tui.render.panel import GAP, rule, side_by_side
 from tinygpt_tui.render.scroll import around
-from tinygpt_tui.render.text import named
+from tinygpt_tui.render.text import label, named
 from tinygpt_tui.theme import expert_style
 
 RARE = 20
@@ -37,11 +37,11 @@ CONTEXT_COLUMNS = 12
 _NAME, _TOTAL, _LIFT, _COUNT = 12, 6, 6, 6
 
 
-def counted(survey: RoutingSurvey, sorting: Sorting) -> tuple[list[str], Ints]:
-    """The names of the rows, and how often each was routed to each expert: (L, E, rows)."""
+def counted(survey: RoutingSurvey, sorting: Sorting) -> tuple[Sequence[str], Ints]:
+    """The class or token of each row, and its counts in each expert: (L, E, rows)."""
     if sorting.classes:
-        return survey.by_class()
-    return [named(token) for token in survey.vocabulary], survey.expert_counts
+        return survey.by_class
+    return survey.vocabulary, survey.expert_counts
 
 
 def ordered(counts: Ints, lift: Floats, sorting: Sorting) -> list[int]:
@@ -74,8 +74,9 @@ def table_block(
     top = max(0, min(sorting.top, len(order) - room))
     shown = _columns(survey.experts, columns, sorting)
     rows = [_title(survey, columns, layer, sorting), _heading(shown, columns, sorting)]
+    name = str if sorting.classes else _short
     rows += [
-        _line(names[i], counts[:, i], lift[:, i], columns, shown, bold=sorting.expert)
+        _line(name(names[i]), counts[:, i], lift[:, i], columns, shown, bold=sorting.expert)
         for i in order[top : top + room]
     ]
     hidden = len(order) - top - room
@@ -111,7 +112,8 @@ def _columns(experts: int, columns: int, sorting: Sorting) -> Columns:
 
 
 def _title(survey: RoutingSurvey, columns: int, layer: int, sorting: Sorting) -> Row:
-    kind = "classes" if sorting.classes else "characters"
+    tokens = "characters" if survey.characters else "tokens"
+    kind = "classes" if sorting.classes else tokens
     words = f" in L{layer}: lift (1.0 = no preference), {count(survey.tokens)} tokens"
     return rule(row(Span(kind, "strong"), Span(words, "muted")), columns)
 
@@ -244,6 +246,10 @@ def _examples_heading(expert: int, columns: int, *, found: bool) -> Row:
     return rule(row(mark, Span(f"{words} in expert {expert}", "muted")), columns)
 
 
+def _short(token: str) -> str:
+    return named(token) if len(token) == 1 else label(token, _NAME - 2)
+
+
 def _examples(
     survey: RoutingSurvey,
     token: int,
@@ -256,7 +262,7 @@ def _examples(
     """One line per example, with the token in the same column."""
     rows = []
     for number, example in enumerate(examples):
-        head = f" {padded(named(survey.vocabulary[token]), 5)}{lift:>5.1f}x "
+        head = f" {padded(_short(survey.vocabulary[token]), 5)}{lift:>5.1f}x "
         head = head if not number else padded("", cell_len(head))
         room = min(max((columns - cell_len(head)) // 2 - 1, 0), CONTEXT_COLUMNS)
         before, token_text, after = map(printable, (example.before, example.token, example.after))

@@ -311,7 +311,7 @@ def classes_above(state: ExpertsState, lines: int) -> int:
     """Lines of the table of classes above the table of characters."""
     if state.survey is None or state.sorting.classes or lines < 2 * MIN_TABLE_LINES + 6:
         return 0
-    return len(state.survey.by_class()[0]) + 2
+    return len(state.survey.by_class[0]) + 2
 
 
 def _tables(state: ExpertsState, survey: RoutingSurvey, columns: int, lines: int) -> list[Row]:

@@ -5,19 +5,22 @@ from __future__ import annotations
 import math
 from typing import NamedTuple
 
+from rich.cells import cell_len
+
 from tinygpt_tui.engine.protocol import Token
 from tinygpt_tui.generate.tree import Text
-from tinygpt_tui.render.cells import Row, Span, beside, fit, row, width
+from tinygpt_tui.render.cells import Row, Span, beside, fit, padded, row, width
 from tinygpt_tui.render.panel import rule
-from tinygpt_tui.render.text import named
+from tinygpt_tui.render.text import label, named
 
 CANDIDATE_WIDTH, WITH_BAR = 20, 30
-"""Least columns per candidate, without and with a bar."""
+"""Least columns per candidate, without and with a bar, where tokens are characters."""
+NAME, LONGEST_NAME = 5, 14
+"""Columns of the names of characters, and the most for the names of longer tokens."""
 MIN_BAR, MAX_BAR = 4, 40
 """Columns of a candidate's bar; without room for the fewest, it has none."""
 HEADINGS = 2
 """Rows above the candidates: the facts, and the headings of their columns."""
-_HEADING = " token raw % final %"
 
 
 class Grid(NamedTuple):
@@ -32,16 +35,30 @@ class Grid(NamedTuple):
         return self.across * self.down
 
 
-def arranged(candidates: int, columns: int, height: int, least: int = CANDIDATE_WIDTH) -> Grid:
-    """As few columns of candidates as show all of them, each of `least` columns or more."""
+def name_columns(token: Token) -> int:
+    """Columns for the names of a token's candidates, a blank included."""
+    widest = max((cell_len(named(text)) for text in token.texts), default=0)
+    return NAME if widest < NAME else min(widest + 1, LONGEST_NAME)
+
+
+def arranged(
+    candidates: int,
+    columns: int,
+    height: int,
+    least: int = CANDIDATE_WIDTH,
+    *,
+    names: int = NAME,
+) -> Grid:
+    """As few columns of candidates as show all of them, each of `least` columns or more, or of as
+    many more as their `names` are longer than those of characters."""
     down = max(height - HEADINGS, 1)
-    most = max(1, columns // least)
+    most = max(1, columns // (least + names - NAME))
     return Grid(min(most, max(1, -(-candidates // down))), down)
 
 
-def needed_height(candidates: int, columns: int) -> int:
+def needed_height(candidates: int, columns: int, *, names: int = NAME) -> int:
     """Rows with which all candidates are shown."""
-    return HEADINGS - (-candidates // max(1, columns // CANDIDATE_WIDTH))
+    return HEADINGS - (-candidates // max(1, columns // (CANDIDATE_WIDTH + names - NAME)))
 
 
 def inspector(
@@ -62,17 +79,19 @@ def inspector(
         return []
     token = text.tokens[cursor]
     rows = [rule(token_facts(text, cursor), columns, right=legend)]
-    grid = arranged(len(token.ids), columns, height, least)
+    names = name_columns(token)
+    grid = arranged(len(token.ids), columns, height, least, names=names)
     each = columns // grid.across
     chosen = token.ids.index(token.id) if token.id in token.ids else None
     focus = candidate if candidate is not None else 0
     page = focus // grid.shown * grid.shown
     cells = [
-        _candidate(token, place, each, chosen, candidate)
+        _candidate(token, place, each, names, chosen=place == chosen, cursor=place == candidate)
         for place in range(page, min(page + grid.shown, len(token.ids)))
     ]
+    heading = f" {'token':<{names}} raw % final %"
     blocks = [
-        [fit(row(Span(_HEADING, "muted")), each), *cells[i : i + grid.down]]
+        [fit(row(Span(heading, "muted")), each), *cells[i : i + grid.down]]
         for i in range(0, len(cells), grid.down)
     ]
     rows += [fit(line, columns) for line in beside(blocks, gap=0)]
@@ -98,22 +117,30 @@ def token_facts(text: Text, cursor: int) -> Row:
         parts.append("other candidates not kept")
     head = f"{cursor + 1}/{len(text.tokens)} "
     return (
-        *row(Span(head, "muted"), Span(named(token.text), "strong"), Span(dot, "faint")),
+        *row(Span(head, "muted"), Span(_own_name(token), "strong"), Span(dot, "faint")),
         Span(dot.join(parts), "muted"),
     )
 
 
+def _own_name(token: Token) -> str:
+    """The name of a token; of one that is part of a character, its bytes."""
+    if token.text or token.id not in token.ids:
+        return named(token.text)
+    return named(token.texts[token.ids.index(token.id)])
+
+
 def _candidate(
-    token: Token, place: int, columns: int, chosen: int | None, candidate: int | None
+    token: Token, place: int, columns: int, names: int, *, chosen: bool, cursor: bool
 ) -> Row:
     """Mark, name, raw percentage, the final one or the filter that removed it, and a bar."""
     filter_name = token.removed[place]
-    mark = "●" if place == chosen else " "
-    name = fit(row(named(token.texts[place])), 5)[0].text
+    mark = "●" if chosen else " "
+    text = token.texts[place]
+    name = padded(named(text) if len(text) == 1 else label(text, names - 1), names)
     result = filter_name[:7] if filter_name else _percent(token.filtered[place])
-    style = "faint" if filter_name else "strong" if place == chosen else "text"
+    style = "faint" if filter_name else "strong" if chosen else "text"
     words = f"{name}{_percent(token.raw[place]):>6}{result:>8}"
-    cells = row(Span(mark, "good"), Span(words, style + ("+reverse" if place == candidate else "")))
+    cells = row(Span(mark, "good"), Span(words, style + ("+reverse" if cursor else "")))
     space = min(columns - width(cells) - 3, MAX_BAR)
     if space < MIN_BAR:
         return fit(cells, columns)

@@ -4,7 +4,15 @@ them."""
 from __future__ import annotations
 
 from tinygpt_tui.generate import token_chart, view
-from tinygpt_tui.generate.candidates import WITH_BAR, Grid, arranged, inspector, needed_height
+from tinygpt_tui.generate.candidates import (
+    NAME,
+    WITH_BAR,
+    Grid,
+    arranged,
+    inspector,
+    name_columns,
+    needed_height,
+)
 from tinygpt_tui.generate.controller import GenerateController
 from tinygpt_tui.generate.sidebar import sidebar, sidebar_columns, sidebar_head
 from tinygpt_tui.render.cells import Row, fit
@@ -109,17 +117,20 @@ def inspector_height(controller: GenerateController, columns: int, height: int) 
     text, cursor = controller.text, controller.cursor
     if cursor is None or text is None or controller.listed:
         return 0
-    return max(3, min(needed_height(len(text.tokens[cursor].ids), columns), height // 2))
+    token = text.tokens[cursor]
+    needed = needed_height(len(token.ids), columns, names=name_columns(token))
+    return max(3, min(needed, height // 2))
 
 
 def candidate_grid(controller: GenerateController, columns: int, height: int) -> Grid:
     """How the candidates at the cursor are arranged in a tab of this size."""
     text, cursor = controller.text, controller.cursor
-    count = len(text.tokens[cursor].ids) if text is not None and cursor is not None else 0
+    token = text.tokens[cursor] if text is not None and cursor is not None else None
+    count, names = (len(token.ids), name_columns(token)) if token else (0, NAME)
     if side := sidebar_columns(columns, height):
         taken = len(sidebar_head(controller, _legend(controller, side - 1), side))
-        return arranged(count, side, height - taken, WITH_BAR)
-    return arranged(count, columns, inspector_height(controller, columns, height))
+        return arranged(count, side, height - taken, WITH_BAR, names=names)
+    return arranged(count, columns, inspector_height(controller, columns, height), names=names)
 
 
 def _sides(controller: GenerateController, columns: int, height: int) -> list[Row]:

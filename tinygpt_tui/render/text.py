@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from functools import lru_cache
 
-from rich.cells import cell_len
+from rich.cells import cell_len, set_cell_size
 
 from tinygpt.escape import printable
 from tinygpt_tui.render.cells import Row, Span, fit, row
@@ -24,7 +24,23 @@ _NAMES = {"\n": "\\n", " ": "' '", "\t": "\\t"}
 
 def named(text: str) -> str:
     """A token with readable whitespace."""
-    return _NAMES.get(text, printable(text))
+    return _NAMES.get(text) or visible(text)
+
+
+def visible(text: str) -> str:
+    """A token with every character visible: a space as ∙, a line break as ⏎."""
+    return printable(text).replace(" ", "∙")
+
+
+@lru_cache(maxsize=4096)
+def label(text: str, columns: int) -> str:
+    """As much of a token as `columns` hold: all of it, its beginning and "…", or its mark."""
+    if len(text) == 1 or columns < 3:
+        return mark(text, min(max(columns, 1), 2))
+    whole = visible(text)
+    if cell_len(whole) <= columns:
+        return whole
+    return set_cell_size(whole, columns - 1).rstrip() + "…"
 
 
 @lru_cache(maxsize=1024)
@@ -39,7 +55,12 @@ def mark(text: str, columns: int = 1) -> str:
     return first if 1 <= cell_len(first) <= columns else "□"
 
 
+def whole_mark(text: str) -> str:
+    """A token within a text: a character as its mark, more of them in full."""
+    return mark(text, 2) if len(text) == 1 else visible(text)
+
+
 def quoted(text: str) -> str:
     """A token as shown within a sentence."""
     known = _NAMES.get(text)
-    return known or (mark(text, 2) if len(text) <= 1 else printable(text))
+    return known or (mark(text, 2) if len(text) <= 1 else visible(text))

@@ -79,7 +79,7 @@ def test_classes_are_a_partition(vocabulary: list[str]) -> None:
 
 
 def test_classes_of_characters() -> None:
-    vocabulary = [*list("\n !Aaez09Éé\t"), "the"]
+    vocabulary = list("\n !Aaez09Éé\t")
     found = routing.classes(vocabulary)
     assert {name: [vocabulary[i] for i in ids] for name, ids in found.items()} == {
         "vowel": ["a", "e"],
@@ -89,7 +89,7 @@ def test_classes_of_characters() -> None:
         "space": [" "],
         "newline": ["\n"],
         "punctuation": ["!"],
-        "other": ["É", "é", "\t", "the"],
+        "other": ["É", "é", "\t"],
     }
 
 
@@ -131,3 +131,31 @@ def test_dead_experts_and_even_ones() -> None:
 def test_import_brings_no_torch() -> None:
     script = "import sys, tinygpt.analysis.routing; sys.exit('torch' in sys.modules)"
     subprocess.run([sys.executable, "-c", script], check=True)
+
+
+@pytest.mark.parametrize(
+    ("token", "expected"),
+    [
+        (" the", "word start"),
+        ("ing", "word part"),
+        ("'s", "word part"),
+        (" été", "word start"),
+        (" 12", "number"),
+        ("...", "punctuation"),
+        ("  ", "space"),
+        (" \n\n", "newline"),
+        ("<0xE2>", "bytes"),
+        ("名前", "cjk"),
+        (" Друзья", "cyrillic"),
+        ("ねこ", "hiragana"),
+    ],
+)
+def test_the_class_of_longer_tokens(token: str, expected: str) -> None:
+    assert routing.subword_class(token) == expected
+    assert routing.classes(["a", "b", token])[expected].tolist()[-1] == 2
+
+
+def test_every_longer_token_is_in_exactly_one_class() -> None:
+    vocabulary = ["a", " b", "1", "!", "\n", " ", "<0xFF>", "ж", "日本", "¿", "½", "ª"]
+    ids = np.concatenate(list(routing.classes(vocabulary).values()))
+    assert sorted(ids.tolist()) == list(range(len(vocabulary)))

@@ -1,15 +1,20 @@
 """The distribution at the cursor: its columns have headings, and all candidates can be reached."""
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from rich.cells import cell_len
 
 from tests.helpers.generated import VOCABULARY, made
 from tinygpt_tui.generate.candidates import (
     HEADINGS,
+    LONGEST_NAME,
+    NAME,
     WITH_BAR,
     arranged,
     inspector,
+    name_columns,
     needed_height,
 )
 from tinygpt_tui.render.cells import Span, plain, row, width
@@ -56,3 +61,22 @@ def test_the_candidate_under_the_cursor_is_always_visible() -> None:
     for place in range(len(VOCABULARY)):
         rows = inspector(text, 1, 25, HEADINGS + 2, candidate=place)
         assert any("reverse" in span.style for cells in rows for span in cells)
+
+
+def test_names_of_longer_tokens_get_the_room_they_need() -> None:
+    text = made("ab")
+    long = msgspec.structs.replace(text.tokens[0], texts=(" strawberries and", "日本語", *"cdefg"))
+    text.tokens[0] = long
+    assert name_columns(text.tokens[1]) == NAME
+    assert name_columns(long) == LONGEST_NAME
+    rows = plain(inspector(text, 0, 77, 6))
+    assert rows[2].startswith("●∙strawberrie… ")
+    assert rows[3].startswith(" 日本語        ")
+    assert {cell_len(line) for line in rows} == {77}
+
+
+def test_a_part_of_a_character_is_named_by_its_bytes() -> None:
+    text = made("ab")
+    token = text.tokens[0]
+    text.tokens[0] = msgspec.structs.replace(token, text="", texts=("<0xE2>", *token.texts[1:]))
+    assert "<0xE2>" in plain(inspector(text, 0, 77, 6))[0]
