@@ -134,7 +134,8 @@ class VariantHistory:
                 last,
                 val_loss=val_loss,
                 perplexity=math.exp(min(val_loss, 700.0)),
-                bits_per_char=val_loss / math.log(2),
+                bits_per_char=_scaled(last.bits_per_char, val_loss, last.val_loss),
+                bits_per_byte=val_loss * self.bits_per_byte,
                 best_val_loss=best if isinstance(best, float) else math.nan,
                 val_tokens=None,
             )
@@ -158,6 +159,16 @@ class VariantHistory:
     def evaluated(self) -> EvalRecord | None:
         """The latest evaluation, over the whole validation split if that is known."""
         return self.whole or (self.evaluations[-1] if self.evaluations else None)
+
+    @property
+    def bits_per_byte(self) -> float:
+        """The factor from nats per token to bits per byte; of runs that do not record it, as if
+        each token was one byte, as a character usually is."""
+        last = self.evaluations[-1] if self.evaluations else None
+        if last and last.bits_per_byte and last.val_loss:
+            factor = last.bits_per_byte / last.val_loss
+            return factor if 0 < factor < math.inf else 1 / math.log(2)
+        return 1 / math.log(2)
 
     @property
     def overfitting(self) -> Overfitting | None:
@@ -247,3 +258,8 @@ class History:
     def step(self) -> int:
         """The latest step of any variant."""
         return max((v.last.step for v in self.variants.values() if v.last), default=0)
+
+
+def _scaled(known: float, loss: float, last: float) -> float:
+    """What was `known` of the loss `last`, of another loss over tokens like its own."""
+    return known * loss / last if last else loss / math.log(2)

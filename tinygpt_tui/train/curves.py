@@ -13,7 +13,7 @@ from tinygpt import smoothing
 from tinygpt.run.columns import Floats
 from tinygpt_tui.monitor.gpu_readings import GpuReadings
 from tinygpt_tui.monitor.history import History, VariantHistory
-from tinygpt_tui.monitor.overlays import Overlay
+from tinygpt_tui.monitor.overlays import Overlay, tokens_differ
 from tinygpt_tui.render.curves import Curve
 from tinygpt_tui.render.downsample import extremes
 from tinygpt_tui.theme import EXPERTS, NAMES, expert_style
@@ -39,6 +39,12 @@ class Shown(NamedTuple):
     quantity: Quantity
     x_range: tuple[float, float]
     columns: int
+    bits: bool = False
+    """Whether losses are in bits per byte instead of nats per token."""
+
+    def value(self, variant: VariantHistory, y: Floats) -> Floats:
+        """Values of a variant in the unit of the chart."""
+        return y * variant.bits_per_byte if self.bits else y
 
     @property
     def column(self) -> str:
@@ -65,7 +71,8 @@ def curves(
     the value of every step and its average, and validation losses, the best of these marked."""
     if quantity == "GPU":
         return list(_gpu_curves(history, readings or GpuReadings(), options.x_axis))
-    shown = Shown(options, quantity, x_range, columns)
+    bits = quantity == "loss" and tokens_differ(history, overlays)
+    shown = Shown(options, quantity, x_range, columns, bits)
     drawn = [curve for overlay in overlays for curve in _overlay_curves(overlay, shown)]
     for name, variant in history.variants.items():
         if name in options.hidden or not len(variant.step.values):
@@ -73,7 +80,7 @@ def curves(
         if quantity not in LOSSES or "train" not in options.hidden:
             drawn += _train(name, variant, shown)
         if quantity in LOSSES and "val" not in options.hidden:
-            drawn.append(_validation(name, variant, options.x_axis))
+            drawn.append(_validation(name, variant, shown))
     return [_as_quantity(curve, quantity) for curve in drawn]
 
 
@@ -178,7 +185,7 @@ def _train(name: str, variant: VariantHistory, shown: Shown) -> Iterator[Curve]:
     """The values of all steps, faint, and their exponential average on top."""
     family = NAMES.get(name, name)
     x, y = train_x(variant, shown.options.x_axis), getattr(variant, shown.column).values
-    points = extremes(x, y, shown.columns * 2, *shown.x_range)
+    points = extremes(x, shown.value(variant, y), shown.columns * 2, *shown.x_range)
     single, average = _kinds(shown)
     if shown.span == 1:
         yield Curve(" ".join((family, *single)), name, *points, family=family, kinds=single)
@@ -205,21 +212,22 @@ def _smoothed(variant: VariantHistory, shown: Shown) -> Points:
     grid = np.linspace(*shown.x_range, shown.columns * 2 + 1)
     at = np.unique(np.clip(np.searchsorted(x, grid), max(0, first - 1), min(last, len(x) - 1)))
     average = variant.average(shown.column, shown.span)
-    return Points(variant.step.values[at], x[at], average[at])
+    return Points(variant.step.values[at], x[at], shown.value(variant, average[at]))
 
 
-def _validation(name: str, variant: VariantHistory, axis: XAxis) -> Curve:
+def _validation(name: str, variant: VariantHistory, shown: Shown) -> Curve:
     family = NAMES.get(name, name)
-    _, x, y = _evaluations(variant, axis)
+    _, x, y = _evaluations(variant, shown)
     best = int(np.argmin(y)) if len(y) else None
     return Curve(f"{family} val", f"{name}.bold", x, y, "bold", best, family=family, kinds=("val",))
 
 
-def _evaluations(variant: VariantHistory, axis: XAxis) -> Points:
+def _evaluations(variant: VariantHistory, shown: Shown) -> Points:
     """The validation losses of the evaluations."""
     step = np.array([r.step for r in variant.evaluations], np.float64)
     y = np.array([r.val_loss for r in variant.evaluations], np.float64)
-    return Points(step, evaluation_x(variant, axis), y)
+    x = evaluation_x(variant, shown.options.x_axis)
+    return Points(step, x, shown.value(variant, y))
 
 
 def _overlay_curves(overlay: Overlay, shown: Shown) -> Iterator[Curve]:
@@ -236,7 +244,7 @@ def _overlay_curves(overlay: Overlay, shown: Shown) -> Iterator[Curve]:
         evaluated = [variant for variant in variants if variant.evaluations]
         trained = [variant for variant in variants if len(variant.step.values)]
         if losses and evaluated and "val" not in options.hidden:
-            found = mean_curve([_evaluations(v, options.x_axis) for v in evaluated])
+            found = mean_curve([_evaluations(v, shown) for v in evaluated])
             mark = int(np.argmin(found.mean))
         elif trained and not (losses and "train" in options.hidden):
             found = mean_curve([_smoothed(variant, shown) for variant in trained])

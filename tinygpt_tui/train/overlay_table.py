@@ -9,7 +9,7 @@ from tinygpt import formatting
 from tinygpt.escape import printable
 from tinygpt.run.spread import Spread, spread
 from tinygpt_tui.monitor.history import VariantHistory
-from tinygpt_tui.monitor.overlays import Overlay
+from tinygpt_tui.monitor.overlays import Overlay, tokens_differ
 from tinygpt_tui.render.cells import BEST, Row, Span, row, width
 from tinygpt_tui.render.table import Column, table
 from tinygpt_tui.theme import NAMES
@@ -42,9 +42,10 @@ def overlay_rows(state: TrainState, columns: int) -> list[Row]:
         values.append(Column("runs", 5, "right"))
     step = Column("step", 8, "right", 4)
     rows = [list(_cells(state, overlay, variants, at)) for overlay in state.overlays]
-    longest = max((width(row(cells[0])) for cells in rows), default=0)
+    title = _title(state, at)
+    longest = max([len(title), *(width(row(cells[0])) for cells in rows)])
     free = columns - sum(column.width + gap for column in values)
-    name = Column(_title(state, at), max(NAME, min(longest, free)))
+    name = Column(title, max(NAME, min(longest, free)))
     return table([name, *values, step], rows, columns, gap)
 
 
@@ -61,6 +62,12 @@ def _title(state: TrainState, at: float | None) -> str:
     """The x at which runs are compared."""
     if at is None:
         return "overlaid runs"
+    if tokens_differ(state.history, state.overlays):
+        return f"bpb {_where(state, at)}"
+    return _where(state, at)
+
+
+def _where(state: TrainState, at: float) -> str:
     match state.options.x_axis:
         case "steps":
             return f"at step {at:,.0f}"
@@ -90,6 +97,7 @@ def _cells(
 ) -> Iterator[Span]:
     yield Span(f"{overlay.number} {printable(overlay.name)}", overlay.style)
     axis = state.options.x_axis
+    bits = tokens_differ(state.history, state.overlays)
     counts = [0]
     for name in variants:
         own = state.history.variants.get(name)
@@ -99,11 +107,12 @@ def _cells(
             continue
         reached = [run for run in runs if _reaches(run, axis, at)]
         counts.append(len(reached))
-        here = spread([_loss_at(run, axis, at) for run in reached or runs])
+        here = spread([_loss_at(run, axis, at) * _unit(run, bits=bits) for run in reached or runs])
         both = reached and own is not None and _reaches(own, axis, at)
-        own_here = _loss_at(own, axis, at) if both else math.nan
-        best = spread([_best(run) for run in runs])
-        for loss, open_loss in ((here, own_here), (best, _best(own))):
+        own_unit = _unit(own, bits=bits)
+        own_here = _loss_at(own, axis, at) * own_unit if both else math.nan
+        best = spread([_best(run) * _unit(run, bits=bits) for run in runs])
+        for loss, open_loss in ((here, own_here), (best, _best(own) * own_unit)):
             yield Span(_text(loss), "text")
             if not overlay.is_comparable(state.history):
                 yield Span("corpus", "warn")
@@ -113,6 +122,11 @@ def _cells(
     if any(each.others for each in state.overlays):
         yield Span(_runs(max(counts), len(overlay.histories)), "muted")
     yield Span(f"{max(run.step for run in overlay.histories):,}", "muted")
+
+
+def _unit(variant: VariantHistory | None, *, bits: bool) -> float:
+    """The factor from nats per token to what is shown: with `bits`, bits per byte."""
+    return variant.bits_per_byte if bits and variant else 1.0
 
 
 def _runs(reached: int, count: int) -> str:

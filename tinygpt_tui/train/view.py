@@ -7,6 +7,7 @@ from typing import Any
 
 from tinygpt import formatting
 from tinygpt_tui.keymap import CHARTS
+from tinygpt_tui.monitor.overlays import tokens_differ
 from tinygpt_tui.render.cells import Row, Span, beside, fit, row
 from tinygpt_tui.render.curves import View, chart
 from tinygpt_tui.render.downsample import time_ticks
@@ -114,6 +115,8 @@ def _chart_title(state: TrainState, quantity: Quantity, columns: int) -> str:
     if quantity == "GPU":
         several = any(len(reading.load) > 1 for reading in state.readings.values[-1:])
         return "GPU % (memory dashed)" if several else "GPU %"
+    if quantity == "loss" and tokens_differ(state.history, state.overlays):
+        return "bits/byte" if columns < SHORT_TITLES else "bits per byte"
     return SHORT[quantity] if columns < SHORT_TITLES else quantity
 
 

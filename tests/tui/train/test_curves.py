@@ -1,5 +1,8 @@
 """The curves of each quantity, and their units of x."""
 
+import math
+from dataclasses import replace
+
 import pytest
 
 from tests.helpers.records import evaluated, lockstep
@@ -8,6 +11,7 @@ from tinygpt.run import EndRecord
 from tinygpt_tui.monitor.gpu_readings import GpuReading, GpuReadings
 from tinygpt_tui.monitor.history import History
 from tinygpt_tui.monitor.overlays import Overlay
+from tinygpt_tui.render.curves import Curve
 from tinygpt_tui.train.curves import all_hidden, curves, evaluation_x, full_range, train_x
 from tinygpt_tui.train.state import Options, Quantity
 
@@ -141,3 +145,26 @@ def test_all_curves_hidden_is_told_from_no_curves() -> None:
     assert all_hidden(history, variants)
     assert not all_hidden(history, Options(hidden=frozenset({"dense", "train"})))
     assert not all_hidden(History(), variants)
+
+
+def test_losses_are_in_bits_per_byte_beside_a_run_with_other_tokens() -> None:
+    own, other = made_history(70), made_history(70)
+    assert other.start is not None
+    other.start = replace(other.start, tokenizer={"kind": "bpe", "vocab_size": 1024})
+    for variant in other.variants.values():
+        variant.evaluations = [
+            replace(r, bits_per_byte=r.val_loss / 3) for r in variant.evaluations
+        ]
+    overlays = [Overlay("tokens", other, 1)]
+
+    def last(name: str, quantity: Quantity, overlays: list[Overlay]) -> float:
+        found = drawn(own, quantity, overlays)
+        return next(float(curve.y[-1]) for curve in found if curve.name == name)
+
+    def drawn(run: History, quantity: Quantity, overlays: list[Overlay]) -> list[Curve]:
+        return curves(run, Options(), quantity, x_range=(0, 80), columns=60, overlays=overlays)
+
+    loss = last("Dense val", "loss", [])
+    assert last("Dense val", "loss", overlays) == pytest.approx(loss / math.log(2))
+    assert last("tokens", "loss", overlays) == pytest.approx(loss / 3)
+    assert last("Dense val", "perplexity", overlays) == pytest.approx(math.exp(loss))

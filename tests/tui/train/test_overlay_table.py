@@ -1,5 +1,6 @@
 """The rows of the overlaid runs."""
 
+import math
 from dataclasses import replace
 
 import pytest
@@ -129,3 +130,23 @@ def test_rows_have_the_width_of_the_tab(columns: int) -> None:
         assert "-0.1000" in plain(rows)[1].split()[-2:]
     if columns == 200:
         assert names[0] in plain(rows)[1]
+
+
+def with_tokens(overlay: Overlay, bytes_per_token: float) -> Overlay:
+    """The run with longer tokens."""
+    start = overlay.history.start
+    assert start is not None
+    overlay.history.start = replace(start, tokenizer={"kind": "bpe", "vocab_size": 1024})
+    for variant in overlay.history.variants.values():
+        variant.evaluations = [
+            replace(record, bits_per_byte=record.val_loss / bytes_per_token / math.log(2))
+            for record in variant.evaluations
+        ]
+    return overlay
+
+
+def test_runs_with_other_tokens_are_compared_in_bits_per_byte() -> None:
+    heading, values = plain(overlay_rows(shown(with_tokens(other(70, 0.0), 2.5)), 100))
+    own = history(70).variants["dense"].evaluations[-1].val_loss / math.log(2)
+    assert heading.split()[:4] == ["bpb", "at", "step", "70"]
+    assert values.split()[2:4] == [f"{own / 2.5:.4f}", f"{own / 2.5 - own:+.4f}"]
