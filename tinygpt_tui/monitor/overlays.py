@@ -62,10 +62,10 @@ def tokens_differ(history: History, overlays: Sequence[Overlay]) -> bool:
     """Whether runs with different tokens are shown: their losses per token do not compare, but bits
     per byte do."""
     runs = [history, *(run for overlay in overlays for run in overlay.histories)]
-    return len({_tokens(run) for run in runs if run.start}) > 1
+    return len({tokens_of(run) for run in runs if run.start}) > 1
 
 
-def _tokens(history: History) -> tuple[str, str]:
+def tokens_of(history: History) -> tuple[str, str]:
     """The kind and the size of a vocabulary; that of characters follows from the corpus."""
     known = (history.start.tokenizer if history.start else None) or {}
     kind = str(known.get("kind", "char"))

@@ -15,6 +15,7 @@ from tinygpt.escape import printable
 from tinygpt.run import VARIANTS, RunState
 from tinygpt.run.spread import Spread, spread
 from tinygpt_tui.monitor.history import History
+from tinygpt_tui.monitor.overlays import tokens_of
 from tinygpt_tui.render.cells import BEST, Row, Span, fit, row, width
 from tinygpt_tui.render.run_state import badge
 from tinygpt_tui.theme import NAMES
@@ -240,12 +241,14 @@ def setting_text(value: object) -> str:
 
 
 def _best_losses(runs: Sequence[ComparedRun]) -> Iterator[Line]:
-    """What it comes to: the best validation loss of each variant."""
-    results = []
+    """What it comes to: the best validation loss of each variant; in bits per byte if the runs have
+    different tokens."""
+    results, bits = [], _tokens_differ(runs)
     for variant in VARIANTS:
-        best = _values(runs, variant, "best")
+        best = _values(runs, variant, "best_bits" if bits else "best")
         results.append(_result(NAMES[variant], best, _loss, min, "nats"))
-    yield from _section(Span("Best validation loss", "accent"), results, runs)
+    title = "Best validation loss" + ", bits per byte" * bits
+    yield from _section(Span(title, "accent"), results, runs)
     if not _comparable(runs):
         yield Line(Span("  Trained on different corpora: these losses cannot be compared", "warn"))
 
@@ -262,15 +265,23 @@ def _comparable(runs: Sequence[ComparedRun]) -> bool:
     return len({sha for _, sha in (run.corpus for run in runs) if sha}) < 2
 
 
+def _tokens_differ(runs: Sequence[ComparedRun]) -> bool:
+    """Whether their losses per token are of different tokens, as far as known."""
+    return len({tokens_of(h) for run in runs for h in run.histories if h.start}) > 1
+
+
 def results_of(runs: Sequence[ComparedRun], variant: str) -> list[Result]:
     """The numbers of one variant besides its best validation loss."""
 
     def result(label: str, name: str, *how: Any) -> Result:
         return _result(label, _values(runs, variant, name), *how)
 
+    last = ("last validation loss", "last")
+    if _tokens_differ(runs):
+        last = ("last, bits per byte", "last_bits")
     return [
         result("best at step", "best_step", _count),
-        result("last validation loss", "last", _loss, min, "nats"),
+        result(*last, _loss, min, "nats"),
         result("overfitting since step", "overfitting", _count),
         result("steps", "steps", _count),
         result("tokens", "tokens", formatting.count),
@@ -306,6 +317,8 @@ def _numbers(history: History, variant: str) -> dict[str, float]:
             "best": evaluated.best_val_loss,
             "best_step": evaluated.best_step,
             "last": evaluated.val_loss,
+            "best_bits": evaluated.best_val_loss * known.bits_per_byte,
+            "last_bits": evaluated.val_loss * known.bits_per_byte,
         }
     if last := known.last:
         numbers |= {"steps": last.step, "tokens": last.tokens, "seconds": last.train_seconds}

@@ -1,5 +1,6 @@
 """Runs side by side: which settings differ, and the results."""
 
+import math
 from dataclasses import replace
 from typing import Any
 
@@ -207,3 +208,20 @@ def test_runs_that_differ_in_their_seed_share_a_column_of_means() -> None:
     narrow = text_of([run("a", {"preset": "micro", "seed": 5}, losses(1.875)), several], 60)
     assert row_of(narrow, "Dense") == ["1.8750", "◆1.7500", "±0.2500"]
     assert row_of(narrow, "- baseline") == ["-0.1250"]
+
+
+def test_runs_with_other_tokens_are_compared_in_bits_per_byte() -> None:
+    other = losses(4.0, 5.0)
+    assert other.start is not None
+    other.start = replace(other.start, tokenizer={"kind": "bpe", "vocab_size": 512})
+    for variant in other.variants.values():
+        variant.evaluations = [
+            replace(r, bits_per_byte=r.val_loss / 2) for r in variant.evaluations
+        ]
+    own, settings = losses(1.5), {"preset": "micro"}
+    lines = text_of([run("a", settings, own), run("b", {**settings, "tokenizer": "bpe"}, other)])
+    title = next(place for place, line in enumerate(lines) if line.startswith("Best validation"))
+    assert lines[title] == "Best validation loss, bits per byte"
+    bits = 1.5 / math.log(2)
+    assert row_of(lines[title:], "Dense") == [f"{bits:.4f}", "◆2.0000", f"{2 - bits:+.4f}"]
+    assert row_of(lines, "last, bits per byte")[:2] == [f"{bits:.4f}", "◆2.0000"]
