@@ -17,11 +17,11 @@ from functools import partial
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from tinygpt.model.gpt import GPT, Block, evaluating
+from tinygpt.model.loss import next_token_loss
 from tinygpt.model.moe import MoE, Router, Routing
 
 Floats = NDArray[np.float64]
@@ -98,8 +98,8 @@ def mean_loss(model: GPT, windows: Tensor, tokens: int = 4096) -> float:
     total = 0.0
     with evaluating(model):
         for batch in windows.long().split(max(1, tokens // windows.shape[1])):
-            logits = model(batch[:, :-1]).flatten(0, 1).float()
-            total += F.cross_entropy(logits, batch[:, 1:].flatten(), reduction="sum").item()
+            trace = model.run(batch[:, :-1])
+            total += next_token_loss(trace.hidden, trace.head, batch[:, 1:], "sum").item()
     return total / windows[:, 1:].numel()
 
 

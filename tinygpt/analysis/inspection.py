@@ -62,12 +62,13 @@ def inspect_tokens(model: GPT, ids: Sequence[int] | Tensor) -> Inspection:
     _refuse_too_many(len(tokens), model)
     with evaluating(model), torch.no_grad():
         trace = model.run(tokens[None], explicit=True)
+        logits = trace.logits[0].float().cpu()
     routing = trace.routing
     return Inspection(
         attention=torch.cat(trace.attention).float().cpu(),
         router=torch.stack([r.probabilities for r in routing]).cpu() if routing else None,
         choice=torch.stack([r.choice for r in routing]).cpu() if routing else None,
-        logits=trace.logits[0].float().cpu(),
+        logits=logits,
     )
 
 

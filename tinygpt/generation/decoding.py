@@ -16,7 +16,7 @@ from tinygpt.generation.cuda_graph_decoder import CudaGraphDecoder, borrow_decod
 from tinygpt.generation.filters import Step, filter_steps, filtered_logits
 from tinygpt.generation.numpy_decoder import NumpyDecoder
 from tinygpt.generation.params import SamplingParams
-from tinygpt.model.gpt import GPT, evaluating
+from tinygpt.model.gpt import GPT, evaluating, project
 from tinygpt.model.kv_cache import Cache
 
 __all__ = ["SamplingParams", "TokenEvent", "generate", "stream", "stream_many"]
@@ -222,7 +222,7 @@ def _next_logits(
             return row[None], [experts]
         with evaluating(model):
             trace = model.run(new, cache)
-        logits = trace.logits[:, -1].float().cpu()
+        logits = project(trace.hidden[:, -1], trace.head).float().cpu()
         if not trace.routing:
             return logits, [()] * len(new)
         layers = [r.choice.unflatten(0, new.shape)[:, -1, 0] for r in trace.routing]

@@ -32,14 +32,22 @@ from tinygpt.model.precision import at_least_fp32
 
 @dataclass(frozen=True, slots=True)
 class Trace:
-    """What a forward pass returns: the logits, and what is needed to look inside."""
+    """What a forward pass returns: what the head reads, and what is needed to look inside."""
 
-    logits: Tensor
-    """(B, T, V)"""
+    hidden: Tensor
+    """(B, T, D) after the final norm."""
+    head: Tensor
+    """(V, D)"""
     routing: list[Routing]
     """One per layer, tokens flattened to B x T; empty for Dense."""
     attention: list[Tensor]
     """(B, H, T, S) weights, one per layer; empty unless `run` was called with `explicit`."""
+
+    @property
+    def logits(self) -> Tensor:
+        """(B, T, V), computed now: what needs only some of them, or only their loss, need not hold
+        all."""
+        return project(self.hidden, self.head)
 
 
 class GPT(nn.Module):
@@ -69,7 +77,7 @@ class GPT(nn.Module):
         return self.run(ids).logits
 
     def run(self, ids: Tensor, cache: Cache | None = None, *, explicit: bool = False) -> Trace:
-        """ids (B, T) int64 -> logits, with the routing, and with `explicit` the attention weights.
+        """ids (B, T) int64 -> `Trace`, with the routing, and with `explicit` the attention weights.
 
         With a `cache`, `ids` continue the tokens that it holds. The logits equal those of one pass
         over all tokens while these fit in the context; see `Cache` for longer texts.
@@ -92,7 +100,7 @@ class GPT(nn.Module):
             routing += [routed] if routed is not None else []
         if cache:
             cache.position += ids.shape[1]
-        return Trace(project(self.norm(x), self.head), routing, attention)
+        return Trace(self.norm(x), self.head, routing, attention)
 
     def parameter_counts(self) -> tuple[int, int]:
         """(total, active per token). Selection biases are not learned and not counted."""

@@ -10,11 +10,11 @@ import math
 from dataclasses import dataclass
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from tinygpt.config import ModelConfig
 from tinygpt.model.gpt import GPT, evaluating
+from tinygpt.model.loss import next_token_loss
 from tinygpt.model.moe import Routing
 from tinygpt.training.listening import Listen, no_listener
 
@@ -122,10 +122,10 @@ def evaluate(
             for batch in map(Tensor.long, part.split(max(1, size // part.shape[1]))):
                 listen()
                 trace = model.run(batch[:, :-1])
-                targets = batch[:, 1 + skip :].flatten()
-                logits = trace.logits[:, skip:].flatten(0, 1).float()
-                total += in_double(F.cross_entropy(logits, targets, reduction="sum"))
-                count += len(targets)
+                targets = batch[:, 1 + skip :]
+                hidden = trace.hidden[:, skip:]
+                total += in_double(next_token_loss(hidden, trace.head, targets, "sum"))
+                count += targets.numel()
                 if trace.routing:
                     tally.add(trace.routing)
     return Evaluation(total.item() / count, tally.statistics() if tally else None)

@@ -8,10 +8,10 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from tinygpt.model.gpt import GPT
+from tinygpt.model.loss import next_token_loss
 from tinygpt.model.moe import Routing, balance_loss, z_loss
 
 
@@ -29,8 +29,7 @@ class Losses(NamedTuple):
 def objective(model: GPT, batch: Tensor) -> Losses:
     """The losses of a micro-batch (B, T + 1): inputs, and one more token, the last target."""
     trace = model.run(batch[:, :-1])
-    logits = trace.logits.flatten(0, 1).float()
-    loss = F.cross_entropy(logits, batch[:, 1:].flatten())
+    loss = next_token_loss(trace.hidden, trace.head, batch[:, 1:])
     moe = model.config.moe
     loads = [r.load() for r in trace.routing] if moe and moe.bias_rate else []
     return Losses(_with_router_losses(loss, trace.routing, model), loss.detach(), loads)

@@ -218,8 +218,8 @@ def test_runs_with_other_tokens_are_compared_in_bits_per_byte() -> None:
         variant.evaluations = [
             replace(r, bits_per_byte=r.val_loss / 2) for r in variant.evaluations
         ]
-    own, settings = losses(1.5), {"preset": "micro"}
-    lines = text_of([run("a", settings, own), run("b", {**settings, "tokenizer": "bpe"}, other)])
+    own = losses(1.5)
+    lines = text_of([run("a", {}, own), run("b", {"tokenizer": "bpe"}, other)])
     title = next(place for place, line in enumerate(lines) if line.startswith("Best validation"))
     assert lines[title] == "Best validation loss, bits per byte"
     bits = 1.5 / math.log(2)
