@@ -19,10 +19,11 @@ from pathlib import Path
 import torch
 
 from tinygpt.command.portable import as_options
-from tinygpt.config import PRESETS, build, flatten, from_tables
+from tinygpt.config import build, flatten, from_tables
 from tinygpt.data.batches import Batches
 from tinygpt.data.splits import split_sizes
 from tinygpt.files import atomic
+from tinygpt.presets import PRESETS
 from tinygpt.run import RUN_TOML, read_config
 from tinygpt.run.reader import last_end
 from tinygpt.training.learner import Learner

@@ -51,7 +51,7 @@ def device_type(device: str) -> str:
 
 def find_device_type(name: str = "auto") -> str:
     """The type of the device that is named, or for "auto" the first of cuda, mps and cpu that is
-    available. `tinygpt.config.preset_for` says which preset suits it.
+    available. `tinygpt.presets.preset_for` says which preset suits it.
 
     Raises:
         DeviceError: the named device is not available.

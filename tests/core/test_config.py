@@ -11,7 +11,6 @@ from hypothesis import strategies as st
 
 from tinygpt.config import (
     EARLIER,
-    PRESETS,
     ModelConfig,
     MoEConfig,
     OptimConfig,
@@ -20,11 +19,11 @@ from tinygpt.config import (
     dotted_fields,
     flatten,
     from_tables,
-    preset_for,
     unflatten,
 )
 from tinygpt.errors import ConfigError
 from tinygpt.fields import choices, flag, kind_of
+from tinygpt.presets import PRESETS
 
 
 @pytest.mark.parametrize("preset", PRESETS)
@@ -149,10 +148,6 @@ def test_a_setting_is_found_by_its_old_name_too() -> None:
 
 def test_one_of_several_gpus_is_a_device() -> None:
     assert build({"device": "cuda:11"}).device == "cuda:11"
-
-
-def test_a_gpu_trains_a_larger_preset() -> None:
-    assert [preset_for(device) for device in ("cpu", "cuda", "mps")] == ["nano", "baby", "nano"]
 
 
 @pytest.mark.parametrize("top_k", range(1, 12))

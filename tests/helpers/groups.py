@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from tests.helpers.runs import make_run
-from tinygpt.config import Scalar
+from tinygpt.presets import Scalar
 from tinygpt.run.group import Group, write_group
 
 

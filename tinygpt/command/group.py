@@ -14,16 +14,15 @@ from collections.abc import Iterator, Mapping, Sequence, Set
 from contextlib import suppress
 from pathlib import Path
 
-from tinygpt import config as configuration
 from tinygpt import hints
 from tinygpt.command import group_jobs, group_results, portable
 from tinygpt.command.options import USAGE
 from tinygpt.command.results import DONE, FAILED
 from tinygpt.command.streams import say
-from tinygpt.config import Scalar
 from tinygpt.errors import ConfigError, RunError, TinyGPTError
 from tinygpt.fields import as_text, flag, whole_number
 from tinygpt.files import atomic
+from tinygpt.presets import PRESETS, Scalar
 from tinygpt.run import RUN_TOML, new_run_name, read_config, read_state, validate_run_name
 from tinygpt.run.group import (
     GROUP_TOML,
@@ -237,7 +236,7 @@ def _chosen_before(out: Path, group: Group) -> dict[str, Scalar]:
             name = corpus.get("name") if isinstance(corpus, Mapping) else None
             data = {"data": name} if stored.get("data") == "auto" and name in KNOWN else {}
             preset = stored.get("preset")
-            return {**data, **({"preset": preset} if preset in configuration.PRESETS else {})}
+            return {**data, **({"preset": preset} if preset in PRESETS else {})}
     return {}
 
 

@@ -9,9 +9,9 @@ from collections.abc import Iterator, Mapping
 
 from tinygpt import config as configuration
 from tinygpt.command.options import settings
-from tinygpt.config import Scalar
 from tinygpt.fields import as_text, convert, flag
 from tinygpt.files.paths import user_path
+from tinygpt.presets import Scalar
 
 
 def requested(options: argparse.Namespace) -> dict[str, Scalar]:

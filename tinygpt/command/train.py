@@ -26,6 +26,7 @@ from tinygpt.command.results import DONE, FAILED, OutputError, print_json, print
 from tinygpt.command.streams import safe, say
 from tinygpt.command.train_log import LoggedWarnings, TrainLog
 from tinygpt.errors import RunError, TinyGPTError
+from tinygpt.presets import preset_for
 from tinygpt.run import Record, newest_run, read_config, validate_run_name
 from tinygpt.run.tail import recent_losses
 
@@ -94,7 +95,7 @@ def _new_config(requested: dict[str, object]) -> configuration.RunConfig:
     config = configuration.build({**requested, "preset": "nano"})  # finds mistakes before torch
     from tinygpt.device import find_device_type  # noqa: PLC0415
 
-    preset = configuration.preset_for(find_device_type(config.device))
+    preset = preset_for(find_device_type(config.device))
     return configuration.build({**requested, "preset": preset})
 
 

@@ -18,10 +18,10 @@ from tinygpt import config as configuration
 from tinygpt.command import portable
 from tinygpt.command.options import training_parser
 from tinygpt.command.streams import say
-from tinygpt.config import Scalar
 from tinygpt.data.corpus import find_corpus
 from tinygpt.data.splits import check_length
 from tinygpt.errors import ConfigError, RunError, TinyGPTError
+from tinygpt.presets import Scalar
 from tinygpt.run import read_state, reserve_run, validate_run_name
 from tinygpt.run.lookup import find_run_or_group
 from tinygpt.run.queue import Queued, leave_queue, read_entry

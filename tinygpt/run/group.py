@@ -20,12 +20,13 @@ from typing import Any
 
 import tomli_w
 
-from tinygpt.config import ALIASES, Scalar, build, dotted_fields, flatten, from_tables, unflatten
+from tinygpt.config import ALIASES, build, dotted_fields, flatten, from_tables, unflatten
 from tinygpt.errors import ConfigError, RunError, TinyGPTError
 from tinygpt.fields import as_text, convert, flag, nearest
 from tinygpt.files import atomic
 from tinygpt.files.folder_lock import sole_holder
 from tinygpt.files.safe_open import read_toml
+from tinygpt.presets import Scalar
 from tinygpt.run.layout import StrPath, validate_run_name
 from tinygpt.run.status import read_state
 

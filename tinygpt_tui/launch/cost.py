@@ -10,7 +10,8 @@ import sys
 from functools import cache
 from importlib import metadata
 
-from tinygpt.config import RunConfig, preset_for
+from tinygpt.config import RunConfig
+from tinygpt.presets import preset_for
 from tinygpt_tui.monitor.machine import has_gpu
 
 VOCABULARY = {"char": 65, "bpe": 1024, "wordpiece": 1024}

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-from tinygpt.config import PRESETS, build, dotted_fields, flatten, from_tables
+from tinygpt.config import build, dotted_fields, flatten, from_tables
 from tinygpt.errors import TinyGPTError
 from tinygpt.fields import as_text, flag
+from tinygpt.presets import PRESETS
 
 BY_RECIPE = ("optim.weight_decay", "optim.weight_decay_power")
 """Settings that the trainer chooses for each run, unless they are named: `tinygpt.training.recipe`.

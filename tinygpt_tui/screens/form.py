@@ -12,11 +12,12 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import NamedTuple
 
-from tinygpt.config import RunConfig, Scalar, build, dotted_fields, flatten
+from tinygpt.config import RunConfig, build, dotted_fields, flatten
 from tinygpt.data.corpus import KNOWN
 from tinygpt.errors import ConfigError
 from tinygpt.fields import SettingError, as_text, choices, convert, flag, kind_of, range_text
 from tinygpt.files.paths import user_path
+from tinygpt.presets import Scalar
 from tinygpt.run.manage import rename_problem
 
 NAME = "name"

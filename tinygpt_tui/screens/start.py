@@ -15,7 +15,8 @@ from textual.widgets import OptionList, Static
 from textual.widgets.option_list import Option
 
 from tinygpt import formatting
-from tinygpt.config import PRESETS, build
+from tinygpt.config import build
+from tinygpt.presets import PRESETS
 from tinygpt_tui import theme
 from tinygpt_tui.launch import cost
 from tinygpt_tui.launch.surroundings import CorpusSource, corpus_source, device_text, version

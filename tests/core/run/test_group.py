@@ -7,8 +7,9 @@ from typing import Any
 import pytest
 
 from tests.helpers.groups import make_group
-from tinygpt.config import Scalar, dotted_fields
+from tinygpt.config import dotted_fields
 from tinygpt.errors import RunError, TinyGPTError
+from tinygpt.presets import Scalar
 from tinygpt.run import RunWriter
 from tinygpt.run.group import (
     GROUP_TOML,

@@ -5,7 +5,8 @@ from textual.pilot import Pilot
 
 from tests.helpers.screens import Host, drive, rows, text_of, until
 from tinygpt import __version__, formatting
-from tinygpt.config import PRESETS, build
+from tinygpt.config import build
+from tinygpt.presets import PRESETS
 from tinygpt_tui.launch import cost
 from tinygpt_tui.launch.surroundings import CorpusSource
 from tinygpt_tui.screens import start
