@@ -228,6 +228,11 @@ class TrainConfig(_Checked):
     cuda_graph: bool = setting(
         False, "replay each step as a CUDA graph (experimental; no effect without CUDA)"
     )
+    recompute: bool = setting(
+        False,
+        "compute each block again in the backward pass instead of keeping what it computed: less "
+        "memory for a third more time",
+    )
     threads: int = setting(0, "CPU threads (0: PyTorch's choice)", low=0, high=1024)
 
 

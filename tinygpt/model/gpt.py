@@ -15,13 +15,16 @@ V vocabulary, L layers, C context.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
+from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
 
 from tinygpt.config import ModelConfig
 from tinygpt.errors import TinyGPTError
@@ -66,6 +69,9 @@ class GPT(nn.Module):
         self.head = nn.Parameter(torch.empty(config.vocab_size, config.width))
         self.rotary = Rotary(config.head_width, config.context, config.rope_base)
         self.dropout = nn.Dropout(config.dropout)
+        self.recompute = False
+        """Whether blocks are computed again in the backward pass, instead of keeping their
+        activations."""
         self._init_weights()
 
     def forward(self, ids: Tensor) -> Tensor:
@@ -93,14 +99,21 @@ class GPT(nn.Module):
         rope = self.rotary(cache.position if cache else 0, ids.shape[1])
         x = self.dropout(self.conv(self.embed, ids, cache))
         attention, routing = [], []
+        recomputed = self.recompute and torch.is_grad_enabled() and not cache
         for index, block in enumerate(self.blocks):
             layer_cache = cache.layers[index] if cache else None
-            x, weights, routed = block(x, rope, layer_cache, explicit=explicit)
+            run = self._recomputed(block) if recomputed else block
+            x, weights, routed = run(x, rope, layer_cache, explicit=explicit)
             attention += [weights] if weights is not None else []
             routing += [routed] if routed is not None else []
         if cache:
             cache.position += ids.shape[1]
         return Trace(self.norm(x), self.head, routing, attention)
+
+    def _recomputed(self, block: Block) -> Callable[..., Any]:
+        """The block, of which only the input is kept for the backward pass."""
+        dropout = self.config.dropout > 0
+        return partial(checkpoint, block, use_reentrant=False, preserve_rng_state=dropout)
 
     def parameter_counts(self) -> tuple[int, int]:
         """(total, active per token). Selection biases are not learned and not counted."""

@@ -103,6 +103,7 @@ class Learner:
         with torch.random.fork_rng(devices=[]):  # the weights are drawn on the CPU
             torch.manual_seed(config.seed)
             self.model = GPT(config.model_config(variant, vocab_size)).to(device)
+        self.model.recompute = config.train.recompute
         window = config.optim.average
         self.average = WeightAverage(self.model, window) if window else None
         self.matmul_dtype = matmul_dtype(device, config.train.precision)

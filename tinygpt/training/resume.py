@@ -52,7 +52,10 @@ from tinygpt.training.session import (
 )
 
 MAY_CHANGE = frozenset(
-    {*END_SETTINGS, "data", "device", "train.threads", "train.compile", "train.cuda_graph"}
+    {
+        *(*END_SETTINGS, "data", "device"),
+        *("train.threads", "train.compile", "train.cuda_graph", "train.recompute"),
+    }
 )
 """Settings that a resume may change. The corpus may have moved, but its sha256 must be the same."""
 

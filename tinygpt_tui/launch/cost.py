@@ -39,11 +39,14 @@ def memory(config: RunConfig) -> int:
     The sum of the process itself; 16 bytes per parameter of both variants (weights, gradients and
     optimizer state; Muon needs half of AdamW's state, and writing checkpoints takes the other
     half); and the activations of one variant, since they only live within its step: 48 numbers per
-    token, channel and layer, and three per logit.
+    token, channel and layer, of one layer only if blocks are computed again, and three per logit.
     """
     tokens = config.train.batch * config.gpt.context
     weights = sum(total for total, _ in parameters(config).values())
-    layers = _ACTIVATIONS * config.gpt.layers * config.gpt.width
+    kept = _ACTIVATIONS * config.gpt.layers
+    if config.train.recompute:  # the input of each block, and what one block computes
+        kept = config.gpt.layers + _ACTIVATIONS
+    layers = kept * config.gpt.width
     return _PROCESS + 16 * weights + 4 * tokens * (layers + 3 * vocabulary(config))
 
 

@@ -88,6 +88,7 @@ def shape(config: RunConfig, device: str, threads: int) -> Shape:
         "optim.optimizer",
         "train.precision",
         "train.compile",
+        "train.recompute",
     )
     flat = flatten(config)
     kept = {n: v for n, v in flat.items() if n.startswith(groups) or n in names}

@@ -10,6 +10,7 @@ from torch import Tensor
 from tests.helpers.models import tiny
 from tinygpt.config import MoEConfig
 from tinygpt.model import moe as moe_module
+from tinygpt.model.gpt import GPT
 from tinygpt.model.moe import balance_loss, z_loss
 from tinygpt.training.objective import objective
 
@@ -58,3 +59,41 @@ def test_a_compiler_sees_one_graph(moe: MoEConfig | None, monkeypatch: pytest.Mo
     found = torch.compile(objective, backend=collect, fullgraph=True)(model, BATCH)
     torch.testing.assert_close(found.total, objective(model, BATCH).total)
     assert len(graphs) == 1
+
+
+def gradients(model: GPT) -> dict[str, Tensor]:
+    """Of the losses of `BATCH`, by parameter."""
+    torch.manual_seed(3)  # of dropout
+    objective(model, BATCH).total.backward()
+    return {name: p.grad for name, p in model.named_parameters() if p.grad is not None}
+
+
+def kept_bytes(model: GPT) -> int:
+    """What the forward pass keeps for the backward pass, besides the parameters."""
+    own = {p.data_ptr() for p in model.parameters()}
+    kept: dict[int, int] = {}
+
+    def pack(tensor: Tensor) -> Tensor:
+        if tensor.data_ptr() not in own:
+            kept[tensor.data_ptr()] = tensor.untyped_storage().nbytes()
+        return tensor
+
+    with torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor):
+        losses = objective(model, BATCH)
+    del losses
+    return sum(kept.values())
+
+
+@pytest.mark.parametrize("moe", [None, MoEConfig(z_loss=0.1)])
+@pytest.mark.parametrize("dropout", [0.0, 0.3])
+def test_blocks_computed_again_give_the_same_gradients_with_less_memory(
+    moe: MoEConfig | None, dropout: float
+) -> None:
+    wanted = gradients(tiny(moe=moe, dropout=dropout))
+    again = tiny(moe=moe, dropout=dropout)
+    again.recompute = True
+    found = gradients(again)
+    assert found.keys() == wanted.keys()
+    assert all(torch.equal(found[name], wanted[name]) for name in wanted)
+    plain = tiny(moe=moe, dropout=dropout)
+    assert kept_bytes(again) < kept_bytes(plain) / 3
