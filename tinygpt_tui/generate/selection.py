@@ -134,5 +134,11 @@ class TextSelection:
         )
 
     def toggle_marks(self) -> None:
-        """Show spaces and newlines as visible marks, or not."""
-        self.options = replace(self.options, marks=not self.options.marks)
+        """Show spaces and newlines as visible marks, then where tokens of several characters meet
+        as well, then neither."""
+        options = self.options
+        longer = self.text is not None and any(len(token.text) > 1 for token in self.text.tokens)
+        boundaries = options.marks and longer and not options.boundaries
+        self.options = replace(
+            options, marks=boundaries or not options.marks, boundaries=boundaries
+        )

@@ -21,6 +21,8 @@ class ViewOptions:
     """The layer whose experts colour the text."""
     marks: bool = False
     """Show spaces and newlines as visible marks."""
+    boundaries: bool = False
+    """Give every second token a faint background."""
 
 
 @dataclass

@@ -232,6 +232,7 @@ def _styled(cell: Cell, text: Text, options: ViewOptions, cursor: int | None) ->
     token = text.tokens[cell.token]
     after = text.tokens[cell.token + 1] if cell.token + 1 < len(text.tokens) else None
     style = level(token, after.experts if after else (), options)
+    style += "/token" if options.boundaries and cell.token % 2 else ""
     if cell.token in text.forced:
         style += "+underline"
     if cell.token == cursor:

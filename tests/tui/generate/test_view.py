@@ -69,3 +69,15 @@ def test_a_growing_text_keeps_its_newest_line_in_sight_and_seldom_moves(
         assert first <= lines - 1 < first + room
     moves = sum(a != b for a, b in pairwise(firsts))
     assert moves <= total / max(1, room // 2)
+
+
+def test_every_second_token_is_shaded_on_request() -> None:
+    text = made("abc")
+    side = Side("Dense", text=text)
+    plain_rows = column(side, 40, 6, ViewOptions())
+    shaded = column(side, 40, 6, ViewOptions(boundaries=True))
+    assert plain(shaded) == plain(plain_rows)
+    styles = {span.text: span.style for cells in shaded for span in cells if span.text in "abc"}
+    assert styles["b"].endswith("/token")
+    assert not styles["a"].endswith("/token")
+    assert not styles["c"].endswith("/token")
