@@ -183,9 +183,10 @@ def _is_lossless(normalizer: Any) -> bool:
     """Whether the text is whole without it: there is none, or only NFC, which is left out."""
     if not isinstance(normalizer, Mapping):
         return normalizer is None
+    steps: list[Any] = [normalizer]
     if normalizer.get("type") == "Sequence":
-        return all(map(_is_lossless, _list(normalizer.get("normalizers"), "normalizers")))
-    return normalizer.get("type") == "NFC"
+        steps = _list(normalizer.get("normalizers"), "normalizers")
+    return all(isinstance(step, Mapping) and step.get("type") == "NFC" for step in steps)
 
 
 def _words(found: Any) -> Mapping[str, Any]:

@@ -56,11 +56,16 @@ class TokenEvent:
     @property
     def removed(self) -> dict[int, str]:
         """Each token that a filter removed, and the name of that filter."""
-        removed: dict[int, str] = {}
+        names = self.removed_by(torch.arange(len(self.raw)))
+        return {token: name for token, name in enumerate(names) if name}
+
+    def removed_by(self, tokens: Tensor) -> list[str]:
+        """The filter that removed each of `tokens` (N,); an empty string if it remains."""
+        names = [""] * len(tokens)
         for step in self.steps:
-            for token in (step.logits == -torch.inf).nonzero().flatten().tolist():
-                removed.setdefault(token, step.name)
-        return removed
+            for place in (step.logits[tokens] == -torch.inf).nonzero().flatten().tolist():
+                names[place] = names[place] or step.name
+        return names
 
 
 def generate(

@@ -300,7 +300,7 @@ def token_of(event: TokenEvent, checkpoint: Checkpoint) -> Token:
         texts=tuple(checkpoint.tokenizer.token_text(token) for token in candidates),
         raw=tuple(raw.tolist()),
         filtered=tuple(event.filtered[ids].tolist()),
-        removed=tuple(event.removed.get(token, "") for token in candidates),
+        removed=tuple(event.removed_by(ids)),
     )
 
 
