@@ -19,7 +19,7 @@ from pathlib import Path
 import torch
 
 from tinygpt.command.portable import as_options
-from tinygpt.config import build, flatten, from_tables
+from tinygpt.config import Shares, build, flatten, from_tables
 from tinygpt.data.batches import Batches
 from tinygpt.data.splits import split_sizes
 from tinygpt.files import atomic
@@ -128,7 +128,7 @@ class Study:
         parameters, and the comparison should not."""
         characters, vocabulary = _sizes(self.data)
         config = build({"preset": scale, **({"steps": self.steps} if self.steps else {})})
-        trained, _, _ = split_sizes(characters, TEST_SHARE)
+        trained, _, _ = split_sizes(characters, Shares(test=TEST_SHARE))
         optim = with_recipe(config, trained, vocabulary, self.device)[0].optim
         assert optim.weight_decay is not None
         assert optim.weight_decay_power is not None

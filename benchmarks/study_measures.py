@@ -24,12 +24,13 @@ from torch import Tensor
 import tinygpt
 from tinygpt.analysis import ablation, routing
 from tinygpt.analysis.text_statistics import Reference
-from tinygpt.config import ModelConfig
+from tinygpt.config import Shares
 from tinygpt.data.splits import split
 from tinygpt.data.tokenizer import Tokenizer
 from tinygpt.files import atomic
 from tinygpt.generation.decoding import stream_many
 from tinygpt.model.gpt import GPT, evaluating
+from tinygpt.model_config import ModelConfig
 from tinygpt.run import list_steps, step_name
 from tinygpt.run.reader import evaluations
 from tinygpt.training import evaluation
@@ -99,7 +100,7 @@ class Texts(NamedTuple):
 @lru_cache(maxsize=1)
 def read_texts(data: Path) -> Texts:
     """The splits of the text in a file."""
-    train, validation, test = split(data.read_text(encoding="utf-8"), TEST_SHARE)
+    train, validation, test = split(data.read_text(encoding="utf-8"), Shares(test=TEST_SHARE))
     return Texts(Reference(train), validation, test)
 
 

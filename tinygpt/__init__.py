@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from tinygpt.analysis.inspection import Inspection, inspect_tokens
     from tinygpt.analysis.survey import Findings, Surveyor, survey_tokens
     from tinygpt.checkpoint import Checkpoint, load
-    from tinygpt.config import ModelConfig, MoEConfig, RunConfig
+    from tinygpt.config import RunConfig
     from tinygpt.data.characters import CharTokenizer
     from tinygpt.data.subword import BPETokenizer, WordPieceTokenizer
     from tinygpt.errors import TinyGPTError
@@ -22,12 +22,13 @@ if TYPE_CHECKING:
     from tinygpt.generation.filters import filter_logits
     from tinygpt.generation.params import SamplingParams
     from tinygpt.model.gpt import GPT
+    from tinygpt.model_config import ModelConfig, MoEConfig
 
 _MODULE_OF = {
     "Checkpoint": "checkpoint",
     "load": "checkpoint",
-    "ModelConfig": "config",
-    "MoEConfig": "config",
+    "ModelConfig": "model_config",
+    "MoEConfig": "model_config",
     "RunConfig": "config",
     "SamplingParams": "generation.params",
     "TokenEvent": "generation.decoding",

@@ -24,7 +24,6 @@ import safetensors.torch
 import torch
 from torch import Tensor
 
-from tinygpt.config import ModelConfig, MoEConfig
 from tinygpt.data.tokenizer import Tokenizer
 from tinygpt.data.tokenizer_file import load_tokenizer
 from tinygpt.errors import CheckpointError, TinyGPTWarning
@@ -32,6 +31,7 @@ from tinygpt.fields import SettingError
 from tinygpt.files import atomic, safe_open
 from tinygpt.files.paths import access_problem
 from tinygpt.model.gpt import GPT
+from tinygpt.model_config import ModelConfig, MoEConfig
 from tinygpt.run.checkpoints import NAMES, CheckpointList, Name, Which, list_variant
 from tinygpt.run.layout import (
     TOKENIZER,

@@ -7,15 +7,15 @@ help and range are part of it; the command line and the form for a new run are g
 
 # No postponed annotations here: `tinygpt.fields` reads the types of the fields.
 import dataclasses
-import math
 import re
 import typing
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal, NamedTuple
 
 from tinygpt.errors import ConfigError
 from tinygpt.fields import Setting, SettingError, convert, nearest, setting
+from tinygpt.model_config import Checked, ModelConfig, MoEConfig
 from tinygpt.presets import PRESETS, Scalar
 
 VARIANTS = ("dense", "moe")
@@ -26,144 +26,21 @@ TRAINED_TOKENIZERS = ("bpe", "wordpiece")
 TOKENIZERS = ("char", *TRAINED_TOKENIZERS)
 SMALLEST_WORDPIECE = 512
 
-LARGEST_TEST_SHARE = 0.5
-"""Of the text; a tenth is for validation, the rest to train on."""
+LARGEST_SHARE = 0.5
+"""Of the text, for validation or for a test; the rest, a tenth at least, is to train on."""
+
+LARGEST_KEPT = 0.9
 
 
-class _Checked:
-    """Checks the type and range of every field when the dataclass is created."""
+class Shares(NamedTuple):
+    """How much of a text is kept from training."""
 
-    GROUP: ClassVar[str] = ""
-    """What precedes the name of a field in the dotted name of the setting."""
-
-    def __post_init__(self) -> None:
-        for field in dataclasses.fields(self):  # type: ignore[arg-type]
-            if "help" in field.metadata:
-                value = convert(field, getattr(self, field.name), self.GROUP + field.name)
-                object.__setattr__(self, field.name, value)
+    validation: float = 0.1
+    test: float = 0.0
 
 
 @dataclass(frozen=True, kw_only=True)
-class MoEConfig(_Checked):
-    """Mixture-of-experts feed-forward blocks (Switch Transformer, arXiv:2101.03961)."""
-
-    GROUP: ClassVar[str] = "moe."
-    experts: int = setting(4, "experts per layer", low=1, high=1024)
-    top_k: int = setting(1, "experts that each token is routed to", low=1)
-    aux_loss: float = setting(0.01, "weight of Switch's load-balancing loss (0: off)", low=0.0)
-    z_loss: float = setting(0.0, "weight of ST-MoE's router z-loss (0: off)", low=0.0)
-    bias_rate: float = setting(
-        0.0, "step size of the bias in DeepSeek's loss-free balancing (0: off)", low=0.0
-    )
-    router: Literal["learned", "frozen"] = setting(
-        "learned", "learned, or frozen: routers keep their random initial weights"
-    )
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if self.top_k > self.experts:
-            raise SettingError(
-                Setting("moe.top_k"),
-                f" is {self.top_k}, but there are only {self.experts} experts: "
-                f"choose 1 to {self.experts}, or raise ",
-                Setting("moe.experts"),
-            )
-
-
-@dataclass(frozen=True, kw_only=True)
-class ModelConfig(_Checked):
-    """The shape of a decoder Transformer. With ``moe``, each feed-forward block is experts."""
-
-    GROUP: ClassVar[str] = "gpt."
-    vocab_size: int = 65
-    layers: int = setting(4, "Transformer blocks", low=1, high=1000)
-    heads: int = setting(4, "attention heads per block", low=1)
-    width: int = setting(128, "channels of the residual stream", low=2)
-    context: int = setting(64, "context length in tokens", low=2, high=65_536)
-    hidden: int = setting(
-        0, "channels inside a feed-forward block, active per token (0: 4 x width)", low=0
-    )
-    conv_size: int = setting(
-        4, "tokens spanned by the short convolution after the embedding (1: off)", low=1, high=64
-    )
-    dropout: float = setting(0.0, "dropout probability", low=0.0, below=1.0)
-    rope_base: float = setting(10000.0, "base of the rotary frequencies", above=1.0)
-    moe: MoEConfig | None = None
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if type(self.vocab_size) is not int or self.vocab_size < 1:
-            raise SettingError(
-                Setting("gpt.vocab_size"), f" is {self.vocab_size!r}: it must be at least 1"
-            )
-        if self.width % self.heads:
-            raise SettingError(
-                Setting("gpt.width"),
-                f" {self.width} is not a multiple of ",
-                Setting("gpt.heads"),
-                f" {self.heads}: try ",
-                Setting("gpt.width"),
-                f" {math.ceil(self.width / self.heads) * self.heads}",
-            )
-        if self.head_width % 2:
-            raise SettingError(
-                Setting("gpt.width"),
-                " / ",
-                Setting("gpt.heads"),
-                f" is {self.head_width}, but rotary embeddings need an even number: try ",
-                Setting("gpt.width"),
-                f" {self.heads * (self.head_width + 1)}",
-            )
-        if self.moe and self.active_hidden % self.moe.top_k:
-            raise SettingError(
-                Setting("gpt.hidden"),
-                f" {self.active_hidden} cannot be divided evenly among ",
-                Setting("moe.top_k"),
-                f" {self.moe.top_k} experts: try ",
-                Setting("gpt.hidden"),
-                f" {self._divisible_hidden()}",
-            )
-
-    def _divisible_hidden(self) -> int:
-        """The nearest width of a feed-forward block that ``top_k`` experts can share, if possible
-        with a multiple of 8 channels each, which matmuls on a GPU need."""
-        assert self.moe is not None
-        unit = self.moe.top_k * (8 if self.active_hidden >= 8 * self.moe.top_k else 1)
-        return max(round(self.active_hidden / unit), 1) * unit
-
-    @property
-    def head_width(self) -> int:
-        """Channels of one head."""
-        return self.width // self.heads
-
-    @property
-    def active_hidden(self) -> int:
-        """Feed-forward channels active per token, the same for Dense and MoE."""
-        return self.hidden or 4 * self.width
-
-    @property
-    def expert_hidden(self) -> int:
-        """Channels inside one expert; ``top_k`` experts together have `active_hidden`."""
-        return self.active_hidden // (self.moe.top_k if self.moe else 1)
-
-    def parameters(self) -> tuple[int, int]:
-        """Parameter counts (total, active per token), without building the model."""
-        d, v = self.width, self.vocab_size
-        expert = 2 * d * self.expert_hidden
-        attention = 4 * d * d
-        norms = 2 * d
-        count, active = (self.moe.experts, self.moe.top_k) if self.moe else (1, 1)
-        gate = count * d if self.moe else 0
-        fixed = 2 * v * d + (self.conv_size - 1) * d + d + self.layers * (attention + norms + gate)
-        return fixed + self.layers * count * expert, fixed + self.layers * active * expert
-
-    def stored_numbers(self) -> int:
-        """Numbers in a checkpoint: the parameters and the selection biases of the routers."""
-        return self.parameters()[0] + (self.layers * self.moe.experts if self.moe else 0)
-
-
-@dataclass(frozen=True, kw_only=True)
-class OptimConfig(_Checked):
+class OptimConfig(Checked):
     """Optimizer and schedule."""
 
     GROUP: ClassVar[str] = "optim."
@@ -204,7 +81,7 @@ class OptimConfig(_Checked):
 
 
 @dataclass(frozen=True, kw_only=True)
-class TrainConfig(_Checked):
+class TrainConfig(Checked):
     """Batches, evaluation, records and checkpoints."""
 
     GROUP: ClassVar[str] = "train."
@@ -237,17 +114,23 @@ class TrainConfig(_Checked):
 
 
 @dataclass(frozen=True, kw_only=True)
-class RunConfig(_Checked):
+class RunConfig(Checked):
     """All settings of a run: what ``run.toml`` stores and the command line can set."""
 
     preset: Literal["micro", "nano", "baby", "small"] = setting("nano", "model size and schedule")
     model: Literal["both", "dense", "moe"] = setting("both", "which variants to train")
     data: str = setting("auto", "tinyshakespeare, shakespeare-standin, or a UTF-8 text file")
+    val_share: float = setting(
+        Shares().validation,
+        "share of the text, after what is trained on, for validation",
+        above=0.0,
+        high=LARGEST_SHARE,
+    )
     test_share: float = setting(
         0.0,
         "share of the text, at its end, that is kept for one test of the trained models",
         low=0.0,
-        high=LARGEST_TEST_SHARE,
+        high=LARGEST_SHARE,
     )
     tokenizer: str = setting(
         "char", "char, bpe, wordpiece, or a tokenizer.json: of a run, or in Hugging Face's format"
@@ -278,6 +161,14 @@ class RunConfig(_Checked):
     def __post_init__(self) -> None:
         super().__post_init__()
         self._check_tokenizer()
+        if self.val_share + self.test_share > LARGEST_KEPT:
+            raise SettingError(
+                Setting("val_share"),
+                f" {self.val_share:g} and ",
+                Setting("test_share"),
+                f" {self.test_share:g} leave less than a tenth of the text to train on: choose "
+                "smaller ones",
+            )
         if not re.fullmatch(r"cuda:\d{1,3}", self.device) and self.device not in DEVICES:
             raise SettingError(
                 Setting("device"),
@@ -309,6 +200,11 @@ class RunConfig(_Checked):
                 f" {size} is too small for wordpiece: it needs at least {SMALLEST_WORDPIECE}, two "
                 "tokens for every byte",
             )
+
+    @property
+    def shares(self) -> Shares:
+        """How much of the text is kept from training."""
+        return Shares(self.val_share, self.test_share)
 
     @property
     def variants(self) -> tuple[str, ...]:

@@ -13,10 +13,10 @@ from tests.helpers.checkpoints import TOKENIZER, alter_tensor, snapshot
 from tests.helpers.models import tiny
 from tests.helpers.run_files import own_status
 from tinygpt import checkpoint, load
-from tinygpt.config import MoEConfig
 from tinygpt.data.characters import CharTokenizer
 from tinygpt.data.tokenizer_file import save_tokenizer
 from tinygpt.errors import CheckpointError, TinyGPTWarning
+from tinygpt.model_config import MoEConfig
 from tinygpt.run.checkpoints import Name
 from tinygpt.run.meta import TRAINING, WEIGHTS
 from tinygpt.run.status import write_status

@@ -11,8 +11,6 @@ from hypothesis import strategies as st
 
 from tinygpt.config import (
     EARLIER,
-    ModelConfig,
-    MoEConfig,
     OptimConfig,
     RunConfig,
     build,
@@ -23,6 +21,7 @@ from tinygpt.config import (
 )
 from tinygpt.errors import ConfigError
 from tinygpt.fields import choices, flag, kind_of
+from tinygpt.model_config import ModelConfig, MoEConfig
 from tinygpt.presets import PRESETS
 
 
@@ -83,6 +82,7 @@ def test_dotted_names_are_unique_and_have_help() -> None:
         ({"moe.top_k": 5}, "there are only 4 experts"),
         ({"moe.top_k": 3}, "among --moe.top-k 3 experts: try --gpt.hidden 504"),
         ({"tokenizer": "bbe"}, "--tokenizer 'bbe' is not one of char, bpe, wordpiece, or the"),
+        ({"val_share": 0.5, "test_share": 0.45}, "leave less than a tenth of the text"),
         ({"tokenizer": "bbe"}, "did you mean 'bpe'"),
         (
             {"vocab_size": 1024},

@@ -7,7 +7,8 @@ import pytest
 import torch
 
 from tests.helpers.models import tiny
-from tinygpt.config import MoEConfig, OptimConfig
+from tinygpt.config import OptimConfig
+from tinygpt.model_config import MoEConfig
 from tinygpt.optim import (
     ROUNDS,
     AdamW,

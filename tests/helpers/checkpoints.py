@@ -10,8 +10,8 @@ from torch import Tensor
 
 from tests.helpers.models import tiny
 from tinygpt.checkpoint import Snapshot
-from tinygpt.config import MoEConfig
 from tinygpt.data.characters import CharTokenizer
+from tinygpt.model_config import MoEConfig
 from tinygpt.run.meta import META
 
 TOKENIZER = CharTokenizer.train("\n abcdefghijk")

@@ -3,11 +3,11 @@
 import pytest
 import torch
 
-from tinygpt.config import MoEConfig
 from tinygpt.generation.cuda_graph_decoder import CudaGraphDecoder
 from tinygpt.generation.numpy_decoder import NumpyDecoder
 from tinygpt.model.gpt import GPT
 from tinygpt.model.kv_cache import Cache
+from tinygpt.model_config import MoEConfig
 
 MODELS = pytest.mark.parametrize(
     "moe", [None, MoEConfig(experts=5, top_k=1), MoEConfig(experts=5, top_k=2)]

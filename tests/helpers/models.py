@@ -2,8 +2,8 @@
 
 import torch
 
-from tinygpt.config import ModelConfig, MoEConfig
 from tinygpt.model.gpt import GPT
+from tinygpt.model_config import ModelConfig, MoEConfig
 
 TEXT = (
     "ROMEO:\nBut, soft! what light through yonder window breaks?\n"

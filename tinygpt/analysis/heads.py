@@ -15,9 +15,9 @@ import torch
 from torch import Tensor
 
 from tinygpt.analysis.inspection import inspect_tokens, longest_window
-from tinygpt.config import ModelConfig
 from tinygpt.errors import TinyGPTError
 from tinygpt.model.gpt import GPT
+from tinygpt.model_config import ModelConfig
 
 STATISTICS = ("entropy", "distance", "previous", "self", "first")
 REPEATED = ("duplicate", "induction")

@@ -9,10 +9,10 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from tinygpt.config import ModelConfig
 from tinygpt.device import total_memory
 from tinygpt.errors import TinyGPTError
 from tinygpt.model.gpt import GPT, evaluating
+from tinygpt.model_config import ModelConfig
 
 LARGEST_ATTENTION = 12 * 12 * 1024**2
 """Attention weights that a window may have: the layers, heads and context of the preset `small`."""

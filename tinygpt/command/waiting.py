@@ -114,7 +114,7 @@ def _check(requested: Mapping[str, Scalar]) -> None:
     config = configuration.build({"preset": "nano", **requested})
     corpus = find_corpus(config.data)
     if "preset" in requested:  # else the context is not known yet
-        check_length(corpus.text, config.gpt.context, config.test_share)
+        check_length(corpus.text, config.gpt.context, config.shares)
     _check_device(config.device)
 
 

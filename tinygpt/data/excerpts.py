@@ -15,8 +15,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
+from tinygpt.config import Shares
 from tinygpt.data.corpus import KNOWN, find_corpus, open_file
-from tinygpt.data.splits import split, split_sizes
+from tinygpt.data.splits import WITHOUT_TEST, split, split_sizes
 from tinygpt.errors import CorpusError
 
 BLOCK = 64 * 1024
@@ -65,15 +66,15 @@ def random_line(data: str, rng: random.Random) -> str:
     raise CorpusError(f"--data {data} has no line with text: name a text file to train on")
 
 
-def validation_opening(data: str, test_share: float = 0.0) -> str:
+def validation_opening(data: str, shares: Shares = WITHOUT_TEST) -> str:
     """The first words of the first line with text that begins in the validation split.
 
-    In a file, the split is taken to begin at 90 % of its bytes, less the share of a test split.
+    In a file, the split is taken to begin where the shares of validation and test say, in bytes.
 
     Raises:
         CorpusError: as for `random_line`.
     """
-    block = _read(data, _validation_start(test_share), BLOCK)
+    block = _read(data, _validation_start(shares), BLOCK)
     lines = [*_lines(block), _part(block)]
     line = next((line.strip() for line in lines if line.strip()), "")
     if len(line) <= OPENING:
@@ -82,7 +83,7 @@ def validation_opening(data: str, test_share: float = 0.0) -> str:
     return words.rstrip() or line[:OPENING]
 
 
-def validation_line(data: str, test_share: float = 0.0) -> str:
+def validation_line(data: str, shares: Shares = WITHOUT_TEST) -> str:
     """The first line of `LONG_LINE` characters or more that begins in the validation split; without
     one, the longest line there, or if no line begins there, the beginning of the split.
 
@@ -91,13 +92,13 @@ def validation_line(data: str, test_share: float = 0.0) -> str:
     Raises:
         CorpusError: as for `random_line`.
     """
-    block = _read(data, _validation_start(test_share), BLOCK)
+    block = _read(data, _validation_start(shares), BLOCK)
     lines = [line.strip() for line in _lines(block)]
     long = next((line for line in lines if len(line) >= LONG_LINE), "")
     return long or max(lines, key=len, default="") or _part(block).strip()
 
 
-def validation_sample(data: str, test_share: float = 0.0) -> tuple[str, str]:
+def validation_sample(data: str, shares: Shares = WITHOUT_TEST) -> tuple[str, str]:
     """The name of a corpus and its validation split, or if the file is large the first part of it.
 
     Raises:
@@ -107,15 +108,15 @@ def validation_sample(data: str, test_share: float = 0.0) -> tuple[str, str]:
         with open_file(data) as file:
             large = _size(file) > LARGE
         if large:
-            block = _read(data, _validation_start(test_share), SAMPLE)
+            block = _read(data, _validation_start(shares), SAMPLE)
             return Path(data).name, _decoded(block.text, data)
     corpus = find_corpus(data)
-    return corpus.name, split(corpus.text, test_share)[1]
+    return corpus.name, split(corpus.text, shares)[1]
 
 
-def _validation_start(test_share: float) -> Callable[[int], int]:
+def _validation_start(shares: Shares) -> Callable[[int], int]:
     """From the bytes of a file to those before its validation split."""
-    return lambda size: split_sizes(size, test_share)[0]
+    return lambda size: split_sizes(size, shares)[0]
 
 
 def _lines(block: _Block) -> list[str]:

@@ -6,12 +6,12 @@ import itertools
 import math
 from typing import Any, NamedTuple, Protocol, TypeVar
 
+from tinygpt.config import Shares
 from tinygpt.data.tokenizer import Ids, Tokenizer
 from tinygpt.errors import CorpusError
 
-TRAIN_SHARE = 0.9
-"""Share of the characters, from the start, to train on; the rest is for validation. A test takes
-its share from the end of the text, so that both begin earlier."""
+WITHOUT_TEST = Shares()
+"""A tenth of the text for validation, the rest to train on."""
 
 T = TypeVar("T", bound="Sliced")
 
@@ -23,17 +23,17 @@ class Sliced(Protocol):
     def __getitem__(self, part: slice, /) -> Any: ...
 
 
-def split_sizes(size: int, test_share: float = 0.0) -> tuple[int, int, int]:
-    """How many of `size` characters or tokens are for training, for validation, and for the test of
-    the trained models: `test_share` of them, none by default."""
-    test = int(test_share * size)
-    train = int(TRAIN_SHARE * size) - test
+def split_sizes(size: int, shares: Shares = WITHOUT_TEST) -> tuple[int, int, int]:
+    """How many of `size` characters or tokens are for training, from the start, for validation, and
+    at the end for a test of the trained models."""
+    test = int(shares.test * size)
+    train = int((1 - shares.validation) * size) - test
     return train, size - train - test, test
 
 
-def split(text: T, test_share: float = 0.0) -> tuple[T, T, T]:
+def split(text: T, shares: Shares = WITHOUT_TEST) -> tuple[T, T, T]:
     """Training, validation and test split of a text or its ids, in this order."""
-    train, validation, _ = split_sizes(len(text), test_share)
+    train, validation, _ = split_sizes(len(text), shares)
     end = train + validation
     return text[:train], text[train:end], text[end:]
 
@@ -52,21 +52,21 @@ class Encoded(NamedTuple):
         return self.train, self.validation, self.test
 
 
-def encode(tokenizer: Tokenizer, text: str, test_share: float = 0.0) -> Encoded:
+def encode(tokenizer: Tokenizer, text: str, shares: Shares = WITHOUT_TEST) -> Encoded:
     """The splits of a text as tokens. The text is split, not its tokens: so the validation text is
     the same with every tokenizer."""
-    train, validation, test = map(tokenizer.encode_array, split(text, test_share))
+    train, validation, test = map(tokenizer.encode_array, split(text, shares))
     return Encoded(tokenizer, train, validation, test)
 
 
-def check_tokens(encoded: Encoded, context: int, test_share: float = 0.0) -> None:
+def check_tokens(encoded: Encoded, context: int, shares: Shares = WITHOUT_TEST) -> None:
     """`check_length`, where tokens are longer than a character.
 
     Raises:
         CorpusError: a split is shorter than a window; says which context would suffice.
     """
     needed = {"training": encoded.train, "validation": encoded.validation}
-    if test_share:
+    if shares.test:
         needed["test"] = encoded.test
     name = min(needed, key=lambda split: len(needed[split]))
     size = len(needed[name])
@@ -80,17 +80,17 @@ def check_tokens(encoded: Encoded, context: int, test_share: float = 0.0) -> Non
     raise CorpusError(msg)
 
 
-def check_length(text: str, context: int, test_share: float = 0.0) -> None:
+def check_length(text: str, context: int, shares: Shares = WITHOUT_TEST) -> None:
     """Check that each split holds a window: `context` characters, and one more to predict.
 
     Raises:
         CorpusError: a split is shorter; says which length or context would suffice.
     """
     window = context + 1
-    size, name = min((size, name) for name, size in _needed(len(text), test_share).items())
+    size, name = min((size, name) for name, size in _needed(len(text), shares).items())
     if size >= window:
         return
-    remedies = [f"use a text of at least {_shortest(window, test_share):,} characters"]
+    remedies = [f"use a text of at least {_shortest(window, shares):,} characters"]
     if size > 2:
         remedies.append(f"--gpt.context {size - 1}")
     if name == "test":
@@ -102,15 +102,15 @@ def check_length(text: str, context: int, test_share: float = 0.0) -> None:
     raise CorpusError(msg)
 
 
-def _needed(size: int, test_share: float) -> dict[str, int]:
+def _needed(size: int, shares: Shares) -> dict[str, int]:
     """The sizes of the splits that a run needs, by name: of a test only if there is one."""
-    train, validation, test = split_sizes(size, test_share)
+    train, validation, test = split_sizes(size, shares)
     sizes = {"training": train, "validation": validation}
-    return {**sizes, "test": test} if test_share else sizes
+    return {**sizes, "test": test} if shares.test else sizes
 
 
-def _shortest(window: int, test_share: float) -> int:
+def _shortest(window: int, shares: Shares) -> int:
     """The shortest text whose splits all hold a window."""
-    share = min(TRAIN_SHARE - test_share, 1 - TRAIN_SHARE, test_share or 1)
+    share = min(1 - sum(shares), shares.validation, shares.test or 1)
     least = max(1, math.floor((window - 2) / share))  # rounding moves a split by up to 2
-    return next(n for n in itertools.count(least) if min(_needed(n, test_share).values()) >= window)
+    return next(n for n in itertools.count(least) if min(_needed(n, shares).values()) >= window)

@@ -26,11 +26,11 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
-from tinygpt.config import ModelConfig
 from tinygpt.errors import TinyGPTError
 from tinygpt.model.kv_cache import Cache, LayerCache
 from tinygpt.model.moe import MoE, Routing
 from tinygpt.model.precision import at_least_fp32
+from tinygpt.model_config import ModelConfig
 
 
 @dataclass(frozen=True, slots=True)

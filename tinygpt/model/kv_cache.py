@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from tinygpt.config import ModelConfig
+from tinygpt.model_config import ModelConfig
 
 Floats = NDArray[np.float32]
 

@@ -23,8 +23,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from tinygpt.config import ModelConfig
 from tinygpt.model.precision import at_least_fp32
+from tinygpt.model_config import ModelConfig
 
 
 @dataclass(frozen=True, slots=True)

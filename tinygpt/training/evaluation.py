@@ -12,10 +12,10 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from tinygpt.config import ModelConfig
 from tinygpt.model.gpt import GPT, evaluating
 from tinygpt.model.loss import next_token_loss
 from tinygpt.model.moe import Routing
+from tinygpt.model_config import ModelConfig
 from tinygpt.training.listening import Listen, no_listener
 
 TOKENS = 4096

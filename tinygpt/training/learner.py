@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from tinygpt.checkpoint import Snapshot
-from tinygpt.config import VARIANTS, ModelConfig, RunConfig
+from tinygpt.config import VARIANTS, RunConfig
 from tinygpt.device import (
     autocast_context,
     device_type,
@@ -24,6 +24,7 @@ from tinygpt.device import (
 )
 from tinygpt.errors import CheckpointError, TinyGPTWarning
 from tinygpt.model.gpt import GPT
+from tinygpt.model_config import ModelConfig
 from tinygpt.optim import (
     DeviceRates,
     Muon,

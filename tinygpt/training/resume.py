@@ -74,7 +74,7 @@ def resume(path: Path, requested: Mapping[str, object]) -> Session:
     named = str(requested["data"]) if "data" in requested else None
     corpus, place = _corpus(stored, named, path)
     tokenizer = load_tokenizer(path / TOKENIZER)
-    check_length(corpus.text, config.gpt.context, config.test_share)
+    check_length(corpus.text, config.gpt.context, config.shares)
     check_prompt(config, tokenizer)
     devices = _devices(config, requested, path)
     before = {variant: list_steps(path, variant) for variant in config.variants}
@@ -82,7 +82,7 @@ def resume(path: Path, requested: Mapping[str, object]) -> Session:
     refuse_reached_end(config, stored, learners, path)
     warm_from = rewarm(learners, _known_config(stored) or config, warmed_from)
     first = _resume_record(config, learners, notes, place, warm_from)
-    encoded = encode(tokenizer, corpus.text, config.test_share)
+    encoded = encode(tokenizer, corpus.text, config.shares)
     writer = RunWriter.open(path, step=first.step)
     with closed_on_failure(writer):
         if {v: list_steps(path, v) for v in config.variants} != before:

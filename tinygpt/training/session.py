@@ -108,13 +108,13 @@ def begin(
     """
     if name is not None:
         validate_run_name(name)
-    check_length(corpus.text, config.gpt.context, config.test_share)
+    check_length(corpus.text, config.gpt.context, config.shares)
     devices = choose_devices(config)
-    trained, _, _ = split_sizes(len(corpus.text), config.test_share)
+    trained, _, _ = split_sizes(len(corpus.text), config.shares)
     tokenizer = make_tokenizer(config.tokenizer, corpus.text, trained, config.vocab_size)
     check_prompt(config, tokenizer)
-    encoded = encode(tokenizer, corpus.text, config.test_share)
-    check_tokens(encoded, config.gpt.context, config.test_share)
+    encoded = encode(tokenizer, corpus.text, config.shares)
+    check_tokens(encoded, config.gpt.context, config.shares)
     size, device = tokenizer.vocab_size, devices[config.variants[0]]
     config, note = with_recipe(config, len(encoded.train), size, device)
     learners = make_learners(config, tokenizer, devices)

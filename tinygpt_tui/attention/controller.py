@@ -240,9 +240,7 @@ class AttentionController(ModelSelection):
             return
         if self.survey is None or self.survey.path != key.path:
             self._survey_job = self._new_job()
-            request = SurveyRequest(
-                self._survey_job, key.path, self.data, test_share=self.test_share
-            )
+            request = SurveyRequest(self._survey_job, key.path, self.data, shares=self.shares)
             self._ask(request)
 
     def _handle_survey(self, reply: Reply) -> None:
@@ -256,7 +254,7 @@ class AttentionController(ModelSelection):
     def request_ablations(self) -> None:
         """Show by how much the loss rises without each head, and measure it if it is not known."""
         if (key := self.selected) is not None:
-            self.ablations.request(key.path, self.data, self.test_share)
+            self.ablations.request(key.path, self.data, self.shares)
             self._show_ablations()
 
     def _show_ablations(self) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from tinygpt.config import Shares
 from tinygpt_tui.engine.protocol import (
     AblationRequest,
     AblationResult,
@@ -30,7 +31,7 @@ class AblationCache:
         """`ask` sends a request, `new_job` returns an unused job number."""
         self._ask, self._new_job = ask, new_job
         self._known: Requests[str, AblationResult] = Requests(CACHED)
-        self._next: tuple[str, str, float] | None = None
+        self._next: tuple[str, str, Shares] | None = None
 
     @property
     def pending(self) -> bool:
@@ -51,12 +52,12 @@ class AblationCache:
         """Why those of a step directory could not be measured; empty if that is not so."""
         return "" if path is None else self._known.errors.get(path, "")
 
-    def request(self, path: str, data: str, test_share: float) -> None:
+    def request(self, path: str, data: str, shares: Shares) -> None:
         """Measure a step directory, unless it is known; also if that failed before."""
         self._known.errors.pop(path, None)
         if path in self._known or (self.pending and path == self._known.key):
             return
-        self._next = path, data, test_share
+        self._next = path, data, shares
         self._send_next()
 
     def handle(self, reply: Reply) -> bool:
@@ -74,7 +75,7 @@ class AblationCache:
     def _send_next(self) -> None:
         if self._next is None or self.pending:
             return
-        (path, data, test_share), self._next = self._next, None
+        (path, data, shares), self._next = self._next, None
         job = self._new_job()
         self._known.sent(job, path)
-        self._ask(AblationRequest(job, path, data, test_share))
+        self._ask(AblationRequest(job, path, data, shares))

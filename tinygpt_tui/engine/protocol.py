@@ -12,6 +12,9 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
+from tinygpt.config import Shares
+from tinygpt.data.splits import WITHOUT_TEST
+
 MAX_CANDIDATES = 128
 """How many tokens of a distribution are sent, the most probable first: enough for all characters
 of a character vocabulary."""
@@ -47,8 +50,8 @@ class CorpusLineRequest(msgspec.Struct, tag=True, frozen=True):
     data: str
     """As ``--data`` takes it."""
     which: CorpusText = "random"
-    test_share: float = 0.0
-    """The setting of the run: where the validation split is follows from it."""
+    shares: Shares = WITHOUT_TEST
+    """The settings of the run: where the validation split is follows from it."""
 
 
 class InspectRequest(msgspec.Struct, tag=True, frozen=True):
@@ -74,8 +77,8 @@ class SurveyRequest(msgspec.Struct, tag=True, frozen=True):
     """As ``--data`` takes it."""
     final: str = ""
     """A checkpoint to compare the routing with; empty for none."""
-    test_share: float = 0.0
-    """The setting of the run: where the validation split is follows from it."""
+    shares: Shares = WITHOUT_TEST
+    """The settings of the run: where the validation split is follows from it."""
 
 
 class AblationRequest(msgspec.Struct, tag=True, frozen=True):
@@ -88,7 +91,7 @@ class AblationRequest(msgspec.Struct, tag=True, frozen=True):
     path: str
     data: str
     """As ``--data`` takes it."""
-    test_share: float = 0.0
+    shares: Shares = WITHOUT_TEST
     """As in `SurveyRequest`."""
 
 

@@ -7,10 +7,11 @@ from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Generic, TypeVar
+from typing import Generic, TypeGuard, TypeVar
 
-from tinygpt.config import LARGEST_TEST_SHARE
+from tinygpt.config import LARGEST_SHARE, Shares
 from tinygpt.data.run_corpus import probable_place
+from tinygpt.data.splits import WITHOUT_TEST
 from tinygpt.data.tokenizer_file import known_characters
 from tinygpt.errors import TinyGPTError
 from tinygpt.run import (
@@ -234,13 +235,17 @@ class EngineSession:
             return "auto"
 
     @property
-    def test_share(self) -> float:
-        """The share of the corpus that the open run keeps for a test."""
+    def shares(self) -> Shares:
+        """How much of the corpus the open run keeps for validation and for a test."""
         try:
-            share = read_config(self.run).get("test_share") if self.run else None
+            stored = read_config(self.run) if self.run else {}
         except (TinyGPTError, OSError):
-            return 0.0
-        return share if isinstance(share, float) and 0 <= share <= LARGEST_TEST_SHARE else 0.0
+            return WITHOUT_TEST
+        validation, test = stored.get("val_share"), stored.get("test_share")
+        return Shares(
+            validation if _is_share(validation) and validation else WITHOUT_TEST.validation,
+            test if _is_share(test) else WITHOUT_TEST.test,
+        )
 
     def load_vocabulary(self) -> None:
         """Read `vocabulary`, unless that was done or the tokenizer is not written yet."""
@@ -264,7 +269,7 @@ class EngineSession:
     def ask_corpus_line(self, which: CorpusText = "random") -> int:
         """Request a line of the run's corpus; returns the job number."""
         job = self._new_job()
-        self._ask(CorpusLineRequest(job, self.data, which, self.test_share))
+        self._ask(CorpusLineRequest(job, self.data, which, self.shares))
         return job
 
     def request(
@@ -278,3 +283,7 @@ class EngineSession:
             requests.sent(job, key)
             self._ask(make(job))
         return answer
+
+
+def _is_share(value: object) -> TypeGuard[float]:
+    return isinstance(value, float) and 0 <= value <= LARGEST_SHARE

@@ -203,9 +203,7 @@ class Worker:
 
     def _find_corpus(self, request: SurveyRequest | AblationRequest) -> None:
         try:
-            self._requeue(
-                CorpusFound(request, *validation_sample(request.data, request.test_share))
-            )
+            self._requeue(CorpusFound(request, *validation_sample(request.data, request.shares)))
         except TinyGPTError as error:
             self._requeue(CorpusFound(request, "", error))
 
@@ -239,9 +237,9 @@ class Worker:
         try:
             match request.which:
                 case "opening":
-                    text = validation_opening(request.data, request.test_share)
+                    text = validation_opening(request.data, request.shares)
                 case "line":
-                    text = validation_line(request.data, request.test_share)
+                    text = validation_line(request.data, request.shares)
                 case _:
                     text = random_line(request.data, self._random)
         except TinyGPTError as error:

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from tinygpt.config import build, flatten, from_tables
+from tinygpt.data.splits import WITHOUT_TEST
 from tinygpt.errors import TinyGPTError
 from tinygpt.run import read_config
 from tinygpt.run.layout import StrPath
@@ -48,6 +49,8 @@ def find_spread(tables: Mapping[str, Any], rows: list[dict[str, Any]]) -> SeedSp
     not valid."""
     settings = learning_settings(tables)  # refuses a corpus that is no table
     corpus = tables.get("corpus", {}).get("sha256")
+    if tables.get("val_share", WITHOUT_TEST.validation) != WITHOUT_TEST.validation:
+        return None  # of another text than the study's
     for row in rows:
         if (row["corpus"], row["settings"]) == (corpus, settings):
             return SeedSpread(row["seeds"], row["mean"], row["std"], row["noise"])

@@ -19,9 +19,9 @@ from tinygpt.analysis.ablation import (
     without_expert,
     without_head,
 )
-from tinygpt.config import MoEConfig
 from tinygpt.model.gpt import GPT, Block
 from tinygpt.model.moe import MoE
+from tinygpt.model_config import MoEConfig
 
 WINDOWS = torch.randint(13, (17, 12), generator=torch.Generator().manual_seed(5))
 MOES = [MoEConfig(experts=5), MoEConfig(experts=5, top_k=2)]

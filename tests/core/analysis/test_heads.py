@@ -9,8 +9,8 @@ from torch import Tensor
 from tests.helpers.models import tiny
 from tinygpt.analysis import heads
 from tinygpt.analysis.inspection import inspect_tokens
-from tinygpt.config import ModelConfig
 from tinygpt.errors import TinyGPTError
+from tinygpt.model_config import ModelConfig
 
 T = 7
 

@@ -16,11 +16,11 @@ from tests.helpers.models import tiny
 from tinygpt import checkpoint, load
 from tinygpt.analysis import inspection
 from tinygpt.analysis.inspection import inspect_tokens, surprisal
-from tinygpt.config import MoEConfig
 from tinygpt.data.tokenizer_file import save_tokenizer
 from tinygpt.errors import TinyGPTError
 from tinygpt.model.gpt import attend, attention_weights
 from tinygpt.model.moe import MoE
+from tinygpt.model_config import MoEConfig
 from tinygpt.run.meta import META, WEIGHTS
 
 Array = NDArray[np.float64]

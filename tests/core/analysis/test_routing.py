@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from tests.helpers.models import tiny
 from tinygpt.analysis import routing
 from tinygpt.analysis.inspection import inspect_tokens
-from tinygpt.config import MoEConfig
+from tinygpt.model_config import MoEConfig
 from tinygpt.training.evaluation import RoutingTally
 
 L, T, E, V = 3, 29, 5, 13

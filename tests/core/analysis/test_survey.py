@@ -8,8 +8,8 @@ from tests.helpers.models import tiny
 from tinygpt.analysis import heads, inspection, routing, survey
 from tinygpt.analysis.attention_maps import repeated_baseline, uniform_baseline
 from tinygpt.analysis.inspection import inspect_tokens
-from tinygpt.config import MoEConfig
 from tinygpt.errors import TinyGPTError
+from tinygpt.model_config import MoEConfig
 
 MOE = MoEConfig(experts=5)
 IDS = torch.randint(13, (397,), generator=torch.Generator().manual_seed(3))

@@ -13,6 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.helpers.paths import ROOT
+from tinygpt.config import Shares
 from tinygpt.data import excerpts
 from tinygpt.data.excerpts import (
     random_line,
@@ -150,9 +151,9 @@ def test_the_line_of_the_validation_split_is_the_first_long_one(
 
 def test_with_a_test_split_validation_begins_earlier(text: Path) -> None:
     text.write_text("a" * 799 + "\n" + "validation\n" * 9 + "v" + "t" * 100)
-    assert validation_opening(str(text), 0.1) == "validation"
-    assert validation_line(str(text), 0.1) == "v" + "t" * 100
-    assert validation_sample(str(text), 0.1) == ("text.txt", "validation\n" * 9 + "v")
+    assert validation_opening(str(text), Shares(test=0.1)) == "validation"
+    assert validation_line(str(text), Shares(test=0.1)) == "v" + "t" * 100
+    assert validation_sample(str(text), Shares(test=0.1)) == ("text.txt", "validation\n" * 9 + "v")
 
 
 def test_validation_is_whole_unless_it_is_large(

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tinygpt.config import LARGEST_TEST_SHARE
+from tinygpt.config import LARGEST_KEPT, LARGEST_SHARE, Shares
 from tinygpt.data.splits import check_length, split
 from tinygpt.errors import CorpusError
 
@@ -19,29 +19,34 @@ def test_the_parts_are_the_whole(text: str) -> None:
     assert len(train) == int(0.9 * len(text))
 
 
-@given(st.text(), st.floats(0, LARGEST_TEST_SHARE))
-def test_a_test_split_is_the_end_and_validation_stays_as_long(text: str, share: float) -> None:
-    parts = split(text, share)
+shares = st.builds(Shares, st.floats(0.01, LARGEST_SHARE), st.floats(0.01, LARGEST_SHARE)).filter(
+    lambda kept: sum(kept) <= LARGEST_KEPT
+)
+
+
+@given(st.text(), shares)
+def test_a_test_split_is_the_end_and_validation_stays_as_long(text: str, kept: Shares) -> None:
+    parts = split(text, kept)
     assert "".join(parts) == text
-    assert len(parts[2]) == int(share * len(text))
-    assert abs(len(parts[1]) - len(text) / 10) < 2
+    assert len(parts[2]) == int(kept.test * len(text))
+    assert abs(len(parts[1]) - kept.validation * len(text)) < 2
 
 
-@given(st.integers(2, 500), st.floats(0.01, LARGEST_TEST_SHARE))
-def test_the_shortest_text_with_a_test_split(context: int, share: float) -> None:
+@given(st.integers(2, 500), shares)
+def test_the_shortest_text_with_a_test_split(context: int, kept: Shares) -> None:
     with pytest.raises(CorpusError) as error:
-        check_length("x" * context, context, share)
+        check_length("x" * context, context, kept)
     named = re.search(r"at least ([\d,]+) characters", str(error.value))
     assert named is not None
     shortest = int(named[1].replace(",", ""))
-    check_length("x" * shortest, context, share)
+    check_length("x" * shortest, context, kept)
     with pytest.raises(CorpusError, match="needs"):
-        check_length("x" * (shortest - 1), context, share)
+        check_length("x" * (shortest - 1), context, kept)
 
 
 def test_the_error_for_a_test_split() -> None:
     with pytest.raises(CorpusError) as error:
-        check_length("x" * 500, 32, 0.02)
+        check_length("x" * 500, 32, Shares(test=0.02))
     assert str(error.value) == (
         "the corpus has 500 characters, which leaves 10 for the test split, "
         "but a window of --gpt.context 32 needs 33: use a text of at least 1,650 characters "

@@ -9,9 +9,9 @@ import torch
 from tests.helpers.decoders import MODELS, assert_matches_model
 from tests.helpers.models import tiny
 from tinygpt import cuda_graphs
-from tinygpt.config import MoEConfig
 from tinygpt.generation import cuda_graph_decoder
 from tinygpt.generation.cuda_graph_decoder import CudaGraphDecoder, borrow_decoder
+from tinygpt.model_config import MoEConfig
 
 DEVICES = pytest.mark.parametrize("device", ["cpu", pytest.param("cuda", marks=pytest.mark.gpu)])
 MADE = torch.randint(13, (37,), generator=torch.Generator().manual_seed(3)).tolist()

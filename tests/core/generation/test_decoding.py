@@ -11,13 +11,13 @@ from torch import Tensor
 
 from tests.helpers.models import tiny
 from tinygpt.analysis.inspection import inspect_tokens
-from tinygpt.config import MoEConfig
 from tinygpt.data.characters import CharTokenizer
 from tinygpt.errors import ConfigError, TinyGPTError, TokenizerError
 from tinygpt.fields import flag
 from tinygpt.generation.decoding import TokenEvent, generate, stream, stream_many
 from tinygpt.generation.filters import filter_logits, filter_steps
 from tinygpt.generation.params import SamplingParams
+from tinygpt.model_config import MoEConfig
 
 TOKENIZER = CharTokenizer.train("\n abcdefghijk")  # 13 characters
 logit_lists = st.lists(

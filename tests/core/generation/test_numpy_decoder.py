@@ -4,10 +4,10 @@ import torch
 
 from tests.helpers.decoders import MODELS, assert_matches_model
 from tests.helpers.models import tiny
-from tinygpt.config import MoEConfig
 from tinygpt.generation.numpy_decoder import NumpyDecoder, is_supported
 from tinygpt.model.kv_cache import Cache
 from tinygpt.model.moe import MoE
+from tinygpt.model_config import MoEConfig
 
 
 @MODELS

@@ -9,11 +9,11 @@ from torch import Tensor
 
 from tests.helpers.models import tiny
 from tinygpt.analysis.inspection import inspect_tokens
-from tinygpt.config import ModelConfig, MoEConfig
 from tinygpt.errors import TinyGPTError
 from tinygpt.model.gpt import GPT, apply_rope, attend, attention_weights, padded_linear
 from tinygpt.model.kv_cache import Cache
 from tinygpt.model.moe import balance_loss, z_loss
+from tinygpt.model_config import ModelConfig, MoEConfig
 
 MOES = pytest.mark.parametrize("moe", [None, MoEConfig(), MoEConfig(experts=5, top_k=2)])
 

@@ -6,9 +6,9 @@ import torch
 from tests.helpers.checkpoints import TOKENIZER
 from tests.helpers.memory import largest_tensor
 from tests.helpers.models import tiny
-from tinygpt.config import ModelConfig
 from tinygpt.generation.decoding import SamplingParams, stream
 from tinygpt.model.kv_cache import LayerCache
+from tinygpt.model_config import ModelConfig
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,6 @@ from torch import Tensor
 
 from tests.helpers.memory import largest_tensor
 from tests.helpers.models import tiny
-from tinygpt.config import ModelConfig, MoEConfig
 from tinygpt.model import moe as moe_module
 from tinygpt.model.gpt import FeedForward
 from tinygpt.model.moe import (
@@ -24,6 +23,7 @@ from tinygpt.model.moe import (
     grouped_linear,
     z_loss,
 )
+from tinygpt.model_config import ModelConfig, MoEConfig
 from tinygpt.training.evaluation import RoutingTally
 
 

@@ -4,7 +4,8 @@ import pytest
 import torch
 
 from tests.helpers.models import tiny
-from tinygpt.config import MoEConfig, build
+from tinygpt.config import build
+from tinygpt.model_config import MoEConfig
 from tinygpt.presets import PRESETS
 from tinygpt.training import evaluation
 from tinygpt.training.evaluation import (

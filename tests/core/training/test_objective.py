@@ -8,10 +8,10 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from tests.helpers.models import tiny
-from tinygpt.config import MoEConfig
 from tinygpt.model import moe as moe_module
 from tinygpt.model.gpt import GPT
 from tinygpt.model.moe import balance_loss, z_loss
+from tinygpt.model_config import MoEConfig
 from tinygpt.training.objective import objective
 
 BATCH = torch.randint(13, (3, 8), generator=torch.Generator().manual_seed(5))

@@ -7,8 +7,9 @@ import torch
 from torch import Tensor
 
 from tests.helpers.models import tiny
-from tinygpt.config import MoEConfig, OptimConfig
+from tinygpt.config import OptimConfig
 from tinygpt.model.gpt import GPT
+from tinygpt.model_config import MoEConfig
 from tinygpt.optim import UncompiledOptimizer, make_optimizers
 from tinygpt.training.optimizer_state import flat_state, load_flat_state
 

@@ -4,10 +4,12 @@ import numpy as np
 import pytest
 
 from tests.helpers.routed import ablation_reply
+from tinygpt.config import Shares
 from tinygpt_tui.engine.ablation_cache import AblationCache
 from tinygpt_tui.engine.protocol import AblationRequest, Ended, Failed, Request, StopRequest
 
 FIRST, SECOND, THIRD = (f"run/moe/step-0000000{step}" for step in (1, 2, 3))
+KEPT = Shares(test=0.1)
 HEADS = np.ones((2, 3))
 
 
@@ -19,12 +21,12 @@ class Harness:
         self.cache = AblationCache(self.asked.append, lambda: len(self.asked) + 1)
 
     def request(self, path: str) -> None:
-        self.cache.request(path, "text.txt", 0.1)
+        self.cache.request(path, "text.txt", KEPT)
 
     def answer(self, path: str) -> bool:
         """Answer the last request, which must be for this checkpoint."""
         asked = self.asked[-1]
-        assert asked == AblationRequest(len(self.asked), path, "text.txt", 0.1)
+        assert asked == AblationRequest(len(self.asked), path, "text.txt", KEPT)
         return self.cache.handle(ablation_reply(asked.job, path, HEADS))
 
 

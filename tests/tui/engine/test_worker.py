@@ -16,6 +16,7 @@ from tinygpt import SamplingParams, checkpoint
 from tinygpt.analysis import heads
 from tinygpt.analysis.ablation import ablate
 from tinygpt.analysis.survey import survey_tokens
+from tinygpt.config import Shares
 from tinygpt.data.splits import split
 from tinygpt_tui.engine import worker
 from tinygpt_tui.engine.inspect_jobs import CorpusFound
@@ -222,8 +223,8 @@ def test_a_survey_leaves_the_test_split_alone(
 ) -> None:
     whole = "k" * 7 * len(VALIDATION) + VALIDATION + "a" * 2 * len(VALIDATION)
     (tmp_path / "text.txt").write_text(whole)
-    job = probe.engine.new_job()
-    request = SurveyRequest(job, str(run / "moe"), str(tmp_path / "text.txt"), test_share=0.2)
+    job, kept = probe.engine.new_job(), Shares(test=0.2)
+    request = SurveyRequest(job, str(run / "moe"), str(tmp_path / "text.txt"), shares=kept)
     probe.ask(request)
     (surveyed,) = probe.until_over(job)[job]
     assert isinstance(surveyed, SurveyResult)

@@ -2,7 +2,8 @@
 
 import pytest
 
-from tinygpt.config import MoEConfig, build
+from tinygpt.config import build
+from tinygpt.model_config import MoEConfig
 from tinygpt_tui.launch import cost
 
 
