@@ -11,6 +11,9 @@ from typing import ClassVar, Literal
 
 from tinygpt.fields import Setting, SettingError, convert, setting
 
+MOST_LOGITS = 1 << 25
+"""Logits of a loss that are held at once: 134 MB in fp32."""
+
 
 class Checked:
     """Checks the type and range of every field when the dataclass is created."""

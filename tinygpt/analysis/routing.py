@@ -7,6 +7,7 @@ Letters: L layers, T tokens, K experts per token, E experts, V vocabulary.
 
 from __future__ import annotations
 
+import re
 import string
 import unicodedata
 from collections.abc import Mapping, Sequence
@@ -28,6 +29,7 @@ SUBWORD_CLASSES = (
     "newline",
     "bytes",
 )
+_BYTE = re.compile("<0x[0-9A-F]{2}>")
 _AS_LATIN = ("LATIN", "FEMININE", "MASCULINE", "MODIFIER", "MICRO")
 """How the names of Latin letters and of letters without a script begin."""
 
@@ -89,7 +91,7 @@ def subword_class(token: str) -> str:
 
     A word starts with its space; one at the start of a line counts as a part.
     """
-    if token.startswith("<0x"):
+    if _BYTE.search(token):
         return "bytes"
     if token.isspace():
         return "newline" if "\n" in token else "space"

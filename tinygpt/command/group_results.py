@@ -18,7 +18,10 @@ from tinygpt.run.group import Group
 from tinygpt.run.reader import last_end
 from tinygpt.run.spread import Spread, spread
 
-NUMBERS = ("val_loss", "best_val_loss", "perplexity", "train_seconds", "tokens_per_second")
+NUMBERS = (
+    *("val_loss", "best_val_loss", "bits_per_byte", "nats_per_char", "perplexity"),
+    *("train_seconds", "tokens_per_second"),
+)
 """The results of a variant that the summary has the mean and the standard deviation of."""
 
 

@@ -27,6 +27,8 @@ def requested(options: argparse.Namespace) -> dict[str, Scalar]:
     found = {name: convert(known[name], value, name) for name, value in given.items()}
     if "data" in found:
         found["data"] = portable_data(found["data"])
+    if found.get("tokenizer", "char") not in configuration.TOKENIZERS:
+        found["tokenizer"] = os.path.abspath(user_path(found["tokenizer"]))
     return found
 
 

@@ -98,25 +98,41 @@ def checked(data: Mapping[str, Any]) -> dict[str, Any]:
     if not _is_lossless(data.get("normalizer")):
         raise TokenizerError("it has a normalizer, which changes the text")
     special = list(_special(data.get("added_tokens") or []))
-    vocabulary = _vocabulary(model.get("vocab"), special)
     prefixes = ("",) if kind == "BPE" else ("", CONTINUES)
+    vocabulary = _vocabulary(model.get("vocab"), special, prefixes)
     for prefix in prefixes:
         for byte, character in ALPHABET.items():
             if prefix + character not in vocabulary:
                 raise TokenizerError(f"it is not at byte level: it has no token for byte {byte}")
     words = _words(data.get("pre_tokenizer"))
-    if kind == "WordPiece":
-        if any(model.get(name) != _WORDPIECE[name] for name in _WORDPIECE if name != "unk_token"):
-            raise TokenizerError("its WordPiece is not at byte level")
-        return _described({**_WORDPIECE, "vocab": vocabulary}, words, special)
-    odd = [
-        n for n in ("dropout", "continuing_subword_prefix", "end_of_word_suffix") if model.get(n)
-    ]
-    if odd or model.get("byte_fallback"):
-        raise TokenizerError(f"it is not at byte level: it has a {(odd or ['byte_fallback'])[0]}")
+    wordpiece = kind == "WordPiece"
+    own = _wordpiece(model, words) if wordpiece else _bpe(model, vocabulary, special)
+    return _described({**own, "vocab": vocabulary}, words, special)
+
+
+def _wordpiece(model: Mapping[str, Any], words: Mapping[str, Any]) -> dict[str, Any]:
+    """What WordPiece needs besides its vocabulary, if it loses nothing."""
+    if any(model.get(name) != _WORDPIECE[name] for name in _WORDPIECE if name != "unk_token"):
+        raise TokenizerError("its WordPiece is not at byte level")
+    if _SHORT_WORDS not in words.get("pretokenizers", ()):
+        raise TokenizerError("its WordPiece does not cut long words, and would lose them")
+    return _WORDPIECE
+
+
+def _bpe(
+    model: Mapping[str, Any], vocabulary: Mapping[str, int], special: Sequence[Mapping[str, Any]]
+) -> dict[str, Any]:
+    """What BPE needs besides its vocabulary, if it loses nothing."""
+    for name in ("dropout", "continuing_subword_prefix", "end_of_word_suffix", "byte_fallback"):
+        if model.get(name):
+            raise TokenizerError(f"it is not at byte level: it has a {name}")
     merges = [_merge(merge, vocabulary) for merge in _list(model.get("merges"), "merges")]
-    kept = {**_BPE, "ignore_merges": model.get("ignore_merges") is True}
-    return _described({**kept, "vocab": vocabulary, "merges": merges}, words, special)
+    ignore_merges = model.get("ignore_merges") is True
+    made = {first + second for first, second in merges}
+    for content in {entry["content"] for entry in special} & vocabulary.keys():
+        if content in made or ignore_merges or content in _BYTES:
+            raise TokenizerError("it has a special token that is also the token of a text")
+    return {**_BPE, "ignore_merges": ignore_merges, "merges": merges}
 
 
 def token_table(data: Mapping[str, Any]) -> list[bytes]:
@@ -141,7 +157,10 @@ def special_tokens(data: Mapping[str, Any]) -> dict[int, str]:
 def pieces(data: Mapping[str, Any], text: str, size: int) -> Iterator[str]:
     """A text in pieces of about `size` characters, cut where its tokens would be cut anyway: the
     tokens of the pieces are those of the whole. A text without such a place is one piece."""
-    cut = _BEFORE_SPACE if _first(data["pre_tokenizer"])["type"] != "Split" else _BEFORE_BLANK
+    words = data["pre_tokenizer"]
+    steps = words.get("pretokenizers", [words])
+    split = any(step["type"] == "Split" for step in steps)
+    cut = _BEFORE_BLANK if split else _BEFORE_SPACE
     start = 0
     while start < len(text):
         found = cut.search(text, start + size) if start + size < len(text) else None
@@ -172,11 +191,6 @@ def _described(
 
 def _sequence(*steps: Mapping[str, Any]) -> dict[str, Any]:
     return {"type": "Sequence", "pretokenizers": list(steps)}
-
-
-def _first(words: Mapping[str, Any]) -> Mapping[str, Any]:
-    first: Mapping[str, Any] = words["pretokenizers"][0] if "pretokenizers" in words else words
-    return first
 
 
 def _is_lossless(normalizer: Any) -> bool:
@@ -232,6 +246,8 @@ def _special(entries: Any) -> Iterator[dict[str, Any]]:
         index = entry.get("id") if isinstance(entry, Mapping) else None
         if not isinstance(content, str) or not content or type(index) is not int:
             raise TokenizerError("it has an added token without content or id")
+        if any("\ud800" <= character <= "\udfff" for character in content):
+            raise TokenizerError("it has an added token that is no text")
         yield {
             "id": index,
             "content": content,
@@ -243,11 +259,15 @@ def _special(entries: Any) -> Iterator[dict[str, Any]]:
         }
 
 
-def _vocabulary(found: Any, special: Sequence[Mapping[str, Any]]) -> dict[str, int]:
+def _vocabulary(
+    found: Any, special: Sequence[Mapping[str, Any]], prefixes: Sequence[str]
+) -> dict[str, int]:
     """The vocabulary, whose ids, with those of the special tokens, are all from 0 up."""
     if not isinstance(found, Mapping) or any(type(index) is not int for index in found.values()):
         raise TokenizerError("it has no vocabulary of tokens with ids")
     ids = {entry["content"]: entry["id"] for entry in special}
+    if len(ids) < len(special):
+        raise TokenizerError("it has an added token twice")
     if any(found.get(token, index) != index for token, index in ids.items()):
         raise TokenizerError("it has an added token with another id than in the vocabulary")
     every = {**found, **ids}
@@ -256,7 +276,7 @@ def _vocabulary(found: Any, special: Sequence[Mapping[str, Any]]) -> dict[str, i
     if sorted(every.values()) != list(range(len(every))):
         raise TokenizerError(f"its ids are not those from 0 to {len(every) - 1:,}, once each")
     for token in found:
-        text = token.removeprefix(CONTINUES)
+        text = token.removeprefix(prefixes[-1])
         if token not in ids and not (text and all(c in _BYTES for c in text)):
             raise TokenizerError("it is not at byte level: it has a token that is not of bytes")
     return dict(found)

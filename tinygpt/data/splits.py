@@ -55,8 +55,10 @@ class Encoded(NamedTuple):
 def encode(tokenizer: Tokenizer, text: str, shares: Shares = WITHOUT_TEST) -> Encoded:
     """The splits of a text as tokens. The text is split, not its tokens: so the validation text is
     the same with every tokenizer."""
-    train, validation, test = map(tokenizer.encode_array, split(text, shares))
-    return Encoded(tokenizer, train, validation, test)
+    train, validation, _ = split_sizes(len(text), shares)
+    ends = (0, train, train + validation, len(text))
+    parts = (tokenizer.encode_array(text[a:b]) for a, b in itertools.pairwise(ends))
+    return Encoded(tokenizer, *parts)
 
 
 def check_tokens(encoded: Encoded, context: int, shares: Shares = WITHOUT_TEST) -> None:

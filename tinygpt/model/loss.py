@@ -13,9 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from tinygpt.model.gpt import project
-
-MOST_LOGITS = 1 << 25
-"""Logits that are held at once: 134 MB in fp32."""
+from tinygpt.model_config import MOST_LOGITS
 
 
 def next_token_loss(
@@ -37,7 +35,8 @@ def next_token_loss(
     if count * len(head) <= MOST_LOGITS:
         logits = project(hidden, head).flatten(0, 1).float()
         return F.cross_entropy(logits, targets.flatten(), reduction=reduction)
-    total: Tensor = _Chunked.apply(hidden.flatten(0, 1), head, targets.flatten())  # type: ignore[no-untyped-call]
+    inputs = hidden.flatten(0, 1), head, targets.flatten(), torch.is_grad_enabled()
+    total: Tensor = _Chunked.apply(*inputs)  # type: ignore[no-untyped-call]
     return total / count if reduction == "mean" else total
 
 
@@ -45,9 +44,16 @@ class _Chunked(torch.autograd.Function):
     """The sum over tokens, chunk by chunk, and its gradients."""
 
     @staticmethod
-    def forward(ctx: Any, hidden: Tensor, head: Tensor, targets: Tensor) -> Tensor:
-        """hidden (N, D), head (V, D), targets (N,) -> (), and the gradients in between."""
-        wanted = any(ctx.needs_input_grad)
+    def forward(
+        ctx: Any,
+        hidden: Tensor,
+        head: Tensor,
+        targets: Tensor,
+        gradients: bool,  # noqa: FBT001
+    ) -> Tensor:
+        """hidden (N, D), head (V, D), targets (N,) -> (), and if wanted the gradients in between:
+        here gradients are always off, and parameters need one always."""
+        wanted = gradients and any(ctx.needs_input_grad)
         rows = max(1, MOST_LOGITS // len(head))
         total = hidden.new_zeros((), dtype=torch.float32)
         of_hidden = torch.empty_like(hidden) if wanted else None
@@ -69,7 +75,7 @@ class _Chunked(torch.autograd.Function):
         return total
 
     @staticmethod
-    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, Tensor, None]:
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, Tensor, None, None]:
         """The gradients, scaled."""
         of_hidden, of_head = ctx.saved_tensors
-        return of_hidden * gradients[0], of_head * gradients[0], None
+        return of_hidden * gradients[0], of_head * gradients[0], None, None

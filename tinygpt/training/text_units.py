@@ -13,6 +13,9 @@ from torch import Tensor
 
 from tinygpt.data.tokenizer import Tokenizer, text_lengths
 
+TOKENS = 1 << 20
+"""Tokens counted at a time: a large split is not copied as a whole."""
+
 
 class TextUnits(NamedTuple):
     """How much text a token of a split is, on average."""
@@ -37,8 +40,9 @@ def text_units(tokenizer: Tokenizer, windows: list[Tensor]) -> TextUnits:
     bytes_of, characters_of = map(torch.from_numpy, text_lengths(tokenizer))
     counts = torch.zeros(tokenizer.vocab_size, dtype=torch.int64)
     for part in windows:
-        predicted = part[:, 1:].cpu().long().flatten()
-        counts += torch.bincount(predicted, minlength=tokenizer.vocab_size)
+        for some in part.split(max(1, TOKENS // part.shape[1])):
+            predicted = some[:, 1:].cpu().long().flatten()
+            counts += torch.bincount(predicted, minlength=tokenizer.vocab_size)
     tokens = int(counts.sum())
     return TextUnits(
         int(counts @ bytes_of) / tokens,

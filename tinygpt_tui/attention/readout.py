@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -93,7 +94,10 @@ def _context(shown: InspectedText, choice: Choice, columns: int) -> Row:
     """The text around the query, with query and key marked."""
     end = min(choice.query + max(columns // 4, 2), shown.size)
     marks = [whole_mark(text) for text in shown.texts[max(0, end - columns) : end]]
-    while marks and sum(map(cell_len, marks)) > columns:
+    while len(marks) > 1 and end > choice.query + 1 and _after(marks, end, choice) > columns // 4:
+        del marks[-1]
+        end -= 1
+    while len(marks) > 1 and sum(map(cell_len, marks)) > columns:
         del marks[0]
     spans = []
     for place, character in enumerate(marks, end - len(marks)):
@@ -106,6 +110,11 @@ def _context(shown: InspectedText, choice: Choice, columns: int) -> Row:
             style = "faint"
         spans.append(Span(character, style))
     return row(*spans)
+
+
+def _after(marks: Sequence[str], end: int, choice: Choice) -> int:
+    """Cells of the marks after the query, where the last one is that of token `end` - 1."""
+    return sum(map(cell_len, marks[len(marks) - (end - choice.query - 1) :]))
 
 
 def statistics_rows(state: AttentionState, columns: int) -> list[Row]:

@@ -11,6 +11,7 @@ from functools import cache
 from importlib import metadata
 
 from tinygpt.config import RunConfig
+from tinygpt.model_config import MOST_LOGITS
 from tinygpt.presets import preset_for
 from tinygpt_tui.monitor.machine import has_gpu
 
@@ -47,7 +48,8 @@ def memory(config: RunConfig) -> int:
     if config.train.recompute:  # the input of each block, and what one block computes
         kept = config.gpt.layers + _ACTIVATIONS
     layers = kept * config.gpt.width
-    return _PROCESS + 16 * weights + 4 * tokens * (layers + 3 * vocabulary(config))
+    logits = min(tokens * vocabulary(config), MOST_LOGITS)
+    return _PROCESS + 16 * weights + 4 * (tokens * layers + 3 * logits)
 
 
 def uses_gpu(config: RunConfig) -> bool:

@@ -145,6 +145,7 @@ def test_import_brings_no_torch() -> None:
         ("  ", "space"),
         (" \n\n", "newline"),
         ("<0xE2>", "bytes"),
+        (" <0xE2>", "bytes"),
         ("名前", "cjk"),
         (" Друзья", "cyrillic"),
         ("ねこ", "hiragana"),

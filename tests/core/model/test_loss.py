@@ -74,6 +74,15 @@ def test_in_bf16_the_gradients_are_as_near_as_those_of_all_logits() -> None:
     torch.testing.assert_close(found, hidden.grad, rtol=0.02, atol=2e-4)
 
 
+@pytest.mark.usefixtures("chunked")
+def test_without_gradients_none_are_computed(monkeypatch: pytest.MonkeyPatch) -> None:
+    hidden, head, targets = make(torch.float32)
+    wanted = next_token_loss(hidden, head, targets)
+    monkeypatch.setattr(Tensor, "__matmul__", None)  # only the gradients multiply this way
+    with torch.no_grad():
+        assert torch.equal(next_token_loss(hidden, head, targets), wanted)
+
+
 def test_training_and_evaluation_use_it(monkeypatch: pytest.MonkeyPatch) -> None:
     model, batch = tiny(), torch.randint(13, (5, 8), generator=torch.Generator().manual_seed(2))
     plain = objective(model, batch)
@@ -82,6 +91,13 @@ def test_training_and_evaluation_use_it(monkeypatch: pytest.MonkeyPatch) -> None
     evaluated = evaluate(model, [batch]).loss
     model.zero_grad()
     monkeypatch.setattr(loss, "MOST_LOGITS", 3 * 13)
+    sizes: list[int] = []
+
+    def project(x: Tensor, weight: Tensor) -> Tensor:
+        sizes.append(x[..., 0].numel())
+        return F.linear(x, weight)
+
+    monkeypatch.setattr(loss, "project", project)
     chunked = objective(model, batch)
     chunked.total.backward()
     torch.testing.assert_close(chunked.total, plain.total, rtol=1e-6, atol=0)
@@ -89,3 +105,5 @@ def test_training_and_evaluation_use_it(monkeypatch: pytest.MonkeyPatch) -> None
         if name in wanted:
             torch.testing.assert_close(parameter.grad, wanted[name], rtol=1e-4, atol=1e-6)
     assert evaluate(model, [batch]).loss == pytest.approx(evaluated, rel=1e-6)
+    assert max(sizes) == 3
+    assert sum(sizes) == 2 * batch[:, 1:].numel()
