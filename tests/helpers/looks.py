@@ -46,6 +46,7 @@ def inspected(
         context=64,
         total=total or start + size,
         start=start,
+        at=None,
         texts=tuple(TEXT[start : start + size]),
         attention=weights(size),
         statistics=dict(statistics()),
@@ -53,9 +54,17 @@ def inspected(
 
 
 def inspect_result(
-    job: int, path: str, text: str, *, start: int = 0, context: int = 11
+    job: int,
+    path: str,
+    text: str,
+    *,
+    start: int = 0,
+    context: int = 11,
+    character: int | None = None,
 ) -> InspectResult:
-    """An engine's reply to an inspection."""
+    """An engine's reply to an inspection; tokens are characters."""
+    if character is not None:
+        start = max(0, min(character - context // 2, len(text) - context))
     texts = tuple(text[start : start + context])
     return InspectResult(
         job=job,
@@ -66,6 +75,7 @@ def inspect_result(
         context=context,
         total=len(text),
         start=start,
+        at=character,
         texts=texts,
         attention=weights(len(texts)),
         router=None,

@@ -79,6 +79,7 @@ def inspect_reply(
         context=31,
         total=len(text) + 11,
         start=0,
+        at=None,
         texts=tuple(text),
         attention=np.zeros((LAYERS, 2, len(text), len(text)), np.float32),
         router=router,

@@ -32,8 +32,9 @@ CACHE_BYTES = 256 * 2**20
 """Attention weights that are cached: a timeline of nano takes 5 MB, one of baby 190 MB."""
 LINE_RETRIES = 5
 """How many times a random line that is too short is replaced by another one, at most."""
-LAST_TOKEN = -1
-"""Stands for the position of the text's last token, before it is known."""
+LAST_TOKEN, AT_CHARACTER = -1, -2
+"""Stand for the positions of the text's last token, and of that of a character, before these are
+known."""
 SURVEY_STATISTIC = "induction"
 """Selected when a survey arrives."""
 
@@ -44,6 +45,7 @@ class InspectKey(NamedTuple):
     path: str
     text: str
     start: int | None
+    character: int | None
 
 
 class AttentionController(ModelSelection):
@@ -71,6 +73,8 @@ class AttentionController(ModelSelection):
         self.message = ""
         self._text_chosen = False
         """Whether the text is the user's choice rather than a default."""
+        self._character: int | None = None
+        """The character around which the window is, in place of `start`."""
         self._target: int | None = None
         """The token to move the cursor to when the window that contains it arrives."""
         self._inspections: Requests[InspectKey, InspectedText] = Requests(
@@ -128,9 +132,8 @@ class AttentionController(ModelSelection):
 
     def _use(self, text: str, source: str, at: int | None = None) -> None:
         self.text, self.source, self.start, self.message = text, source, 0, ""
-        self._target = LAST_TOKEN if at is None else at
-        if self.shown is not None and at is not None:
-            self.start = max(0, min(at - self.shown.context // 2, len(text) - self.shown.context))
+        self._character = at
+        self._target = LAST_TOKEN if at is None else AT_CHARACTER
         self.refresh()
 
     def page(self, by: int) -> bool:
@@ -142,7 +145,7 @@ class AttentionController(ModelSelection):
         start = max(0, min(start, shown.total - shown.size))
         if start == shown.start:
             return False
-        self.start = start
+        self.start, self._character = start, None
         self.refresh()
         return True
 
@@ -154,7 +157,9 @@ class AttentionController(ModelSelection):
         step = self.timeline.step
         if self.run is None or step is None or not self.text:
             return None
-        return InspectKey(self.checkpoint(self.variant, step), self.text, self.start)
+        return InspectKey(
+            self.checkpoint(self.variant, step), self.text, self.start, self._character
+        )
 
     @property
     def busy(self) -> bool:
@@ -207,9 +212,11 @@ class AttentionController(ModelSelection):
             if before is not None:
                 self.message = ""
             return
-        at = shown.start + shown.size - 1 if self._target == LAST_TOKEN else self._target
+        last = shown.start + shown.size - 1
+        at = last if self._target == LAST_TOKEN or shown.at is None else shown.at
         if not shown.start <= at < shown.start + shown.size and shown.total > shown.size:
             self.start = max(0, min(at - shown.size // 2, shown.total - shown.size))
+            self._character = None
             if self.start != shown.start:
                 self.refresh()
                 return

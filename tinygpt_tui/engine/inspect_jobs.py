@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -50,7 +50,9 @@ def inspect(request: InspectRequest, checkpoint: Checkpoint) -> InspectResult:
     """
     context = checkpoint.model.config.context
     ids = checkpoint.tokenizer.encode(request.text)
-    start = window_start(len(ids), context, request.start)
+    at = None if request.character is None else token_at(checkpoint, ids, request.character)
+    wanted = request.start if at is None else at - context // 2
+    start = window_start(len(ids), context, wanted)
     window = ids[start : start + context]
     inspection = inspect_tokens(checkpoint.model, window)
     router, choice = inspection.router, inspection.expert
@@ -63,12 +65,24 @@ def inspect(request: InspectRequest, checkpoint: Checkpoint) -> InspectResult:
         context=context,
         total=len(ids),
         start=start,
+        at=at,
         texts=tuple(map(checkpoint.tokenizer.token_text, window)),
         attention=inspection.attention.numpy(),
         router=None if router is None else router.numpy(),
         choice=None if choice is None else choice.numpy().astype(np.int32),
         statistics=_arrays(heads.statistics(inspection.attention)),
     )
+
+
+def token_at(checkpoint: Checkpoint, ids: Sequence[int], character: int) -> int:
+    """The position of the token in which a character of a text begins; the last one after its
+    end."""
+    begun = 0
+    for place, index in enumerate(ids):
+        begun += sum(byte & 0xC0 != 0x80 for byte in checkpoint.tokenizer.token_bytes(index))
+        if begun > character:
+            return place
+    return len(ids) - 1
 
 
 class SurveyJob:

@@ -63,6 +63,8 @@ class InspectRequest(msgspec.Struct, tag=True, frozen=True):
     text: str
     start: int | None = None
     """First token of the window, if the text exceeds the context; None for the last window."""
+    character: int | None = None
+    """Instead of `start`: the window is around the token of this character, if that is needed."""
 
 
 class SurveyRequest(msgspec.Struct, tag=True, frozen=True):
@@ -191,6 +193,8 @@ class InspectResult(msgspec.Struct, tag=True, frozen=True, eq=False):
     """Tokens of the whole text, of which the window may be a part."""
     start: int
     """Position of the window's first token in the text."""
+    at: int | None
+    """Position of the token of the character that was asked for."""
     texts: tuple[str, ...]
     """The T tokens of the window."""
     attention: NDArray[np.float32]

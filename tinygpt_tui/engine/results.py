@@ -37,6 +37,8 @@ class InspectedText:
     """Tokens of the whole text."""
     start: int
     """Position of the window's first token in it."""
+    at: int | None
+    """Position of the token of the character that was asked for."""
     texts: tuple[str, ...]
     """The T tokens of the window."""
     attention: Floats

@@ -54,7 +54,14 @@ def answer(controller: AttentionController, engine: Engine, **how: int) -> None:
     """Answer the last inspection."""
     asked = engine.inspections()[-1]
     assert controller.handle_reply(
-        inspect_result(asked.job, asked.path, asked.text, start=asked.start or 0, **how)
+        inspect_result(
+            asked.job,
+            asked.path,
+            asked.text,
+            start=asked.start or 0,
+            character=asked.character,
+            **how,
+        )
     )
 
 
