@@ -227,7 +227,7 @@ GENERATE = (
     ),
     Key("left_curly_bracket", "layer(-1)", "layer", "Previous layer that colours the text", "{"),
     Key("right_curly_bracket", "layer(1)", "layer", "Next layer whose experts colour it", "}"),
-    Key("W", "marks", "spaces", "Show spaces and newlines / where tokens meet too / neither"),
+    Key("W", "marks", "spaces", "Show spaces and newlines, then also where tokens meet"),
     Key(
         "p",
         "replay_checkpoints",

@@ -248,5 +248,7 @@ def _labels(name: str, grid: Mapping[str, Sequence[Scalar]]) -> dict[Scalar, str
 def short_name(name: str) -> str:
     """A setting in the name of a run: "mlr" for optim.matrix_learning_rate, "width"; no two
     settings have the same."""
+    if name == "vocab_size":  # "vs" is the share for validation
+        return "vocab"
     words = name.rpartition(".")[2].split("_")
     return words[0] if len(words) == 1 else "".join(word[0] for word in words)

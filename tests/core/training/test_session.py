@@ -117,7 +117,7 @@ def test_subwords_are_trained_recorded_and_resumed_bit_for_bit(tmp_path: Path, k
         for name, weight in one.result.state_dict().items():
             assert torch.equal(weight, other.model.state_dict()[name])
         assert generate(other.model, other.tokenizer, "日", SamplingParams(max_new_tokens=3))
-    items = MetricsReader(whole.path).read_all()
+    items = list(MetricsReader(whole.path).read_all())
     (start,) = [item for item in items if isinstance(item, StartRecord)]
     assert start.tokenizer == {"kind": kind, "vocab_size": whole.tokenizer.vocab_size}
     first = next(item for item in items if isinstance(item, EvalRecord))
