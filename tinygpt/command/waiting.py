@@ -54,6 +54,7 @@ def turn(options: argparse.Namespace) -> Iterator[bool]:
         return
     queued = _take_place(options)
     try:
+        say(f"queued: {queued.run.name} begins when {queued.after.name} ends")
         begins = queued.wait()
     except BaseException:  # a signal
         queued.cancel()
@@ -104,9 +105,7 @@ def _take_place(options: argparse.Namespace) -> Queued:
     else:
         run = reserve_run(options.out, str(requested.get("preset", "run")))
         options.name = run.name
-    queued = Queued(run, after, [*portable.as_options(requested)])
-    say(f"queued: {run.name} begins when {after.name} ends")
-    return queued
+    return Queued(run, after, [*portable.as_options(requested)])
 
 
 def _check(requested: Mapping[str, Scalar]) -> None:

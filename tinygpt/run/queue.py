@@ -87,7 +87,7 @@ class Queued:
             RunError: there is a run, or a process that trains it or waits to.
         """
         self.run = run
-        self._after, self._arguments = after, list(arguments)
+        self.after, self._arguments = after, list(arguments)
         self._further: Path | None = None
         """What the awaited run waits for itself, while it does: if it never begins, that is next.
         """
@@ -98,14 +98,23 @@ class Queued:
             try:
                 if any(os.path.lexists(run / name) for name in (RUN_TOML, METRICS, STATUS)):
                     raise RunError(f"{run} already holds a run: choose another --name")
-                Control(run).clear()
-                self._write_entry()
-                self._report()
+                self._take_place()
             except BaseException:
                 os.close(self._lock)
                 raise
         except OSError as error:
             raise RunError(f"cannot write {error.filename or run}: {error.strerror}") from error
+
+    def _take_place(self) -> None:
+        """Write the files of the place; a signal that arrives meanwhile leaves none of them."""
+        try:
+            Control(self.run).clear()
+            self._write_entry()
+            self._report()
+        except KeyboardInterrupt:
+            leave_queue(self.run)
+            self._remove_folder()
+            raise
 
     def wait(self, every: float = LOOK_EVERY, clock: Callable[[], float] = time.time) -> bool:
         """Wait until the other run has ended, however it did, or this one is to begin at once;
@@ -133,11 +142,14 @@ class Queued:
         """Report, after `begin`, that no run came of it; its options are kept for another start."""
         if not os.path.lexists(self.run / RUN_TOML):
             self._write_entry()
-            report(self.run, "failed", after=self._name_of(self._after), error=error)
+            report(self.run, "failed", after=self._name_of(self.after), error=error)
 
     def cancel(self) -> None:
         """Give up the place, and remove the folder if it has nothing but a log."""
         self.begin()
+        self._remove_folder()
+
+    def _remove_folder(self) -> None:
         with suppress(OSError):
             if os.listdir(self.run) == [LOG]:
                 (self.run / LOG).unlink()
@@ -146,17 +158,17 @@ class Queued:
     def _is_busy(self, now: float) -> bool:
         """Whether the awaited run, or what that waits for, goes on."""
         while True:
-            state = read_state(self._after, now)
+            state = read_state(self.after, now)
             if state.state == "queued" and state.status and state.status.after:
-                self._further = self._after.parent / state.status.after
+                self._further = self.after.parent / state.status.after
                 return True
-            if is_busy(self._after, state, now):
+            if is_busy(self.after, state, now):
                 if state.state != "new":  # which one that is being cancelled is for a moment
                     self._further = None
                 return True
             if self._further is None:
                 return False
-            self._after, self._further = self._further, None
+            self.after, self._further = self._further, None
             with suppress(RunError):
                 self._report()
 
@@ -165,12 +177,12 @@ class Queued:
         return after.name if same else os.path.abspath(after)
 
     def _write_entry(self) -> None:
-        entry = {"after": self._name_of(self._after), "arguments": self._arguments}
+        entry = {"after": self._name_of(self.after), "arguments": self._arguments}
         atomic.write_json(self.run / QUEUE, entry)
 
     def _report(self) -> None:
         self._written = time.time()
-        report(self.run, "queued", after=self._name_of(self._after))
+        report(self.run, "queued", after=self._name_of(self.after))
 
 
 def is_busy(run: StrPath, state: RunState, now: float) -> bool:
