@@ -24,7 +24,8 @@ DEVICES = ("auto", "cpu", "cuda", "mps")
 
 TRAINED_TOKENIZERS = ("bpe", "wordpiece")
 TOKENIZERS = ("char", *TRAINED_TOKENIZERS)
-SMALLEST_WORDPIECE = 512
+SMALLEST_BPE, SMALLEST_WORDPIECE = 256, 512
+"""Tokens of the smallest vocabularies: each byte, with WordPiece also within a word."""
 
 LARGEST_SHARE = 0.5
 """Of the text, for validation or for a test; the rest, a tenth at least, is to train on."""
@@ -138,7 +139,7 @@ class RunConfig(Checked):
     vocab_size: int | None = setting(
         None,
         "tokens of the vocabulary of bpe or wordpiece (default: by the size of the text)",
-        low=256,
+        low=SMALLEST_BPE,
         high=1 << 20,
     )
     steps: int | None = setting(None, "optimizer steps", low=1)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, TextIO
 from rich.console import Console
 from rich.table import Table
 
+from tinygpt.data.tokenizer import tokenizer_facts
 from tinygpt.formatting import duration
 
 if TYPE_CHECKING:
@@ -78,7 +79,7 @@ def report(session: Session, outcome: Outcome) -> dict[str, Any]:
     corpus = session.corpus
     return {
         "run": str(session.path),
-        "tokenizer": {"kind": session.tokenizer.kind, "vocab_size": session.tokenizer.vocab_size},
+        "tokenizer": tokenizer_facts(session.tokenizer),
         "corpus": {"name": corpus.name, "sha256": corpus.sha256, "chars": len(corpus.text)},
         "models": outcome.models,
     }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
+from collections.abc import Sequence
 from typing import Any, NamedTuple, Protocol, TypeVar
 
 from tinygpt.config import Shares
@@ -33,9 +34,13 @@ def split_sizes(size: int, shares: Shares = WITHOUT_TEST) -> tuple[int, int, int
 
 def split(text: T, shares: Shares = WITHOUT_TEST) -> tuple[T, T, T]:
     """Training, validation and test split of a text or its ids, in this order."""
-    train, validation, _ = split_sizes(len(text), shares)
-    end = train + validation
-    return text[:train], text[train:end], text[end:]
+    train, validation, test = _slices(len(text), shares)
+    return text[train], text[validation], text[test]
+
+
+def _slices(size: int, shares: Shares) -> list[slice]:
+    ends = itertools.accumulate(split_sizes(size, shares), initial=0)
+    return [slice(start, end) for start, end in itertools.pairwise(ends)]
 
 
 class Encoded(NamedTuple):
@@ -55,10 +60,8 @@ class Encoded(NamedTuple):
 def encode(tokenizer: Tokenizer, text: str, shares: Shares = WITHOUT_TEST) -> Encoded:
     """The splits of a text as tokens. The text is split, not its tokens: so the validation text is
     the same with every tokenizer."""
-    train, validation, _ = split_sizes(len(text), shares)
-    ends = (0, train, train + validation, len(text))
-    parts = (tokenizer.encode_array(text[a:b]) for a, b in itertools.pairwise(ends))
-    return Encoded(tokenizer, *parts)
+    parts = _slices(len(text), shares)  # one at a time: together they are a second whole text
+    return Encoded(tokenizer, *(tokenizer.encode_array(text[part]) for part in parts))
 
 
 def check_tokens(encoded: Encoded, context: int, shares: Shares = WITHOUT_TEST) -> None:
@@ -67,11 +70,7 @@ def check_tokens(encoded: Encoded, context: int, shares: Shares = WITHOUT_TEST) 
     Raises:
         CorpusError: a split is shorter than a window; says which context would suffice.
     """
-    needed = {"training": encoded.train, "validation": encoded.validation}
-    if shares.test:
-        needed["test"] = encoded.test
-    name = min(needed, key=lambda split: len(needed[split]))
-    size = len(needed[name])
+    size, name = _smallest([len(part) for part in encoded.splits], shares)
     if size > context:
         return
     remedy = "use a longer text" + (f" or --gpt.context {size - 1}" if size > 2 else "")
@@ -89,7 +88,7 @@ def check_length(text: str, context: int, shares: Shares = WITHOUT_TEST) -> None
         CorpusError: a split is shorter; says which length or context would suffice.
     """
     window = context + 1
-    size, name = min((size, name) for name, size in _needed(len(text), shares).items())
+    size, name = _smallest(split_sizes(len(text), shares), shares)
     if size >= window:
         return
     remedies = [f"use a text of at least {_shortest(window, shares):,} characters"]
@@ -104,15 +103,15 @@ def check_length(text: str, context: int, shares: Shares = WITHOUT_TEST) -> None
     raise CorpusError(msg)
 
 
-def _needed(size: int, shares: Shares) -> dict[str, int]:
-    """The sizes of the splits that a run needs, by name: of a test only if there is one."""
-    train, validation, test = split_sizes(size, shares)
-    sizes = {"training": train, "validation": validation}
-    return {**sizes, "test": test} if shares.test else sizes
+def _smallest(sizes: Sequence[int], shares: Shares) -> tuple[int, str]:
+    """The size and the name of the smallest split that a run needs: a test only if it has one."""
+    needed = 3 if shares.test else 2
+    return min(zip(sizes[:needed], ("training", "validation", "test"), strict=False))
 
 
 def _shortest(window: int, shares: Shares) -> int:
     """The shortest text whose splits all hold a window."""
     share = min(1 - sum(shares), shares.validation, shares.test or 1)
     least = max(1, math.floor((window - 2) / share))  # rounding moves a split by up to 2
-    return next(n for n in itertools.count(least) if min(_needed(n, shares).values()) >= window)
+    sizes = (_smallest(split_sizes(n, shares), shares)[0] for n in itertools.count(least))
+    return next(n for n, size in enumerate(sizes, least) if size >= window)

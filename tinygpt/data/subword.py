@@ -14,6 +14,7 @@ import numpy as np
 import tokenizers
 from tokenizers import models, pre_tokenizers, trainers
 
+from tinygpt.config import SMALLEST_BPE, SMALLEST_WORDPIECE
 from tinygpt.data import byte_level
 from tinygpt.data.byte_level import ALPHABET, CONTINUES, LONGEST_WORD, UNKNOWN
 from tinygpt.data.tokenizer import Ids, Kind, check_id
@@ -38,9 +39,8 @@ class SubwordTokenizer:
         """
         self.description = byte_level.checked(description)
         """The content of its tokenizer.json."""
-        special = byte_level.special_tokens(self.description)
         self._table = byte_level.token_table(self.description)
-        self._special = special
+        self._special = byte_level.special_tokens(self.description)
         try:
             plain = json.dumps({**self.description, "added_tokens": []})
             self._encoder = tokenizers.Tokenizer.from_str(plain)
@@ -133,7 +133,7 @@ class SubwordTokenizer:
 class BPETokenizer(SubwordTokenizer):
     """Byte-level byte-pair encoding, as GPT-2's (arXiv:1508.07909)."""
 
-    SMALLEST = 256
+    SMALLEST = SMALLEST_BPE
     """Tokens of the smallest vocabulary: each byte."""
 
     @classmethod
@@ -157,7 +157,7 @@ class WordPieceTokenizer(SubwordTokenizer):
     """WordPiece (arXiv:1609.08144) over bytes: the longest token first, and tokens within a word
     that differ from those at its start."""
 
-    SMALLEST = 512
+    SMALLEST = SMALLEST_WORDPIECE
     """Tokens of the smallest vocabulary: each byte, at the start of a word and within it."""
 
     @classmethod

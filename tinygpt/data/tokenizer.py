@@ -62,6 +62,11 @@ class StreamDecoder:
         return self._decoder.decode(self._tokenizer.token_bytes(index))
 
 
+def tokenizer_facts(tokenizer: Tokenizer) -> dict[str, str | int]:
+    """Its kind and size, as records and results have them."""
+    return {"kind": tokenizer.kind, "vocab_size": tokenizer.vocab_size}
+
+
 def text_lengths(tokenizer: Tokenizer) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
     """(V,) bytes of each token, and (V,) characters that begin in it.
 

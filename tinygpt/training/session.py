@@ -18,7 +18,7 @@ from tinygpt.config import RunConfig, flatten, unflatten
 from tinygpt.data.batches import Batches
 from tinygpt.data.corpus import KNOWN, Corpus
 from tinygpt.data.splits import Encoded, check_length, check_tokens, encode, split_sizes
-from tinygpt.data.tokenizer import Tokenizer
+from tinygpt.data.tokenizer import Tokenizer, tokenizer_facts
 from tinygpt.data.vocabulary import make_tokenizer
 from tinygpt.device import (
     another_idle_gpu,
@@ -153,10 +153,7 @@ def start_record(
         context=config.gpt.context,
         batch_tokens=config.batch_tokens,
         val_tokens=_sample_tokens(config, len(encoded.validation)),
-        tokenizer={
-            "kind": encoded.tokenizer.kind,
-            "vocab_size": encoded.tokenizer.vocab_size,
-        },
+        tokenizer=tokenizer_facts(encoded.tokenizer),
     )
 
 

@@ -32,9 +32,6 @@ CACHE_BYTES = 256 * 2**20
 """Attention weights that are cached: a timeline of nano takes 5 MB, one of baby 190 MB."""
 LINE_RETRIES = 5
 """How many times a random line that is too short is replaced by another one, at most."""
-LAST_TOKEN, AT_CHARACTER = -1, -2
-"""Stand for the positions of the text's last token, and of that of a character, before these are
-known."""
 SURVEY_STATISTIC = "induction"
 """Selected when a survey arrives."""
 
@@ -75,8 +72,9 @@ class AttentionController(ModelSelection):
         """Whether the text is the user's choice rather than a default."""
         self._character: int | None = None
         """The character around which the window is, in place of `start`."""
-        self._target: int | None = None
-        """The token to move the cursor to when the window that contains it arrives."""
+        self._cursor_moves = False
+        """Whether the cursor is to move when the window arrives: to the token of that character,
+        else to the last one."""
         self._inspections: Requests[InspectKey, InspectedText] = Requests(
             CACHE_BYTES, lambda text: text.attention.nbytes
         )
@@ -132,8 +130,7 @@ class AttentionController(ModelSelection):
 
     def _use(self, text: str, source: str, at: int | None = None) -> None:
         self.text, self.source, self.start, self.message = text, source, 0, ""
-        self._character = at
-        self._target = LAST_TOKEN if at is None else AT_CHARACTER
+        self._character, self._cursor_moves = at, True
         self.refresh()
 
     def page(self, by: int) -> bool:
@@ -207,21 +204,14 @@ class AttentionController(ModelSelection):
 
     def _show(self, shown: InspectedText) -> None:
         before, self.shown = self.shown, shown
-        if self._target is None:
+        if not self._cursor_moves:
             self.choice = fitted(self.choice, shown)
             if before is not None:
                 self.message = ""
             return
-        last = shown.start + shown.size - 1
-        at = last if self._target == LAST_TOKEN or shown.at is None else shown.at
-        if not shown.start <= at < shown.start + shown.size and shown.total > shown.size:
-            self.start = max(0, min(at - shown.size // 2, shown.total - shown.size))
-            self._character = None
-            if self.start != shown.start:
-                self.refresh()
-                return
-        self._target = None
-        self.choice = fitted(replace(self.choice, query=at - shown.start, origin=(0, 0)), shown)
+        self._cursor_moves = False
+        query = shown.size - 1 if shown.at is None else shown.at - shown.start
+        self.choice = fitted(replace(self.choice, query=query, origin=(0, 0)), shown)
         self.choice = state.to_top_key(self.choice, shown)
 
     def _handle_line(self, reply: Reply) -> None:

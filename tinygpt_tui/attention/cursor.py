@@ -42,10 +42,8 @@ def frame(shown: AttentionState, choice: Choice, room: tuple[int, int]) -> layou
     """The map of the selected head as it is drawn."""
     assert shown.shown is not None
     planned = layout.plan(replace(shown, choice=choice), *room)
-    wide, high = layout.map_size(planned, pinned=shown.pin is not None)
-    total = shown.shown.start + shown.shown.size
-    labels = layout.label_columns(shown.shown)
-    return layout.frame(choice, shown.matrix, wide, high, total=total, labels=labels)
+    room = layout.map_size(planned, pinned=shown.pin is not None)
+    return layout.frame_of(choice, shown.shown, shown.matrix, room)
 
 
 def window_is_redundant(shown: AttentionState, room: tuple[int, int]) -> bool:

@@ -119,6 +119,12 @@ def frame(
     )
 
 
+def frame_of(choice: Choice, shown: InspectedText, matrix: Floats, room: tuple[int, int]) -> Frame:
+    """`frame` for a map of this text; `room` is columns and lines."""
+    total, labels = shown.start + shown.size, label_columns(shown)
+    return frame(choice, matrix, *room, total=total, labels=labels)
+
+
 def _fit(
     choice: Choice, size: int, room: tuple[int, int], total: int, labels: int
 ) -> tuple[Fit, int]:

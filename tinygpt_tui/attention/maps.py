@@ -5,7 +5,7 @@ from __future__ import annotations
 from rich.cells import cell_len
 
 from tinygpt_tui import theme
-from tinygpt_tui.attention.layout import Frame, Plan, frame, label_columns, map_size
+from tinygpt_tui.attention.layout import Frame, Plan, frame_of, map_size
 from tinygpt_tui.attention.side_panel import side_panel
 from tinygpt_tui.attention.state import AttentionState, Choice
 from tinygpt_tui.engine.results import InspectedText
@@ -33,7 +33,7 @@ def maps(
     choice = state.choice
     matrix, pin = state.matrix, state.pin
     wide, high = map_size(planned, pinned=pin is not None)
-    framed = _framed(choice, shown, matrix, (wide, high))
+    framed = frame_of(choice, shown, matrix, (wide, high))
     size = heatmap.bucket_words(framed.pixels, choice.paint.pooling)
     words = [size, size.removeprefix("1 cell = ")]
     if pin is None:
@@ -45,7 +45,7 @@ def maps(
         beside = side_panel(state, shown, planned.panel, planned.body)
         return side_by_side([drawn, beside], [wide, planned.panel]), peak_text(top, matrix), words
     top = max(heatmap.peak(matrix), heatmap.peak(pin.matrix))
-    other = _framed(choice, pin.shown, pin.matrix, (wide, high))
+    other = frame_of(choice, pin.shown, pin.matrix, (wide, high))
     left = [map_title(pin.shown, head_name(pin.layer, pin.head, pin.mode), wide, "= ")]
     left += heatmap_rows(pin.shown, choice, other, top)
     right = [map_title(shown, head_name(choice.layer, choice.head, choice.mode), wide, "")]
@@ -53,11 +53,6 @@ def maps(
     high = max(len(left), len(right), planned.body)
     blocks = [[*rows, *[()] * (high - len(rows))] for rows in (left, right)]
     return side_by_side(blocks, [wide, wide]), peak_text(top, matrix, pin.matrix), words
-
-
-def _framed(choice: Choice, shown: InspectedText, matrix: Floats, room: tuple[int, int]) -> Frame:
-    total, labels = shown.start + shown.size, label_columns(shown)
-    return frame(choice, matrix, *room, total=total, labels=labels)
 
 
 def peak_text(top: float, *matrices: Floats) -> str:

@@ -25,7 +25,7 @@ from tinygpt_tui.experts.state import Sorting
 from tinygpt_tui.render.cells import Row, Span, fit, padded, row
 from tinygpt_tui.render.panel import GAP, rule, side_by_side
 from tinygpt_tui.render.scroll import around
-from tinygpt_tui.render.text import label, named
+from tinygpt_tui.render.text import named_within
 from tinygpt_tui.theme import expert_style
 
 RARE = 20
@@ -247,7 +247,7 @@ def _examples_heading(expert: int, columns: int, *, found: bool) -> Row:
 
 
 def _short(token: str) -> str:
-    return named(token) if len(token) == 1 else label(token, _NAME - 2)
+    return named_within(token, _NAME - 2)
 
 
 def _examples(

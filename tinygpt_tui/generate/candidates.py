@@ -11,7 +11,7 @@ from tinygpt_tui.engine.protocol import Token
 from tinygpt_tui.generate.tree import Text
 from tinygpt_tui.render.cells import Row, Span, beside, fit, padded, row, width
 from tinygpt_tui.render.panel import rule
-from tinygpt_tui.render.text import label, named
+from tinygpt_tui.render.text import named, named_within
 
 CANDIDATE_WIDTH, WITH_BAR = 20, 30
 """Least columns per candidate, without and with a bar, where tokens are characters."""
@@ -135,8 +135,7 @@ def _candidate(
     """Mark, name, raw percentage, the final one or the filter that removed it, and a bar."""
     filter_name = token.removed[place]
     mark = "●" if chosen else " "
-    text = token.texts[place]
-    name = padded(named(text) if len(text) == 1 else label(text, names - 1), names)
+    name = padded(named_within(token.texts[place], names - 1), names)
     result = filter_name[:7] if filter_name else _percent(token.filtered[place])
     style = "faint" if filter_name else "strong" if chosen else "text"
     words = f"{name}{_percent(token.raw[place]):>6}{result:>8}"

@@ -6,7 +6,7 @@ Runs of a group that differ in their seed alone are one overlay, their mean.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -59,13 +59,17 @@ class Overlay:
 
 
 def tokens_differ(history: History, overlays: Sequence[Overlay]) -> bool:
-    """Whether runs with different tokens are shown: their losses per token do not compare, but bits
-    per byte do."""
-    runs = [history, *(run for overlay in overlays for run in overlay.histories)]
-    return len({tokens_of(run) for run in runs if run.start}) > 1
+    """Whether runs with different tokens are shown."""
+    return differ_in_tokens([history, *(run for each in overlays for run in each.histories)])
 
 
-def tokens_of(history: History) -> tuple[str, str]:
+def differ_in_tokens(histories: Iterable[History]) -> bool:
+    """Whether the runs have different tokens, as far as known: their losses per token do not
+    compare then, but bits per byte do."""
+    return len({_tokens(history) for history in histories if history.start}) > 1
+
+
+def _tokens(history: History) -> tuple[str, str]:
     """The kind and the size of a vocabulary; that of characters follows from the corpus."""
     known = (history.start.tokenizer if history.start else None) or {}
     kind = str(known.get("kind", "char"))

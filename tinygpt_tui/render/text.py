@@ -55,6 +55,11 @@ def mark(text: str, columns: int = 1) -> str:
     return first if 1 <= cell_len(first) <= columns else "□"
 
 
+def named_within(text: str, columns: int) -> str:
+    """A character by its name, of a longer token as much as `columns` hold."""
+    return named(text) if len(text) == 1 else label(text, columns)
+
+
 def whole_mark(text: str) -> str:
     """A token within a text: a character as its mark, more of them in full."""
     return mark(text, 2) if len(text) == 1 else visible(text)

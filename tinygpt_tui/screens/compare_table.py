@@ -15,7 +15,7 @@ from tinygpt.escape import printable
 from tinygpt.run import VARIANTS, RunState
 from tinygpt.run.spread import Spread, spread
 from tinygpt_tui.monitor.history import History
-from tinygpt_tui.monitor.overlays import tokens_of
+from tinygpt_tui.monitor.overlays import differ_in_tokens
 from tinygpt_tui.render.cells import BEST, Row, Span, fit, row, width
 from tinygpt_tui.render.run_state import badge
 from tinygpt_tui.theme import NAMES
@@ -266,8 +266,7 @@ def _comparable(runs: Sequence[ComparedRun]) -> bool:
 
 
 def _tokens_differ(runs: Sequence[ComparedRun]) -> bool:
-    """Whether their losses per token are of different tokens, as far as known."""
-    return len({tokens_of(h) for run in runs for h in run.histories if h.start}) > 1
+    return differ_in_tokens(history for run in runs for history in run.histories)
 
 
 def results_of(runs: Sequence[ComparedRun], variant: str) -> list[Result]:
