@@ -20,7 +20,8 @@ from pathlib import Path
 import machine
 import tokenizers
 
-from tinygpt.data.subword import PIECE, BPETokenizer
+from tinygpt.data.subword import BPETokenizer
+from tinygpt.data.tokenizer import PIECE
 
 
 def seconds(work: Callable[[], object]) -> float:

@@ -97,17 +97,17 @@ def checked(data: Mapping[str, Any]) -> dict[str, Any]:
         )
     if not _is_lossless(data.get("normalizer")):
         raise TokenizerError("it has a normalizer, which changes the text")
-    special = list(_special(data.get("added_tokens") or []))
+    added = list(_special(data.get("added_tokens") or []))
     prefixes = ("",) if kind == "BPE" else ("", CONTINUES)
-    vocabulary = _vocabulary(model.get("vocab"), special, prefixes)
+    vocabulary = _vocabulary(model.get("vocab"), added, prefixes)
     for prefix in prefixes:
         for byte, character in ALPHABET.items():
             if prefix + character not in vocabulary:
                 raise TokenizerError(f"it is not at byte level: it has no token for byte {byte}")
     words = _words(data.get("pre_tokenizer"))
     wordpiece = kind == "WordPiece"
-    own = _wordpiece(model, words) if wordpiece else _bpe(model, vocabulary, special)
-    return _described({**own, "vocab": vocabulary}, words, special)
+    own = _wordpiece(model, words) if wordpiece else _bpe(model, vocabulary, added)
+    return _described({**own, "vocab": vocabulary}, words, added)
 
 
 def _wordpiece(model: Mapping[str, Any], words: Mapping[str, Any]) -> dict[str, Any]:
@@ -154,19 +154,27 @@ def special_tokens(data: Mapping[str, Any]) -> dict[int, str]:
     return {entry["id"]: entry["content"] for entry in data["added_tokens"]}
 
 
-def pieces(data: Mapping[str, Any], text: str, size: int) -> Iterator[str]:
-    """A text in pieces of about `size` characters, cut where its tokens would be cut anyway: the
-    tokens of the pieces are those of the whole. A text without such a place is one piece."""
+def cut(data: Mapping[str, Any], text: str, start: int) -> int | None:
+    """The first place from `start` on where a text can be cut such that the tokens of its parts are
+    those of the whole; None if there is none."""
     words = data["pre_tokenizer"]
     steps = words.get("pretokenizers", [words])
     split = any(step["type"] == "Split" for step in steps)
-    cut = _BEFORE_BLANK if split else _BEFORE_SPACE
-    start = 0
-    while start < len(text):
-        found = cut.search(text, start + size) if start + size < len(text) else None
-        end = found.start() if found else len(text)
-        yield text[start:end]
-        start = end
+    found = (_BEFORE_BLANK if split else _BEFORE_SPACE).search(text, start)
+    return found.start() if found else None
+
+
+def special(content: str, index: int) -> dict[str, Any]:
+    """A special token, as a tokenizer.json describes it."""
+    return {
+        "id": index,
+        "content": content,
+        "single_word": False,
+        "lstrip": False,
+        "rstrip": False,
+        "normalized": False,
+        "special": True,
+    }
 
 
 def _described(
@@ -248,15 +256,7 @@ def _special(entries: Any) -> Iterator[dict[str, Any]]:
             raise TokenizerError("it has an added token without content or id")
         if any("\ud800" <= character <= "\udfff" for character in content):
             raise TokenizerError("it has an added token that is no text")
-        yield {
-            "id": index,
-            "content": content,
-            "single_word": False,
-            "lstrip": False,
-            "rstrip": False,
-            "normalized": False,
-            "special": True,
-        }
+        yield special(content, index)
 
 
 def _vocabulary(

@@ -1,7 +1,8 @@
 """Pieces of a corpus that are read without the rest of it: a gigabyte takes many seconds to load.
 
-A file is opened at the place that is needed. tinyshakespeare and its substitute, of a megabyte, are
-loaded as a whole, since only then it is known which of them is available.
+A file of plain text is opened at the place that is needed; what is before the place in compressed
+text, in JSONL and in datasets is read through. tinyshakespeare and its substitute, of a megabyte,
+are loaded as a whole, since only then it is known which of them is available.
 """
 
 from __future__ import annotations
@@ -16,9 +17,14 @@ from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
 from tinygpt.config import Shares
-from tinygpt.data.corpus import KNOWN, find_corpus, open_file
-from tinygpt.data.splits import WITHOUT_TEST, split, split_sizes
+from tinygpt.data.corpus import KNOWN, Corpus, find_corpus
+from tinygpt.data.documents import FIELD, is_plain, open_file
+from tinygpt.data.sources import HUB, source_files
+from tinygpt.data.splits import WITHOUT_TEST, split_chunks, split_sizes
+from tinygpt.data.token_files import is_token_file
+from tinygpt.data.tokenizer_file import load_tokenizer
 from tinygpt.errors import CorpusError
+from tinygpt.files.paths import user_path
 
 BLOCK = 64 * 1024
 """Bytes in which a random line begins."""
@@ -35,6 +41,19 @@ _UTF8 = 4
 _TRIES = 16
 
 
+class TextSource(NamedTuple):
+    """Where the text of a run is, and how it is read."""
+
+    data: str
+    """As ``--data`` takes it."""
+    shares: Shares = WITHOUT_TEST
+    """How much of it is for validation and for a test: where these are follows from it."""
+    field: str = FIELD
+    """The key of the text in JSONL."""
+    tokenizer: str = ""
+    """The file of the tokenizer, with which token ids are read."""
+
+
 class _Block(NamedTuple):
     """A part of a corpus."""
 
@@ -46,27 +65,28 @@ class _Block(NamedTuple):
     """The byte at which `text` begins."""
 
 
-def random_line(data: str, rng: random.Random) -> str:
-    """A line with text of the corpus `data`, which is as ``--data`` takes it.
+def random_line(source: TextSource, rng: random.Random) -> str:
+    """A line with text of a corpus.
 
     All lines that begin in the same block of `BLOCK` bytes are equally likely, and blocks are as
-    likely as they are long. Of a text without line ends, the answer is a part.
+    likely as they are long; of compressed text, only blocks of the first `SAMPLE` characters. Of a
+    text without line ends, the answer is a part.
 
     Raises:
         CorpusError: the corpus is not available, is no UTF-8 text, or seems to be blank.
     """
     part = ""
     for _ in range(_TRIES):
-        block = _read(data, lambda size: rng.randrange(size) // BLOCK * BLOCK, BLOCK)
+        block = _random_block(source, rng)
         if lines := [line for line in _lines(block) if line.strip()]:
             return rng.choice(lines)
         part = part or _part(block).strip()
     if part:
         return part
-    raise CorpusError(f"--data {data} has no line with text: name a text file to train on")
+    raise CorpusError(f"--data {source.data} has no line with text: name a text file to train on")
 
 
-def validation_opening(data: str, shares: Shares = WITHOUT_TEST) -> str:
+def validation_opening(source: TextSource) -> str:
     """The first words of the first line with text that begins in the validation split.
 
     In a file, the split is taken to begin where the shares of validation and test say, in bytes.
@@ -74,7 +94,7 @@ def validation_opening(data: str, shares: Shares = WITHOUT_TEST) -> str:
     Raises:
         CorpusError: as for `random_line`.
     """
-    block = _read(data, _validation_start(shares), BLOCK)
+    block = _validation(source, BLOCK)
     lines = [*_lines(block), _part(block)]
     line = next((line.strip() for line in lines if line.strip()), "")
     if len(line) <= OPENING:
@@ -83,7 +103,7 @@ def validation_opening(data: str, shares: Shares = WITHOUT_TEST) -> str:
     return words.rstrip() or line[:OPENING]
 
 
-def validation_line(data: str, shares: Shares = WITHOUT_TEST) -> str:
+def validation_line(source: TextSource) -> str:
     """The first line of `LONG_LINE` characters or more that begins in the validation split; without
     one, the longest line there, or if no line begins there, the beginning of the split.
 
@@ -92,26 +112,83 @@ def validation_line(data: str, shares: Shares = WITHOUT_TEST) -> str:
     Raises:
         CorpusError: as for `random_line`.
     """
-    block = _read(data, _validation_start(shares), BLOCK)
+    block = _validation(source, BLOCK)
     lines = [line.strip() for line in _lines(block)]
     long = next((line for line in lines if len(line) >= LONG_LINE), "")
     return long or max(lines, key=len, default="") or _part(block).strip()
 
 
-def validation_sample(data: str, shares: Shares = WITHOUT_TEST) -> tuple[str, str]:
-    """The name of a corpus and its validation split, or if the file is large the first part of it.
+def validation_sample(source: TextSource) -> tuple[str, str]:
+    """The name of a corpus and its validation split, or if the text is large the first part of it.
 
     Raises:
         CorpusError: as for `random_line`.
     """
-    if data not in ("auto", *KNOWN):
-        with open_file(data) as file:
+    if (path := _single_file(source.data)) is not None:
+        with open_file(path) as file:
             large = _size(file) > LARGE
         if large:
-            block = _read(data, _validation_start(shares), SAMPLE)
-            return Path(data).name, _decoded(block.text, data)
-    corpus = find_corpus(data)
-    return corpus.name, split(corpus.text, shares)[1]
+            block = _validation(source, SAMPLE)
+            return Path(path).name, _decoded(block.text, source.data)
+    name, text = _validation_text(source, LARGE)
+    return name, text[:SAMPLE] if len(text) == LARGE else text
+
+
+def _single_file(data: str) -> str | None:
+    """The one file of plain text that a corpus consists of; None if it is another kind."""
+    if data in ("auto", *KNOWN) or data.startswith(HUB) or is_token_file(data):
+        return None
+    files = source_files(data)
+    return files[0] if len(files) == 1 and is_plain(files[0]) else None
+
+
+def _validation(source: TextSource, size: int) -> _Block:
+    """`size` bytes from the beginning of the validation split, and what is left of a line."""
+    data = source.data
+    if data in ("auto", *KNOWN) or _single_file(data) is not None:
+        return _read(data, _validation_start(source.shares), size)
+    _, text = _validation_text(source, size + LONGEST_LINE)
+    return _as_block(text)
+
+
+def _validation_text(source: TextSource, size: int) -> tuple[str, str]:
+    """The name of a corpus, and the first `size` characters of its validation split."""
+    corpus, text = _corpus(source), ""
+    for part in split_chunks(corpus.chunks(), corpus.characters, source.shares):
+        if part.split == 1:
+            text += part.chunk.text
+        if len(text) >= size or part.split > 1:
+            break
+    return corpus.name, text[:size]
+
+
+def _corpus(source: TextSource) -> Corpus:
+    ids = is_token_file(source.data) and source.tokenizer
+    tokenizer = load_tokenizer(source.tokenizer) if ids else None
+    return find_corpus(source.data, source.field, tokenizer)
+
+
+def _random_block(source: TextSource, rng: random.Random) -> _Block:
+    data = source.data
+    if data in ("auto", *KNOWN) or _single_file(data) is not None:
+        return _read(data, lambda size: rng.randrange(size) // BLOCK * BLOCK, BLOCK)
+    if not (data.startswith(HUB) or is_token_file(data)):
+        files = source_files(data)
+        data = rng.choices(files, [1 + os.path.getsize(user_path(path)) for path in files])[0]
+        if is_plain(data) and os.path.getsize(user_path(data)):
+            return _random_block(source._replace(data=data), rng)
+    text = ""
+    for chunk in _corpus(source._replace(data=data)).chunks():
+        text += chunk.text + ("\n" if chunk.ends else "")
+        if len(text) >= SAMPLE:
+            break
+    start = rng.randrange(len(text)) // BLOCK * BLOCK
+    return _as_block(text[start : start + BLOCK + LONGEST_LINE])
+
+
+def _as_block(text: str) -> _Block:
+    """A text whose first line may have begun before it."""
+    return _Block(1, text.encode(), 1)
 
 
 def _validation_start(shares: Shares) -> Callable[[int], int]:
@@ -156,7 +233,7 @@ def _opened(data: str) -> Iterator[BinaryIO]:
     if data in ("auto", *KNOWN):
         yield io.BytesIO(find_corpus(data).text.encode())
     else:
-        with open_file(data) as file:
+        with open_file(source_files(data)[0]) as file:
             yield file
 
 

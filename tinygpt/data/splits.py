@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, NamedTuple, Protocol, TypeVar
 
 from tinygpt.config import Shares
-from tinygpt.data.tokenizer import Ids, Tokenizer
+from tinygpt.data.documents import Chunk
 from tinygpt.errors import CorpusError
 
 WITHOUT_TEST = Shares()
@@ -34,43 +34,46 @@ def split_sizes(size: int, shares: Shares = WITHOUT_TEST) -> tuple[int, int, int
 
 def split(text: T, shares: Shares = WITHOUT_TEST) -> tuple[T, T, T]:
     """Training, validation and test split of a text or its ids, in this order."""
-    train, validation, test = _slices(len(text), shares)
-    return text[train], text[validation], text[test]
+    ends = itertools.accumulate(split_sizes(len(text), shares), initial=0)
+    train, validation, test = (text[start:end] for start, end in itertools.pairwise(ends))
+    return train, validation, test
 
 
-def _slices(size: int, shares: Shares) -> list[slice]:
-    ends = itertools.accumulate(split_sizes(size, shares), initial=0)
-    return [slice(start, end) for start, end in itertools.pairwise(ends)]
+class Part(NamedTuple):
+    """A chunk of a text, in one of its splits."""
+
+    split: int
+    """0 for training, 1 for validation, 2 for a test."""
+    chunk: Chunk
 
 
-class Encoded(NamedTuple):
-    """The splits of a text as token ids, (N,) each."""
+def split_chunks(
+    chunks: Iterable[Chunk], characters: int, shares: Shares = WITHOUT_TEST
+) -> Iterator[Part]:
+    """The chunks of a text of so many characters, cut where its splits begin, which may be within a
+    document. What is beyond so many characters is left out."""
+    ends = [*itertools.accumulate(split_sizes(characters, shares))]
+    split, place = 0, 0
+    for text, is_end in chunks:
+        start = 0
+        while start < len(text):
+            while split < len(ends) and place >= ends[split]:
+                split += 1
+            if split == len(ends):
+                break
+            size = min(len(text) - start, ends[split] - place)
+            start, place = start + size, place + size
+            whole = start == len(text)
+            yield Part(split, Chunk(text[start - size : start], is_end and whole))
 
-    tokenizer: Tokenizer
-    train: Ids
-    validation: Ids
-    test: Ids
 
-    @property
-    def splits(self) -> tuple[Ids, Ids, Ids]:
-        """For training, validation and test."""
-        return self.train, self.validation, self.test
-
-
-def encode(tokenizer: Tokenizer, text: str, shares: Shares = WITHOUT_TEST) -> Encoded:
-    """The splits of a text as tokens. The text is split, not its tokens: so the validation text is
-    the same with every tokenizer."""
-    parts = _slices(len(text), shares)  # one at a time: together they are a second whole text
-    return Encoded(tokenizer, *(tokenizer.encode_array(text[part]) for part in parts))
-
-
-def check_tokens(encoded: Encoded, context: int, shares: Shares = WITHOUT_TEST) -> None:
-    """`check_length`, where tokens are longer than a character.
+def check_tokens(sizes: Sequence[int], context: int, *, test: bool = False) -> None:
+    """`check_length` by the tokens of each split, which may be longer than a character.
 
     Raises:
         CorpusError: a split is shorter than a window; says which context would suffice.
     """
-    size, name = _smallest([len(part) for part in encoded.splits], shares)
+    size, name = _smallest(sizes, Shares(test=float(test)))
     if size > context:
         return
     remedy = "use a longer text" + (f" or --gpt.context {size - 1}" if size > 2 else "")
@@ -81,14 +84,15 @@ def check_tokens(encoded: Encoded, context: int, shares: Shares = WITHOUT_TEST) 
     raise CorpusError(msg)
 
 
-def check_length(text: str, context: int, shares: Shares = WITHOUT_TEST) -> None:
-    """Check that each split holds a window: `context` characters, and one more to predict.
+def check_length(characters: int, context: int, shares: Shares = WITHOUT_TEST) -> None:
+    """Check that each split of a text holds a window: `context` characters, and one more to
+    predict.
 
     Raises:
         CorpusError: a split is shorter; says which length or context would suffice.
     """
     window = context + 1
-    size, name = _smallest(split_sizes(len(text), shares), shares)
+    size, name = _smallest(split_sizes(characters, shares), shares)
     if size >= window:
         return
     remedies = [f"use a text of at least {_shortest(window, shares):,} characters"]
@@ -97,21 +101,22 @@ def check_length(text: str, context: int, shares: Shares = WITHOUT_TEST) -> None
     if name == "test":
         remedies.append("a larger --test-share, or 0 for no test")
     msg = (
-        f"the corpus has {len(text):,} characters, which leaves {size:,} for the {name} split, "
+        f"the corpus has {characters:,} characters, which leaves {size:,} for the {name} split, "
         f"but a window of --gpt.context {context} needs {window:,}: {' or '.join(remedies)}"
     )
     raise CorpusError(msg)
 
 
 def _smallest(sizes: Sequence[int], shares: Shares) -> tuple[int, str]:
-    """The size and the name of the smallest split that a run needs: a test only if it has one."""
-    needed = 3 if shares.test else 2
-    return min(zip(sizes[:needed], ("training", "validation", "test"), strict=False))
+    """The size and the name of the smallest split that the text has."""
+    needed = (True, shares.validation > 0, shares.test > 0)
+    named = zip(sizes, ("training", "validation", "test"), strict=True)
+    return min(found for found, is_needed in zip(named, needed, strict=True) if is_needed)
 
 
 def _shortest(window: int, shares: Shares) -> int:
     """The shortest text whose splits all hold a window."""
-    share = min(1 - sum(shares), shares.validation, shares.test or 1)
+    share = min(1 - sum(shares), shares.validation or 1, shares.test or 1)
     least = max(1, math.floor((window - 2) / share))  # rounding moves a split by up to 2
     sizes = (_smallest(split_sizes(n, shares), shares)[0] for n in itertools.count(least))
     return next(n for n, size in enumerate(sizes, least) if size >= window)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import itertools
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Self
 
 import numpy as np
@@ -17,12 +17,13 @@ from tokenizers import models, pre_tokenizers, trainers
 from tinygpt.config import SMALLEST_BPE, SMALLEST_WORDPIECE
 from tinygpt.data import byte_level
 from tinygpt.data.byte_level import ALPHABET, CONTINUES, LONGEST_WORD, UNKNOWN
-from tinygpt.data.tokenizer import Ids, Kind, check_id
+from tinygpt.data.tokenizer import END_OF_TEXT, Ids, Kind, check_id, pieces
 from tinygpt.errors import TokenizerError
 
-PIECE = 1 << 16
-"""Characters that are encoded as one; so many at a time as keep all cores busy."""
 PIECES = 64
+"""Pieces of a text that are encoded at a time: enough to keep all cores busy."""
+ENDS = (END_OF_TEXT, "<|end_of_text|>", "</s>", "<eos>", "<|im_end|>")
+"""Special tokens of a tokenizer.json that end a document, the likeliest first."""
 
 
 class SubwordTokenizer:
@@ -41,6 +42,8 @@ class SubwordTokenizer:
         """The content of its tokenizer.json."""
         self._table = byte_level.token_table(self.description)
         self._special = byte_level.special_tokens(self.description)
+        ids = {content: index for index, content in self._special.items()}
+        self._end = next((ids[content] for content in ENDS if content in ids), None)
         try:
             plain = json.dumps({**self.description, "added_tokens": []})
             self._encoder = tokenizers.Tokenizer.from_str(plain)
@@ -57,6 +60,21 @@ class SubwordTokenizer:
         """Number of distinct ids, special tokens included."""
         return len(self._table)
 
+    @property
+    def end_of_text(self) -> int | None:
+        """The special token that ends a document, if there is one."""
+        return self._end
+
+    def with_end_of_text(self) -> Self:
+        """This tokenizer, with a token that ends a document after all others, if it has none."""
+        if self._end is not None:
+            return self
+        added = [
+            *self.description["added_tokens"],
+            byte_level.special(END_OF_TEXT, len(self._table)),
+        ]
+        return type(self)({**self.description, "added_tokens": added})
+
     def encode(self, text: str) -> list[int]:
         """The ids of a text. Raises TokenizerError for a lone surrogate, which is not text."""
         return self._encode([text])[0]
@@ -66,13 +84,17 @@ class SubwordTokenizer:
 
         Raises TokenizerError.
         """
+        batches = _batches(pieces(self, text), PIECES)
+        return np.concatenate([ids for batch in batches for ids in self.encode_many(batch)])
+
+    def encode_many(self, texts: Sequence[str]) -> list[Ids]:
+        """`encode_array` of each text, all cores together. Raises TokenizerError."""
         kind = np.uint16 if self.vocab_size <= 1 << 16 else np.int32
-        parts = [
-            np.array(ids, kind)
-            for batch in _batches(byte_level.pieces(self.description, text, PIECE), PIECES)
-            for ids in self._encode(batch)
-        ]
-        return np.concatenate(parts) if parts else np.empty(0, kind)
+        return [np.array(ids, kind) for ids in self._encode(texts)]
+
+    def cut(self, text: str, start: int) -> int | None:
+        """The first place from `start` on where a word ends, by what follows it."""
+        return byte_level.cut(self.description, text, start)
 
     def decode(self, ids: Iterable[int]) -> str:
         """The text of ids, in which bytes that are no character become U+FFFD. Special tokens are
@@ -117,12 +139,12 @@ class SubwordTokenizer:
     def __hash__(self) -> int:
         return hash(tuple(self._table))
 
-    def _encode(self, texts: list[str]) -> list[list[int]]:
+    def _encode(self, texts: Sequence[str]) -> list[list[int]]:
         """On all cores, but a single text here: handing it to another thread takes longer."""
         try:
             if len(texts) == 1:
                 return [self._encoder.encode(texts[0], add_special_tokens=False).ids]
-            found = self._encoder.encode_batch_fast(texts, add_special_tokens=False)
+            found = self._encoder.encode_batch_fast(list(texts), add_special_tokens=False)
         except (UnicodeEncodeError, TypeError) as error:
             raise TokenizerError(
                 "the text has a lone surrogate, which is not a character"

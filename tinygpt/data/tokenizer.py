@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import codecs
-from collections.abc import Iterable
+import hashlib
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, Literal, Protocol, TypeAlias
 
 import numpy as np
@@ -13,6 +14,12 @@ from tinygpt.errors import TokenizerError
 
 Ids: TypeAlias = npt.NDArray[np.integer[Any]]
 Kind: TypeAlias = Literal["char", "bpe", "wordpiece"]
+
+END_OF_TEXT = "<|endoftext|>"
+"""How the token is shown that ends a document."""
+PIECE = 1 << 16
+"""Characters that are encoded as one."""
+LONGEST_PIECE = 1 << 22
 
 
 class Tokenizer(Protocol):
@@ -29,11 +36,25 @@ class Tokenizer(Protocol):
     def vocab_size(self) -> int:
         """Number of distinct ids."""
 
+    @property
+    def end_of_text(self) -> int | None:
+        """The id that ends a document, which is no text; None for a corpus of one document."""
+
+    def with_end_of_text(self) -> Tokenizer:
+        """This tokenizer, with `end_of_text` after all other ids unless it has one."""
+
     def encode(self, text: str) -> list[int]:
         """The ids of a text. Raises TokenizerError for characters outside the vocabulary."""
 
     def encode_array(self, text: str) -> Ids:
-        """`encode` for a whole corpus: (N,) of a small integer type."""
+        """`encode` as an array (N,) of a small integer type, for a text that is in memory."""
+
+    def encode_many(self, texts: Sequence[str]) -> list[Ids]:
+        """`encode_array` of each text, all cores together."""
+
+    def cut(self, text: str, start: int) -> int | None:
+        """The first place from `start` on where a text can be cut such that the tokens of its parts
+        are those of the whole; None if there is none."""
 
     def decode(self, ids: Iterable[int]) -> str:
         """The text of ids. Raises TokenizerError for an id outside the vocabulary."""
@@ -46,6 +67,29 @@ class Tokenizer(Protocol):
 
     def to_json(self) -> str:
         """The content of tokenizer.json, from which the tokenizer can be restored."""
+
+
+def pieces(tokenizer: Tokenizer, text: str) -> Iterator[str]:
+    """A text in pieces of about `PIECE` characters, whose tokens are together those of the text."""
+    start = 0
+    while (end := piece_end(tokenizer, text, start)) is not None:
+        yield text[start:end]
+        start = end
+    yield text[start:]
+
+
+def piece_end(tokenizer: Tokenizer, text: str, start: int) -> int | None:
+    """Where the piece ends that begins at `start`; None if that depends on what follows the text.
+
+    It ends where the text can be cut between two tokens; without such a place in `LONGEST_PIECE`
+    characters, there.
+    """
+    if len(text) - start <= PIECE:
+        return None
+    end = tokenizer.cut(text, start + PIECE)
+    if end is not None and end - start <= LONGEST_PIECE:
+        return end
+    return start + LONGEST_PIECE if len(text) - start > LONGEST_PIECE else None
 
 
 class StreamDecoder:
@@ -63,8 +107,9 @@ class StreamDecoder:
 
 
 def tokenizer_facts(tokenizer: Tokenizer) -> dict[str, str | int]:
-    """Its kind and size, as records and results have them."""
-    return {"kind": tokenizer.kind, "vocab_size": tokenizer.vocab_size}
+    """Its kind, its size and the sha256 of its file, as records and results have them."""
+    sha256 = hashlib.sha256(tokenizer.to_json().encode()).hexdigest()
+    return {"kind": tokenizer.kind, "vocab_size": tokenizer.vocab_size, "sha256": sha256}
 
 
 def text_lengths(tokenizer: Tokenizer) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:

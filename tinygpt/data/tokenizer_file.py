@@ -28,6 +28,11 @@ def load_tokenizer(path: str | Path) -> Tokenizer:
         raise TokenizerError(f"{path} is not a tokenizer: {error}") from error
 
 
+def tokenizer_of(text: str) -> Tokenizer:
+    """The tokenizer that `Tokenizer.to_json` describes."""
+    return _from_data(json.loads(text))
+
+
 def known_characters(path: str | Path) -> frozenset[str] | None:
     """The characters that the tokenizer in `path` can encode; None if it can encode all.
 
@@ -72,4 +77,4 @@ def _char_tokenizer(data: Any) -> CharTokenizer:
     characters = data.get("characters")
     if not isinstance(characters, list):
         raise TokenizerError("it has no list of characters")
-    return CharTokenizer(characters)
+    return CharTokenizer(characters, end_of_text=data.get("end_of_text") is True)

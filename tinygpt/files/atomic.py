@@ -61,6 +61,22 @@ def write_json(path: str | os.PathLike[str], obj: object, *, durable: bool = Tru
 
 
 @contextmanager
+def replacement(path: str | os.PathLike[str]) -> Iterator[Path]:
+    """Yield the path of a temporary file, to be created, that becomes `path` when the block ends
+    without exception: as with `write_bytes`, for a file that is written in parts."""
+    target = Path(path)
+    temporary = _temporary_beside(target)
+    try:
+        yield temporary
+        _sync(temporary)
+        os.replace(temporary, target)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
+    _sync_folder(target.parent)
+
+
+@contextmanager
 def directory(target: str | os.PathLike[str]) -> Iterator[Path]:
     """Yield an empty temporary folder that becomes `target` when the block ends without exception.
 

@@ -301,7 +301,13 @@ class TestFile:
             ("tinyshakspeare", "does not exist: did you mean tinyshakespeare?"),
             ("shakespeare-stand-in", "does not exist: did you mean shakespeare-standin?"),
             ("no.txt", "does not exist: name a text file, tinyshakespeare or shakespeare-standin"),
-            (".", "is a folder: name a text file in it"),
+            (
+                ".",
+                (
+                    "is a folder with no files of text or source code, by their endings: name "
+                    "files or a pattern"
+                ),
+            ),
         ],
     )
     def test_what_is_not_a_file(self, data: str, message: str) -> None:

@@ -1,6 +1,8 @@
 """Pieces of a corpus, read without the rest of it."""
 
 import collections
+import gzip
+import json
 import operator
 import random
 import subprocess
@@ -15,13 +17,16 @@ from hypothesis import strategies as st
 from tests.helpers.paths import ROOT
 from tinygpt.config import Shares
 from tinygpt.data import excerpts
+from tinygpt.data.characters import CharTokenizer
 from tinygpt.data.excerpts import (
+    TextSource,
     random_line,
     validation_line,
     validation_opening,
     validation_sample,
 )
 from tinygpt.data.splits import split
+from tinygpt.data.tokenizer_file import save_tokenizer
 from tinygpt.errors import CorpusError
 
 
@@ -32,7 +37,7 @@ def text(tmp_path: Path) -> Path:
 
 def drawn(data: Path, count: int, seed: int = 3) -> collections.Counter[str]:
     rng = random.Random(seed)
-    return collections.Counter(random_line(str(data), rng) for _ in range(count))
+    return collections.Counter(random_line(TextSource(str(data)), rng) for _ in range(count))
 
 
 def test_every_line_of_a_small_file_is_equally_likely(text: Path) -> None:
@@ -96,17 +101,17 @@ def test_a_corpus_without_text_is_a_sentence(text: Path, content: bytes | None, 
     if content is not None:
         text.write_bytes(content)
     with pytest.raises(CorpusError, match=says):
-        random_line(str(text), random.Random(1))
+        random_line(TextSource(str(text)), random.Random(1))
     for of_validation in (validation_opening, validation_line):
         with pytest.raises(CorpusError, match=says):
-            of_validation(str(text))
+            of_validation(TextSource(str(text)))
 
 
 def test_a_blank_corpus_has_no_line(text: Path) -> None:
     text.write_text("\n \n\r\n")
     with pytest.raises(CorpusError, match="has no line with text"):
-        random_line(str(text), random.Random(1))
-    assert validation_opening(str(text)) == validation_line(str(text)) == ""
+        random_line(TextSource(str(text)), random.Random(1))
+    assert validation_opening(TextSource(str(text))) == validation_line(TextSource(str(text))) == ""
 
 
 @pytest.mark.parametrize(
@@ -127,7 +132,7 @@ def test_the_opening_is_that_of_the_validation_split(
     size = len(validation.encode())
     text.write_bytes(b"a" * (9 * size - 1) + b"b" + validation.encode())
     assert text.read_bytes()[int(0.9 * 10 * size) :].decode() == validation
-    assert validation_opening(str(text)) == opening
+    assert validation_opening(TextSource(str(text))) == opening
 
 
 @pytest.mark.parametrize(
@@ -146,14 +151,17 @@ def test_the_line_of_the_validation_split_is_the_first_long_one(
 ) -> None:
     size = len(validation.encode())
     text.write_bytes(b"a" * (9 * size - 1) + b"b" + validation.encode())
-    assert validation_line(str(text)) == validation_line(str(text)) == line
+    assert validation_line(TextSource(str(text))) == validation_line(TextSource(str(text))) == line
 
 
 def test_with_a_test_split_validation_begins_earlier(text: Path) -> None:
     text.write_text("a" * 799 + "\n" + "validation\n" * 9 + "v" + "t" * 100)
-    assert validation_opening(str(text), Shares(test=0.1)) == "validation"
-    assert validation_line(str(text), Shares(test=0.1)) == "v" + "t" * 100
-    assert validation_sample(str(text), Shares(test=0.1)) == ("text.txt", "validation\n" * 9 + "v")
+    assert validation_opening(TextSource(str(text), Shares(test=0.1))) == "validation"
+    assert validation_line(TextSource(str(text), Shares(test=0.1))) == "v" + "t" * 100
+    assert validation_sample(TextSource(str(text), Shares(test=0.1))) == (
+        "text.txt",
+        "validation\n" * 9 + "v",
+    )
 
 
 def test_validation_is_whole_unless_it_is_large(
@@ -161,10 +169,10 @@ def test_validation_is_whole_unless_it_is_large(
 ) -> None:
     text.write_text("abcdé\n" * 1000)
     whole = split("abcdé\n" * 1000)[1]
-    assert validation_sample(str(text)) == ("text.txt", whole)
+    assert validation_sample(TextSource(str(text))) == ("text.txt", whole)
     monkeypatch.setattr(excerpts, "LARGE", 999)
     monkeypatch.setattr(excerpts, "SAMPLE", 50)
-    name, sample = validation_sample(str(text))
+    name, sample = validation_sample(TextSource(str(text)))
     assert name == "text.txt"
     assert sample.strip("\n").startswith(whole[:40])
     assert 50 <= len(sample.encode()) <= 51 + 4 * excerpts.LONGEST_LINE
@@ -173,10 +181,11 @@ def test_validation_is_whole_unless_it_is_large(
 SCRIPT = """
 import random, resource, sys
 from tinygpt.data import excerpts
+source = excerpts.TextSource(sys.argv[1])
 for _ in range(50):
-    assert excerpts.random_line(sys.argv[1], random.Random()) == "a line of twenty-four by"
-assert excerpts.validation_opening(sys.argv[1]) == "a line of twenty-four by"
-assert len(excerpts.validation_sample(sys.argv[1])[1]) < 5 << 20
+    assert excerpts.random_line(source, random.Random()) == "a line of twenty-four by"
+assert excerpts.validation_opening(source) == "a line of twenty-four by"
+assert len(excerpts.validation_sample(source)[1]) < 5 << 20
 print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
 """
 
@@ -193,3 +202,54 @@ def test_a_large_corpus_takes_no_more_memory_than_a_small_one(tmp_path: Path) ->
         found = subprocess.run(script, cwd=ROOT, check=True, capture_output=True, text=True)
         peaks.append(int(found.stdout))
     assert peaks[1] - peaks[0] < 30_000, "KiB"
+
+
+LINES = [f"line {number:03} of the text\n" for number in range(101)]
+
+
+class TestOtherSources:
+    """Text that is not one plain file is read from its beginning."""
+
+    @pytest.fixture
+    def sources(self, tmp_path: Path) -> dict[str, TextSource]:
+        """The same text in several ways."""
+        text = "".join(LINES)
+        (tmp_path / "a.txt.gz").write_bytes(gzip.compress(text.encode()))
+        documents = [json.dumps({"body": line}) for line in LINES]
+        (tmp_path / "a.jsonl").write_text("\n".join(documents))
+        half = len("".join(LINES[:50]))
+        (tmp_path / "one.txt").write_text(text[:half])
+        (tmp_path / "two.txt").write_text(text[half:])
+        tokenizer = CharTokenizer.train(text)
+        save_tokenizer(tokenizer, tmp_path / "tokenizer.json")
+        (tmp_path / "a.bin").write_bytes(tokenizer.encode_array(text).astype("<u2").tobytes())
+        return {
+            "gzip": TextSource(str(tmp_path / "a.txt.gz")),
+            "jsonl": TextSource(str(tmp_path / "a.jsonl"), field="body"),
+            "several": TextSource(f"{tmp_path / 'one.txt'},{tmp_path / 'two.txt'}"),
+            "tokens": TextSource(
+                str(tmp_path / "a.bin"), tokenizer=str(tmp_path / "tokenizer.json")
+            ),
+        }
+
+    @pytest.mark.parametrize("kind", ["gzip", "jsonl", "several", "tokens"])
+    def test_they_give_what_the_text_gives(
+        self, sources: dict[str, TextSource], kind: str, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        source = sources[kind]
+        lines = {random_line(source, random.Random(seed)) for seed in range(50)}
+        assert len(lines) > 20
+        assert lines <= {line.strip() for line in LINES}
+        validation = split("".join(LINES))[1]
+        assert validation_sample(source)[1] == validation
+        if kind != "jsonl":  # its documents have no line ends between them
+            assert validation_opening(source) == validation.split("\n")[1]
+        monkeypatch.setattr(excerpts, "LARGE", 99)
+        monkeypatch.setattr(excerpts, "SAMPLE", 50)
+        assert validation_sample(source)[1] == validation[:50]
+
+    def test_another_text_is_all_validation(self, sources: dict[str, TextSource]) -> None:
+        whole = "".join(LINES)
+        for source in sources.values():
+            of = source._replace(shares=Shares(1.0, 0.0))
+            assert validation_sample(of)[1] == whole

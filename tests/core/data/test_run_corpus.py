@@ -68,9 +68,9 @@ def test_runs_of_earlier_versions(run: Path, tmp_path: Path, place: str, data: s
 def test_only_files_of_the_same_size_are_read(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     opened = []
 
-    def read(path: str) -> Corpus:
+    def read(path: str, *how: Any) -> Corpus:
         opened.append(Path(path).name)
-        return read_text(path)
+        return read_text(path, *how)
 
     monkeypatch.setattr(run_corpus, "read_text", read)
     Path("large.txt").write_text(TEXT * 2)

@@ -1,5 +1,6 @@
 """Byte-level BPE and WordPiece: nothing is lost, and what is trained is always the same."""
 
+import json
 import random
 import unicodedata
 from pathlib import Path
@@ -10,8 +11,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tinygpt.data import byte_level, subword
-from tinygpt.data.subword import BPETokenizer, SubwordTokenizer, WordPieceTokenizer
-from tinygpt.data.tokenizer import StreamDecoder, text_lengths
+from tinygpt.data import tokenizer as tokenizer_module
+from tinygpt.data.subword import (
+    BPETokenizer,
+    SubwordTokenizer,
+    WordPieceTokenizer,
+    from_description,
+)
+from tinygpt.data.tokenizer import StreamDecoder, pieces, text_lengths
 from tinygpt.data.tokenizer_file import known_characters, load_tokenizer, save_tokenizer
 from tinygpt.errors import TokenizerError
 
@@ -90,15 +97,42 @@ pieces_of_text = st.lists(
 @given(st.sampled_from([*KINDS, "llama", "qwen", "digits"]), pieces_of_text, st.integers(1, 13))
 def test_pieces_have_the_tokens_of_the_whole(kind: str, parts: list[str], size: int) -> None:
     tokenizer, text = {**KINDS, **FOREIGN}[kind], "".join(parts)
-    pieces = list(byte_level.pieces(tokenizer.description, text, size))
-    assert "".join(pieces) == text
-    assert [i for piece in pieces for i in tokenizer.encode(piece)] == tokenizer.encode(text)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(tokenizer_module, "PIECE", size)
+        found = list(pieces(tokenizer, text))
+    assert "".join(found) == text
+    assert [i for piece in found for i in tokenizer.encode(piece)] == tokenizer.encode(text)
+
+
+def test_a_text_without_a_place_to_cut_is_cut_all_the_same(
+    tokenizer: SubwordTokenizer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tokenizer_module, "PIECE", 13)
+    monkeypatch.setattr(tokenizer_module, "LONGEST_PIECE", 41)
+    text = "日本語" * 101
+    found = list(pieces(tokenizer, text))
+    assert "".join(found) == text
+    assert max(map(len, found)) == 41
+    assert tokenizer.decode(tokenizer.encode_array(text).tolist()) == text
+
+
+def test_the_end_of_a_text_is_a_token_after_all_others(tokenizer: SubwordTokenizer) -> None:
+    assert tokenizer.end_of_text is None
+    ended = tokenizer.with_end_of_text()
+    assert ended.end_of_text == tokenizer.vocab_size == ended.vocab_size - 1
+    assert ended.with_end_of_text() is ended
+    assert ended.encode(TEXT) == tokenizer.encode(TEXT)
+    assert ended.token_text(tokenizer.vocab_size) == "<|endoftext|>"
+    assert ended.token_bytes(tokenizer.vocab_size) == b""
+    assert ended.decode([tokenizer.vocab_size, *tokenizer.encode("a")]) == "a"
+    assert tokenizer.vocab_size not in ended.encode("<|endoftext|>")
+    assert from_description(json.loads(ended.to_json())) == ended
 
 
 def test_an_array_holds_the_same_ids(
     tokenizer: SubwordTokenizer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(subword, "PIECE", 41)
+    monkeypatch.setattr(tokenizer_module, "PIECE", 41)
     monkeypatch.setattr(subword, "PIECES", 3)
     ids = tokenizer.encode_array(TEXT)
     assert ids.dtype == "uint16"

@@ -121,3 +121,18 @@ def test_temporaries_are_leftovers_whatever_the_name(tmp_path: Path) -> None:
     context = atomic.directory(tmp_path / ("日本語\n" * 60)[:80])
     folder = context.__enter__()
     assert atomic.remove_leftovers(tmp_path) == [folder]
+
+
+def test_a_file_that_is_written_in_parts_appears_whole(tmp_path: Path) -> None:
+    path = tmp_path / "file"
+    path.write_text("old")
+    with atomic.replacement(path) as written:
+        written.write_text("ne")
+        assert path.read_text() == "old"
+        with open(written, "a") as file:
+            file.write("w")
+    assert path.read_text() == "new"
+    with pytest.raises(FileNotFoundError), atomic.replacement(path):
+        pass  # the file was not created
+    assert path.read_text() == "new"
+    assert [entry.name for entry in tmp_path.iterdir()] == ["file"]
