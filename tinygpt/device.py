@@ -25,7 +25,7 @@ import torch
 from tinygpt import cgroup
 from tinygpt.errors import ConfigError
 from tinygpt.gpus import Gpu, gibibytes, idlest, read_gpus
-from tinygpt.threads import thread_limit
+from tinygpt.threads import thread_limit, usable_cpus
 
 _CUDA_WARNING = "CUDA initialization: "
 _cuda_warnings: list[str] = []  # torch gives each reason why CUDA does not work once per process
@@ -96,6 +96,33 @@ def choose_device(
     if device != "cuda":
         torch.cuda.set_device(device)  # or what torch needs for itself would go to the first one
     return device
+
+
+def device_of_process(name: str, threads: int = 0) -> str:
+    """The device of one of several processes on this machine: the GPU of its number here, or the
+    CPU, with `threads` or its share of the cores.
+
+    Raises:
+        DeviceError: the named device is not available.
+        ConfigError: one GPU is named, or there are fewer than processes.
+    """
+    here = int(os.environ.get("LOCAL_RANK", "0"))
+    count = int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
+    kind = find_device_type(name)
+    if kind == "mps" or name.startswith("cuda:"):
+        raise ConfigError(
+            f"--device {name} is of one process: use --device cpu or cuda for several"
+        )
+    if kind == "cpu":
+        torch.set_num_threads(threads or max(1, usable_cpus() // count))
+        return kind
+    if count > torch.cuda.device_count():
+        raise ConfigError(
+            f"there are {count} processes on this machine, but {_numbered_gpus()}: "
+            "start one per GPU"
+        )
+    torch.cuda.set_device(here)
+    return f"cuda:{here}"
 
 
 def another_idle_gpu(device: str) -> str | None:

@@ -8,7 +8,7 @@ batch, and on the Gram matrix of each, which is square in the shorter side (`ort
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from inspect import unwrap
 from itertools import groupby
 from typing import Any, NamedTuple, overload
@@ -17,6 +17,7 @@ import torch
 from torch import Tensor, nn
 
 from tinygpt.config import OptimConfig
+from tinygpt.world import ALONE, World
 
 ROUNDS = (
     (8.0934, -23.6204, 17.4462),
@@ -65,7 +66,10 @@ def split_parameters(
 
 
 def make_optimizers(
-    model: nn.Module, config: OptimConfig, matmul_dtype: torch.dtype = torch.float32
+    model: nn.Module,
+    config: OptimConfig,
+    matmul_dtype: torch.dtype = torch.float32,
+    world: World = ALONE,
 ) -> list[UncompiledOptimizer]:
     """The optimizers of a model; each parameter group holds its learning rate and weight decay at
     the peak, for `set_learning_rate`.
@@ -88,6 +92,7 @@ def make_optimizers(
                 momentum=config.momentum,
                 weight_decay=config.weight_decay,
                 matmul_dtype=matmul_dtype,
+                world=world,
             )
         )
     else:
@@ -246,20 +251,28 @@ class Muon(UncompiledOptimizer):
         momentum: float = 0.95,
         weight_decay: float = 0.0,
         matmul_dtype: torch.dtype = torch.float32,
+        world: World = ALONE,
     ) -> None:
         super().__init__(params, {"lr": lr, "momentum": momentum, "weight_decay": weight_decay})
-        self._matmul_dtype = matmul_dtype
-        self.update: Callable[[list[MatrixBatch], torch.dtype, Tensor | None], None] = (
+        self._matmul_dtype, self._world = matmul_dtype, world
+        self.update: Callable[[list[MatrixBatch], torch.dtype, Tensor | None, World], None] = (
             update_matrices
         )
 
     def _take_step(self) -> None:
         if self.rates:
-            self.update(self._device_batches(self.rates), self._matmul_dtype, self.grad_scale)
+            self.update(
+                self._device_batches(self.rates),
+                self._matmul_dtype,
+                self.grad_scale,
+                self._world,
+            )
             return
-        for group in self.param_groups:
-            for parameters in _batches(group):
-                self._update(parameters, group)
+        batches = [(p, group) for group in self.param_groups for p in _batches(group)]
+        matrices = (self._nesterov(*batch) for batch in batches)
+        steps = orthogonalized(matrices, (_scale(*batch) for batch in batches), self._world)
+        for batch, of_batch in zip(batches, steps, strict=True):
+            self._update(*batch, of_batch)
 
     def _device_batches(self, rates: DeviceRates) -> list[MatrixBatch]:
         return [
@@ -275,23 +288,21 @@ class Muon(UncompiledOptimizer):
             for parameters in _batches(group)
         ]
 
-    def _update(self, parameters: list[Tensor], group: dict[str, Any]) -> None:
+    def _nesterov(self, parameters: list[Tensor], group: dict[str, Any]) -> Tensor:
+        """Their momentum, with the gradient of this step, as one batch of matrices (N, O, I)."""
         gradients = [p.grad for p in parameters if p.grad is not None]
         momenta = [self._momentum(p) for p in parameters]
         torch._foreach_lerp_(momenta, gradients, 1 - group["momentum"])
         rows, columns = parameters[0].shape[-2:]
         counts = [p.numel() // (rows * columns) for p in parameters]
-        # Nesterov momentum, written into one batch of matrices (N, O, I) without a copy.
         nesterov = parameters[0].new_empty(sum(counts), rows, columns)
         for grad, momentum, out in zip(gradients, momenta, nesterov.split(counts), strict=True):
             torch.lerp(grad, momentum, group["momentum"], out=out.view_as(grad))
-        size = group["lr"] * max(1.0, rows / columns) ** 0.5
-        decay = group["lr"] * group["weight_decay"]
-        # Decay and update in one pass: lerp gives (1 - decay) p + decay (-size / decay) direction.
-        steps = orthogonalize(nesterov.to(self._matmul_dtype), -size / decay if decay else -size)
-        parts = steps.to(nesterov.dtype).split(counts)
-        targets = [s.view_as(p) for s, p in zip(parts, parameters, strict=True)]
-        if decay:
+        return nesterov.to(self._matmul_dtype)
+
+    def _update(self, parameters: list[Tensor], group: dict[str, Any], steps: Tensor) -> None:
+        targets = _by_parameter(steps, parameters)
+        if decay := group["lr"] * group["weight_decay"]:
             torch._foreach_lerp_(parameters, targets, decay)
         else:
             torch._foreach_add_(parameters, targets)
@@ -304,30 +315,77 @@ class Muon(UncompiledOptimizer):
         return momentum
 
 
+def _scale(parameters: list[Tensor], group: dict[str, Any]) -> float:
+    """What the orthogonal matrices of a step are multiplied by, for decay and update in one pass:
+    lerp gives (1 - decay) p + decay (-size / decay) direction."""
+    size: float = group["lr"] * _aspect(parameters)
+    decay = group["lr"] * group["weight_decay"]
+    return -size / decay if decay else -size
+
+
 def update_matrices(
-    batches: list[MatrixBatch], matmul_dtype: torch.dtype, grad_scale: Tensor | None
+    batches: list[MatrixBatch],
+    matmul_dtype: torch.dtype,
+    grad_scale: Tensor | None,
+    world: World = ALONE,
 ) -> None:
     """A step of Muon in few launches: no number comes from the host, and no matrix goes alone.
 
     Gradients are divided by `grad_scale`.
     """
-    for batch in batches:
-        _update_batch(batch, matmul_dtype, grad_scale)
+    matrices = (_nesterov(batch, matmul_dtype, grad_scale) for batch in batches)
+    scales = (-batch.rate * _aspect(batch.parameters) for batch in batches)
+    steps = orthogonalized(matrices, scales, world)
+    for batch, of_batch in zip(batches, steps, strict=True):
+        torch._foreach_mul_(batch.parameters, batch.keep)
+        torch._foreach_add_(batch.parameters, _by_parameter(of_batch, batch.parameters))
 
 
-def _update_batch(batch: MatrixBatch, matmul_dtype: torch.dtype, grad_scale: Tensor | None) -> None:
-    parameters, gradients, momenta, momentum, rate, keep = batch
+def _aspect(parameters: list[Tensor]) -> float:
+    """By which an update is larger for matrices with more rows than columns."""
     rows, columns = parameters[0].shape[-2:]
-    counts = [p.numel() // (rows * columns) for p in parameters]
+    return float(max(1.0, rows / columns) ** 0.5)
+
+
+def _by_parameter(matrices: Tensor, parameters: list[Tensor]) -> list[Tensor]:
+    """One batch of matrices (N, O, I) as tensors of the shapes and type of the parameters."""
+    counts = [p.numel() // matrices[0].numel() for p in parameters]
+    parts = matrices.to(parameters[0].dtype).split(counts)
+    return [part.view_as(p) for part, p in zip(parts, parameters, strict=True)]
+
+
+def _nesterov(batch: MatrixBatch, matmul_dtype: torch.dtype, grad_scale: Tensor | None) -> Tensor:
+    parameters, gradients, momenta, momentum, _, _ = batch
+    rows, columns = parameters[0].shape[-2:]
     if grad_scale is not None:
         gradients = list(torch._foreach_mul(gradients, grad_scale.reciprocal()))
     torch._foreach_lerp_(momenta, gradients, 1 - momentum)
     nesterov = torch._foreach_lerp(gradients, momenta, momentum)
-    matrices = torch.cat([n.view(-1, rows, columns).to(matmul_dtype) for n in nesterov])
-    size = rate * max(1.0, rows / columns) ** 0.5
-    steps = orthogonalize(matrices, -size).to(rate.dtype).split(counts)
-    torch._foreach_mul_(parameters, keep)
-    torch._foreach_add_(parameters, [s.view_as(p) for s, p in zip(steps, parameters, strict=True)])
+    return torch.cat([n.view(-1, rows, columns).to(matmul_dtype) for n in nesterov])
+
+
+def orthogonalized(
+    batches: Iterable[Tensor], scales: Iterable[float | Tensor], world: World
+) -> Iterator[Tensor]:
+    """`orthogonalize` of each batch of matrices (N, O, I), one after the other.
+
+    Several processes compute a part of each batch for all, and exchange all parts at once.
+    """
+    if world.size == 1:
+        yield from map(orthogonalize, batches, scales)
+        return
+    every, own = list(batches), []
+    for matrices, scale in zip(every, scales, strict=True):
+        count = -(-len(matrices) // world.size)
+        part = matrices[world.rank * count : (world.rank + 1) * count]
+        room = matrices.new_zeros(count, *matrices.shape[1:])
+        if len(part):
+            room[: len(part)] = orthogonalize(part, scale)
+        own.append(room)
+    gathered = world.gather(torch.cat([room.flatten() for room in own])[None])
+    parts = gathered.split([room.numel() for room in own], 1)
+    for matrices, part in zip(every, parts, strict=True):
+        yield part.reshape(-1, *matrices.shape[1:])[: len(matrices)]
 
 
 def orthogonalize(matrices: Tensor, scale: float | Tensor = 1.0) -> Tensor:

@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 import torch
+from torch import Tensor
 
 from tests.helpers.models import tiny
 from tinygpt.config import OptimConfig
@@ -16,11 +17,13 @@ from tinygpt.optim import (
     Muon,
     make_optimizers,
     orthogonalize,
+    orthogonalized,
     schedule,
     set_learning_rate,
     split_parameters,
     update_matrices,
 )
+from tinygpt.world import World
 
 
 @pytest.mark.parametrize("shape", [(3, 7, 13), (2, 13, 7), (5, 11, 11)])
@@ -133,6 +136,18 @@ def test_split_covers_everything_once() -> None:
     leaves = [{name.rpartition(".")[2] for name in part} for part in (matrices, others)]
     assert leaves[0] == {"query_key", "value", "out", "up", "down"}
     assert leaves[1] == {"weight", "taps", "head", "gate"}
+
+
+@pytest.mark.parametrize("kind", ["muon", "adamw"])
+def test_tied_embeddings_are_in_one_group_of_adamw(kind: str) -> None:
+    model = tiny(tie_embeddings=True)
+    config = OptimConfig(optimizer=kind, weight_decay=0.3)  # type: ignore[arg-type]
+    *_, adamw = make_optimizers(model, config)
+    assert isinstance(adamw, AdamW)
+    with_it = [g for g in adamw.param_groups if any(p is model.embed.weight for p in g["params"])]
+    (group,) = with_it
+    assert sum(p is model.embed.weight for p in group["params"]) == 1
+    assert (group["peak"], group["peak_decay"]) == (config.learning_rate, 0.3)
 
 
 @pytest.mark.parametrize("kind", ["muon", "adamw"])
@@ -267,3 +282,27 @@ def test_a_rate_of_zero_changes_nothing() -> None:
     for optimizer in optimizers:
         optimizer.step()
     assert torch.equal(matrix, before)
+
+
+class OneOfThree(World):
+    """Has the parts of the others."""
+
+    size = 3
+
+    def __init__(self, rank: int, parts: list[Tensor]) -> None:
+        self.rank, self.parts = rank, parts
+
+    def gather(self, part: Tensor) -> Tensor:
+        self.parts.append(part)
+        return torch.cat(self.parts) if len(self.parts) == self.size else part.repeat(3, 1)
+
+
+def test_matrices_shared_by_processes_are_those_of_one() -> None:
+    generator = torch.Generator().manual_seed(3)
+    shapes, scales = ((1, 5, 7), (5, 2, 3), (7, 3, 3)), (0.5, 0.25, 1.0)
+    batches = [torch.randn(shape, generator=generator) for shape in shapes]
+    parts: list[Tensor] = []
+    for rank in range(3):
+        shared = [*orthogonalized(batches, scales, OneOfThree(rank, parts))]
+    for found, matrices, scale in zip(shared, batches, scales, strict=True):
+        torch.testing.assert_close(found, orthogonalize(matrices, scale))

@@ -2,9 +2,9 @@
 
 `session` prepares a new run and `resume` an old one; `loop` takes the steps, `recording` writes
 their results, `disk_wait` retries on a full disk; a `Learner` is one variant and its optimizers.
-Nothing here prints: a caller that shows progress receives each record after it was written. With
-several processes, each would train on its share of `Session.batches`, `Learner.train` would average
-the gradients, and only the first would have a `Recorder`.
+Nothing here prints: a caller that shows progress receives each record after it was written. Of
+several processes (`distributed`), each trains on its share of `Session.batches`, `gradients` are
+averaged, and only the first one writes.
 """
 
 from tinygpt.training.loop import Loop

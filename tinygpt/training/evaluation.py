@@ -17,6 +17,7 @@ from tinygpt.model.loss import next_token_loss
 from tinygpt.model.moe import Routing
 from tinygpt.model_config import ModelConfig
 from tinygpt.training.listening import Listen, no_listener
+from tinygpt.world import ALONE, World
 
 TOKENS = 4096
 """Tokens per batch: few enough for a CPU's cache, enough to keep its cores busy."""
@@ -28,6 +29,11 @@ WHOLE_TOKENS = 131_072
 SAMPLE_PERCENT = 15
 """Tokens of a sample per 100 tokens that are trained on between two evaluations. A forward pass
 costs about a third of a training step, so that evaluating takes 5 % of the time of training."""
+
+
+TRAINED_PER_TOKEN = 4
+"""Tokens that must have been trained on for each token of a large split that is evaluated at the
+end: with the last and the best model, that takes a sixth of the time of training at most."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +77,12 @@ def sample_tokens(tokens: int, context: int, between: int) -> int | None:
     return None if tokens - 1 <= limit else max(1, limit // context) * context
 
 
+def is_evaluated_whole(tokens: int, trained: int) -> bool:
+    """Whether a validation split of `tokens` is evaluated as a whole at the end of a run that has
+    `trained` on so many; else the sample of its evaluations has to do."""
+    return tokens <= max(WHOLE_TOKENS, trained // TRAINED_PER_TOKEN)
+
+
 def sample(tokens: Tensor, context: int, size: int) -> list[Tensor]:
     """Full windows of a text (W, context + 1), `size` tokens together, from all of its parts."""
     whole = windows(tokens, context)[0]
@@ -107,20 +119,28 @@ def evaluate_text(model: GPT, tokens: Tensor, stride: int) -> float:
 
 @torch.no_grad()
 def evaluate(
-    model: GPT, parts: list[Tensor], listen: Listen = no_listener, *, skip: int = 0
+    model: GPT,
+    parts: list[Tensor],
+    listen: Listen = no_listener,
+    *,
+    skip: int = 0,
+    world: World = ALONE,
 ) -> Evaluation:
     """The mean loss over windows (W, T + 1) of any lengths, without dropout.
 
     `listen` is called before each batch; what it raises gives up the evaluation. The first `skip`
-    tokens of each window do not count; the others are predicted from them too.
+    tokens of each window do not count; the others are predicted from them too. The processes of
+    `world` share the windows, and all have the result.
     """
-    total, count = in_double(model.head.new_zeros(())), 0
-    tally = RoutingTally()
-    size = tokens_per_batch(model.config, _gpu_memory(model.head.device))
+    total, count = in_double(model.head_weight.new_zeros(())), 0
+    tally = RoutingTally(model.config)
+    size = tokens_per_batch(model.config, _gpu_memory(model.device))
     with evaluating(model):
-        for part in parts:
-            for batch in map(Tensor.long, part.split(max(1, size // part.shape[1]))):
+        for whole in parts:
+            part = whole[world.share(len(whole))]
+            for some in part.split(max(1, size // part.shape[1])) if len(part) else []:
                 listen()
+                batch = some.to(model.device).long()
                 trace = model.run(batch[:, :-1])
                 targets = batch[:, 1 + skip :]
                 hidden = trace.hidden[:, skip:]
@@ -128,6 +148,10 @@ def evaluate(
                 count += targets.numel()
                 if trace.routing:
                     tally.add(trace.routing)
+    if world.size > 1:
+        total = torch.stack((total.cpu(), torch.tensor(count).double()))
+        world.sum([total, *tally.sums])
+        total, count = total[0], int(total[1])
     return Evaluation(total.item() / count, tally.statistics() if tally else None)
 
 
@@ -169,34 +193,38 @@ class RoutingStatistics:
 
 
 class RoutingTally:
-    """Sums the routing of many batches."""
+    """Sums the routing of many batches; false for a model without experts."""
 
-    def __init__(self) -> None:
-        self._loads: list[Tensor] = []
-        self._top1: list[Tensor] = []
-        self._tokens = 0
+    def __init__(self, config: ModelConfig) -> None:
+        layers, experts = config.layers, config.moe.experts if config.moe else 0
+        self._loads = torch.zeros(layers, experts, dtype=torch.double)
+        self._top1 = torch.zeros(layers, dtype=torch.double)
+        self._tokens = torch.zeros((), dtype=torch.double)
 
     def __bool__(self) -> bool:
-        return self._tokens > 0
+        return self._loads.numel() > 0
+
+    @property
+    def sums(self) -> list[Tensor]:
+        """What is summed, on the CPU, for processes to add up theirs in place."""
+        self._loads, self._top1 = self._loads.cpu(), self._top1.cpu()
+        return [self._loads, self._top1, self._tokens] if self else []
 
     def add(self, layers: list[Routing]) -> None:
         """Add the routing of one batch, one `Routing` per layer."""
-        loads = [in_double(routing.load()) for routing in layers]
-        top1 = [in_double(routing.weight.amax(-1)).sum() for routing in layers]
-        if self:
-            loads = [a + b for a, b in zip(self._loads, loads, strict=True)]
-            top1 = [a + b for a, b in zip(self._top1, top1, strict=True)]
-        self._loads, self._top1 = loads, top1
+        loads = torch.stack([in_double(routing.load()) for routing in layers])
+        top1 = torch.stack([in_double(routing.weight.amax(-1)).sum() for routing in layers])
+        self._loads, self._top1 = self._loads.to(loads) + loads, self._top1.to(top1) + top1
         self._tokens += len(layers[0].choice)
 
     def statistics(self) -> RoutingStatistics:
         """Statistics of all batches so far."""
-        loads = torch.stack(self._loads).cpu()
+        loads = self._loads.cpu()
         shares = [(load / load.sum()).tolist() for load in loads]
         return RoutingStatistics(
             load=shares,
             entropy=[0.0 - sum(p * math.log(p) for p in share if p > 0) for share in shares],
             worst_over_mean=[max(share) * len(share) for share in shares],
-            mean_top1=[top1 / self._tokens for top1 in torch.stack(self._top1).tolist()],
+            mean_top1=(self._top1.cpu() / self._tokens).tolist(),
             dead=[share.count(0.0) for share in shares],
         )

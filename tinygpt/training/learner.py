@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import math
-import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import asdict, dataclass
 from functools import partial
-from typing import Any, Literal, TypeAlias
+from typing import Literal, TypeAlias
 
 import torch
 from torch import Tensor
@@ -18,13 +17,11 @@ from tinygpt.config import VARIANTS, RunConfig
 from tinygpt.device import (
     autocast_context,
     device_type,
-    is_out_of_memory,
     matmul_dtype,
     on_device,
 )
-from tinygpt.errors import CheckpointError, TinyGPTWarning
+from tinygpt.errors import CheckpointError
 from tinygpt.model.gpt import GPT
-from tinygpt.model_config import ModelConfig
 from tinygpt.optim import (
     DeviceRates,
     Muon,
@@ -34,45 +31,22 @@ from tinygpt.optim import (
     update_matrices,
 )
 from tinygpt.run import EvalRecord
-from tinygpt.run.lines import LARGEST
 from tinygpt.training.captured_step import CapturedStep
 from tinygpt.training.clocks import Stopwatch
+from tinygpt.training.compiled import CompiledOrEager
 from tinygpt.training.evaluation import TOKENS, Evaluation, evaluate
-from tinygpt.training.failures import not_compiled
+from tinygpt.training.gradients import Gradients
 from tinygpt.training.listening import Listen, between_blocks, no_listener
-from tinygpt.training.objective import Losses, objective
 from tinygpt.training.optimizer_state import flat_state, load_flat_state
+from tinygpt.training.progress import Progress, progress_of
 from tinygpt.training.weight_average import EVERY, WeightAverage
+from tinygpt.world import ALONE, World
 
 Pending: TypeAlias = Literal["probe", "evaluation"]
 """A check whether the target loss may be reached, or an evaluation."""
 
 _CURRENT = "model."
 """Prefix of the current weights in the training state, where their average is what is saved."""
-
-
-@dataclass(slots=True)
-class Progress:
-    """How far a variant has come: what a resume continues from and the final table shows."""
-
-    step: int = 0
-    tokens: int = 0
-    train_seconds: float = 0.0
-    """In this variant's optimizer steps: not in evaluation, sampling, or the other variant."""
-    wall_seconds: float = 0.0
-    """Of the whole run so far, over all its sessions, without pauses."""
-    evaluated_step: int | None = None
-    """Step of the last evaluation, which gave the two losses below."""
-    val_loss: float | None = None
-    train_loss: float | None = None
-    probe_bias: float | None = None
-    """Loss over the whole validation split minus that over the probe, at that evaluation."""
-    best_val_loss: float | None = None
-    best_step: int | None = None
-    seconds_to_target: float | None = None
-    """`train_seconds` when an evaluation first reached the target loss."""
-    expert_load: list[list[float]] | None = None
-    """(layers, experts): shares of the tokens at the last evaluation; None for Dense."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,10 +71,17 @@ class StepResult:
 
 
 class Learner:
-    """Trains one variant of a run, one step at a time."""
+    """Trains one variant of a run, one step at a time: in each process of `world` a copy of it."""
 
-    def __init__(self, variant: str, config: RunConfig, vocab_size: int, device: str) -> None:
-        self.variant, self.config, self.device = variant, config, device
+    def __init__(
+        self,
+        variant: str,
+        config: RunConfig,
+        vocab_size: int,
+        device: str,
+        world: World = ALONE,
+    ) -> None:
+        self.variant, self.config, self.device, self.world = variant, config, device, world
         with torch.random.fork_rng(devices=[]):  # the weights are drawn on the CPU
             torch.manual_seed(config.seed)
             self.model = GPT(config.model_config(variant, vocab_size)).to(device)
@@ -108,7 +89,7 @@ class Learner:
         window = config.optim.average
         self.average = WeightAverage(self.model, window) if window else None
         self.matmul_dtype = matmul_dtype(device, config.train.precision)
-        self.optimizers = make_optimizers(self.model, config.optim, self.matmul_dtype)
+        self.optimizers = make_optimizers(self.model, config.optim, self.matmul_dtype, world)
         self.progress = Progress()
         self.warm_from = 0
         """The step from which the learning rate warms up: 0, or where the end was moved."""
@@ -125,7 +106,13 @@ class Learner:
         """Over the test split, set at the end of a run that keeps one."""
         self._on_cuda = device_type(device) == "cuda"
         self.compiled = self._on_cuda and config.train.compile
-        self._objective: Callable[[GPT, Tensor], Losses] = objective
+        self._gradients = Gradients(
+            self.model,
+            config,
+            device,
+            matmul_dtype=self.matmul_dtype,
+            world=world,
+        )
         self._captured_step: CapturedStep | None = None
         if self._on_cuda:
             self._prepare_cuda()
@@ -133,9 +120,9 @@ class Learner:
 
     def _prepare_cuda(self) -> None:
         """Compile the two halves of a step, if wanted, and capture the whole, if wanted."""
-        compiled, captured = CompiledOrEager(objective), self.config.train.cuda_graph
-        if self.compiled:
-            self._objective = compiled
+        # No graph is captured of several processes: what they exchange is not in it.
+        captured = self.config.train.cuda_graph and self.world.size == 1
+        compiled = self._gradients.compile() if self.compiled else None
         for optimizer in self.optimizers:
             if captured or isinstance(optimizer, Muon):
                 optimizer.rates = DeviceRates(optimizer.param_groups)
@@ -197,7 +184,8 @@ class Learner:
     def train(
         self, batches: list[Tensor], fraction: float, listen: Listen = no_listener
     ) -> StepResult:
-        """One optimizer step on micro-batches (B, T + 1), after `fraction` (0 to 1) of the run.
+        """One optimizer step on micro-batches (B, T + 1), after `fraction` (0 to 1) of the run: on
+        this process's share of each.
 
         `listen` is called before each micro-batch and before the optimizers, on a CPU also within
         a large micro-batch. What it raises gives up the step: the variant is then as it was before,
@@ -215,7 +203,7 @@ class Learner:
             self._gradients_dropped_on_failure(),
             self._blocks_listen(self.model, batches[0][:, 1:].numel(), listen),
         ):
-            self._seed_dropout(step)
+            self._seed_dropout()
             if self._captured_step:
                 self._listen(listen)
                 loss, grad_norm = self._captured_step(batches)
@@ -229,14 +217,7 @@ class Learner:
 
     def _update(self, batches: list[Tensor], listen: Listen = no_listener) -> tuple[Tensor, Tensor]:
         """Gradients of all micro-batches, then the optimizers; (loss, norm of the gradient)."""
-        loss = torch.zeros((), device=self.device)
-        loads: list[Tensor] = []
-        for batch in batches:
-            self._listen(listen)
-            losses = self._losses(batch)
-            loss += losses.cross_entropy / len(batches)
-            (losses.total / len(batches)).backward()
-            loads = _add(losses.loads, loads)
+        loss, loads = self._gradients(batches, partial(self._listen, listen))
         self._listen(listen)
         grad_norm = self._clip(self.config.optim.clip or math.inf)
         for optimizer in self.optimizers:
@@ -246,23 +227,31 @@ class Learner:
             self.model.rebalance(loads, self.config.moe.bias_rate)
         return loss, grad_norm
 
+    @property
+    def own_loss(self) -> Tensor:
+        """The loss of the last step over this process's share of the batch, times that share."""
+        return self._gradients.own_loss
+
     def read_clock(self) -> None:
         """Update ``progress.train_seconds``; on CUDA this waits for the device."""
         self.progress.train_seconds += self._stopwatch.read()
 
     def evaluate(
-        self, windows: list[Tensor], listen: Listen = no_listener, model: GPT | None = None
+        self,
+        windows: list[Tensor],
+        listen: Listen = no_listener,
+        model: GPT | None = None,
+        world: World = ALONE,
     ) -> Evaluation:
         """Evaluate a model, by default the resulting one, over windows (W, T + 1), in the
-        precision of training."""
+        precision of training; the processes of `world` share the work."""
         model = model or self.result
-        windows = [window.to(self.device) for window in windows]
         with (
             on_device(self.device),
             autocast_context(self.device, self.matmul_dtype),
             self._blocks_listen(model, TOKENS, listen),
         ):
-            return evaluate(model, windows, listen)
+            return evaluate(model, windows, listen, world=world)
 
     def snapshot(self) -> Snapshot:
         """What a checkpoint holds. The tensors are not copied: save them before the next step."""
@@ -294,7 +283,7 @@ class Learner:
                 for name in snapshot.training
                 if name.startswith(_CURRENT)
             }
-            self.progress = _progress(snapshot)
+            self.progress = progress_of(snapshot)
             self.result.load_state_dict(dict(snapshot.weights))
             self.model.load_state_dict(current or dict(snapshot.weights))
             load_flat_state(self.optimizers, training, snapshot.step)
@@ -323,10 +312,6 @@ class Learner:
                 optimizer.zero_grad(set_to_none=True)
             raise
 
-    def _losses(self, batch: Tensor) -> Losses:
-        with autocast_context(self.device, self.matmul_dtype):
-            return self._objective(self.model, batch)
-
     def _clip(self, largest: float) -> Tensor:
         """Scale the gradients to a norm of at most `largest`; returns their norm before."""
         gradients = [p.grad for p in self.model.parameters() if p.grad is not None]
@@ -340,87 +325,16 @@ class Learner:
             torch.nn.utils.clip_grads_with_norm_(self.model.parameters(), largest, norm)
         return norm
 
-    def _seed_dropout(self, step: int) -> None:
-        """Dropout masks depend on (seed, step, variant) only, so that a resume repeats them."""
+    def _seed_dropout(self) -> None:
+        """Dropout masks depend on (seed, step, variant) and the process only, so that a resume
+        repeats them."""
         if self.model.config.dropout:
-            mixed = (self.config.seed * 1_000_003 + step) * 2 + VARIANTS.index(self.variant)
-            torch.manual_seed(mixed % 2**63)
+            mixed = (self.config.seed * 1_000_003 + self.progress.step) * 2
+            mixed += VARIANTS.index(self.variant) + self.world.rank * 2**40
+            # torch.manual_seed also seeds all accelerators, which takes a millisecond.
+            seed = torch.default_generator if self.device == "cpu" else torch
+            seed.manual_seed(mixed % 2**63)
 
     def _current_weights(self) -> dict[str, Tensor]:
         weights = self.model.state_dict() if self.average else {}
         return {_CURRENT + name: tensor for name, tensor in weights.items()}
-
-
-def _progress(snapshot: Snapshot) -> Progress:
-    """The progress stored in a checkpoint; ValueError or TypeError if it is not valid."""
-    progress = Progress(**snapshot.progress)
-    for name, value in asdict(progress).items():
-        valid = value is None or _is_valid(name, value)
-        if name == "expert_load" and value is not None:
-            valid = _is_load(value, snapshot.config)
-        if not valid:
-            raise TypeError(f"its progress has no valid {name!r}")
-    if progress.step != snapshot.step or progress.tokens != snapshot.tokens:
-        raise ValueError("its progress is of another step")
-    return progress
-
-
-def _is_valid(name: str, value: Any) -> bool:
-    is_count = name in ("step", "tokens", "evaluated_step", "best_step")
-    number = type(value) is int or (type(value) is float and math.isfinite(value) and not is_count)
-    lowest = -LARGEST if name == "probe_bias" else 0
-    return number and lowest <= value < LARGEST
-
-
-def _is_load(value: Any, config: ModelConfig) -> bool:
-    """Whether it is (layers, experts) shares."""
-    experts = config.moe.experts if config.moe else 0
-    rows = value if isinstance(value, list) and len(value) == config.layers else [None]
-    return all(
-        isinstance(row, list)
-        and len(row) == experts
-        and all(type(share) in (int, float) and 0 <= share <= 1 for share in row)
-        for row in rows
-    )
-
-
-class CompiledOrEager:
-    """A function, compiled; if compiling fails, as it is from then on, with one warning.
-
-    Where an `earlier` one failed, it is not tried, and there is no second warning.
-    """
-
-    def __init__(
-        self, function: Callable[..., Any], earlier: CompiledOrEager | None = None
-    ) -> None:
-        self._plain, self._earlier = function, earlier
-        self._run: Callable[..., Any] | None = None
-
-    @property
-    def failed(self) -> bool:
-        """Whether it could not be compiled."""
-        return self._run is self._plain
-
-    def __call__(self, *arguments: Any) -> Any:
-        """What `function` returns for the same arguments."""
-        if self._run:
-            return self._run(*arguments)
-        if self._earlier and self._earlier.failed:
-            self._run = self._plain
-            return self._run(*arguments)
-        try:
-            compiled = torch.compile(self._plain, dynamic=False)
-            result = compiled(*arguments)
-        except Exception as error:
-            # A compiler may raise anything, and eager works; except where memory is short.
-            if is_out_of_memory(error):
-                raise
-            warnings.warn(not_compiled(error), TinyGPTWarning, stacklevel=2)
-            self._run = self._plain
-            return self._run(*arguments)
-        self._run = compiled
-        return result
-
-
-def _add(new: list[Tensor], old: list[Tensor]) -> list[Tensor]:
-    return [a + b for a, b in zip(new, old, strict=True)] if old else new

@@ -21,6 +21,7 @@ from tinygpt.errors import TinyGPTError
 from tinygpt.model.gpt import GPT, Block
 from tinygpt.run import HEARTBEAT_EVERY, Control, RunWriter
 from tinygpt.training.clocks import RunClock
+from tinygpt.world import ALONE, World
 
 LISTEN_EVERY = 1.0
 """Seconds between two looks in the middle of work. Looking lists a directory."""
@@ -55,6 +56,8 @@ class Listener:
         heartbeat: tells viewers that the run is alive.
         status: tells viewers that the run is paused, or running again.
         save: saves every variant, as it was after its last whole step.
+        world: the processes that train together. What the first one is asked for reaches the others
+            between two steps: in the middle of one, none could give up its part alone.
     """
 
     def __init__(
@@ -67,8 +70,9 @@ class Listener:
         heartbeat: Callable[[], None],
         status: Callable[[Literal["running", "paused"]], None],
         save: Callable[[], None],
+        world: World = ALONE,
     ) -> None:
-        self._control, self._clock = control, clock
+        self._control, self._clock, self._world = control, clock, world
         self._interrupted, self._sleep = interrupted, sleep
         self._heartbeat, self._status, self._save = heartbeat, status, save
         self._looked = -math.inf
@@ -82,6 +86,11 @@ class Listener:
             TimeLimitError: the same, because the limit set by `until` has been reached.
         """
         if time.monotonic() - self._looked < LISTEN_EVERY:
+            return
+        if self._world.size > 1:
+            self._looked = time.monotonic()
+            self._world.alive()
+            self._heartbeat()
             return
         self.look()
         if self._clock.seconds >= self._limit:
@@ -102,15 +111,27 @@ class Listener:
         Raises:
             StopError: one of them is to stop.
         """
+        stop = None
+        if self._world.first:
+            try:
+                self._attend()
+            except StopError as asked:
+                stop = str(asked)
+        stop = self._world.agree(stop)
+        self._looked = time.monotonic()
+        if stop is not None:
+            raise StopError(stop)
+
+    def _attend(self) -> None:
         self._heartbeat()
         if "pause" in self._poll():
             with self._clock.stopped():
                 self._status("paused")
                 while "pause" in self._poll():
                     self._sleep(PAUSE_POLL)
+                    self._world.alive()
                     self._heartbeat()
             self._status("running")
-        self._looked = time.monotonic()
 
     def _poll(self) -> set[str]:
         """The pending requests. Saves if requested; raises StopError if asked to stop."""

@@ -32,7 +32,7 @@ def load_flat_state(
         ValueError: it is not the state of these optimizers; says which tensor is wrong. Torch
             itself takes any, and fails or goes on wrongly at the next step.
     """
-    shapes = _shapes(optimizers) if step else {}
+    shapes = state_shapes(optimizers) if step else {}
     if missing := sorted(shapes.keys() - flat.keys()):
         raise ValueError(f"its optimizer state has no {missing[0]}")
     for name, tensor in flat.items():
@@ -56,7 +56,7 @@ def _load(optimizer: torch.optim.Optimizer, flat: Mapping[str, Tensor]) -> None:
     optimizer.load_state_dict({**optimizer.state_dict(), "state": state})
 
 
-def _shapes(optimizers: Sequence[torch.optim.Optimizer]) -> dict[str, torch.Size]:
+def state_shapes(optimizers: Sequence[torch.optim.Optimizer]) -> dict[str, torch.Size]:
     """The shape of each tensor of `flat_state` after a step."""
     shapes: dict[str, torch.Size] = {}
     for optimizer in optimizers:

@@ -24,13 +24,11 @@ class Outcome:
     """Traceback of an unexpected exception."""
 
 
-def summary(
-    learner: Learner, units: TextUnits, whole_units: TextUnits, val_tokens: int | None = None
-) -> dict[str, Any]:
+def summary(learner: Learner, units: TextUnits, val_tokens: int | None = None) -> dict[str, Any]:
     """Results of one variant, as the final table and ``--json`` show them.
 
     `val_tokens` is the size of the sample that its evaluations were of, None if they were of the
-    whole validation split; `units` are those of the tokens evaluated, `whole_units` of the split.
+    whole validation split; `units` are those of the tokens that were evaluated last.
     """
     progress = learner.progress
     total, active = learner.model.parameter_counts()
@@ -51,10 +49,9 @@ def summary(
         **(_whole(learner, val_tokens) if val_tokens else {}),
     }
     if (loss := numbers["val_loss"]) is not None:
-        of = whole_units if learner.whole else units
         numbers |= {
-            "bits_per_byte": of.bits_per_byte(loss),
-            "nats_per_char": of.nats_per_character(loss),
+            "bits_per_byte": units.bits_per_byte(loss),
+            "nats_per_char": units.nats_per_character(loss),
         }
     if test := learner.test:
         numbers |= {"test_loss": test.last, "best_test_loss": test.best}

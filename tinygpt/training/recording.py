@@ -8,17 +8,15 @@ import warnings
 from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
-from pathlib import Path
 from typing import Any, Literal
 
 import torch
 from torch import Tensor
 
-from tinygpt import checkpoint, retention
+from tinygpt import checkpoint
 from tinygpt.errors import TinyGPTError, TinyGPTWarning
 from tinygpt.generation import decoding
 from tinygpt.run import (
-    CheckpointRecord,
     EndRecord,
     EvalRecord,
     Record,
@@ -34,6 +32,7 @@ from tinygpt.training.evaluation import Evaluation, RoutingStatistics, perplexit
 from tinygpt.training.learner import FinalLosses, Learner, StepResult
 from tinygpt.training.listening import Listen, background_heartbeat, no_listener
 from tinygpt.training.outcome import Outcome
+from tinygpt.training.saving import Saver
 from tinygpt.training.session import Session
 
 
@@ -63,10 +62,16 @@ class Recorder:
         self._train_tokens = len(session.batches.tokens)
         progress = {v.variant: v.progress for v in session.learners}
         self._logged = {name: (p.step, p.train_seconds) for name, p in progress.items()}
-        self._saved = {name: p.step for name, p in progress.items() if p.step}
+        self.saver = Saver(session, disk, self._write)
+        self._world = session.world
 
     def status(self, state: Literal["running", "paused"], step: int) -> None:
-        """Write the run's status, with the variants that have failed already."""
+        """Write the run's status, with the variants that have failed already.
+
+        A run that is paused has nothing more to write.
+        """
+        if state == "paused":
+            self.saver.finish()
         failures = "; ".join(v.failure for v in self.session.learners if v.failure)
         self.disk.write(partial(self.writer.status, state, step, failures or None))
 
@@ -94,7 +99,7 @@ class Recorder:
         )
         for what, value in (("loss", loss), ("norm of the gradient", norm)):
             if not math.isfinite(value):
-                self._fail(learner, f"the {what} is {value}")
+                self._fail(learner, f"the {what} is {value}{self._where(learner)}")
                 break
 
     def evaluate(self, learner: Learner) -> bool:
@@ -103,13 +108,16 @@ class Recorder:
         What takes long comes first: an evaluation that is given up has changed nothing.
         """
         progress = learner.progress
-        validation = learner.evaluate(self.session.validation, self._listen)
-        on_train = learner.evaluate(self.session.train_sample, self._listen)
+        world = self._world
+        world.at(f"the evaluation of {learner.variant} after step {progress.step:,}")
+        validation = learner.evaluate(self.session.validation, self._listen, world=world)
+        on_train = learner.evaluate(self.session.train_sample, self._listen, world=world)
         if not math.isfinite(validation.loss):
             self._fail(learner, f"the validation loss is {validation.loss}")
             return False
         probed = self.probe(learner) if self.config.target_loss is not None else None
-        text = self._sample_text(learner) if self.config.train.sample_tokens else None
+        sampled = self.config.train.sample_tokens and world.first
+        text = self._sample_text(learner) if sampled else None
         learner.pending = None
         progress.val_loss, progress.train_loss = validation.loss, on_train.loss
         progress.evaluated_step = progress.step
@@ -130,7 +138,7 @@ class Recorder:
 
     def probe(self, learner: Learner) -> float:
         """Loss over part of the validation split."""
-        return learner.evaluate(self.session.probe, self._listen).loss
+        return learner.evaluate(self.session.probe, self._listen, world=self._world).loss
 
     def evaluate_whole(self) -> None:
         """Evaluate the last and the best model of each variant on the whole validation split.
@@ -146,12 +154,20 @@ class Recorder:
             learner.test = losses
 
     def _final_losses(self, windows: list[Tensor]) -> list[tuple[Learner, FinalLosses]]:
+        """By the first process alone, which has the best checkpoints."""
+        if not self._world.first:
+            return []
         learners = [v for v in self.session.learners if not v.failure]
         return [(learner, self._losses_over(windows, learner)) for learner in learners]
 
     def _losses_over(self, windows: list[Tensor], learner: Learner) -> FinalLosses:
         best_step = learner.progress.best_step
-        last = learner.evaluate(windows, self._listen).loss
+
+        def listen() -> None:
+            self._listen()
+            self.session.release()
+
+        last = learner.evaluate(windows, listen).loss
         if best_step == learner.progress.step:
             return FinalLosses(last, last)
         assert best_step is not None
@@ -166,33 +182,21 @@ class Recorder:
                 stacklevel=2,
             )
             return FinalLosses(last, None)
-        return FinalLosses(last, learner.evaluate(windows, self._listen, best).loss)
+        return FinalLosses(last, learner.evaluate(windows, listen, best).loss)
 
-    def save(self, learner: Learner) -> None:
+    def save(self, learner: Learner, *, snapshot: bool = False, wait: bool = False) -> None:
         """Write a checkpoint, then its record, then thin out the older checkpoints.
 
-        Losses are checked every `log_every` steps only, so the weights are checked here.
+        A `snapshot` is to look at: of a large model, the weights alone are saved, in bf16. On a GPU
+        such a model is trained on meanwhile, unless this is to `wait`. Losses are checked every
+        `log_every` steps only, so the weights are checked here.
         """
-        progress, variant = learner.progress, learner.variant
         if not learner.weights_finite:
             self._fail(learner, "a weight is not finite")
             return
         learner.read_clock()
-        progress.wall_seconds = self._clock.seconds
-        path = self.disk.write(partial(self._save, learner))
-        self._saved[variant] = progress.step
-        self._write(
-            CheckpointRecord(
-                **self._common(learner),
-                path=str(path.relative_to(self.session.path)),
-                val_loss=learner.val_loss,
-            )
-        )
-        retention.prune(self.session.path, variant, self.config.train.snapshots, progress.best_step)
-
-    def _save(self, learner: Learner) -> Path:
-        with background_heartbeat(self.writer, learner.progress.step):
-            return checkpoint.save(self.session.path, learner.snapshot())
+        learner.progress.wall_seconds = self._clock.seconds
+        self.saver.save(learner, weights_only=snapshot, wait=wait)
 
     def save_untrained(self) -> None:
         """Save the first snapshot: the models before their first step."""
@@ -201,15 +205,13 @@ class Recorder:
             if learner.progress.step == 0 and 0 not in steps:
                 self.save(learner)
 
-    def is_saved(self, learner: Learner) -> bool:
-        """Whether there is a checkpoint of its last step."""
-        return self._saved.get(learner.variant) == learner.progress.step
-
     def save_all(self) -> None:
-        """Save every variant that has not failed and has stepped since its last checkpoint."""
+        """Save every variant that has not failed and has stepped since the last checkpoint that can
+        be resumed from. All is on disk when this returns."""
+        self.saver.finish()
         for learner in self.session.learners:
-            if not learner.failure and not self.is_saved(learner):
-                self.save(learner)
+            if not learner.failure and not self.saver.is_saved(learner):
+                self.save(learner, wait=True)
 
     def end(self, outcome: Outcome, step: int) -> None:
         """Write the end record and the last status.
@@ -225,12 +227,14 @@ class Recorder:
             models=outcome.models,
         )
         if outcome.error:  # it may be the disk's, so do not wait for the disk
+            self.saver.abandon()
             with suppress(TinyGPTError):
                 self.writer.append(record)
                 self._observe(record)
             with suppress(TinyGPTError):
                 self.writer.status(outcome.state, step, outcome.error)
             return
+        self.saver.finish()
         self._write(record)
         self.disk.write(partial(self.writer.status, outcome.state, step))
 
@@ -297,12 +301,20 @@ class Recorder:
 
     def _fail(self, learner: Learner, what: str) -> None:
         """End this variant; the other one continues."""
-        step, saved = learner.progress.step, self._saved.get(learner.variant)
+        step, saved = learner.progress.step, self.saver.last(learner.variant)
         kept = "no checkpoint was written"
         if saved is not None:
             kept = f"the last good checkpoint is {checkpoint_dir('', learner.variant, saved)}"
         learner.failure = f"{learner.variant} failed at step {step}: {what}; {kept}"
         self.status("running", step)
+
+    def _where(self, learner: Learner) -> str:
+        """In which processes the loss is not finite, if there are several and not in all."""
+        if self._world.size == 1:
+            return ""
+        bad = self._world.gather((~learner.own_loss.isfinite()).to(torch.uint8)[None]).tolist()
+        names = [self._world.name(rank) for rank, is_bad in enumerate(bad) if is_bad]
+        return f" on {' and '.join(names)}" if 0 < len(names) < len(bad) else ""
 
     def _epoch(self, learner: Learner) -> float:
         return learner.progress.tokens / self._train_tokens

@@ -16,8 +16,10 @@ from typing import Any
 from tinygpt.checkpoint import newest_resumable
 from tinygpt.config import END_SETTINGS, RunConfig, build, dotted_fields, flatten, from_tables
 from tinygpt.data.corpus import KNOWN, Corpus
+from tinygpt.data.encoding import Encoded, encode
 from tinygpt.data.run_corpus import find_run_corpus
-from tinygpt.data.splits import Encoded, check_length, encode
+from tinygpt.data.scan import Report, silent
+from tinygpt.data.splits import check_length
 from tinygpt.data.tokenizer import Tokenizer
 from tinygpt.data.tokenizer_file import load_tokenizer
 from tinygpt.device import DeviceError
@@ -34,9 +36,12 @@ from tinygpt.run import (
     checkpoint_dir,
     list_steps,
 )
-from tinygpt.run.layout import RUN_TOML, TOKENIZER
+from tinygpt.run.layout import RUN_TOML, TOKENIZER, read_config
 from tinygpt.run.reader import evaluations
 from tinygpt.run.settings import read_stored
+from tinygpt.training.disk_plan import plan
+from tinygpt.training.followers import follow, tell
+from tinygpt.training.initial_weights import load_initial
 from tinygpt.training.learner import Learner
 from tinygpt.training.rewarming import rewarm
 from tinygpt.training.run_end import refuse_reached_end
@@ -50,41 +55,59 @@ from tinygpt.training.session import (
     start_record,
     versions,
 )
+from tinygpt.world import ALONE, World
 
 MAY_CHANGE = frozenset(
     {
-        *(*END_SETTINGS, "data", "device"),
+        *(*END_SETTINGS, "data", "val_data", "device"),
         *("train.threads", "train.compile", "train.cuda_graph", "train.recompute"),
+        *("train.disk_budget", "train.hang_after"),
     }
 )
 """Settings that a resume may change. The corpus may have moved, but its sha256 must be the same."""
 
 
-def resume(path: Path, requested: Mapping[str, object]) -> Session:
+def resume(
+    path: Path, requested: Mapping[str, object], report: Report = silent, world: World = ALONE
+) -> Session:
     """Resume a run from the newest intact checkpoint of each variant.
 
     `requested` holds settings by dotted name; those in `MAY_CHANGE` may differ from run.toml.
+    `report` is called while a large text is encoded. Of the processes of `world`, of which there
+    may be more or fewer than before, the first one reads the run and tells the others.
 
     Raises:
         TinyGPTError: there is nothing to resume, another process is training the run, or the
             configuration or the corpus is not the run's.
     """
-    stored, warmed_from = read_stored(path)
+    if not world.first:
+        return follow(world, report)
+    stored, warmed_from, _ = read_stored(path)
     config = resumed_config(stored, requested, path)
-    named = str(requested["data"]) if "data" in requested else None
-    corpus, place = _corpus(stored, named, path)
+    corpus, place = _corpus(stored, requested, path)
+    corpora = [corpus, *_validation(config, stored, requested, path)]
     tokenizer = load_tokenizer(path / TOKENIZER)
-    check_length(corpus.text, config.gpt.context, config.shares)
+    check_length(corpus.characters, config.gpt.context, config.shares)
     check_prompt(config, tokenizer)
-    devices = _devices(config, requested, path)
+    devices = _devices(config, requested, path, world)
     before = {variant: list_steps(path, variant) for variant in config.variants}
-    learners, notes = _restored(config, path, tokenizer, devices)
+    learners, notes = _restored(config, path, tokenizer, devices, world)
     refuse_reached_end(config, stored, learners, path)
+    kept = plan(config, learners)
     warm_from = rewarm(learners, _known_config(stored) or config, warmed_from)
     first = _resume_record(config, learners, notes, place, warm_from)
-    encoded = encode(tokenizer, corpus.text, config.shares)
+    encoded = encode(tokenizer, corpora, config.shares, report)
     writer = RunWriter.open(path, step=first.step)
     with closed_on_failure(writer):
+        tell(
+            world,
+            path,
+            config=config,
+            corpora=corpora,
+            tokenizer=tokenizer,
+            learners=learners,
+            first=first,
+        )
         if {v: list_steps(path, v) for v in config.variants} != before:
             raise RunError(f"{path} was trained by another process just now: try again")
         if writer.empty:
@@ -97,7 +120,9 @@ def resume(path: Path, requested: Mapping[str, object]) -> Session:
             corpus=corpus,
             encoded=encoded,
             learners=learners,
+            kept=kept,
             notes=notes,
+            world=world,
         )
 
 
@@ -117,6 +142,7 @@ def _resume_record(
         ends={name: end for name in END_SETTINGS if (end := getattr(config, name))},
         data=data,
         warm_from=warm_from or None,
+        processes=learners[0].world.size if learners[0].world.size > 1 else None,
     )
 
 
@@ -130,6 +156,13 @@ def _missing_start_record(
     """The start record of a run that was killed before it wrote one."""
     described = {"versions": versions(), **{k: _without_dates(v) for k, v in stored.items()}}
     return start_record(config, path.name, described, learners, encoded)
+
+
+def _initial_steps(path: Path) -> dict[str, int]:
+    """From which checkpoint of another run each variant started, as run.toml has it."""
+    found = read_config(path).get("init_steps")
+    steps = found if isinstance(found, Mapping) else {}
+    return {variant: step for variant, step in steps.items() if type(step) is int}
 
 
 def _without_dates(value: Any) -> Any:
@@ -181,14 +214,19 @@ def _known_config(stored: Mapping[str, Any]) -> RunConfig | None:
 
 
 def _restored(
-    config: RunConfig, path: Path, tokenizer: Tokenizer, devices: Mapping[str, str]
+    config: RunConfig,
+    path: Path,
+    tokenizer: Tokenizer,
+    devices: Mapping[str, str],
+    world: World,
 ) -> tuple[list[Learner], list[str]]:
     """Each variant at its newest intact checkpoint, and notes on newer ones that are damaged."""
-    learners, notes = make_learners(config, tokenizer, devices), []
+    learners, notes = make_learners(config, tokenizer, devices, world), []
     reported, evaluated = _with_checkpoints(path), evaluations(path)
     for variant, learner in zip(config.variants, learners, strict=True):
         if variant not in reported:
             notes.append(f"{variant} had no checkpoint yet: it starts over")
+            load_initial(config, [learner], _initial_steps(path))
             continue
         try:
             snapshot, problems = newest_resumable(path, variant, learner.restore)
@@ -221,11 +259,21 @@ def _remove_later(path: Path, models: Mapping[str, int]) -> None:
                 atomic.remove_directory(checkpoint_dir(path, variant, later))
 
 
-def _corpus(stored: Mapping[str, Any], named: str | None, path: Path) -> tuple[Corpus, str | None]:
-    """The corpus of the run, and its place if that is to be recorded.
+def _validation(
+    config: RunConfig, stored: Mapping[str, Any], requested: Mapping[str, object], path: Path
+) -> list[Corpus]:
+    """The text for validation, if that is another."""
+    if config.val_data is None:
+        return []
+    named = str(requested["val_data"]) if "val_data" in requested else None
+    return [find_run_corpus(path, stored, named, validation=True)]
 
-    `named` is the place that this resume names, None if it names none.
-    """
+
+def _corpus(
+    stored: Mapping[str, Any], requested: Mapping[str, object], path: Path
+) -> tuple[Corpus, str | None]:
+    """The corpus of the run, and its place if that is to be recorded."""
+    named = str(requested["data"]) if "data" in requested else None
     if named == stored.get("data"):
         named = None
     corpus = find_run_corpus(path, stored, named)
@@ -235,10 +283,12 @@ def _corpus(stored: Mapping[str, Any], named: str | None, path: Path) -> tuple[C
     return corpus, None if by_name or corpus.path in known else corpus.path
 
 
-def _devices(config: RunConfig, requested: Mapping[str, object], path: Path) -> dict[str, str]:
+def _devices(
+    config: RunConfig, requested: Mapping[str, object], path: Path, world: World
+) -> dict[str, str]:
     """The device of each variant; ConfigError if this machine lacks it."""
     try:
-        return choose_devices(config)
+        return choose_devices(config, world)
     except DeviceError as error:
         if "device" in requested:
             raise

@@ -54,9 +54,10 @@ class MeasuredRun:
         return min((end for end in ends if end is not None), default=None)
 
 
-def find(config: RunConfig, runs: Iterable[MeasuredRun]) -> MeasuredRun | None:
-    """The first of these runs that has the shape of `config`."""
-    wanted = shape(config, likely_device(config.device), config.train.threads or spare_threads())
+def find(config: RunConfig, runs: Iterable[MeasuredRun], processes: int) -> MeasuredRun | None:
+    """The first of these runs that has the shape of `config` in as many processes."""
+    threads = config.train.threads or spare_threads()
+    wanted = shape(config, likely_device(config.device), threads, processes)
     return next((run for run in runs if run.shape == wanted), None)
 
 
@@ -78,8 +79,12 @@ def measured_runs(out: Path) -> list[MeasuredRun]:
     return list(found.values())
 
 
-def shape(config: RunConfig, device: str, threads: int) -> Shape:
-    """The settings that determine how long a step takes; `device` is a type or one device."""
+def shape(config: RunConfig, device: str, threads: int, processes: int) -> Shape:
+    """The settings that determine how long a step takes; `device` is a type or one device.
+
+    Tied embeddings are not among them: the matmuls are the same, and a configuration without a
+    vocabulary does not know yet whether it has them.
+    """
     groups = ("gpt.", "moe.", "train.batch", "train.accumulate", "train.eval", "train.sample_t")
     names = (
         "model",
@@ -91,9 +96,11 @@ def shape(config: RunConfig, device: str, threads: int) -> Shape:
         "train.recompute",
     )
     flat = flatten(config)
+    flat.pop("gpt.tie_embeddings", None)
     kept = {n: v for n, v in flat.items() if n.startswith(groups) or n in names}
     kept |= {"train.cuda_graph": config.train.cuda_graph, "train.threads": threads}
-    return tuple(sorted({**kept, "device": device.partition(":")[0]}.items()))
+    kept |= {"device": device.partition(":")[0], "processes": processes}
+    return tuple(sorted(kept.items()))
 
 
 def _shape_of(run: Path, start: StartRecord) -> Shape | None:
@@ -105,8 +112,9 @@ def _shape_of(run: Path, start: StartRecord) -> Shape | None:
         return None
     if status is None or status.host != this_host():
         return None
-    device = start.device.partition(" ")[0]  # of "cuda:1 (NVIDIA H100, bf16)"
-    return shape(config, device, config.train.threads)
+    # Of "cuda:1 (NVIDIA H100, bf16)", or "3 processes, each on cuda:1 (NVIDIA H100, bf16)".
+    device = start.device.rpartition(" each on ")[2].partition(" ")[0]
+    return shape(config, device, config.train.threads, start.processes or 1)
 
 
 @dataclass

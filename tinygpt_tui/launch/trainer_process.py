@@ -13,25 +13,31 @@ import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import Sequence
+import time
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from tinygpt import child_process
+from tinygpt.command import text_progress
 from tinygpt.command.options import without
 from tinygpt.errors import RunError, TinyGPTError
 from tinygpt.escape import printable
+from tinygpt.fields import flag
 from tinygpt.files.atomic import make_folders
 from tinygpt.files.safe_open import open_regular, open_to_write
-from tinygpt.run import LOG, read_status, validate_run_name
+from tinygpt.run import LOG, Status, read_status, validate_run_name
 from tinygpt.run.manage import remove_stub
+from tinygpt.run.presence import process_start, this_host
 from tinygpt.threads import usable_cpus
 
 NICENESS = 10
 """Half of the range: the app stays responsive, and other users' jobs do not starve the training."""
 
 _TAIL = 1 << 14
+_LOG_IS_RECENT = 4 * text_progress.LINE_EVERY
+"""Seconds after which a log without a new line is no longer that of a trainer that reads."""
 
 
 @dataclass
@@ -40,6 +46,8 @@ class _Child:
     run: Path
     log_begin: int
     """Size of train.log when the child was started."""
+    started: float
+    """In unix seconds."""
     is_new: bool
     """Whether the run's folder was created for this child."""
     failure: str | None = None
@@ -47,6 +55,18 @@ class _Child:
 
 # Global, since children belong to the process.
 _CHILDREN: dict[int, _Child] = {}
+_OPTIONS: list[str] = []
+
+
+def set_options(words: Iterable[str]) -> None:
+    """Options of every trainer that is started from now on, unless those of its run differ."""
+    _OPTIONS[:] = words
+
+
+def gpus() -> str | None:
+    """What ``--gpus`` says among them; None if nothing does."""
+    prefix = f"{flag('gpus')}="
+    return next((w.removeprefix(prefix) for w in _OPTIONS if w.startswith(prefix)), None)
 
 
 def start_training(arguments: Sequence[str], out: Path, name: str) -> int:
@@ -102,6 +122,40 @@ def early_failure(pid: int) -> str | None:
     return child.failure
 
 
+def has_reported(pid: int, status: Status) -> bool:
+    """Whether the child `pid`, or a process that it has started to train, wrote this status."""
+    if status.host != this_host():
+        return False
+    child = _CHILDREN.get(pid)
+    return status.pid == pid or (child is not None and status.process_started > child.started)
+
+
+def progress(pid: int) -> str | None:
+    """How far the child `pid` is in reading a large corpus before it trains; None if it is not."""
+    child = _CHILDREN.get(pid)
+    if child is None or child.process.poll() is not None:
+        return None
+    line = _last_line(child.run, child.log_begin)
+    return line if line is not None and text_progress.is_progress(line) else None
+
+
+def logged_progress(run: Path) -> str | None:
+    """`progress` of a trainer that was started elsewhere, by the log of `run`; None if that is
+    older than trainers report."""
+    with suppress(OSError), open_regular(run / LOG) as log:
+        if time.time() - os.fstat(log.fileno()).st_mtime < _LOG_IS_RECENT:
+            line = _last_line(run)
+            return line if line is not None and text_progress.is_progress(line) else None
+    return None
+
+
+def stop_starting(pid: int) -> None:
+    """Ask the child `pid` to end before it trains: what it has encoded is kept in the cache."""
+    child = _CHILDREN.get(pid)
+    if child is not None and child.process.poll() is None:
+        child.process.terminate()
+
+
 def _start(options: Sequence[str], run: Path, *, is_new: bool) -> int:
     command = [
         *_background_prefix(),
@@ -109,6 +163,7 @@ def _start(options: Sequence[str], run: Path, *, is_new: bool) -> int:
         *child_process.PYTHON_OPTIONS,
         "tinygpt_tui",
         "--train-only",
+        *_OPTIONS,
         *options,
     ]
     try:
@@ -130,7 +185,8 @@ def _start(options: Sequence[str], run: Path, *, is_new: bool) -> int:
             remove_stub(run)
         where = error.filename or run
         raise RunError(f"training cannot be started: {where}: {error.strerror}") from error
-    _CHILDREN[process.pid] = _Child(process, run, begin, is_new)
+    started = process_start(process.pid) or time.time()
+    _CHILDREN[process.pid] = _Child(process, run, begin, started, is_new)
     return process.pid
 
 
@@ -168,20 +224,27 @@ def _reported(child: _Child) -> bool:
         status = read_status(child.run)
     except TinyGPTError:
         return False
-    return status is not None and status.pid == child.process.pid
+    return status is not None and has_reported(child.process.pid, status)
 
 
 def _last_log_line(child: _Child) -> str:
     """The last line that the child wrote to its log: its error, which is one sentence."""
-    with suppress(OSError), open_regular(child.run / LOG) as log:
-        log.seek(max(child.log_begin, log.seek(0, os.SEEK_END) - _TAIL))
+    if (line := _last_line(child.run, child.log_begin)) is not None:
+        return line
+    status = child.process.returncode
+    how = f"was killed by {_signal(-status)}" if status < 0 else f"exited with status {status}"
+    return f"the training process {how} before it reported anything"
+
+
+def _last_line(run: Path, begin: int = 0) -> str | None:
+    """The last line in the log of a run, from byte `begin` on; None without one."""
+    with suppress(OSError), open_regular(run / LOG) as log:
+        log.seek(max(begin, log.seek(0, os.SEEK_END) - _TAIL))
         lines = log.read().decode(errors="replace").splitlines()
         for line in reversed(lines):
             if line.strip():
                 return printable(line.strip()).removeprefix("tinygpt-tui: ")
-    status = child.process.returncode
-    how = f"was killed by {_signal(-status)}" if status < 0 else f"exited with status {status}"
-    return f"the training process {how} before it reported anything"
+    return None
 
 
 def _signal(number: int) -> str:

@@ -15,7 +15,7 @@ from tinygpt.escape import printable
 from tinygpt.run import VARIANTS, RunState
 from tinygpt.run.spread import Spread, spread
 from tinygpt_tui.monitor.history import History
-from tinygpt_tui.monitor.overlays import differ_in_tokens
+from tinygpt_tui.monitor.overlays import differ_in_tokens, validation_text
 from tinygpt_tui.render.cells import BEST, Row, Span, fit, row, width
 from tinygpt_tui.render.run_state import badge
 from tinygpt_tui.theme import NAMES
@@ -68,10 +68,10 @@ class ComparedRun:
 
     @property
     def corpus(self) -> tuple[str, str]:
-        """Name and sha256 of its corpus, empty while unknown."""
+        """Name of its corpus and what tells its validation text, empty while unknown."""
         start = self.history.start
         known = self.tables.get("corpus") or (start.corpus if start else {})
-        return str(known.get("name", "")), str(known.get("sha256", ""))
+        return str(known.get("name", "")), " ".join(validation_text(known)).strip()
 
 
 class Result(NamedTuple):

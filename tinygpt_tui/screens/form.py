@@ -1,7 +1,7 @@
 """The settings of the form for a new run: labels, groups, checks, and the options they produce.
 
 They are those of the command line, from the same source. Values are texts by dotted name, as in the
-configuration; "name" is the run's name.
+configuration; "name" is the run's name, and "gpus" how many processes train it.
 """
 
 from __future__ import annotations
@@ -12,15 +12,19 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import NamedTuple
 
+from tinygpt.command import gpus_option
 from tinygpt.config import RunConfig, build, dotted_fields, flatten
+from tinygpt.data import sources
 from tinygpt.data.corpus import KNOWN
 from tinygpt.errors import ConfigError
 from tinygpt.fields import SettingError, as_text, choices, convert, flag, kind_of, range_text
 from tinygpt.files.paths import user_path
 from tinygpt.presets import Scalar
 from tinygpt.run.manage import rename_problem
+from tinygpt_tui.launch import trainer_process
 
 NAME = "name"
+GPUS = "gpus"
 CONFIG_FIELDS = dict(dotted_fields())
 AS_TYPED = ("train.sample_prompt",)
 """Settings in which blanks at the ends count."""
@@ -66,7 +70,7 @@ _USUAL = {
     "model": ("Train", "which variants; both see the same batches"),
     "steps": ("Steps", "optimizer steps; with minutes too, whichever comes first"),
     "minutes": ("Minutes", "time limit, both variants together"),
-    "data": ("Corpus", f"auto, {', '.join(KNOWN)}, or a UTF-8 text file"),
+    "data": ("Corpus", f"auto, {', '.join(KNOWN)}, or text: files, a folder, books/*.txt"),
     "tokenizer": ("Tokenizer", "char, bpe, wordpiece, or a tokenizer.json"),
     "vocab_size": ("Vocabulary", "tokens of bpe or wordpiece; blank = by the corpus's size"),
     "moe.experts": ("Experts", "experts per MoE layer"),
@@ -74,11 +78,17 @@ _USUAL = {
     "optim.matrix_learning_rate": ("Learning rate", "peak learning rate of Muon"),
     "seed": ("Seed", "for weights, batches and dropout"),
     "device": ("Device", "auto, cpu, cuda, mps, or one of several GPUs: cuda:1"),
+    GPUS: ("GPUs", "how many train together, or all; with device cpu, as many processes"),
 }
 _LABELS = {
+    "data_field": "Text field",
+    "val_data": "Validation text",
+    "val_share": "Validation share",
+    "init_from": "Start from run",
     "gpt.conv_size": "Convolution size",
     "gpt.hidden": "Hidden width",
     "gpt.rope_base": "RoPE base",
+    "gpt.tie_embeddings": "Tied embeddings",
     "moe.aux_loss": "Load-balancing loss",
     "moe.z_loss": "Router z-loss",
     "moe.bias_rate": "Balancing bias rate",
@@ -95,15 +105,25 @@ _LABELS = {
     "train.log_every": "Log every",
     "train.eval_train_windows": "Train windows",
 }
-_NO_VALUE = {"steps": "no limit", "minutes": "no limit", "target_loss": "none"}
-"""How a setting without a value is shown; others are "automatic"."""
+_NO_VALUE = {
+    "steps": "no limit",
+    "minutes": "no limit",
+    "target_loss": "none",
+    "val_data": "a share",
+    "init_from": "none",
+    "train.disk_budget": "no limit",
+}
+"""How a setting without a value is shown; others are `AUTOMATIC`."""
+AUTOMATIC = "automatic"
 
 
 def _field(name: str) -> FormField:
-    if name == NAME:
+    if name not in CONFIG_FIELDS:
         return FormField(name, *_USUAL[name])
     field = CONFIG_FIELDS[name]
     values = choices(field) or (["true", "false"] if kind_of(field) is bool else [])
+    if values and field.default is None:
+        values = [AUTOMATIC, *values]
     plain = name.rpartition(".")[2].replace("_", " ").capitalize()
     default = _LABELS.get(name, plain), str(field.metadata["help"])
     return FormField(name, *_USUAL.get(name, default), tuple(values))
@@ -128,16 +148,23 @@ def read_form(
         problems[NAME] = problem
     if problem := data_problem(values.get("data", "auto")):
         problems["data"] = problem
-    for field, text in values.items():
+    if problem := gpus_option.problem(values.get(GPUS, "all")):
+        problems[GPUS] = f"{FIELDS[GPUS].label} {problem}"
+    for field, text in settings(values).items():
         try:
             convert(CONFIG_FIELDS[field], text, field)
         except SettingError as error:
             problems[field] = f"{error.naming(_label)}{_valid_values(field, str(error))}"
     try:
-        return problems, build({n: t for n, t in values.items() if n not in problems})
+        return problems, build({n: t for n, t in settings(values).items() if n not in problems})
     except ConfigError as error:
         said = error.naming(_label) if isinstance(error, SettingError) else str(error)
         return problems | {_field_named_in(str(error), values): said}, None
+
+
+def settings(values: Mapping[str, str]) -> dict[str, str]:
+    """The values of the configuration among those of the form."""
+    return {name: text for name, text in values.items() if name in CONFIG_FIELDS}
 
 
 def _valid_values(name: str, said: str) -> str:
@@ -155,11 +182,12 @@ def data_problem(data: str) -> str | None:
     """Why `data` names no corpus; None if it does, as far as can be told without reading it."""
     if data in ("auto", *KNOWN):
         return None
-    path = user_path(data)
-    if os.path.isdir(path):
-        return f"{data} is a folder: name a text file in it"
-    readable = os.path.isfile(path) and os.access(path, os.R_OK)
-    return None if readable else f"there is no readable file {data}: name one, or auto"
+    for name in sources.names(data):
+        path = user_path(name)
+        readable = os.path.isfile(path) and os.access(path, os.R_OK)
+        if not (readable or os.path.isdir(path) or sources.is_pattern(name)):
+            return f"there is no readable file {name}: name one, or auto"
+    return None
 
 
 def _field_named_in(message: str, values: Mapping[str, str]) -> str:
@@ -182,14 +210,15 @@ def default_texts(values: Mapping[str, str]) -> dict[str, str]:
     texts = {name: as_text(value) for name, value in defaults(values).items()}
     if not texts["train.sample_prompt"]:
         texts["train.sample_prompt"] = "a newline"
-    return {name: texts.get(name, _NO_VALUE.get(name, "automatic")) for name in CONFIG_FIELDS}
+    known = {name: texts.get(name, _NO_VALUE.get(name, AUTOMATIC)) for name in CONFIG_FIELDS}
+    return known | {GPUS: trainer_process.gpus() or "1"}
 
 
 def help_text(name: str, default: str, preset: str) -> str:
     """The help of a field, with its option, the valid values, and the default of the preset."""
     field = FIELDS[name]
-    if name == NAME:
-        return f"--name: {field.help}"
+    if name not in CONFIG_FIELDS:
+        return f"{flag(name)}: {field.help}"
     valid = "" if field.choices else range_text(CONFIG_FIELDS[name])
     parts = [
         f"{flag(name)}: {field.help}",
@@ -208,11 +237,13 @@ def new_run(name: str, values: Mapping[str, str], config: RunConfig) -> NewRun:
     preset = values["preset"]
     given, default = flatten(config), flatten(build({"preset": preset}))
     arguments = [*(["--name", name] if name else []), "--preset", preset]
-    for field in values:
+    for field in settings(values):
         both_limits = field == "steps" and "minutes" in values
         if given[field] != default.get(field) or both_limits:
             value = as_text(given[field])
             # or argparse would take it for an option
             words = [f"{flag(field)}={value}"] if value.startswith("-") else [flag(field), value]
             arguments += words
+    if GPUS in values:
+        arguments += [flag(GPUS), values[GPUS]]
     return NewRun(name or None, preset, arguments, {NAME: name, **values})

@@ -13,7 +13,7 @@ from tinygpt.fields import convert
 from tinygpt.run import new_run_name
 from tinygpt_tui.screens import form
 from tinygpt_tui.screens.file_name import unquoted
-from tinygpt_tui.screens.form import ADVANCED, AS_TYPED, CONFIG_FIELDS, FIELDS, NAME, USUAL
+from tinygpt_tui.screens.form import ADVANCED, AS_TYPED, CONFIG_FIELDS, FIELDS, GPUS, NAME, USUAL
 from tinygpt_tui.screens.line_edit import LineEdit
 
 SEARCH = "/"
@@ -33,7 +33,7 @@ class FormState:
     """The values of the form, and the cursor in it. Blank fields have the preset's value."""
 
     def __init__(self, out: Path, values: Mapping[str, str]) -> None:
-        """`values` are texts by dotted name, and "name"; "preset" has to be among them."""
+        """`values` are texts by dotted name, "name" and "gpus"; "preset" has to be among them."""
         self.out = out
         self.values = {name: text for name, text in values.items() if text}
         self.name = self.values.pop(NAME, "")
@@ -70,6 +70,8 @@ class FormState:
         """Whether a field has another value than in the preset."""
         if name in (NAME, "preset") or name not in self.values:
             return False
+        if name == GPUS:
+            return self.values[GPUS] != self.defaults[GPUS]
         try:
             value = convert(CONFIG_FIELDS[name], self.values[name], name)
             return bool(value != self._preset_values.get(name))
@@ -165,9 +167,10 @@ class FormState:
 
     def select(self, name: str, value: str) -> None:
         """Select one of the values of a field."""
-        self.values[name] = value
-        if not self.changed(name) and name != "preset":
-            del self.values[name]
+        if name != "preset" and value == self.defaults[name]:
+            self.values.pop(name, None)
+        else:
+            self.values[name] = value
         self._check()
 
     def start(self) -> form.NewRun | None:

@@ -9,11 +9,11 @@ from dataclasses import dataclass
 from tinygpt import formatting
 from tinygpt.config import RunConfig
 from tinygpt.escape import printable
-from tinygpt_tui.launch import cost, measured
+from tinygpt_tui.launch import cost, measured, process_count
 from tinygpt_tui.launch.surroundings import CorpusSource
 from tinygpt_tui.render.cells import Row, Span, beside, fit, padded, row, width
 from tinygpt_tui.render.scroll import around
-from tinygpt_tui.screens.form import ADVANCED, FIELDS, NAME, help_text
+from tinygpt_tui.screens.form import ADVANCED, FIELDS, GPUS, NAME, help_text
 from tinygpt_tui.screens.form_state import SEARCH, FormRow, FormState
 from tinygpt_tui.screens.line_edit import LineEdit
 from tinygpt_tui.theme import NAMES
@@ -99,6 +99,8 @@ def _list_row(state: FormState, entry: FormRow, columns: int) -> Row:
 
 def _note(state: FormState, name: str, *, changed: bool) -> str:
     """What stands after a value: the preset's default if it is changed, else in brief its help."""
+    if name == GPUS:
+        return ""
     if changed:
         return f"{state.preset}: {state.defaults[name]}"
     return FIELDS[name].help if FIELDS[name] in ADVANCED else ""
@@ -195,7 +197,7 @@ def _costs(state: FormState, known: Measurements, columns: int) -> list[Row]:
     right = [
         _memory(state.config, known),
         _corpus(state, known, room),
-        _time(state.config, known),
+        _time(state.config, known, process_count.number(state.chosen(GPUS))),
     ]
     return [*beside([left, right], gap=3), *[()] * 3][:3]
 
@@ -225,8 +227,8 @@ def _is_auto(state: FormState) -> bool:
     return state.chosen("data") == "auto"
 
 
-def _time(config: RunConfig, known: Measurements) -> Row:
-    run = measured.find(config, known.runs)
+def _time(config: RunConfig, known: Measurements, processes: int) -> Row:
+    run = measured.find(config, known.runs, processes)
     seconds = run.seconds(config) if run else None
     if run is None or seconds is None:
         return ()

@@ -16,7 +16,7 @@ from tinygpt.escape import printable
 from tinygpt.retention import RESUMABLE
 from tinygpt.run.disk import CheckpointSize
 from tinygpt_tui.monitor.run_info import RunFacts
-from tinygpt_tui.monitor.run_settings import RunSetting, run_settings
+from tinygpt_tui.monitor.run_settings import BY_RECIPE, RunSetting, run_settings
 from tinygpt_tui.render.cells import Row, Span, fit, row, width
 from tinygpt_tui.render.run_state import LOOKS
 from tinygpt_tui.render.table import Column, table
@@ -106,6 +106,7 @@ def _facts(facts: RunFacts, columns: int) -> Iterator[Row]:
         "trained on": facts.device,
         "corpus": f"{corpus.get('name', '')}, sha256 {sha}" if sha else "",
         "group": str(tables.get("group", "")),
+        "sent to": facts.trackers,
         "versions": ", ".join(f"{name} {version}" for name, version in made_with),
         "command": _command(argv) if isinstance(argv, list) else "",
     }
@@ -130,7 +131,7 @@ def _setting(setting: RunSetting, name: str, preset: str, columns: int) -> Row:
     means."""
     help_text = _HELP.get(setting.name, "unknown to this version")
     if setting.by_recipe:
-        beside, style = "chosen by the recipe, for epochs and parameters", "muted"
+        beside, style = f"chosen by the recipe, for {BY_RECIPE[setting.name]}", "muted"
     elif setting.differs:
         default = "automatic" if setting.default is None else setting_text(setting.default)
         beside, style = f"{preset}: {default}", "warn"
@@ -225,10 +226,12 @@ def _variant_row(variant: str, found: Sequence[CheckpointSize]) -> tuple[str, st
 
 def _kept(facts: RunFacts, columns: int) -> list[Row]:
     train = facts.tables.get("train")
-    snapshots = train.get("snapshots", 20) if isinstance(train, Mapping) else 20
+    train = train if isinstance(train, Mapping) else {}
+    fewer = " Within train.disk_budget there may be fewer." if "disk_budget" in train else ""
     rule = (
         f"Kept for each model: the best, the newest {RESUMABLE} (these can be resumed), and about "
-        f"{snapshots} snapshots, evenly spaced in the logarithm of the step (train.snapshots)."
+        f"{train.get('snapshots', 20)} snapshots, evenly spaced in the logarithm of the step "
+        f"(train.snapshots).{fewer}"
     )
     return [row(Span(f" {line}", "muted")) for line in _words(rule, columns - 2)]
 

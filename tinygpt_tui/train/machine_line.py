@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
+
 from tinygpt.escape import printable
+from tinygpt.gpus import Gpu
 from tinygpt_tui.render.cells import Row, Span, row
 from tinygpt_tui.train.state import TrainState
 
@@ -16,20 +19,46 @@ def machine_line(state: TrainState) -> Row:
     if machine.cpu_percent is not None:
         parts.append(f"CPU {machine.cpu_percent:.0f}% ({machine.cpus} cores)")
     parts.append(_memory("memory", machine.memory_used, machine.memory_total))
-    several = len(machine.gpus) > 1
-    for number, gpu in enumerate(machine.gpus):
-        others = gpu.other_users
-        words = (
-            f"GPU {number}" if several else "",  # as nvidia-smi numbers them
-            printable(gpu.name),
-            "" if gpu.percent is None else f"{gpu.percent:.0f}%",
-            _memory("", gpu.memory_used, gpu.memory_total),
-            "" if gpu.celsius is None else f"{gpu.celsius:.0f} C",
-            "" if gpu.watts is None else f"{gpu.watts:.0f} W",
-            printable(f"shared with {', '.join(others)}") if others else "",
-        )
-        parts.append(" ".join(word for word in words if word))
+    parts += [_gpu(gpu) for gpu in machine.gpus] if len(machine.gpus) == 1 else _gpus(machine.gpus)
     return row(Span(" " + "   ".join(part for part in parts if part), "faint"))
+
+
+def _gpu(gpu: Gpu) -> str:
+    """All about the only GPU."""
+    words = (
+        printable(gpu.name),
+        "" if gpu.percent is None else f"{gpu.percent:.0f}%",
+        _memory("", gpu.memory_used, gpu.memory_total),
+        "" if gpu.celsius is None else f"{gpu.celsius:.0f} C",
+        "" if gpu.watts is None else f"{gpu.watts:.0f} W",
+        _shared(gpu),
+    )
+    return " ".join(word for word in words if word)
+
+
+def _gpus(gpus: Sequence[Gpu]) -> Iterator[str]:
+    """How busy each of several GPUs is, by the number that nvidia-smi gives it; of those with the
+    same name, the fullest, the hottest, and the power of all."""
+    for name in dict.fromkeys(gpu.name for gpu in gpus):
+        same = [(number, gpu) for number, gpu in enumerate(gpus) if gpu.name == name]
+        loads = (f"{n}:{'?' if g.percent is None else f'{g.percent:.0f}%'}" for n, g in same)
+        fullest = max((gpu for _, gpu in same), key=lambda gpu: gpu.memory_used or 0)
+        heat = [gpu.celsius for _, gpu in same if gpu.celsius is not None]
+        power = [gpu.watts for _, gpu in same if gpu.watts is not None]
+        words = (
+            f"GPU {' '.join(loads)}",
+            f"{len(same)} x {printable(name)}" if len(same) > 1 else printable(name),
+            _memory("up to" if len(same) > 1 else "", fullest.memory_used, fullest.memory_total),
+            f"{max(heat):.0f} C" if heat else "",
+            f"{sum(power):.0f} W" if power else "",
+            *(f"{number} {shared}" for number, gpu in same if (shared := _shared(gpu))),
+        )
+        yield ", ".join(word for word in words if word)
+
+
+def _shared(gpu: Gpu) -> str:
+    others = gpu.other_users
+    return printable(f"shared with {', '.join(others)}") if others else ""
 
 
 def _memory(name: str, used: int | None, total: int | None) -> str:

@@ -127,6 +127,8 @@ def _hint_line(state: TrainState) -> Row:
     parts = [smoothing.name(options.span)]
     if state.history.variants and not has_content(state):
         parts = ["samples and expert load appear after the first evaluation"]
+    if (several := state.history.processes) > 1:
+        parts.insert(0, f"{several} processes")
     parts.append("auto-scroll" if options.window is None else "zoomed (0 shows all)")
     if state.history.start and (sample := state.history.start.val_tokens):
         parts.append(f"val: a fixed sample of {formatting.count(sample)} tokens")

@@ -1,18 +1,13 @@
 """What torch raises is one sentence that says what to do."""
 
-import os
 import re
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 import torch
 
-from tests.helpers.paths import python_path
 from tests.helpers.training import make_session, train_session
-from tests.helpers.waiting import PATIENCE
 from tinygpt.config import build
 from tinygpt.errors import RunError
 from tinygpt.run import read_state
@@ -89,37 +84,3 @@ def test_why_nothing_is_compiled(text: str, why: str) -> None:
     assert said.startswith(SLOWER)
     assert why in said
     assert "\n" not in said
-
-
-COMPILING = """
-import torch
-from tests.helpers.models import tiny
-from tinygpt.training.learner import CompiledOrEager
-
-model, ids = tiny().eval(), torch.arange(7)[None]
-compiled = CompiledOrEager(model.run)
-for _ in range(2):
-    assert torch.equal(compiled(ids).logits, model(ids))
-"""
-
-
-def test_without_a_compiler_training_goes_on_with_one_warning(tmp_path: Path) -> None:
-    """torch.compile itself, where no compiler can be found."""
-    here = {"PATH": str(tmp_path), "PYTHONPATH": python_path()}
-    caches = {"TORCHINDUCTOR_CACHE_DIR": str(tmp_path / "cache"), "HOME": str(tmp_path)}
-    kept = {name: text for name, text in os.environ.items() if name not in ("CC", "CXX")}
-    done = subprocess.run(
-        [sys.executable, "-c", COMPILING],
-        env={**kept, **here, **caches},
-        capture_output=True,
-        text=True,
-        timeout=3 * PATIENCE,  # ten seconds of computing, on a machine that may be busy
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
-    said = [line for line in done.stderr.splitlines() if "TinyGPTWarning" in line]
-    assert len(said) == 1, done.stderr
-    assert f"TinyGPTWarning: {SLOWER}" in said[0]
-    if "is not supported on Python" not in said[0]:
-        why = "there is no C compiler; install gcc, or name one in the variables CC and CXX"
-        assert said[0].endswith(why)

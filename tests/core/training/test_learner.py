@@ -9,7 +9,8 @@ from tinygpt import cuda_graphs
 from tinygpt.config import build
 from tinygpt.errors import TinyGPTWarning
 from tinygpt.model import moe
-from tinygpt.training.learner import CompiledOrEager, Learner
+from tinygpt.training.compiled import CompiledOrEager
+from tinygpt.training.learner import Learner
 from tinygpt.training.weight_average import EVERY, WeightAverage
 
 
@@ -80,10 +81,10 @@ def test_gradients_are_clipped_to_the_norm() -> None:
     moved = []
     for clip in (0.0, 1e-12):
         learner = randomized(**changes, **{"optim.clip": clip})
-        before = learner.model.head.detach().clone()
+        before = learner.model.head_weight.detach().clone()
         result = learner.train(BATCHES, 0.0)
         assert result.grad_norm > 0.01
-        moved.append((learner.model.head - before).abs().max().item())
+        moved.append((learner.model.head_weight - before).abs().max().item())
     assert moved[1] < 0.5 * moved[0]  # AdamW divides by the gradient plus 1e-8
 
 
@@ -97,15 +98,40 @@ def test_balance_losses_reach_the_gates() -> None:
     assert not torch.equal(gates[0], gates[2])
 
 
-def test_accumulated_gradients_equal_one_batch() -> None:
-    values = {**SHAPE, "gpt.dropout": 0.0, "optim.clip": 0.0, "train.precision": "fp32"}
-    split = Learner("dense", build({**values, "train.batch": 3, "train.accumulate": 2}), 13, "cpu")
-    whole = Learner("dense", build({**values, "train.batch": 6, "train.accumulate": 1}), 13, "cpu")
-    batch = torch.randint(13, (6, 8))
-    a = split.train(list(batch.split(3)), 0.0)
-    b = whole.train([batch], 0.0)
-    torch.testing.assert_close(a.loss, b.loss)
-    torch.testing.assert_close(a.grad_norm, b.grad_norm)
+def accumulated_and_whole(variant: str, **changes: object) -> tuple[Learner, Learner]:
+    """Two learners after a step on the same batch: as two micro-batches, and as one."""
+    values = {**SHAPE, "gpt.dropout": 0.0, "train.precision": "fp32", **changes}
+    batch = torch.randint(13, (6, 8), generator=torch.Generator().manual_seed(7))
+    learners = []
+    for size in (3, 6):
+        config = build({**values, "train.batch": size, "train.accumulate": 6 // size})
+        learners.append(Learner(variant, config, 13, "cpu"))
+        learners[-1].train(list(batch.split(size)), 0.0)
+    return learners[0], learners[1]
+
+
+@pytest.mark.parametrize("variant", ["dense", "moe"])
+def test_accumulated_gradients_equal_one_batch(variant: str) -> None:
+    """Those of a balancing loss too, which is no mean over tokens."""
+    split, whole = accumulated_and_whole(variant, **{"moe.aux_loss": 10.0})
+    for a, b in zip(split.model.parameters(), whole.model.parameters(), strict=True):
+        torch.testing.assert_close(a, b)
+
+
+def test_experts_are_balanced_over_a_micro_batch_if_asked_for() -> None:
+    changes = {"moe.aux_loss": 10.0, "moe.balance_over": "micro-batch"}
+    split, whole = accumulated_and_whole("moe", **changes)
+    gates = [each.model.state_dict()["blocks.0.feed.router.gate"] for each in (split, whole)]
+    with pytest.raises(AssertionError):
+        torch.testing.assert_close(*gates)
+
+
+def test_counting_the_tokens_of_experts_takes_no_random_numbers_of_dropout() -> None:
+    """So that dropout does not depend on how experts are balanced."""
+    changes = {"gpt.dropout": 0.3, "moe.aux_loss": 1e-9, "moe.balance_over": "micro-batch"}
+    plain, counting = randomized(**changes), randomized(**{**changes, "moe.balance_over": "step"})
+    results = [learner.train(BATCHES, 0.0) for learner in (plain, counting)]
+    assert torch.equal(results[0].loss, results[1].loss)
 
 
 @pytest.mark.parametrize("calls", [1, 2, 3])
@@ -147,12 +173,12 @@ def assert_same(a: dict[str, torch.Tensor], b: dict[str, torch.Tensor]) -> None:
 def test_what_is_saved_was_trained_after_any_step() -> None:
     """The average begins at its first update, which still counts the untrained weights a little."""
     learner = randomized(**{"optim.average": 0.1})
-    first = learner.model.head.detach().clone()
+    first = learner.model.head_weight.detach().clone()
     learner.average = WeightAverage(learner.model, 0.1)
     expected, current = first.clone(), first
     for step in range(1, 3 * EVERY):
         learner.train(BATCHES, 0.0)
-        current = learner.model.head.detach()
+        current = learner.model.head_weight.detach()
         if step % EVERY == 0:
             expected.lerp_(current, EVERY / (0.1 * step + EVERY))
         saved = learner.snapshot().weights["head"]

@@ -365,9 +365,10 @@ def test_an_evaluation_of_minutes_is_not_deaf(tmp_path: Path) -> None:
     (tmp_path / "corpus.txt").write_text(TEXT * 30_000)
     run = tmp_path / "runs" / "a"
     larger = ("--gpt.width", "96", "--gpt.context", "64", "--steps", "2", "--model", "dense")
-    with training(tmp_path, "--data", "corpus.txt", *SHAPE, *larger) as process:
+    with_test = ("--test-share", "0.2")
+    with training(tmp_path, "--data", "corpus.txt", *SHAPE, *larger, *with_test) as process:
         until(lambda: run.exists() and list_steps(run, "dense")[-1:] == [2], process=process)
-        heartbeats(process, run, 4)  # in the evaluation of the whole split
+        heartbeats(process, run, 4)  # in the evaluation of the test split
         request(run, "stop")
         until(lambda: process.poll() is not None)
         assert process.returncode == 0

@@ -21,7 +21,8 @@ from tinygpt.run import (
     read_state,
     step_name,
 )
-from tinygpt.training.evaluation import windows
+from tinygpt.training import evaluation
+from tinygpt.training.evaluation import is_evaluated_whole, windows
 
 
 def test_a_loss_that_is_not_finite_stops_that_variant_alone(tmp_path: Path) -> None:
@@ -31,7 +32,7 @@ def test_a_loss_that_is_not_finite_stops_that_variant_alone(tmp_path: Path) -> N
     def poison(record: Record) -> None:
         if isinstance(record, TrainRecord) and record.model == "dense" and record.step == 9:
             with torch.no_grad():
-                dense.model.head.fill_(math.nan)
+                dense.model.head_weight.fill_(math.nan)
 
     outcome = train_session(made, observe=poison)
     run = tmp_path / "run"
@@ -60,7 +61,7 @@ def test_the_best_checkpoint_stays(tmp_path: Path) -> None:
     def spoil(record: Record) -> None:
         if isinstance(record, EvalRecord) and record.model == "dense" and record.step == 30:
             with torch.no_grad():
-                dense.model.head.mul_(50)
+                dense.model.head_weight.mul_(50)
             for group in (g for o in dense.optimizers for g in o.param_groups):
                 group["peak"] = 0.0
 
@@ -80,7 +81,7 @@ def test_no_checkpoint_of_infinite_weights_between_two_logged_losses(tmp_path: P
     def poison() -> str | None:
         if dense.progress.step == 9:
             with torch.no_grad():
-                dense.model.head.fill_(math.nan)
+                dense.model.head_weight.fill_(math.nan)
         return "SIGTERM" if dense.progress.step == 11 else None
 
     outcome = train_session(made, interrupted=poison)
@@ -94,13 +95,27 @@ def test_the_first_snapshots_are_of_trained_models(tmp_path: Path) -> None:
     outcome = train_session(make_session(tmp_path, steps=3, train__sample_tokens=0))
     for variant in ("dense", "moe"):
         steps = range(4)
-        heads = [load(tmp_path / "run" / variant / step_name(s)).model.head for s in steps]
+        heads = [load(tmp_path / "run" / variant / step_name(s)).model.head_weight for s in steps]
         assert all(not torch.equal(a, b) for a, b in itertools.pairwise(heads))
         untrained = math.log(39)  # the head starts at zero: uniform over the vocabulary
         assert abs(outcome.models[variant]["val_loss"] - untrained) > 1e-4
 
 
-def test_a_large_split_is_evaluated_by_a_sample_and_at_the_end_as_a_whole(tmp_path: Path) -> None:
+def test_a_split_that_is_large_for_the_training_is_not_evaluated_as_a_whole(
+    tmp_path: Path,
+) -> None:
+    shown = train_session(make_session(tmp_path, LARGE, model="dense")).models["dense"]
+    assert (shown["val_loss_over"], shown["val_tokens"]) == ("sample", 18_724 * 7)
+    assert shown["val_loss"] == shown["sampled_val_loss"]
+    assert is_evaluated_whole(131_072, 0)
+    assert not is_evaluated_whole(131_073, 524_291)
+    assert is_evaluated_whole(131_073, 524_292)
+
+
+def test_a_large_split_is_evaluated_by_a_sample_and_at_the_end_as_a_whole(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(evaluation, "TRAINED_PER_TOKEN", 1e-6)
     session = make_session(tmp_path, LARGE, model="dense")
     run, dense = tmp_path / "run", session.learners[0]
     outcome = train_session(session, observe=spoil(dense, after=6))
@@ -147,7 +162,10 @@ def test_the_test_split_is_evaluated_once_at_the_end_of_the_last_and_the_best(
     assert "test_loss" not in train_session(make_session(tmp_path / "b")).models["dense"]
 
 
-def test_a_damaged_best_checkpoint_does_not_fail_the_run(tmp_path: Path) -> None:
+def test_a_damaged_best_checkpoint_does_not_fail_the_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(evaluation, "TRAINED_PER_TOKEN", 1e-6)
     session = make_session(tmp_path, LARGE, model="dense")
     spoiled = spoil(session.learners[0], after=6)
 

@@ -3,7 +3,9 @@
 import os
 import re
 import shutil
+from collections.abc import Callable
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +19,7 @@ from tests.helpers.training import make_overfitting, make_session, stop_at, trai
 from tinygpt import checkpoint, load
 from tinygpt.errors import CheckpointError, ConfigError, CorpusError, RunError
 from tinygpt.run import (
+    EndRecord,
     EvalRecord,
     ResumeRecord,
     StartRecord,
@@ -30,42 +33,63 @@ from tinygpt.training import resume
 from tinygpt.training.resume import resumed_config
 
 
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
+    """Gives the run that a function made with these options and nothing interrupted."""
+
+    @cache
+    def train(make: Callable[..., Any], **options: Any) -> Path:
+        made = make(tmp_path_factory.mktemp("whole"), **options)
+        train_session(made)
+        return Path(made.path)
+
+    return train
+
+
 @pytest.mark.parametrize("step", [1, 4, 6, 11])
-@pytest.mark.parametrize("options", [{}, {"optim__optimizer": "adamw", "moe__bias_rate": 0.01}])
-def test_resumed_equals_uninterrupted(tmp_path: Path, step: int, options: dict[str, Any]) -> None:
-    for name in ("whole", "parts"):
-        (tmp_path / name).mkdir()
-    train_session(make_session(tmp_path / "whole", **options))
-    made = make_session(tmp_path / "parts", **options)
+@pytest.mark.parametrize(
+    "options",
+    [
+        {},
+        {"optim__optimizer": "adamw", "moe__bias_rate": 0.01},
+        {"gpt__tie_embeddings": True},
+    ],
+)
+def test_resumed_equals_uninterrupted(
+    tmp_path: Path, step: int, options: dict[str, Any], whole: Callable[..., Path]
+) -> None:
+    wanted = whole(make_session, **options)
+    made = make_session(tmp_path, **options)
     outcome = train_session(made, interrupted=stop_at(step, made))
     assert outcome.state == "stopped"
-    run = tmp_path / "parts" / "run"
+    run = tmp_path / "run"
     assert read_state(run).state == "stopped"
     torch.manual_seed(12345)  # whatever the global generator holds
     assert train_session(resume(run, {})).state == "done"
-    assert exact(run) == exact(tmp_path / "whole" / "run")
+    assert exact(run) == exact(wanted)
     for variant in ("dense", "moe"):
         a = checkpoint.restore(checkpoint_dir(run, variant, 13))
-        b = checkpoint.restore(checkpoint_dir(tmp_path / "whole" / "run", variant, 13))
+        b = checkpoint.restore(checkpoint_dir(wanted, variant, 13))
         assert all(torch.equal(a.weights[k], b.weights[k]) for k in a.weights)
         assert all(torch.equal(a.training[k], b.training[k]) for k in a.training)
 
 
 @pytest.mark.parametrize("step", [5, 12, 17, 23])
-def test_patience_and_overfitting_are_exact_over_a_resume(tmp_path: Path, step: int) -> None:
-    for name in ("whole", "parts"):
-        (tmp_path / name).mkdir()
-    whole = train_session(make_overfitting(tmp_path / "whole", patience=3))
-    made = make_overfitting(tmp_path / "parts", patience=3)
+def test_patience_and_overfitting_are_exact_over_a_resume(
+    tmp_path: Path, step: int, whole: Callable[..., Path]
+) -> None:
+    wanted = whole(make_overfitting, patience=3)
+    made = make_overfitting(tmp_path, patience=3)
     train_session(made, interrupted=stop_at(step, made))
-    run = tmp_path / "parts" / "run"
+    run = tmp_path / "run"
     evaluated = [r for r in records(run) if isinstance(r, EvalRecord)]
     again = resume(run, {})
     for learner in again.learners:
         assert learner.evaluations == [r for r in evaluated if r.model == learner.variant]
     outcome = train_session(again)
-    assert exact(run) == exact(tmp_path / "whole" / "run")
-    assert outcome.reason == whole.reason
+    assert exact(run) == exact(wanted)
+    (end,) = [r for r in records(wanted) if isinstance(r, EndRecord)]
+    assert outcome.reason == end.reason
     assert outcome.models["moe"]["overfitting_since"] == 6
 
 

@@ -1,6 +1,8 @@
 """A new run; a mistake leaves nothing on disk."""
 
+import hashlib
 import math
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -10,13 +12,15 @@ import torch
 from tests.helpers.exactness import records
 from tests.helpers.models import TEXT
 from tests.helpers.training import SHAPE, make_session, stop_at, train_session
+from tinygpt import model_config
 from tinygpt.checkpoint import load
 from tinygpt.config import build
+from tinygpt.data import encoding
 from tinygpt.data.corpus import Corpus, read_text
 from tinygpt.errors import ConfigError, CorpusError, RunError
 from tinygpt.generation.decoding import generate
 from tinygpt.generation.params import SamplingParams
-from tinygpt.run import EvalRecord, MetricsReader, StartRecord, TrainRecord
+from tinygpt.run import EvalRecord, MetricsReader, StartRecord, TrainRecord, read_config
 from tinygpt.training import begin, resume, session
 from tinygpt.training.session import choose_devices
 
@@ -29,7 +33,7 @@ def test_nothing_is_made_for_a_mistake(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"--train\.sample-prompt"):
         make_session(tmp_path, train__sample_prompt="é")
     with pytest.raises(RunError, match="cannot name a run"):
-        begin(build(SHAPE), Corpus("a", TEXT, "0", ""), str(tmp_path / "out"), "a/b", [])
+        begin(build(SHAPE), Corpus.of("a", TEXT, ""), str(tmp_path / "out"), "a/b", [])
     assert not (tmp_path / "out").exists()
     assert not (tmp_path / "run").exists()
 
@@ -119,14 +123,98 @@ def test_subwords_are_trained_recorded_and_resumed_bit_for_bit(tmp_path: Path, k
         assert generate(other.model, other.tokenizer, "日", SamplingParams(max_new_tokens=3))
     items = list(MetricsReader(whole.path).read_all())
     (start,) = [item for item in items if isinstance(item, StartRecord)]
-    assert start.tokenizer == {"kind": kind, "vocab_size": whole.tokenizer.vocab_size}
+    sha256 = hashlib.sha256((whole.path / "tokenizer.json").read_bytes()).hexdigest()
+    size = whole.tokenizer.vocab_size
+    assert start.tokenizer == {"kind": kind, "vocab_size": size, "sha256": sha256}
     first = next(item for item in items if isinstance(item, EvalRecord))
     bits = first.val_loss / math.log(2)
     assert first.bits_per_byte == pytest.approx(bits / whole.units.bytes_per_token)
     assert first.bits_per_char == pytest.approx(bits / whole.units.characters_per_token)
 
 
+def test_tied_embeddings_are_said_stored_and_kept(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    size = len(set(TEXT))
+    monkeypatch.setattr(model_config, "TIED_FROM", size)
+    made = make_session(tmp_path)
+    assert made.notes == [f"tied embeddings, for a vocabulary of {size} tokens"]
+    assert all(learner.model.head is None for learner in made.learners)
+    train_session(made, interrupted=stop_at(5, made))
+    assert read_config(made.path)["gpt"]["tie_embeddings"] is True
+    monkeypatch.undo()
+    resumed = resume(made.path, {})
+    assert all(learner.model.head is None for learner in resumed.learners)
+    assert train_session(resumed).state == "done"
+    assert resumed.notes == []
+
+
+def test_a_small_vocabulary_is_not_tied_and_nothing_is_said(tmp_path: Path) -> None:
+    made = make_session(tmp_path)
+    with made.writer:
+        assert made.notes == []
+        assert read_config(made.path)["gpt"]["tie_embeddings"] is False
+
+
 def test_a_split_with_too_few_tokens_is_refused_before_the_run_exists(tmp_path: Path) -> None:
     with pytest.raises(CorpusError, match=r"validation split has \d tokens, .*use a longer text"):
         make_session(tmp_path, "and " * 30, tokenizer="bpe", vocab_size=300)
     assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize("large", [False, True])
+def test_documents_and_another_validation_text_are_trained_on_and_resumed_bit_for_bit(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, large: bool
+) -> None:
+    """Whether in memory or in files of the token cache, which may be gone."""
+    monkeypatch.setenv("TINYGPT_CACHE", str(tmp_path / "cache"))
+    if large:
+        monkeypatch.setattr(encoding, "SMALL", 0)
+    texts = tmp_path / "texts"
+    texts.mkdir()
+    for name in ("one", "two", "three"):
+        (texts / f"{name}.txt").write_text(TEXT[: 300 + len(name)])
+    other = tmp_path / "other.txt"
+    other.write_text(TEXT[::-1])
+    values = {**SHAPE, "data": str(texts), "val_data": str(other), "tokenizer": "bpe"}
+    sessions = {}
+    for name in ("whole", "stopped"):
+        sessions[name] = begin(
+            build({**values, "vocab_size": 300}),
+            read_text(texts),
+            str(tmp_path),
+            name,
+            [],
+            validation=read_text(other),
+        )
+    end = sessions["whole"].tokenizer.end_of_text
+    assert end == sessions["whole"].tokenizer.vocab_size - 1
+    assert sessions["whole"].batches.tokens.tolist().count(end) == 3
+    train_session(sessions["whole"])
+    train_session(sessions["stopped"], interrupted=stop_at(7, sessions["stopped"]))
+    if large:
+        shutil.rmtree(tmp_path / "cache")
+    stored = read_config(tmp_path / "stopped")
+    assert stored["corpus"]["documents"] == 3
+    assert stored["corpus"]["val_sha256"] == hashlib.sha256(other.read_bytes()).hexdigest()
+    train_session(resume(tmp_path / "stopped", {}))
+    for one in sessions["whole"].learners:
+        found = load(tmp_path / "stopped" / one.variant, step="newest")
+        for name, weight in one.result.state_dict().items():
+            assert torch.equal(weight, found.model.state_dict()[name])
+    other.write_text(TEXT)
+    with pytest.raises(CorpusError, match=r"resume --val-data PATH"):
+        resume(tmp_path / "stopped", {"steps": 20})
+
+
+def test_generation_stops_at_the_end_of_a_text(tmp_path: Path) -> None:
+    """A model that has learned documents of one letter ends after that letter."""
+    texts = tmp_path / "texts.jsonl"
+    texts.write_text('{"text": "a"}\n{"text": "b"}\n' * 200)
+    values = {**SHAPE, "data": str(texts), "steps": 60, "gpt.dropout": 0.0, "model": "dense"}
+    made = begin(build(values), read_text(texts), str(tmp_path), "run", [])
+    train_session(made)
+    found = load(tmp_path / "run")
+    params = SamplingParams(max_new_tokens=50, seed=1)
+    assert {generate(found.model, found.tokenizer, prompt, params) for prompt in "ab"} == {""}
+    assert generate(found.model, found.tokenizer, "", params) in {"a", "b"}

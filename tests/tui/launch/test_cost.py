@@ -21,6 +21,15 @@ def test_parameters_are_the_model_s() -> None:
     assert found["moe"] == moe.parameters()
 
 
+@pytest.mark.parametrize(("vocabulary", "matrices"), [(8191, 2), (8192, 1)])
+def test_tied_embeddings_count_once(vocabulary: int, matrices: int) -> None:
+    base = build({"tokenizer": "bpe", "vocab_size": 512, "model": "dense"})
+    config = build({"tokenizer": "bpe", "vocab_size": vocabulary, "model": "dense"})
+    more = cost.parameters(config)["dense"][0] - cost.parameters(base)["dense"][0]
+    assert more == (matrices * vocabulary - 2 * 512) * config.gpt.width
+    assert cost.memory(config) - cost.memory(base) > 16 * more
+
+
 @pytest.mark.parametrize(
     ("device", "cuda", "gpu"),
     [("cpu", True, False), ("cuda", False, True), ("auto", True, True)],

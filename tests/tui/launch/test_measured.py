@@ -3,16 +3,18 @@
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from tests.helpers.records import evaluated, started, train
 from tinygpt.config import build, flatten, unflatten
-from tinygpt.run import Record, ResumeRecord, RunWriter, TrainRecord, read_status
+from tinygpt.run import Record, ResumeRecord, RunWriter, StartRecord, TrainRecord, read_status
 from tinygpt.run.status import write_status
 from tinygpt_tui.launch import measured, trainer_process
 
 BOTH = ("dense", "moe")
+START = replace(started(), device="cpu (1 thread)")
 SHAPE: dict[str, object] = {"preset": "micro", "gpt.layers": 3, "device": "cpu"}
 
 
@@ -27,19 +29,21 @@ def steps(first: int, last: int) -> list[TrainRecord]:
     return [train(variant, step) for step in range(first, last + 1) for variant in BOTH]
 
 
-def write_run(out: Path, name: str, records: Sequence[Record], **settings: object) -> Path:
+def write_run(
+    out: Path, name: str, records: Sequence[Record], start: StartRecord = START, **settings: object
+) -> Path:
     """A run that is being trained, with these records after its first."""
     tables = unflatten(flatten(build({**SHAPE, **settings})))
     with RunWriter.create(out / name, tables, "{}") as writer:
-        for record in (replace(started(), device="cpu (1 thread)"), *records):
+        for record in (start, *records):
             writer.append(record)
         writer.status("running", 1)
     return out / name
 
 
-def seconds(out: Path, **settings: object) -> float | None:
+def seconds(out: Path, *, processes: int = 1, **settings: Any) -> float | None:
     config = build({**SHAPE, "steps": 700, **settings})
-    run = measured.find(config, measured.measured_runs(out))
+    run = measured.find(config, measured.measured_runs(out), processes)
     return run.seconds(config) if run else None
 
 
@@ -51,6 +55,7 @@ def seconds(out: Path, **settings: object) -> float | None:
         ({"minutes": 3.0}, 180.0),
         ({"minutes": 30.0}, 700.0),
         ({"seed": 7, "optim.learning_rate": 0.1, "device": "auto"}, 700.0),
+        ({"gpt.tie_embeddings": True}, 700.0),
         ({"gpt.width": 32}, None),
         ({"model": "moe"}, None),
         ({"moe.experts": 5}, None),
@@ -62,7 +67,7 @@ def seconds(out: Path, **settings: object) -> float | None:
 def test_time_is_that_of_a_run_of_the_same_shape(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
-    settings: dict[str, object],
+    settings: dict[str, Any],
     expected: float | None,
 ) -> None:
     monkeypatch.setattr("tinygpt_tui.launch.cost._has_cuda", lambda: False)
@@ -85,6 +90,13 @@ def test_the_latest_session_counts(tmp_path: Path) -> None:
     resume = ResumeRecord(time=1.0, step=40, models={"dense": 40, "moe": 40})
     write_run(tmp_path, "a", [*steps(1, 40), resume, *later])
     assert seconds(tmp_path) == pytest.approx(700 * 4.0)
+
+
+def test_a_run_of_several_processes_tells_of_as_many(tmp_path: Path) -> None:
+    device = "3 processes, each on cpu (1 thread)"
+    write_run(tmp_path, "three", steps(1, 40), replace(START, device=device, processes=3))
+    assert seconds(tmp_path, processes=3) == pytest.approx(700.0)
+    assert seconds(tmp_path, processes=2) is None
 
 
 def test_runs_that_say_nothing_about_this_machine(tmp_path: Path) -> None:

@@ -4,17 +4,21 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import psutil  # type: ignore[import-untyped,unused-ignore]
 import pytest
 
+from tests.helpers import forked, tracking
 from tests.helpers.paths import ROOT
+from tests.helpers.scenes import make_run
 from tests.helpers.trainer import SHAPE
 from tests.helpers.waiting import PATIENCE, running, until
 from tinygpt.errors import RunError
-from tinygpt.run import read_state, read_status, request, reserve_run
+from tinygpt.run import LOG, read_state, read_status, request, reserve_run
 from tinygpt_tui.launch import trainer_process
 
 
@@ -122,7 +126,10 @@ def test_early_failure_of_a_resume_keeps_the_run(tmp_path: Path, started: list[i
     assert run.exists()
 
 
-def test_a_child_that_dies_without_output(tmp_path: Path, started: list[int]) -> None:
+def test_a_child_that_dies_without_output(
+    tmp_path: Path, started: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(subprocess, "Popen", forked.Executed)
     pid = trainer_process.start_training(["--data", "/nowhere/text"], tmp_path, "a")
     started.append(pid)
     os.kill(pid, signal.SIGKILL)
@@ -130,6 +137,60 @@ def test_a_child_that_dies_without_output(tmp_path: Path, started: list[int]) ->
     assert trainer_process.early_failure(pid) == (
         "the training process was killed by SIGKILL before it reported anything"
     )
+
+
+def test_what_a_process_of_the_child_reports_is_the_childs_report(tmp_path: Path) -> None:
+    """Of ``--gpus``, the child only starts the processes that train."""
+    with make_run(tmp_path, "run") as writer:
+        run = writer.path
+    status = read_status(run)
+    assert status is not None
+    with subprocess.Popen([sys.executable, "-c", "exit(1)"]) as process:
+        process.wait()
+    for started, reported in ((status.process_started - 1, True), (time.time() + 60, False)):
+        child = trainer_process._Child(process, run, 0, started, False)
+        trainer_process._CHILDREN[process.pid] = child
+        assert trainer_process.has_reported(process.pid, status) is reported
+        assert (trainer_process.early_failure(process.pid) is None) is reported
+        elsewhere = replace(status, host="elsewhere")
+        assert not trainer_process.has_reported(process.pid, elsewhere)
+    del trainer_process._CHILDREN[process.pid]
+    assert not trainer_process.has_reported(process.pid, status)
+
+
+def test_a_child_tells_how_far_it_has_read_its_corpus(tmp_path: Path) -> None:
+    log = tmp_path / LOG
+    with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as process:
+        trainer_process._CHILDREN[process.pid] = trainer_process._Child(
+            process, tmp_path, 0, 0.0, True
+        )
+        for line, told in (
+            ("corpus: books", None),
+            (
+                "tinygpt-tui: encoding the corpus: 3% of 9.00 GB",
+                "encoding the corpus: 3% of 9.00 GB",
+            ),
+            ("dense step 7", None),
+        ):
+            log.write_text(f"earlier\n{line}\n")
+            assert trainer_process.progress(process.pid) == told
+        log.write_text("encoding the corpus: 3% of 9.00 GB")
+        process.communicate(b"\n")
+        assert trainer_process.progress(process.pid) is None
+        assert trainer_process.progress(-1) is None
+        del trainer_process._CHILDREN[process.pid]
+
+
+def test_a_child_is_stopped_before_it_trains(tmp_path: Path) -> None:
+    with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as process:
+        trainer_process._CHILDREN[process.pid] = trainer_process._Child(
+            process, tmp_path, 0, 0.0, True
+        )
+        trainer_process.stop_starting(process.pid)
+        assert process.wait() == -signal.SIGTERM
+        trainer_process.stop_starting(process.pid)  # it may end by itself
+        trainer_process.stop_starting(-1)
+        del trainer_process._CHILDREN[process.pid]
 
 
 def test_invalid_runs_are_not_started(tmp_path: Path) -> None:
@@ -162,3 +223,20 @@ def test_threads_leave_room(
     monkeypatch.setattr(trainer_process, "usable_cpus", lambda: usable)
     monkeypatch.setattr(psutil, "cpu_count", lambda logical: physical)
     assert trainer_process._spare_threads(said) == threads
+
+
+def test_the_apps_trackers_follow_the_trainers_that_it_starts(
+    corpus_file: Path, tmp_path: Path, started: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told = tmp_path / "told.jsonl"
+    for name, value in tracking.environment(told).items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setattr(trainer_process, "_OPTIONS", [])
+    trainer_process.set_options(["--track=wandb"])
+    options = ["--data", str(corpus_file), *SHAPE, "--steps", "7"]
+    started.append(trainer_process.start_training(options, tmp_path, "nano"))
+    until(lambda: started[0] in trainer_process.poll_children())
+    steps = list(range(1, 8))
+    assert tracking.logged(tracking.told_to(told)) == {"nano/dense": steps, "nano/moe": steps}
+    log = (tmp_path / "nano" / LOG).read_text()
+    assert log.count("wandb: nano/moe is offline") == 1

@@ -1,17 +1,20 @@
 """The settings of the form: what they accept, and the options they produce."""
 
+import argparse
 from pathlib import Path
 
 import pytest
 
+from tinygpt.command.options import settings
 from tinygpt.config import build, dotted_fields
 from tinygpt.fields import flag
 from tinygpt_tui.cli import make_parser
+from tinygpt_tui.launch import trainer_process
 from tinygpt_tui.screens import form
 
 
 def test_every_setting_of_the_command_line_is_in_the_form() -> None:
-    assert form.FIELDS.keys() == {form.NAME, *dict(dotted_fields())}
+    assert form.FIELDS.keys() == {form.NAME, form.GPUS, *dict(dotted_fields())}
     labels = [field.label for field in form.FIELDS.values()]
     assert len(set(labels)) == len(labels)  # an error names a field by its label
 
@@ -44,6 +47,7 @@ def test_a_search_finds_words_of_name_label_option_and_help() -> None:
             "Top-k is 5, but there are only 4 experts: choose 1 to 4, or raise Experts",
         ),
         ({"device": "gpu:1"}, "device", "Device 'gpu:1' is not one of auto, cpu"),
+        ({"gpus": "0"}, "gpus", "GPUs 0 is neither a number of GPUs nor all"),
         ({"data": "/nowhere"}, "data", "there is no readable file /nowhere: name one, or auto"),
     ],
 )
@@ -64,8 +68,9 @@ def test_the_name_of_a_run_is_checked(tmp_path: Path) -> None:
 
 def test_data_problem(tmp_path: Path, corpus_file: Path) -> None:
     assert form.data_problem("auto") is form.data_problem(str(corpus_file)) is None
-    assert "is a folder" in (form.data_problem(str(tmp_path)) or "")
-    for broken in ("~nobody-here/x", "a\0b", "nothing"):
+    for fine in (str(tmp_path), f"{tmp_path}, {corpus_file}", "no/*.txt", "hf:some/thing"):
+        assert form.data_problem(fine) is None
+    for broken in ("~nobody-here/x", "a\0b", "nothing", f"{corpus_file},nothing"):
         assert form.data_problem(broken)
 
 
@@ -85,9 +90,28 @@ def test_the_options_give_the_same_run_on_the_command_line(values: dict[str, str
     run = form.new_run("first", {"preset": "baby", **values}, config)
     parsed = vars(make_parser().parse_args(["--train-only", *run.arguments]))
     assert (run.name, run.preset, parsed["name"]) == ("first", "baby", "first")
-    given = {name: text for name, text in parsed.items() if name in dict(dotted_fields())}
+    given = settings(argparse.Namespace(**parsed))
     assert build(given) == config
     assert len(given) == 1 + len(values)
+
+
+@pytest.mark.parametrize(
+    ("said", "session", "words"),
+    [
+        ({}, [], []),
+        ({}, ["--gpus=2"], []),  # every trainer gets that
+        ({"gpus": "all"}, [], ["--gpus", "all"]),
+        ({"gpus": "1"}, ["--gpus=2"], ["--gpus", "1"]),
+    ],
+)
+def test_the_number_of_processes_is_an_option_beside_the_configuration(
+    said: dict[str, str], session: list[str], words: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(trainer_process, "_OPTIONS", session)
+    values = {"preset": "nano", **said}
+    run = form.new_run("", values, build(form.settings(values)))
+    assert run.arguments == ["--preset", "nano", *words]
+    assert form.default_texts(values)[form.GPUS] == ("2" if session else "1")
 
 
 def test_help_tells_option_range_and_default() -> None:

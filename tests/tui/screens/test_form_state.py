@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from tinygpt_tui.screens.form import ADVANCED, FIELDS, NAME, USUAL
+from tinygpt_tui.screens.form import ADVANCED, FIELDS, GPUS, NAME, USUAL
 from tinygpt_tui.screens.form_state import SEARCH, FormState
 
 
@@ -82,6 +82,19 @@ def test_a_value_is_chosen_with_arrows_and_space(state: FormState) -> None:
     assert not state.press("x", "x")
 
 
+def test_a_choice_can_be_left_to_the_trainer_again(state: FormState) -> None:
+    name = "gpt.tie_embeddings"
+    state.go(name)
+    assert (state.chosen(name), state.changed(name)) == ("automatic", False)
+    press(state, "right")
+    run = state.start()
+    assert run is not None
+    assert run.arguments[-2:] == ["--gpt.tie-embeddings", "true"]
+    press(state, "right", "right")
+    assert (state.chosen(name), state.changed(name)) == ("automatic", False)
+    assert name not in state.values
+
+
 def test_the_cursor_stays_at_the_ends(state: FormState) -> None:
     press(state, "up", "pageup")
     assert state.at == NAME
@@ -110,6 +123,20 @@ def test_a_slash_searches_where_nothing_can_be_typed(state: FormState) -> None:
     state.go("data")
     press(state, "/", "t")
     assert state.text("data") == "/t"
+
+
+def test_as_many_gpus_as_wished_for(state: FormState) -> None:
+    state.go(GPUS)
+    press(state, "t")
+    assert state.start() is None
+    assert state.problems[GPUS] == "GPUs t is neither a number of GPUs nor all"
+    press(state, "backspace", "2")
+    assert state.changed(GPUS)
+    new = state.start()
+    assert new is not None
+    assert new.arguments[-2:] == ["--gpus", "2"]
+    press(state, "backspace", "1")
+    assert not state.changed(GPUS)
 
 
 def test_the_cursor_goes_to_a_problem_that_is_hidden(state: FormState) -> None:

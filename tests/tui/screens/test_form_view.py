@@ -32,7 +32,7 @@ def test_snapshot_of_the_form(
 ) -> None:
     state = form(tmp_path)
     assert state.config is not None
-    run = MeasuredRun("nano-1", shape(state.config, "cpu", 0), 0.0605)
+    run = MeasuredRun("nano-1", shape(state.config, "cpu", 0, 1), 0.0605)
     monkeypatch.setattr("tinygpt_tui.launch.measured.spare_threads", lambda: 0)
     known = Measurements(
         (run,), 8 * 10**9, CorpusSource("tinyshakespeare", "./tinyshakespeare.txt")

@@ -101,7 +101,7 @@ def test_form_shows_what_was_measured(tmp_path: Path, monkeypatch: pytest.Monkey
     runs = [MeasuredRun("earlier", (), 0.5)]
     monkeypatch.setattr("tinygpt_tui.launch.measured.measured_runs", lambda _: runs)
     monkeypatch.setattr(
-        "tinygpt_tui.launch.measured.find", lambda _, known: next(iter(known), None)
+        "tinygpt_tui.launch.measured.find", lambda _, known, __: next(iter(known), None)
     )
 
     async def script(app: Host, pilot: Pilot[None]) -> None:

@@ -29,13 +29,16 @@ def answer(failure: str, options: list[str], *keys: str) -> object:
     return drive(None, script).result
 
 
-def test_the_answer_is_added_to_the_options(tmp_path: Path) -> None:
-    (tmp_path / "a").touch()
-    path = str(tmp_path / "a")
-    assert answer(NO_TEXT, [], *path, "enter") == ["--data", path]
+def test_the_answer_is_added_to_the_options(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("text").touch()
+    path = str(tmp_path / "text")
+    assert answer(NO_TEXT, [], *"text", "enter") == ["--data", path]
     assert answer(NO_GPU, ["--data", path], "r") == ["--data", path, "--device", "cpu"]
     assert answer(LESS_GPUS, [], "r") == ["--device", "cuda"]
-    assert answer(NO_TEXT, ["--data", "x", "--device", "cpu"], "backspace", *path, "enter") == (
+    assert answer(NO_TEXT, ["--data", "x", "--device", "cpu"], "backspace", *"text", "enter") == (
         ["--data", path, "--device", "cpu"]
     )
 

@@ -18,6 +18,7 @@ TABLES = {
                 {
                     "preset": "micro",
                     "steps": 301,
+                    "gpt.tie_embeddings": False,
                     "optim.weight_decay": 2.5,
                     "optim.weight_decay_power": 0.3,
                 }
@@ -55,6 +56,12 @@ def text(page: Page, columns: int = 100, facts: RunFacts = FACTS) -> list[str]:
     return [line.rstrip() for line in plain(page_rows(page, facts, columns))]
 
 
+def test_trackers_and_what_went_wrong_are_shown() -> None:
+    assert not any("sent to" in line for line in text("settings"))
+    facts = replace(FACTS, trackers="tensorboard, wandb (stopped: the server)")
+    assert " sent to     tensorboard, wandb (stopped: the server)" in text("settings", facts=facts)
+
+
 @pytest.mark.parametrize("columns", [20, 50, 76, 116])
 @pytest.mark.parametrize("page", PAGES)
 def test_pages_fit_any_width_and_print_nothing_unprintable(page: Page, columns: int) -> None:
@@ -76,6 +83,8 @@ def test_settings_begin_with_what_differs() -> None:
     assert lines[at + 2] == ""
     decay = [line for line in lines if line.split()[:2] == ["weight_decay", "2.5"]]
     assert decay[0].endswith("chosen by the recipe, for epochs and parameters")
+    tied = [line for line in lines if line.split()[:1] == ["tie_embeddings"]]
+    assert tied[0].endswith("chosen by the recipe, for the vocabulary")
     assert any(line.split()[:3] == ["layers", "2", "Transformer"] for line in lines)
 
 

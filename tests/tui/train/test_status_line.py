@@ -4,7 +4,7 @@ import dataclasses
 
 from tests.helpers.scenes import history, overfit_history
 from tests.helpers.train_states import make_state
-from tinygpt.run import RunState
+from tinygpt.run import ResumeRecord, RunState
 from tinygpt_tui.monitor.seed_spread import SeedSpread
 from tinygpt_tui.render.cells import plain
 from tinygpt_tui.train.status_line import status_line
@@ -33,6 +33,16 @@ def test_overfitting_is_said_of_a_run_that_has_ended() -> None:
     assert plain([status_line(shown, 60)]) == [f" {words} "]
     shown = make_state(history=overfit_history(variants=["moe"]), run_state=stopped)
     assert plain([status_line(shown)]) == [f" stopped at 100  u resumes it  {words} "]
+
+
+def test_several_processes_are_counted() -> None:
+    known = history(30)
+    assert plain([status_line(make_state(history=known))])[0].startswith(" train (ema 50)")
+    assert known.start is not None
+    known.add([dataclasses.replace(known.start, processes=3)])
+    assert plain([status_line(make_state(history=known))])[0].startswith(" 3 processes · ")
+    known.add([ResumeRecord(time=1.0, step=20, models={"dense": 20, "moe": 20}, processes=2)])
+    assert plain([status_line(make_state(history=known))])[0].startswith(" 2 processes · ")
 
 
 def test_a_live_run_without_heartbeats_says_so() -> None:
