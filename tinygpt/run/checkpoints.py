@@ -128,8 +128,9 @@ def list_variant(run: StrPath, variant: str, *, live: bool = False) -> Checkpoin
     for step in list_steps(run, variant):
         folder = checkpoint_dir(run, variant, step)
         try:
-            val_losses[step], size = _val_loss_and_size(str(folder), _stamp(folder / META))
-            check_size(folder / WEIGHTS, _size(folder / WEIGHTS), size)  # it may be being copied
+            val_losses[step], sizes = _val_loss_and_sizes(str(folder), _stamp(folder / META))
+            size = _size(folder / WEIGHTS)  # it may be being copied
+            check_size(folder / WEIGHTS, size, size if size in sizes else sizes[0])
         except CheckpointError as error:
             val_losses.setdefault(step, None)
             problems[step] = str(error)
@@ -148,11 +149,14 @@ def _stamp(file: Path) -> tuple[int, ...]:
 
 
 @lru_cache(maxsize=1024)
-def _val_loss_and_size(folder: str, stamp: tuple[int, ...]) -> tuple[float | None, object]:
-    """The validation loss, and the recorded bytes of the weights. The app lists every 2 seconds."""
+def _val_loss_and_sizes(
+    folder: str, stamp: tuple[int, ...]
+) -> tuple[float | None, tuple[object, ...]]:
+    """The validation loss, and the recorded bytes of the weights; where they are being replaced,
+    also of those before. The app lists every 2 seconds."""
     del stamp
     meta = read_meta(Path(folder))
-    return meta["val_loss"], recorded(meta, WEIGHTS).get("bytes")
+    return meta["val_loss"], tuple(entry.get("bytes") for entry in recorded(meta, WEIGHTS))
 
 
 def _size(file: Path) -> int:

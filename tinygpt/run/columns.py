@@ -26,7 +26,11 @@ class TrainColumns:
     """Consecutive train records of one model; arrays of equal length."""
 
     model: str
+    time: Floats
+    """Unix seconds."""
     step: Floats
+    tokens: Floats
+    epoch: Floats
     loss: Floats
     """Nats per token; NaN and infinities as measured."""
     lr: Floats
@@ -45,7 +49,10 @@ class _Row(msgspec.Struct, gc=False):
 
     kind: str
     model: str = ""
+    time: float = -1.0
     step: int = -1
+    tokens: int = -1
+    epoch: float | str = "NaN"
     loss: float | str = "NaN"
     lr: float | str = "NaN"
     grad_norm: float | str = "NaN"
@@ -68,8 +75,11 @@ class _Lines:
         return self._data[start : int(self._ends[index])]
 
 
-_MEASURED = ("loss", "lr", "grad_norm", "tokens_per_second", "train_seconds")
-"""The fields of a train record that may be NaN or infinite."""
+_NUMBERS = (
+    *("time", "step", "tokens", "epoch", "loss", "lr", "grad_norm"),
+    *("tokens_per_second", "train_seconds"),
+)
+"""The fields of a train record that become columns."""
 
 _DECODER = msgspec.json.Decoder(_Row)
 
@@ -118,9 +128,8 @@ def group(records: Sequence[Record]) -> list[Item]:
             items.append(
                 TrainColumns(
                     model=model,
-                    step=np.array([r.step for r in own], np.float64),
                     last=own[-1],
-                    **{n: np.array([getattr(r, n) for r in own], np.float64) for n in _MEASURED},
+                    **{n: np.array([getattr(r, n) for r in own], np.float64) for n in _NUMBERS},
                 )
             )
         run = []
@@ -140,9 +149,8 @@ def _columns(rows: Sequence[_Row], lines: _Lines, start: int, end: int) -> Itera
             raise UndecodableError
         yield TrainColumns(
             model=model,
-            step=np.array(steps, np.float64),
             last=record,
-            **{name: _floats([getattr(row, name) for row in own]) for name in _MEASURED},
+            **{name: _floats([getattr(row, name) for row in own]) for name in _NUMBERS},
         )
 
 

@@ -56,6 +56,12 @@ def disk_use(run: StrPath) -> DiskUse:
     return DiskUse(total, checkpoints, dict(others.most_common()), _free(run))
 
 
+def free_bytes(folder: StrPath) -> int | None:
+    """Bytes free on the disk of a folder that may not exist yet; None if that cannot be told."""
+    path = Path(folder).absolute()
+    return next((free for p in (path, *path.parents) if (free := _free(p)) is not None), None)
+
+
 def _files(run: Path) -> Iterator[tuple[tuple[str, ...], int]]:
     """Every file: its path relative to the run in parts, and its size."""
     for folder, _, names in os.walk(run):

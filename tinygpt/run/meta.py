@@ -17,6 +17,13 @@ FORMAT = 1
 META = "meta.json"
 WEIGHTS = "model.safetensors"
 TRAINING = "training.safetensors"
+BEFORE = "before"
+"""In the entry of a file that is being replaced: the entry of the file before it."""
+EARLIER_MODEL = {"conv_size": 1, "tie_embeddings": False}
+"""What the "model" of a description means where it does not say so: the first models had no
+convolution, later ones no tied embeddings."""
+EARLIER_MOE = {"balance_over": "micro-batch"}
+"""The same for its "moe"."""
 LARGEST_META = 1 << 20
 """Bytes of the largest ``meta.json`` that is read."""
 
@@ -54,10 +61,16 @@ def read_meta(folder: Path) -> dict[str, Any]:
     return meta
 
 
-def recorded(meta: Mapping[str, Any], name: str) -> Mapping[str, Any]:
-    """What the description says of one of its files; empty if nothing."""
+def recorded(meta: Mapping[str, Any], name: str) -> tuple[Mapping[str, Any], ...]:
+    """What the description says of one of its files; empty if nothing.
+
+    While a file is being replaced, it may be the new one, which comes first, or the one before.
+    """
     found = meta["files"].get(name)
-    return found if isinstance(found, dict) else {}
+    if not isinstance(found, dict):
+        return ({},)
+    before = found.get(BEFORE)
+    return (found, before) if isinstance(before, dict) else (found,)
 
 
 def check_size(file: Path, size: int, recorded: object) -> None:

@@ -32,7 +32,7 @@ class StartRecord:
     params_active; `steps` is the number planned, None if only a time limit or a target loss ends
     the run; `context` and `batch_tokens` in tokens. `val_tokens` is the size of the sample of the
     validation split that is evaluated during training, None if that is the whole split;
-    `tokenizer` holds kind and vocab_size.
+    `tokenizer` holds kind and vocab_size; `processes` is how many train together, None for one.
     """
 
     kind: ClassVar[str] = "start"
@@ -48,6 +48,7 @@ class StartRecord:
     batch_tokens: int
     val_tokens: int | None = None
     tokenizer: Mapping[str, Any] | None = None
+    processes: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -151,7 +152,8 @@ class ResumeRecord:
     It supersedes earlier records: see `drop_rewound`. `ends` holds the new limits of the run:
     steps, minutes, target_loss and patience, those that are set. `data` is where the corpus was
     found, if not where it was before. `warm_from` maps each variant whose learning rate warms up
-    once more, because the end of the run was moved, to the step from which it does.
+    once more, because the end of the run was moved, to the step from which it does. `processes` is
+    how many train together, None for one.
     """
 
     kind: ClassVar[str] = "resume"
@@ -162,6 +164,7 @@ class ResumeRecord:
     ends: Mapping[str, Any] | None = None
     data: str | None = None
     warm_from: Mapping[str, int] | None = None
+    processes: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

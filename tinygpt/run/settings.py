@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 from tinygpt.config import END_SETTINGS
 from tinygpt.run.layout import StrPath, read_config
 from tinygpt.run.reader import MetricsReader
-from tinygpt.run.records import ResumeRecord
+from tinygpt.run.records import ResumeRecord, StartRecord
 
 
 class Stored(NamedTuple):
@@ -20,6 +20,8 @@ class Stored(NamedTuple):
     warm_from: dict[str, int]
     """From which step the learning rate of each variant warms up once more, as the last resume
     recorded; those that only did so at the start are left out."""
+    processes: int = 1
+    """How many trained it last."""
 
 
 def read_stored(path: StrPath) -> Stored:
@@ -28,15 +30,17 @@ def read_stored(path: StrPath) -> Stored:
     Raises:
         RunError: run.toml cannot be read.
     """
-    settings, warm_from = read_config(path), dict[str, int]()
+    settings, warm_from, processes = read_config(path), dict[str, int](), 1
     for item in MetricsReader(path).read_all():
+        if isinstance(item, StartRecord | ResumeRecord):
+            processes = item.processes or 1
         if not isinstance(item, ResumeRecord):
             continue
         warm_from = dict(item.warm_from or {})
         settings = with_ends(settings, item.ends)
         if item.data is not None:
             settings["data"] = item.data
-    return Stored(settings, warm_from)
+    return Stored(settings, warm_from, processes)
 
 
 def with_ends(settings: dict[str, Any], ends: Mapping[str, Any] | None) -> dict[str, Any]:

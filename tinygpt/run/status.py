@@ -12,7 +12,8 @@ import math
 import os
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from contextlib import suppress
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Literal, TypeAlias, cast, get_args
 
@@ -124,6 +125,15 @@ def write_status(path: StrPath, status: Status, *, durable: bool = True) -> None
         if error.errno not in DISK_FULL_ERRNOS or not os.path.exists(file):
             raise
         _overwrite(file, json.dumps(asdict(status)).encode("ascii"))
+
+
+def write_failure(path: StrPath, error: str) -> None:
+    """Say in the status of a run that its trainer, which can no longer, has failed: with that one's
+    last step. Where that cannot be written, nothing is."""
+    status = read_status(path)
+    if status is not None and status.state in ("starting", "running", "paused"):
+        with suppress(OSError):
+            write_status(path, replace(status, state="failed", error=error))
 
 
 def _overwrite(file: Path, data: bytes) -> None:

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from tinygpt.run.disk import CheckpointSize, disk_use
+from tinygpt.run.disk import CheckpointSize, disk_use, free_bytes
 
 
 def test_checkpoints_and_other_files_are_told_apart(tmp_path: Path) -> None:
@@ -39,3 +39,9 @@ def test_checkpoints_and_other_files_are_told_apart(tmp_path: Path) -> None:
 def test_a_run_that_is_gone_takes_no_room(tmp_path: Path) -> None:
     use = disk_use(tmp_path / "gone")
     assert (use.total, use.checkpoints, use.others, use.free) == (0, (), {}, None)
+
+
+def test_free_room_is_that_of_the_folder_to_come(tmp_path: Path) -> None:
+    free = free_bytes(tmp_path / "not" / "there" / "yet")
+    assert free is not None
+    assert free > 0

@@ -88,7 +88,7 @@ def test_wrong_types_name_the_field(key: str, value: object) -> None:
 def test_missing_keys(record: run.Record) -> None:
     data = json.loads(run.to_json(record))
     optional = {"steps", "note", "error", "ends", "val_tokens", "data", "warm_from"}
-    optional |= {"tokenizer", "bits_per_byte", "nats_per_char"}
+    optional |= {"tokenizer", "processes", "bits_per_byte", "nats_per_char"}
     optional |= set() if record.kind == "eval" else {"val_loss"}
     for key in data:
         line = json.dumps({name: value for name, value in data.items() if name != key})
