@@ -19,6 +19,7 @@ from tinygpt.command import group_jobs, group_results, portable
 from tinygpt.command.options import USAGE
 from tinygpt.command.results import DONE, FAILED
 from tinygpt.command.streams import say
+from tinygpt.data import sources
 from tinygpt.errors import ConfigError, RunError, TinyGPTError
 from tinygpt.fields import as_text, flag, whole_number
 from tinygpt.files import atomic
@@ -35,6 +36,7 @@ from tinygpt.run.group import (
     same_settings,
     write_group,
 )
+from tinygpt.tracking import names as trackers
 
 MOST_JOBS = 1024
 PLACE_SETTINGS = ("data", "device", "train.threads", "train.compile", "train.cuda_graph")
@@ -53,6 +55,7 @@ def command(options: argparse.Namespace) -> int:
     """Train the runs of a group; returns the exit status."""
     signals = group_jobs.Signals()
     try:
+        trackers.check(options)
         if hasattr(options, "group"):
             raise ConfigError("--group is for a single run: --name names a group of runs")
         if hasattr(options, "after"):
@@ -144,7 +147,7 @@ def _with_seeds(group: Group, seeds: int) -> Group:
 
 def _portable_grid(grid: dict[str, list[Scalar]]) -> dict[str, list[Scalar]]:
     return {
-        name: [portable.portable_data(str(value)) for value in values] if name == "data" else values
+        name: [sources.absolute(str(value)) for value in values] if name == "data" else values
         for name, values in grid.items()
     }
 
@@ -175,7 +178,7 @@ def _train_all(
     def has_begun() -> bool:
         return any(os.path.lexists(out / member.name / RUN_TOML) for member in members)
 
-    jobs = _unfinished(out, group, place, signals)
+    jobs = _unfinished(options, group, place, signals)
     for status in group_jobs.train_all(jobs, count, gpus, signals, has_begun):
         if status == USAGE and not any(os.path.lexists(out / m.name) for m in members):
             _forget(out / group.name)  # a mistake in the settings, and nothing was trained
@@ -190,9 +193,13 @@ def _train_all(
 
 
 def _unfinished(
-    out: Path, group: Group, place: Mapping[str, Scalar], signals: group_jobs.Signals
+    options: argparse.Namespace,
+    group: Group,
+    place: Mapping[str, Scalar],
+    signals: group_jobs.Signals,
 ) -> Iterator[group_jobs.Job]:
     """The runs to train, until a signal arrives; says when one is taken, or is done already."""
+    out, tracked = Path(options.out), [*trackers.as_options(options)]
     for number, member in enumerate(group.members, 1):
         if signals.signal:
             return
@@ -201,7 +208,7 @@ def _unfinished(
             say(f"{title} is done already")
             continue
         say(f"{title} ({_description(member)})")
-        yield group_jobs.Job(member.name, [*_arguments(out, group, member, place)])
+        yield group_jobs.Job(member.name, [*_arguments(out, group, member, place), *tracked])
 
 
 def _description(member: Member) -> str:

@@ -10,10 +10,12 @@ from typing import Any
 class Interrupts:
     """Catches SIGINT, SIGTERM and SIGHUP while entered; under nohup, SIGHUP stays ignored.
 
-    Before `training` is set, a signal raises KeyboardInterrupt, as there is nothing to save.
+    Before `training` is set, a signal raises KeyboardInterrupt, as there is nothing to save. What
+    torchrun sends after a SIGINT of the terminal is no second one: then `at_once` is not to be set.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, at_once: bool = True) -> None:
+        self._at_once = at_once
         self.signal = 0
         """Number of the last signal; 0 before the first."""
         self.training = False
@@ -35,5 +37,5 @@ class Interrupts:
 
     def _handle(self, number: int, _: FrameType | None) -> None:
         again, self.signal = bool(self.signal), number
-        if not self.training or (again and number == signal.SIGINT):
+        if not self.training or (again and number == signal.SIGINT and self._at_once):
             raise KeyboardInterrupt

@@ -21,6 +21,7 @@ from tinygpt.escape import printable
 from tinygpt.fields import choices, closest, flag, kind_of, nearest
 from tinygpt.files.encoding import encoding_problem
 from tinygpt.files.safe_open import read_toml
+from tinygpt.tracking import names as trackers
 
 USAGE = 2
 """Exit status after a mistake on the command line."""
@@ -34,6 +35,10 @@ GROUPS = {
 }
 
 _METAVARS = {int: "N", float: "X", bool: "true|false", str: "TEXT"}
+
+
+SEVERAL = ("data", "val_data")
+"""Settings that take several words, as a shell makes of a pattern: they are joined by commas."""
 
 
 class Parser(argparse.ArgumentParser):
@@ -60,10 +65,34 @@ class Parser(argparse.ArgumentParser):
             say(message.removesuffix("\n"))
 
 
+class TrackerNames(argparse.Action):
+    """Stores a list of trackers. That one is unknown or not installed is said before training."""
+
+    def __call__(
+        self,
+        parser: argparse.ArgumentParser,
+        namespace: argparse.Namespace,
+        values: Any,
+        option_string: str | None = None,
+    ) -> None:
+        """Store the trackers that the option names."""
+        try:
+            setattr(namespace, self.dest, trackers.parse(values, str(option_string)))
+        except ConfigError as error:
+            parser.error(str(error))
+
+
 def path(text: str) -> str:
     """The type of an option that names a file or a folder: not empty, as that would be "."."""
     if not text.strip():
         raise argparse.ArgumentTypeError(f"{text!r} is no path: name one (. is this folder)")
+    return text
+
+
+def _resume(text: str) -> str:
+    """The type of --resume, if a word follows it."""
+    if text != "auto":
+        raise argparse.ArgumentTypeError(f"{text!r} is not auto: name the run with --name {text}")
     return text
 
 
@@ -97,7 +126,19 @@ def training_parser(prog: str, description: str) -> Parser:
         "--config", metavar="FILE", type=path, help="TOML file of settings; flags override it"
     )
     run.add_argument(
-        "--resume", action="store_true", help="resume --name, a run or a group, or the newest run"
+        "--resume",
+        nargs="?",
+        const=True,
+        type=_resume,
+        metavar="auto",
+        help="resume --name, a run or a group, or the newest run; auto: start --name if there is "
+        "no such run yet, for jobs that a scheduler starts again",
+    )
+    run.add_argument(
+        "--gpus",
+        metavar="N|all",
+        help="train in N processes, one per GPU (or with --device cpu on the cores), as torchrun "
+        "does with trainer.py",
     )
     run.add_argument(
         "--after", metavar="RUN", help="wait until this run or group has ended, then train"
@@ -117,6 +158,18 @@ def training_parser(prog: str, description: str) -> Parser:
     run.add_argument(
         "--group", metavar="NAME", help="record in run.toml that the run belongs to this group"
     )
+    run.add_argument(
+        "--track",
+        metavar="NAMES",
+        action=TrackerNames,
+        help="send the metrics to tensorboard, wandb or trackio while training, or to several "
+        "(a,b); each needs the extra of its name (none: to no tracker of the run that is resumed)",
+    )
+    run.add_argument(
+        "--track-model",
+        action="store_true",
+        help="with a tracker that keeps files, send it the best model at the end",
+    )
     run.add_argument("--json", action="store_true", help="print the results as JSON, on one line")
     for name, field in configuration.dotted_fields():
         group, _, _ = name.rpartition(".")
@@ -125,10 +178,12 @@ def training_parser(prog: str, description: str) -> Parser:
             options = ["auto", *options]
         if name == "device":
             options = [*configuration.DEVICES, "cuda:N"]
+        several: dict[str, Any] = {"nargs": "+"} if name in SEVERAL else {}
         groups[group].add_argument(
             flag(name),
             dest=name,
             metavar="|".join(options) or _METAVARS[kind_of(field)],
+            **several,
             help=f"{field.metadata['help']}{_default(name, field.default)}".replace("%", "%%"),
         )
     for name, setting in configuration.ALIASES.items():
@@ -161,7 +216,9 @@ def settings(options: argparse.Namespace) -> dict[str, object]:
             if name not in known:
                 hint = nearest(name, known) or "; --help lists the settings"
                 raise ConfigError(f"--config {path}: unknown setting {name!r}{hint}")
-    values.update({name: value for name, value in vars(options).items() if name in known})
+    for name, value in vars(options).items():
+        if name in known:
+            values[name] = ",".join(value) if isinstance(value, list) else value
     return values
 
 

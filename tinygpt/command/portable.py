@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping
 
 from tinygpt import config as configuration
 from tinygpt.command.options import settings
+from tinygpt.data import sources
 from tinygpt.fields import as_text, convert, flag
 from tinygpt.files.paths import user_path
 from tinygpt.presets import Scalar
@@ -25,18 +26,12 @@ def requested(options: argparse.Namespace) -> dict[str, Scalar]:
     if given.get("preset") == "auto":
         del given["preset"]
     found = {name: convert(known[name], value, name) for name, value in given.items()}
-    if "data" in found:
-        found["data"] = portable_data(found["data"])
+    for name in ("data", "val_data"):
+        if name in found:
+            found[name] = sources.absolute(found[name])
     if found.get("tokenizer", "char") not in configuration.TOKENIZERS:
         found["tokenizer"] = os.path.abspath(user_path(found["tokenizer"]))
     return found
-
-
-def portable_data(data: str) -> str:
-    """A corpus such that it is found from any folder: a path is absolute."""
-    from tinygpt.data.corpus import KNOWN  # noqa: PLC0415 - not for --help
-
-    return data if data in ("auto", "-", *KNOWN) else os.path.abspath(user_path(data))
 
 
 def as_options(values: Mapping[str, Scalar]) -> Iterator[str]:

@@ -17,7 +17,7 @@ from tinygpt.formatting import duration
 from tinygpt.run import EvalRecord, Record, TrainRecord, pace
 
 if TYPE_CHECKING:
-    from tinygpt.training.learner import Progress
+    from tinygpt.training.progress import Progress
 
 REMEMBERED = 4 * smoothing.SPAN
 """Train losses before a resume that its average goes on from: older ones have no weight."""

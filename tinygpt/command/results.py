@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import atexit
 import errno
+import gc
 import json
 import math
 import os
@@ -66,6 +68,8 @@ def entry_point(main: Callable[P, int]) -> Callable[P, int]:
     def wrapped(*args: P.args, **kwargs: P.kwargs) -> int:
         prepare_streams()
         _prepare_home()
+        # Then the interpreter ends without a search for cycles in all of torch: half a second.
+        atexit.register(gc.freeze)
         try:
             return main(*args, **kwargs)
         except OutputError as error:

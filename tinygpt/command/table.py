@@ -80,6 +80,6 @@ def report(session: Session, outcome: Outcome) -> dict[str, Any]:
     return {
         "run": str(session.path),
         "tokenizer": tokenizer_facts(session.tokenizer),
-        "corpus": {"name": corpus.name, "sha256": corpus.sha256, "chars": len(corpus.text)},
+        "corpus": {"name": corpus.name, "sha256": corpus.sha256, "chars": corpus.characters},
         "models": outcome.models,
     }

@@ -11,29 +11,36 @@ import os
 import re
 import signal
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tinygpt import config as configuration
 from tinygpt import hints
-from tinygpt.command import group, waiting
+from tinygpt.command import gpus_option, group, processes, waiting
+from tinygpt.command.corpora import find_corpora, with_token_folder
+from tinygpt.command.initial_run import with_initial_run
 from tinygpt.command.interrupts import Interrupts
 from tinygpt.command.options import USAGE, settings
 from tinygpt.command.progress import REMEMBERED, ProgressTracker
 from tinygpt.command.results import DONE, FAILED, OutputError, print_json, print_text
+from tinygpt.command.resumed_run import run_to_resume
 from tinygpt.command.streams import safe, say
+from tinygpt.command.text_progress import text_progress
 from tinygpt.command.train_log import LoggedWarnings, TrainLog
-from tinygpt.errors import RunError, TinyGPTError
+from tinygpt.errors import TinyGPTError
 from tinygpt.presets import preset_for
-from tinygpt.run import Record, newest_run, read_config, validate_run_name
+from tinygpt.run import Record, read_config
 from tinygpt.run.tail import recent_losses
+from tinygpt.tracking import names as trackers
+from tinygpt.tracking.processes import Trackers
+from tinygpt.tracking.state import followed_by
 
 if TYPE_CHECKING:
     from tinygpt.command.display import Display
-    from tinygpt.data.corpus import Corpus
     from tinygpt.training import Outcome, Session
+    from tinygpt.world import World
 
 
 _FIRST_WORDS = re.compile(r"\w[\w ]{,30}\w:?|\w")
@@ -43,46 +50,72 @@ would have to escape, in most languages."""
 
 def command(options: argparse.Namespace) -> int:
     """Train a run or a group; returns the exit status. A user's mistake is one line on stderr."""
-    if group.is_asked_for(options):
-        return group.command(options)
-    interrupts, logged = Interrupts(), LoggedWarnings()
+    first = processes.rank() == 0
+    interrupts, logged = Interrupts(at_once=processes.count() == 1), LoggedWarnings()
     try:
+        processes.refuse(options)
+        if group.is_asked_for(options):
+            return group.command(options)
+        trackers.check(options)
         with interrupts, logged, ExitStack() as stack:
             if not stack.enter_context(waiting.turn(options)):
                 return DONE
-            session = prepare(options)
+            if processes.are_to_start(options):
+                return processes.start(options, sys.argv[1:])
+            world = processes.join()
+            session = prepare(options, world)
             stack.callback(session.writer.close)
-            return _train(session, interrupts, logged, as_json=hasattr(options, "json"))
+            stack.callback(world.close)
+            processes.watch(world, session, interrupts)
+            if not world.first:
+                return processes.follow(session, interrupts)
+            return _train(session, options, interrupts, logged)
     except TinyGPTError as error:
-        say(str(error))
+        if processes.speaks():
+            say(str(error) if first else f"rank {processes.rank()}: {error}")
         return FAILED if interrupts.training else USAGE
     except KeyboardInterrupt:
         training = interrupts.training
         where = "; the last checkpoint is intact" if training else " before training began"
-        say(f"interrupted{where}")
+        if first:
+            say(f"interrupted{where}")
         return 128 + (interrupts.signal or signal.SIGINT)
 
 
-def prepare(options: argparse.Namespace) -> Session:
-    """A new or resumed session.
+def prepare(options: argparse.Namespace, world: World) -> Session:
+    """A new or resumed session of the processes of `world`.
 
     Raises:
         TinyGPTError: settings, corpus or run cannot be used.
     """
-    if hasattr(options, "resume"):
-        path = _run_to_resume(options)
-        begun = waiting.without_wait(options, path)
+    if processes.are_resuming(options, world):
+        path = run_to_resume(options) if world.first else Path()
+        begun = waiting.without_wait(options, path) if world.first else None
         if begun is None:
-            return _resume(path, settings(options))
+            return _resume(path, settings(options), world)
         options = begun
-    requested = settings(options)
-    config = _new_config(requested)
+    requested = with_initial_run(settings(options), options.out)
+    config = with_token_folder(_new_config(requested))
     from tinygpt.training import begin  # noqa: PLC0415
 
-    corpus = _find_corpus(config.data)
     argv = [os.path.basename(sys.argv[0]), *sys.argv[1:]]
     name, of = getattr(options, "name", None), getattr(options, "group", None)
-    session = begin(config, corpus, options.out, name, argv, group=of)
+    with text_progress() as report:
+        with world.in_turn():
+            corpus, validation = find_corpora(config, report)
+        session = begin(
+            config,
+            corpus,
+            options.out,
+            name,
+            argv,
+            group=of,
+            validation=validation,
+            report=report,
+            world=world,
+        )
+    if not world.first:
+        return session
     for line in (f"corpus: {corpus.source}", *session.notes):
         say(line)
     return session
@@ -99,13 +132,16 @@ def _new_config(requested: dict[str, object]) -> configuration.RunConfig:
     return configuration.build({**requested, "preset": preset})
 
 
-def _resume(path: Path, requested: dict[str, object]) -> Session:
+def _resume(path: Path, requested: dict[str, object], world: World) -> Session:
     if requested.get("preset") == "auto":
         del requested["preset"]
     from tinygpt.training import resume  # noqa: PLC0415
     from tinygpt.training.rewarming import in_words  # noqa: PLC0415
 
-    session = resume(path, requested)
+    with text_progress() as report:
+        session = resume(path, requested, report, world)
+    if not world.first:
+        return session
     for note in session.notes:
         say(f"warning: {note}")
     steps = ", ".join(f"{v.variant} from step {v.progress.step:,}" for v in session.learners)
@@ -115,33 +151,8 @@ def _resume(path: Path, requested: dict[str, object]) -> Session:
     return session
 
 
-def _run_to_resume(options: argparse.Namespace) -> Path:
-    if (name := getattr(options, "name", None)) is not None:
-        path = Path(options.out, validate_run_name(name))
-        if not os.path.isdir(path):
-            raise RunError(f"--resume: there is no run {name!r} in {options.out}")
-        return path
-    newest = newest_run(options.out)
-    if newest is None:
-        raise RunError(
-            f"--resume: there is no run in {options.out}; leave out --resume to start one"
-        )
-    return newest.path
-
-
-def _find_corpus(data: str) -> Corpus:
-    from tinygpt.data.corpus import find_corpus  # noqa: PLC0415
-
-    if not sys.stderr.isatty():
-        return find_corpus(data)
-    from tinygpt.command.display import DownloadBar  # noqa: PLC0415
-
-    with DownloadBar() as bar:
-        return find_corpus(data, progress=bar)
-
-
 def _train(
-    session: Session, interrupts: Interrupts, logged: LoggedWarnings, *, as_json: bool
+    session: Session, options: argparse.Namespace, interrupts: Interrupts, logged: LoggedWarnings
 ) -> int:
     """Run the loop under a display, then print how it ended."""
     from tinygpt.command.display import Bars, Lines  # noqa: PLC0415
@@ -150,13 +161,8 @@ def _train(
     from tinygpt.training.malloc import keep_freed_memory  # noqa: PLC0415
 
     keep_freed_memory()
-    say(_opening(session))
-    for remark in _remarks(session):
-        say(remark)
-    if session.tokenizer.kind != "char":
-        say(_tokens(session))
-    if session.val_tokens:
-        say(_validation(session, session.val_tokens))
+    for line in _introduction(session):
+        say(line)
     progress = {v.variant: v.progress for v in session.learners}
     steps = {variant: known.step for variant, known in progress.items()}
     losses = recent_losses(session.path, steps, REMEMBERED)
@@ -169,24 +175,54 @@ def _train(
         stack.enter_context(display)
         stack.enter_context(logged.to(log, display.say))
 
+        def remark(text: str) -> None:
+            log.write(text)
+            display.say(text)
+
+        following = stack.enter_context(_trackers(session.path, options, remark))
+
         def observe(record: Record) -> None:
             if line := tracker.add(record):
                 log.write(line)
                 display.line(line)
             for note in notes.add(record):
-                log.write(note)
-                display.say(note)
+                remark(note)
             display.refresh()
+            following.look()
 
         outcome = Loop(session, observe=observe, interrupted=interrupts.signal_name).run()
         for text in (outcome.trace, f"{outcome.state}: {outcome.reason}"):
             log.write(text or "")
-    status = _close(session, outcome, interrupts, as_json=as_json)
+    status = _close(session, outcome, interrupts, options)
     read = not log.is_stderr and not _in_group(session)
     if read and status == DONE and outcome.state == "done":
         for line in _next_commands(session):
             say(line)
+    following.say = say
+    following.finish(lambda: bool(interrupts.signal))
     return status
+
+
+def _trackers(run: Path, options: argparse.Namespace, remark: Callable[[str], None]) -> Trackers:
+    """The trackers of the command line; if it names none, those that followed the run so far."""
+    names = getattr(options, "track", None)
+    if names is None:
+        before = followed_by(run)
+        names = [name for name in before if trackers.missing(name) is None]
+        for name in before:
+            if name not in names:
+                remark(f"{name} followed this run, and does not now: {trackers.missing(name)}")
+    return Trackers(run, names, model=hasattr(options, "track_model"), say=remark)
+
+
+def _introduction(session: Session) -> Iterator[str]:
+    """What is about to be trained, in lines."""
+    yield _opening(session)
+    yield from _remarks(session)
+    if session.tokenizer.kind != "char":
+        yield _tokens(session)
+    if session.val_tokens:
+        yield _validation(session, session.val_tokens)
 
 
 def _opening(session: Session) -> str:
@@ -202,12 +238,15 @@ def _opening(session: Session) -> str:
 
 def _remarks(session: Session) -> list[str]:
     from tinygpt.device import remarks  # noqa: PLC0415
+    from tinygpt.training import disk_plan  # noqa: PLC0415
 
-    return remarks(sorted(set(session.devices.values())), session.config.device)
+    disk = disk_plan.in_words(session.kept, session.config, session.path)
+    about_devices = remarks(sorted(set(session.devices.values())), session.config.device)
+    return [*about_devices, *([disk] if disk else [])]
 
 
 def _tokens(session: Session) -> str:
-    tokenizer, units = session.tokenizer, session.whole_units
+    tokenizer, units = session.tokenizer, session.units
     return (
         f"tokens: {tokenizer.kind} {tokenizer.vocab_size:,}, "
         f"{units.characters_per_token:.2f} characters each on average"
@@ -215,24 +254,28 @@ def _tokens(session: Session) -> str:
 
 
 def _validation(session: Session, sample: int) -> str:
-    from tinygpt.training.evaluation import tokens_in  # noqa: PLC0415
+    from tinygpt.training.evaluation import is_evaluated_whole, tokens_in  # noqa: PLC0415
 
-    whole = tokens_in(session.whole_validation)
-    return (
-        f"validation: a fixed sample of {sample:,} of {whole:,} tokens while training, "
-        "all of them at the end"
-    )
+    whole, config = tokens_in(session.whole_validation), session.config
+    text = f"validation: a fixed sample of {sample:,} of {whole:,} tokens"
+    if config.steps is None:
+        return f"{text} while training, all of them at the end of a training that is long enough"
+    is_whole = is_evaluated_whole(whole, config.steps * config.batch_tokens)
+    return f"{text} while training, all of them at the end" if is_whole else text
 
 
-def _close(session: Session, outcome: Outcome, interrupts: Interrupts, *, as_json: bool) -> int:
+def _close(
+    session: Session, outcome: Outcome, interrupts: Interrupts, options: argparse.Namespace
+) -> int:
     """Print the results; returns the exit status."""
-    printed = _print_results(session, outcome, as_json=as_json)
+    printed = _print_results(session, outcome, as_json=hasattr(options, "json"))
     if outcome.state == "failed":
         where = f"; see the traceback in {session.path / 'train.log'}" if outcome.trace else ""
         say(f"failed: {outcome.error}{where}")
         return FAILED
     if outcome.state == "stopped":
-        hint = f"; continue with: {hints.resume_headless(session.path)}"
+        command = hints.resume_headless(session.path, *gpus_option.as_options(options))
+        hint = f"; continue with: {command}"
         say(
             f"stopped ({outcome.reason}), checkpoints are saved{'' if _in_group(session) else hint}"
         )
@@ -249,7 +292,7 @@ def _in_group(session: Session) -> bool:
 def _next_commands(session: Session) -> Iterator[str]:
     """What to do with a finished run, as commands."""
     yield f"open it with: {hints.open_run(session.path)}"
-    if words := _FIRST_WORDS.search(session.corpus.text):
+    if words := _FIRST_WORDS.search(session.corpus.facts.opening):
         yield f"generate with: {hints.generate(session.path, words[0])}"
 
 

@@ -15,16 +15,17 @@ from pathlib import Path
 
 from tinygpt import child_process
 from tinygpt import config as configuration
-from tinygpt.command import portable
+from tinygpt.command import gpus_option, portable
+from tinygpt.command.corpora import find_corpora, with_token_folder
 from tinygpt.command.options import training_parser
 from tinygpt.command.streams import say
-from tinygpt.data.corpus import find_corpus
 from tinygpt.data.splits import check_length
 from tinygpt.errors import ConfigError, RunError, TinyGPTError
 from tinygpt.presets import Scalar
 from tinygpt.run import read_state, reserve_run, validate_run_name
 from tinygpt.run.lookup import find_run_or_group
 from tinygpt.run.queue import Queued, leave_queue, read_entry
+from tinygpt.tracking import names as trackers
 
 _DEVICE_PROBLEM = """
 import sys
@@ -105,15 +106,20 @@ def _take_place(options: argparse.Namespace) -> Queued:
     else:
         run = reserve_run(options.out, str(requested.get("preset", "run")))
         options.name = run.name
-    return Queued(run, after, [*portable.as_options(requested)])
+    words = [
+        *portable.as_options(requested),
+        *trackers.as_options(options),
+        *gpus_option.as_options(options),
+    ]
+    return Queued(run, after, words)
 
 
 def _check(requested: Mapping[str, Scalar]) -> None:
     """Raises TinyGPTError for what can be found wrong with a run before it is trained."""
-    config = configuration.build({"preset": "nano", **requested})
-    corpus = find_corpus(config.data)
+    config = with_token_folder(configuration.build({"preset": "nano", **requested}))
+    corpus, _ = find_corpora(config)
     if "preset" in requested:  # else the context is not known yet
-        check_length(corpus.text, config.gpt.context, config.shares)
+        check_length(corpus.characters, config.gpt.context, config.shares)
     _check_device(config.device)
 
 

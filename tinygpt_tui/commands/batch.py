@@ -120,10 +120,11 @@ def _lines(
             assert prompt.params.seed is not None
             offset = sample if prompt.own_seed else index * samples + sample
             params = replace(prompt.params, seed=prompt.params.seed + offset)
-            texts, surprisals = [], []
+            texts, surprisals, is_end = [], [], False
             for event in stream(checkpoint.model, checkpoint.tokenizer, prompt.text, params):
                 texts.append(event.text)
                 surprisals.append(event.surprisal)
+                is_end = event.id == checkpoint.tokenizer.end_of_text
             text = "".join(texts)
             yield {
                 "id": prompt.id,
@@ -133,12 +134,12 @@ def _lines(
                 "text": text,
                 "token_count": len(texts),
                 "mean_surprisal": sum(surprisals) / len(texts) if texts else None,
-                "finish_reason": finish_reason(text, params),
+                "finish_reason": finish_reason(text, params, is_end=is_end),
                 **about_checkpoint(checkpoint),
                 "sampling": asdict(params),
             }
 
 
-def finish_reason(text: str, params: SamplingParams) -> str:
-    """Why a text ended: "stop" at a stop sequence, "length" after the most tokens."""
-    return "stop" if any(stop in text for stop in params.stop) else "length"
+def finish_reason(text: str, params: SamplingParams, *, is_end: bool) -> str:
+    """Why a text ended: "stop" at its end or at a stop sequence, "length" after the most tokens."""
+    return "stop" if is_end or any(stop in text for stop in params.stop) else "length"

@@ -40,7 +40,9 @@ def status_of(work: Callable[[], None]) -> int:
 
 def add_options(parser: argparse.ArgumentParser) -> None:
     """Add --step."""
-    group = parser.add_argument_group("choose a checkpoint, with --generate, --score and --inspect")
+    group = parser.add_argument_group(
+        "choose a checkpoint, with --generate, --score, --inspect and --export hf"
+    )
     group.add_argument(
         "--step",
         metavar="best|newest|N",

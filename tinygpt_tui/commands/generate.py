@@ -160,7 +160,11 @@ def report(
     return {
         "prompt": prompt,
         "text": text,
-        "finish_reason": batch.finish_reason(text, params),
+        "finish_reason": batch.finish_reason(
+            text,
+            params,
+            is_end=bool(tokens) and tokens[-1]["id"] == checkpoint.tokenizer.end_of_text,
+        ),
         **about_checkpoint(checkpoint),
         "sampling": asdict(params),
         "mean_surprisal": sum(t["surprisal"] for t in tokens) / len(tokens) if tokens else None,

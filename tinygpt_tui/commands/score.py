@@ -119,7 +119,7 @@ def score(checkpoint: Checkpoint, text: str, stride: int, file: str) -> dict[str
         raise ConfigError(f"--score {file}: {error}") from error
     if len(ids) < 2:
         raise ConfigError(f"--score {file} has fewer than 2 tokens: nothing can be predicted")
-    device = str(model.head.device)
+    device = str(model.device)
     dtype = matmul_dtype(device, _precision(checkpoint.path))
     with on_device(device), autocast_context(device, dtype):
         loss = evaluate_text(model, torch.from_numpy(ids).to(device), stride)

@@ -13,9 +13,10 @@ from typing import Any
 import pytest
 
 from tests.helpers.models import TEXT
-from tests.helpers.trainer import SHAPE, command, environment, run_pasted, run_training, steps_taken
+from tests.helpers.tracking import PACKAGES
+from tests.helpers.trainer import SHAPE, command, piped, run_here, run_pasted, steps_taken
 from tests.helpers.training import make_session, train_session
-from tests.helpers.waiting import PATIENCE, running, until
+from tests.helpers.waiting import PATIENCE, until
 from tinygpt.command import group_jobs, train
 from tinygpt.command.options import training_parser
 from tinygpt.run import list_runs, read_config, read_state, request
@@ -44,6 +45,11 @@ def started(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Started:
     return found
 
 
+@pytest.fixture
+def _here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+
+
 def trained(name: str, **settings: object) -> None:
     """An ordinary run of the group in runs/, trained here."""
     session = make_session(Path(), steps=1, **{"model": "dense", **settings})
@@ -51,9 +57,12 @@ def trained(name: str, **settings: object) -> None:
     Path("run").rename(Path("runs", name))
 
 
-def test_a_group_is_ordinary_runs_and_their_means(corpus_file: Path, tmp_path: Path) -> None:
+@pytest.mark.usefixtures("_here")
+def test_a_group_is_ordinary_runs_and_their_means(
+    corpus_file: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
     grid = ("--seeds", "2", "--grid", "optim.matrix-learning-rate=0.01,0.02")
-    done = run_training(tmp_path, *DATA, "--steps", "3", "--name", "g", *grid, "--json")
+    done = run_here(capfd, *DATA, "--steps", "3", "--name", "g", *grid, "--json")
     assert done.returncode == 0, done.stderr
     found = json.loads(done.stdout)
     assert (found["group"], found["unfinished"]) == ("g", {})
@@ -64,7 +73,7 @@ def test_a_group_is_ordinary_runs_and_their_means(corpus_file: Path, tmp_path: P
     assert (stored["group"], stored["seed"]) == ("g", 2)
     assert stored["optim"]["matrix_learning_rate"] == 0.02
     apart = ("--seed", "2", "--optim.matrix-learning-rate", "0.02", "--name", "x", "--json")
-    single = run_training(tmp_path, *DATA, "--steps", "3", *apart)
+    single = run_here(capfd, *DATA, "--steps", "3", *apart)
     (run,) = [run for run in found["runs"] if run["run"].endswith(names[3])]
     expected = json.loads(single.stdout)
     times = {"train_seconds", "wall_seconds", "tokens_per_second"}
@@ -79,33 +88,16 @@ def test_a_group_is_ordinary_runs_and_their_means(corpus_file: Path, tmp_path: P
     assert val_loss == {"mean": pytest.approx(mean), "std": pytest.approx(std), "n": 2}
     row = ["0.02", "dense", "2", f"{mean:.4f}", "±", f"{std:.4f}"]
     assert any(line.split()[:6] == row for line in done.stderr.splitlines())
-    again = run_training(tmp_path, "--resume", "--name", "g", "--out", "runs", "--json")
+    again = run_here(capfd, "--resume", "--name", "g", "--out", "runs", "--json")
     assert json.loads(again.stdout) == found
     assert again.stderr.count(" is done already\n") == 4
 
 
-@pytest.mark.parametrize(
-    ("send", "status"),
-    [
-        (lambda process: process.send_signal(signal.SIGTERM), 143),
-        (lambda process: os.killpg(process.pid, signal.SIGINT), 130),  # Ctrl-C in a terminal
-    ],
-    ids=["SIGTERM", "Ctrl-C"],
-)
-def test_a_signal_ends_the_group_after_a_checkpoint_and_it_is_continued(
-    corpus_file: Path, tmp_path: Path, send: Callable[[Any], None], status: int
-) -> None:
+def stopped_by(send: Callable[[Any], None], status: int, tmp_path: Path) -> str:
+    """A group of two runs ends after a checkpoint of the first; the command to continue it."""
     words = command(*DATA, "--steps", "100", "--name", "g", "--seeds", "2")
     first, second = tmp_path / "runs" / "g-s1", tmp_path / "runs" / "g-s2"
-    with running(
-        words,
-        cwd=tmp_path,
-        env=environment(),
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        start_new_session=True,
-    ) as process:
+    with piped(tmp_path, words, start_new_session=True) as process:
         until((first / "status.json").exists, process=process)
         request(first, "pause")  # so that it does not end before the signal
         until(lambda: read_state(first).state == "paused", process=process)
@@ -119,6 +111,15 @@ def test_a_signal_ends_the_group_after_a_checkpoint_and_it_is_continued(
     assert read_state(first).state == "stopped"
     assert steps_taken(first) < 100
     assert not second.exists()
+    return hint
+
+
+def test_ctrl_c_ends_the_group_after_a_checkpoint(corpus_file: Path, tmp_path: Path) -> None:
+    stopped_by(lambda process: os.killpg(process.pid, signal.SIGINT), 130, tmp_path)
+
+
+def test_a_signal_ends_the_group_and_it_is_continued(corpus_file: Path, tmp_path: Path) -> None:
+    hint = stopped_by(lambda process: process.send_signal(signal.SIGTERM), 143, tmp_path)
     done = run_pasted(tmp_path, f"{hint} --json")
     assert done.returncode == 0, done.stderr
     assert "resuming runs/g-s1: dense from step" in done.stderr
@@ -126,9 +127,10 @@ def test_a_signal_ends_the_group_after_a_checkpoint_and_it_is_continued(
     assert steps == [100, 100]
 
 
-def test_a_run_that_fails_does_not_end_the_group(corpus_file: Path, tmp_path: Path) -> None:
+@pytest.mark.usefixtures("_here", "corpus_file")
+def test_a_run_that_fails_does_not_end_the_group(capfd: pytest.CaptureFixture[str]) -> None:
     grid = ("--grid", "gpt.hidden=12,100000000000,24", "--name", "g", "--steps", "2", "--json")
-    done = run_training(tmp_path, *DATA, *grid)
+    done = run_here(capfd, *DATA, *grid)
     assert done.returncode == 1, done.stderr
     found = json.loads(done.stdout)
     assert [run["settings"]["gpt.hidden"] for run in found["runs"]] == [12, 24]
@@ -138,10 +140,13 @@ def test_a_run_that_fails_does_not_end_the_group(corpus_file: Path, tmp_path: Pa
     assert done.stderr.splitlines()[-1] == "g-hidden100000000000: not started"
 
 
+@pytest.mark.usefixtures("_here")
 @pytest.mark.parametrize("jobs", ["1", "2"])
-def test_a_mistake_that_the_first_run_finds_leaves_nothing(tmp_path: Path, jobs: str) -> None:
+def test_a_mistake_that_the_first_run_finds_leaves_nothing(
+    tmp_path: Path, jobs: str, capfd: pytest.CaptureFixture[str]
+) -> None:
     group = ("--seeds", "2", "--name", "g", "--jobs", jobs)
-    done = run_training(tmp_path, *SHAPE, "--data", "missing.txt", *group)
+    done = run_here(capfd, *SHAPE, "--data", "missing.txt", *group)
     assert (done.returncode, done.stdout) == (2, "")
     assert "missing.txt does not exist" in done.stderr.splitlines()[-1]
     assert done.stderr.count("missing.txt") == 1
@@ -283,3 +288,11 @@ def test_the_process_of_a_group_needs_no_torch() -> None:
     script = f"import sys, {modules}; print('torch' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, check=True)
     assert done.stdout == b"False\n"
+
+
+def test_trackers_are_those_of_each_run(started: Started, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(PACKAGES)
+    words = (*DATA, "--seeds", "2", "--name", "g", "--track", "wandb", "--track-model")
+    train.command(options(*words))
+    assert len(started) == 2
+    assert all({"--track=wandb", "--track-model"} <= {*run} for run in started)

@@ -3,15 +3,14 @@
 import json
 import os
 import signal
-import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 from threading import Barrier
 
 import pytest
 
-from tests.helpers.trainer import SHAPE, command, environment, run_training
-from tests.helpers.waiting import PATIENCE, running, until
+from tests.helpers.trainer import SHAPE, command, piped, run_here, run_training
+from tests.helpers.waiting import PATIENCE, until
 from tinygpt.command import group_jobs
 from tinygpt.command.group_jobs import Job, Signals, cards, train_all
 from tinygpt.run import read_state, request
@@ -81,12 +80,16 @@ def test_the_gpus_are_those_that_cuda_may_use(monkeypatch: pytest.MonkeyPatch) -
 
 
 def test_runs_at_the_same_time_have_the_results_of_runs_in_turn(
-    corpus_file: Path, tmp_path: Path
+    corpus_file: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
 ) -> None:
+    monkeypatch.chdir(tmp_path)
     words = (*DATA, "--steps", "3", "--seeds", "3", "--json", "--train.threads", "1")
     found = []
     for name, jobs in (("one", "1"), ("two", "2")):
-        done = run_training(tmp_path, *words, "--name", name, "--jobs", jobs)
+        done = run_here(capfd, *words, "--name", name, "--jobs", jobs)
         assert done.returncode == 0, done.stderr
         assert done.stdout.count("\n") == 1
         found.append([r["models"]["dense"]["val_loss"] for r in json.loads(done.stdout)["runs"]])
@@ -99,15 +102,7 @@ def test_runs_at_the_same_time_have_the_results_of_runs_in_turn(
 def test_a_signal_ends_all_runs_and_they_are_continued(corpus_file: Path, tmp_path: Path) -> None:
     words = command(*DATA, "--steps", "100", "--name", "g", "--seeds", "3", "--jobs", "2")
     runs = [tmp_path / "runs" / f"g-s{seed}" for seed in (1, 2, 3)]
-    with running(
-        words,
-        cwd=tmp_path,
-        env=environment(),
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        start_new_session=True,
-    ) as process:
+    with piped(tmp_path, words, start_new_session=True) as process:
         for run in runs[:2]:
             until((run / "status.json").exists, process=process)
             request(run, "pause")  # so that it does not end before the signal

@@ -47,7 +47,9 @@ def test_a_signal_saves_and_leaves(
     state = read_state(path)
     assert state.state == "stopped"
     taken = steps_taken(path)
-    assert [list_steps(path, v)[-1] for v in ("dense", "moe")] == [taken, taken]
+    saved = [list_steps(path, v)[-1] for v in ("dense", "moe")]
+    assert max(saved) == taken
+    assert min(saved) >= taken - 1  # a step in progress is given up
     (printed,) = re.findall("continue with: (.*)", errors)
     resumed = run_pasted(tmp_path, f"{printed} --steps {taken + 2}")
     assert resumed.returncode == 0, resumed.stderr

@@ -5,13 +5,14 @@ from pathlib import Path
 import pytest
 
 from tinygpt.command.options import training_parser
-from tinygpt.command.portable import as_options, portable_data, requested
+from tinygpt.command.portable import as_options, requested
+from tinygpt.data.sources import absolute
 from tinygpt.errors import ConfigError
 
 
 @pytest.mark.parametrize("data", ["auto", "tinyshakespeare", "shakespeare-standin", "/a/b.txt"])
 def test_a_corpus_that_needs_no_folder_stays(data: str) -> None:
-    assert portable_data(data) == data
+    assert absolute(data) == data
 
 
 def test_settings_stand_for_themselves(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

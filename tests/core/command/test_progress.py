@@ -5,7 +5,7 @@ import pytest
 from tests.helpers.records import evaluated, train
 from tinygpt.command.progress import QUIET_SECONDS, ProgressTracker
 from tinygpt.config import build
-from tinygpt.training.learner import Progress
+from tinygpt.training.progress import Progress
 
 
 def test_a_line_after_a_quiet_time() -> None:

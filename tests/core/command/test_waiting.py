@@ -13,6 +13,7 @@ from tests.helpers.trainer import (
     command,
     endless_training,
     environment,
+    run_here,
     run_training,
     start_training,
 )
@@ -84,7 +85,10 @@ def test_a_queued_run_can_be_cancelled(folder: Path, wish: str | int, status: in
         assert is_in(first, "live")
 
 
-def test_mistakes_are_found_before_the_wait(folder: Path) -> None:
+def test_mistakes_are_found_before_the_wait(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(folder)
     (folder / "runs" / "first").mkdir(parents=True)
     (folder / "runs" / "first" / "train.log").write_text("")  # about to begin
     waits = ("--after", "first", "--name", "second")
@@ -98,7 +102,7 @@ def test_mistakes_are_found_before_the_wait(folder: Path) -> None:
         (("--seeds", "2"), "--after is for a single run"),
         (("--resume",), "--after is for a new run"),
     ):
-        done = run_training(folder, *QUICK, *waits, *options)
+        done = run_here(capfd, *QUICK, *waits, *options)
         assert done.returncode == 2, (options, done.stderr)
         assert words in done.stderr.splitlines()[-1]
         assert not (folder / "runs" / "second").exists()
@@ -153,14 +157,13 @@ def test_a_run_is_trained_as_it_was_queued(folder: Path) -> None:
     with endless_training(folder, "first") as first:
         until(lambda: is_in(first, "live"))
         second = folder / "runs" / "second"
-        options = (*QUICK[:-2], "--config", "mine.toml", "--train.batch", "5")
+        options = (*QUICK[:-2], "--config", "mine.toml", "--train.batch", "5", "--track", "none")
         with start_training(folder, *options, "--name", "second", "--after", "first") as process:
             until(lambda: is_in(second, "queued"), process=process)
             entry = read_entry(second)
             assert entry is not None
-            assert {f"--data={folder / 'corpus.txt'}", "--steps=3", "--train.batch=5"} <= {
-                *entry.arguments
-            }
+            kept = {f"--data={folder / 'corpus.txt'}", "--steps=3", "--train.batch=5"}
+            assert kept | {"--track=none"} <= {*entry.arguments}
             assert not any("config" in word for word in entry.arguments)
             (folder / "mine.toml").write_text("steps = 0")
             request(second, "begin")
