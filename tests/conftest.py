@@ -1,7 +1,11 @@
-"""What holds for all tests: which accelerators, signals and time they have; a tiny corpus."""
+"""What holds for all tests: which accelerators, signals, time and folders of the user they have; a
+tiny corpus."""
 
+import itertools
 import os
 import signal
+import sys
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,7 +16,7 @@ import psutil  # type: ignore[import-untyped,unused-ignore]
 import pytest
 import torch
 
-from tests.helpers import accelerators
+from tests.helpers import accelerators, forked
 from tests.helpers.models import TEXT
 from tinygpt.cgroup import cpu_limit
 
@@ -22,6 +26,13 @@ TEST_LIMIT = 600
 """Seconds after which a test fails, whatever it waits for."""
 TORTURE_LIMIT = 7200
 """The same for those of tests/torture."""
+
+_STATES = pytest.StashKey[Iterator[str]]()
+"""Folders for what the app remembers: each test starts with nothing remembered."""
+
+# Or each of hundreds of processes compiles all of the package.
+sys.dont_write_bytecode = False
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 
 torch.set_num_threads(1)  # a second one costs such small models more than it gives
 
@@ -40,8 +51,15 @@ def pytest_configure(config: pytest.Config) -> None:
     """Bound the threads of what the tests start, and hide the accelerators, unless ``-m gpu`` asks
     for the tests of them, as `make test-gpu` does."""
     os.environ.setdefault("OMP_NUM_THREADS", "1")  # else one per core in each process
+    folders = tempfile.TemporaryDirectory(prefix="tinygpt-tests-")
+    config.add_cleanup(folders.cleanup)
+    os.environ["TINYGPT_CACHE"] = f"{folders.name}/cache"
+    states: Iterator[str] = (f"{folders.name}/state{n}" for n in itertools.count())
+    config.stash[_STATES] = states
     if config.option.markexpr != "gpu":
         accelerators.hide()
+    if config.option.markexpr not in ("gpu", "torture") and "coverage" not in sys.modules:
+        forked.install()
 
 
 @pytest.hookimpl(optionalhook=True)
@@ -56,6 +74,8 @@ def pytest_xdist_auto_num_workers() -> int | None:
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_setup(item: pytest.Item) -> Iterator[None]:
+    states = item.config.stash[_STATES]
+    os.environ["XDG_STATE_HOME"] = next(states)
     if item.get_closest_marker("gpu") and not torch.cuda.is_available():
         pytest.skip("there is no GPU that CUDA can use, or it is hidden: make test-gpu")
     with _limited(item):

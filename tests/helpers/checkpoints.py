@@ -12,7 +12,7 @@ from tests.helpers.models import tiny
 from tinygpt.checkpoint import Snapshot
 from tinygpt.data.characters import CharTokenizer
 from tinygpt.model_config import MoEConfig
-from tinygpt.run.meta import META
+from tinygpt.run.meta import META, WEIGHTS
 
 TOKENIZER = CharTokenizer.train("\n abcdefghijk")
 
@@ -29,6 +29,12 @@ def snapshot(variant: str = "dense", step: int = 7, loss: float | None = 1.5) ->
         training={"muon.0.momentum": torch.randn(3, 5), "adamw.1.step": torch.tensor(7.0)},
         progress={"step": step, "val_loss": loss},
     )
+
+
+def is_in_bf16(folder: Path) -> bool:
+    """Whether the weights of a checkpoint are stored in bf16, all or none of them."""
+    (kind,) = {t.dtype for t in safetensors.torch.load_file(folder / WEIGHTS).values()}
+    return kind == torch.bfloat16
 
 
 def alter_tensor(folder: Path, file: str, name: str, tensor: Tensor) -> None:

@@ -9,6 +9,7 @@ from tinygpt.model.gpt import GPT
 from tinygpt.model.kv_cache import Cache
 from tinygpt.model_config import MoEConfig
 
+TIES = pytest.mark.parametrize("tied", [False, True])
 MODELS = pytest.mark.parametrize(
     "moe", [None, MoEConfig(experts=5, top_k=1), MoEConfig(experts=5, top_k=2)]
 )
@@ -18,7 +19,7 @@ def assert_matches_model(
     decoder: NumpyDecoder | CudaGraphDecoder, model: GPT, prompt: list[int], tokens: list[int]
 ) -> None:
     """Run a prompt, then each token both ways, and compare."""
-    device = model.head.device
+    device = model.device
     one, many = Cache(model.config), Cache(model.config)
     with torch.inference_mode():
         for cache in (one, many) if prompt else ():

@@ -6,6 +6,9 @@ import json
 from pathlib import Path
 from typing import Any
 
+import torch
+
+from tinygpt import checkpoint
 from tinygpt.run import (
     EvalRecord,
     MetricsReader,
@@ -13,7 +16,9 @@ from tinygpt.run import (
     RoutingRecord,
     SampleRecord,
     TrainRecord,
+    checkpoint_dir,
     drop_rewound,
+    list_steps,
 )
 
 CLOCKS = {"time": 0.0, "tokens_per_second": 0.0, "train_seconds": 0.0, "wall_seconds": 0.0}
@@ -37,6 +42,16 @@ def exact(run: Path) -> list[Record]:
             changes: dict[str, Any] = {k: v for k, v in CLOCKS.items() if k in known}
             result.append(dataclasses.replace(record, **changes))
     return sorted(result, key=lambda record: getattr(record, "model", ""))
+
+
+def same_end(run: Path, other: Path, step: int) -> None:
+    """Assert that the checkpoints of a step are identical, training state included."""
+    for variant in ("dense", "moe"):
+        if list_steps(other, variant):
+            a, b = (checkpoint.restore(checkpoint_dir(r, variant, step)) for r in (run, other))
+            assert all(torch.equal(a.weights[k], b.weights[k]) for k in a.weights)
+            assert all(torch.equal(a.training[k], b.training[k]) for k in a.training)
+            assert a.training.keys() == b.training.keys()
 
 
 def weights(run: Path) -> dict[str, str]:

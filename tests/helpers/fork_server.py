@@ -22,12 +22,12 @@ from tests.helpers.waiting import PATIENCE
 
 
 class ForkServer:
-    """The test's side."""
+    """The test's side. With `large`, its trainers treat every model as a large one on a GPU."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *, large: bool = False) -> None:
         self.folder = folder
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "tests.helpers.fork_server"],
+            [sys.executable, "-m", "tests.helpers.fork_server", *(["large"] if large else [])],
             cwd=folder,
             env={**os.environ, "PYTHONPATH": python_path(), "OMP_NUM_THREADS": "1"},
             stdin=subprocess.PIPE,
@@ -81,9 +81,12 @@ def main() -> None:
     import tinygpt.command.table
     import tinygpt.command.train  # noqa: F401 - as each child would
     import trainer
-    from tinygpt.training import disk_wait
+    from tinygpt.training import disk_plan, disk_wait, saving
 
     torch.set_num_threads(1)
+    if sys.argv[1:] == ["large"]:
+        disk_plan.LARGE_MODEL = 1
+        saving.saves_beside_steps = lambda learner: bool(learner.variant)
     disk_wait.DISK_FULL_POLL = 0.01
 
     def fork(request: dict[str, Any]) -> int:

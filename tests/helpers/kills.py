@@ -8,6 +8,7 @@ from tinygpt.run import (
     CheckpointRecord,
     MetricsReader,
     TrainRecord,
+    drop_rewound,
     is_run,
     list_runs,
     list_steps,
@@ -55,6 +56,26 @@ def check(run: Path, *, also: tuple[str, ...] = ()) -> None:
             assert max(reported) in there, "a checkpoint that was reported is gone"
             snapshot, passed_over = checkpoint.newest_resumable(run, variant)
             assert snapshot.step >= max(reported)
+            assert not passed_over
+        for step in there:
+            assert checkpoint.load(run / variant / f"step-{step:08d}").step == step
+
+
+def check_large(run: Path) -> None:
+    """The same of a large model: also what was reported to look at only is there, and what can be
+    resumed from is no older than the last of the checkpoints at every fourth step."""
+    if not is_run(run):
+        return
+    reader = MetricsReader(run)
+    found = [r for r in drop_rewound(reader.read()) if isinstance(r, CheckpointRecord)]
+    assert reader.skipped == reader.unknown == 0
+    every = int(SHAPE["train.checkpoint-every"])
+    for variant in ("dense", "moe"):
+        reported, there = [r.step for r in found if r.model == variant], list_steps(run, variant)
+        if reported:
+            assert max(reported) in there, "a checkpoint that was reported is gone"
+            snapshot, passed_over = checkpoint.newest_resumable(run, variant)
+            assert snapshot.step >= max(step for step in reported if step % every == 0)
             assert not passed_over
         for step in there:
             assert checkpoint.load(run / variant / f"step-{step:08d}").step == step

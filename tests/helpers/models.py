@@ -13,7 +13,8 @@ TEXT = (
 
 
 def tiny(*, moe: MoEConfig | None = None, seed: int = 0, **changes: int | float) -> GPT:
-    """3 layers, 2 heads of width 6, a context of 11, a vocabulary of 13; all weights are random."""
+    """3 layers, 2 heads of width 6, a context of 11, a vocabulary of 13, no tied embeddings; all
+    weights are random."""
     shape: dict[str, int | float] = {
         "layers": 3,
         "heads": 2,

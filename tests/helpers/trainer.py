@@ -8,6 +8,9 @@ from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any
 
+import pytest
+
+import trainer
 from tests.helpers.paths import ROOT, python_path
 from tests.helpers.waiting import PATIENCE, running
 from tinygpt.run import MetricsReader, TrainRecord
@@ -49,6 +52,16 @@ def run_training(cwd: Path, *arguments: str, script: str = "tinygpt_tui") -> Any
     return _completed(cwd, command(*arguments, script=script))
 
 
+def run_here(output: pytest.CaptureFixture[str], *arguments: str) -> Any:
+    """`run_training` in this process and folder; runs of a group have processes of their own."""
+    output.readouterr()
+    try:
+        status = trainer.main(arguments)
+    except SystemExit as end:
+        status = int(str(end.code))
+    return subprocess.CompletedProcess(arguments, status, *output.readouterr())
+
+
 def run_pasted(cwd: Path, line: str) -> Any:
     """Run a command that was printed, as a shell does."""
     return _completed(cwd, ["/bin/sh", "-c", line])
@@ -66,18 +79,26 @@ def _completed(cwd: Path, words: Sequence[str]) -> Any:
     )
 
 
-def start_training(
-    cwd: Path, *arguments: str, script: str = "tinygpt_tui"
+def piped(
+    cwd: Path, words: Sequence[str], **options: Any
 ) -> "AbstractContextManager[subprocess.Popen[str]]":
-    """Start it; at the end of the block it is killed if it still runs."""
+    """A process with its output in pipes, killed if it outlives the block."""
     return running(
-        command(*arguments, script=script),
+        words,
         cwd=cwd,
         env=environment(),
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
+        **options,
     )
+
+
+def start_training(
+    cwd: Path, *arguments: str, script: str = "tinygpt_tui"
+) -> "AbstractContextManager[subprocess.Popen[str]]":
+    """Start it; at the end of the block it is killed if it still runs."""
+    return piped(cwd, command(*arguments, script=script))
 
 
 def steps_taken(path: Path) -> int:

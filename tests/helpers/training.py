@@ -65,7 +65,7 @@ def spoil(learner: Learner, after: int) -> Callable[[Record], None]:
     def observe(record: Record) -> None:
         if isinstance(record, CheckpointRecord) and record.step == after:
             with torch.no_grad():
-                learner.model.head.mul_(50)
+                learner.model.head_weight.mul_(50)
             for group in (g for o in learner.optimizers for g in o.param_groups):
                 group["peak"] = 0.0
 
