@@ -7,13 +7,15 @@ VENV := .venv
 BIN := $(VENV)/bin
 LOCKED := $(VENV)/.locked
 READY := $(VENV)/.ready
+EXTRAS := $(VENV)/extras
+EXTRAS_READY := $(EXTRAS)/.ready
 BENCHMARKS := start step experts overhead app attention generate million quality
 
 .DEFAULT_GOAL := help
-.PHONY: help run train test test-gpu torture coverage audit check format bench pictures docs snapshots wheel clean
+.PHONY: help run train test test-extras test-gpu torture coverage audit check format bench pictures docs snapshots wheel clean
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 run: $(READY) ## open the app; options in ARGS
 	@$(BIN)/tinygpt-tui $(ARGS)
@@ -23,6 +25,9 @@ train: $(READY) ## train both models in this terminal; options in ARGS
 
 test: $(READY) ## run the tests; options of pytest in ARGS
 	$(BIN)/python -m pytest -n auto --dist worksteal $(ARGS)
+
+test-extras: $(EXTRAS_READY) $(READY) ## the tests of optional packages, in an environment with them; options of pytest in ARGS
+	$(EXTRAS)/bin/python -m pytest -n auto --dist worksteal tests/extras $(ARGS)
 
 test-gpu: $(READY) ## the tests that need a GPU; options of pytest in ARGS
 	$(BIN)/python -m pytest -m gpu tests/core $(ARGS)
@@ -80,4 +85,13 @@ $(LOCKED): requirements.lock
 
 $(READY): $(LOCKED) pyproject.toml
 	$(BIN)/python -m pip install --disable-pip-version-check --quiet --no-deps --no-build-isolation -e .
+	touch $@
+
+# Over $(VENV), whose packages it sees, the project among them: a second torch would take minutes.
+$(EXTRAS_READY): $(LOCKED) requirements-extras.lock
+	$(PYTHON) -m venv --clear --without-pip $(EXTRAS)
+	$(BIN)/python -c "import sysconfig; print(f'import site; site.addsitedir({sysconfig.get_path(\"purelib\")!r})')" \
+	  > "$$($(EXTRAS)/bin/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')/base.pth"
+	$(BIN)/python -m pip --python $(EXTRAS)/bin/python install --disable-pip-version-check --quiet \
+	  --no-deps -r requirements-extras.lock
 	touch $@

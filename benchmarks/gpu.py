@@ -142,7 +142,7 @@ def operations(learner: Learner) -> float:
     """
     config = learner.model.config
     _, active = config.parameters()
-    inner = active - config.vocab_size * config.width  # an embedding is a look-up
+    inner = active - config.looked_up
     attention = 12 * config.layers * config.width * config.context
     return float(learner.config.batch_tokens * (6 * inner + attention))
 

@@ -78,7 +78,7 @@ def lower_bound(learner: Learner) -> float:
     best = min(_seconds(a, b) for _ in range(200))
     rate = 2 * 768 * 512 * 512 / best
     _, active = config.parameters()
-    inner = active - config.vocab_size * config.width
+    inner = active - config.looked_up
     return learner.config.batch_tokens * 6 * inner / rate
 
 

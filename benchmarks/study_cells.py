@@ -163,7 +163,7 @@ def problem(study: Study, scale: str, variant: Variant, seed: int) -> str | None
         return None
     stored = flatten(build(from_tables(read_config(run)), preset_applies=False))
     settings = study.settings(scale, variant) | {"seed": seed, "data": stored["data"]}
-    wanted = flatten(build(settings))
+    wanted = flatten(build(settings).with_vocabulary(_sizes(study.data)[1]))
     different = [n for n in sorted(wanted | stored) if wanted.get(n) != stored.get(n)]
     if read_config(run)["corpus"]["sha256"] != study.sha256:
         different.insert(0, "data")

@@ -141,7 +141,7 @@ def flops_per_token(config: ModelConfig) -> int:
     """Floating-point operations of training on a token: 6 per active parameter of a matmul, and 12
     per layer, channel and position of the context for attention (PaLM, arXiv:2204.02311)."""
     _, active = config.parameters()
-    not_in_matmuls = config.vocab_size * config.width + config.conv_size * config.width
+    not_in_matmuls = config.looked_up + config.conv_size * config.width
     not_in_matmuls += 2 * config.layers * config.width
     attention = 12 * config.layers * config.width * config.context
     return 6 * (active - not_in_matmuls) + attention

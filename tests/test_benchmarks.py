@@ -3,14 +3,16 @@
 import importlib
 import json
 import os
+import signal
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
 
 import pytest
 
-from tests.helpers.paths import ROOT
+from tests.helpers.paths import ROOT, python_path
 
 PLAY = (
     "First Citizen:\nBefore we proceed any further, hear me speak.\n\nAll:\nSpeak, speak.\n\n"
@@ -22,6 +24,17 @@ PLAY = (
 def gpu(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
     monkeypatch.syspath_prepend(str(ROOT / "benchmarks"))
     return importlib.import_module("gpu")
+
+
+@pytest.fixture
+def study(monkeypatch: pytest.MonkeyPatch) -> Iterator[ModuleType]:
+    monkeypatch.syspath_prepend(str(ROOT / "benchmarks"))
+    monkeypatch.setenv("PYTHONPATH", python_path())
+    numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+    handlers = [signal.getsignal(number) for number in numbers]
+    yield importlib.import_module("study")
+    for number, handler in zip(numbers, handlers, strict=True):
+        signal.signal(number, handler)
 
 
 def test_without_a_card_nothing_is_measured() -> None:
@@ -63,38 +76,33 @@ def test_nanogpt_is_timed_until_the_target(gpu: ModuleType, tmp_path: Path) -> N
     assert 0 <= found["nanogpt_train_s"] <= found["nanogpt_target_s"] <= found["nanogpt_s"]
 
 
-def test_a_trial_of_the_study_makes_its_page_and_is_not_run_again(tmp_path: Path) -> None:
+def test_a_trial_of_the_study_makes_its_page_and_is_not_run_again(
+    study: ModuleType,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
     (tmp_path / "text.txt").write_text(PLAY * 90)
     (tmp_path / "docs" / "pictures").mkdir(parents=True)
     (tmp_path / "tinygpt_tui" / "monitor").mkdir(parents=True)
-    command = [sys.executable, str(ROOT / "benchmarks" / "study.py"), str(tmp_path / "text.txt")]
-    command += ["--out", str(tmp_path / "runs"), "--into", str(tmp_path), "--steps", "3"]
+    command = ["study.py", str(tmp_path / "text.txt"), "--steps", "3"]
+    command += ["--out", str(tmp_path / "runs"), "--into", str(tmp_path)]
     command += ["--scale", "micro", "--jobs", "1"]
-    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
 
-    def run(*further: str) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            [*command, *further],
-            capture_output=True,
-            text=True,
-            timeout=300,
-            env=environment,
-            check=False,
-        )
-
-    def study(*further: str) -> str:
-        done = run(*further)
-        assert done.returncode == 0, done.stderr
-        return done.stdout
+    def said(*further: str) -> str:
+        monkeypatch.setattr(sys, "argv", [*command, *further])
+        assert study.main() == 0, capsys.readouterr().err
+        return capsys.readouterr().out
 
     def refused(*further: str) -> str:
-        done = run(*further)
-        assert done.returncode == 1
-        assert "Traceback" not in done.stderr
-        return done.stderr
+        monkeypatch.setattr(sys, "argv", [*command, *further])
+        with pytest.raises(SystemExit) as end:
+            study.main()
+        assert isinstance(end.value.code, str)  # which Python prints, and exits with 1
+        return end.value.code
 
     chosen = ["--seeds", "2", "--variants", "dense", "moe", "moe-frozen"]
-    assert study(*chosen).count(": trained") == 6
+    assert said(*chosen).count(": trained") == 6
     page = (tmp_path / "docs" / "study.md").read_text()
     heading, _, answer = page.splitlines()[:3]
     assert heading == "# Does a mixture of experts beat a dense model?"
@@ -105,9 +113,9 @@ def test_a_trial_of_the_study_makes_its_page_and_is_not_run_again(tmp_path: Path
     assert "MoE, router weights frozen" in picture
     (row,) = json.loads((tmp_path / "tinygpt_tui" / "monitor" / "study.json").read_text())
     assert (row["seeds"], row["settings"]["steps"]) == (2, 3)
-    assert "trained" not in study(*chosen)
+    assert "trained" not in said(*chosen)
     assert (tmp_path / "docs" / "study.md").read_text() == page
-    again = study("--repeat", "micro", "moe-frozen", "2")
+    again = said("--repeat", "micro", "moe-frozen", "2")
     assert json.loads(again.splitlines()[-1])["repeated"]["same"]
     chosen[1] = "1"
     assert "is not trained" in refused("--repeat", "micro", "moe-frozen", "3")

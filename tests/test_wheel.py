@@ -13,7 +13,7 @@ import pytest
 from tests.helpers.paths import ROOT
 
 PACKAGES = ("tinygpt", "tinygpt_tui")
-SUFFIXES = {".py", ".tcss", ".typed", ".json"}
+SUFFIXES = {".py", ".tcss", ".typed", ".json", ".html", ".css", ".js"}
 TINY = (
     *("--train-only", "--preset", "micro", "--steps", "2", "--device", "cpu", "--json"),
     *("--gpt.layers", "1", "--gpt.heads", "1", "--gpt.width", "4", "--gpt.context", "5"),

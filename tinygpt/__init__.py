@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from tinygpt.generation.params import SamplingParams
     from tinygpt.model.gpt import GPT
     from tinygpt.model_config import ModelConfig, MoEConfig
+    from tinygpt.run.metrics import read_metrics
 
 _MODULE_OF = {
     "Checkpoint": "checkpoint",
@@ -46,6 +47,7 @@ _MODULE_OF = {
     "CharTokenizer": "data.characters",
     "BPETokenizer": "data.subword",
     "WordPieceTokenizer": "data.subword",
+    "read_metrics": "run.metrics",
 }
 
 __all__ = [
@@ -67,6 +69,7 @@ __all__ = [
     "generate",
     "inspect_tokens",
     "load",
+    "read_metrics",
     "stream",
     "stream_many",
     "survey_tokens",

@@ -3,7 +3,8 @@
 ``<run>/<variant>/step-00000500/`` holds ``model.safetensors`` (the weights),
 ``training.safetensors`` (the optimizer state, only in the newest few) and ``meta.json``, which
 has the size and sha256 of both files, and everything else that a resume needs. None of them can
-contain code.
+contain code. The snapshots of a large model, which are for looking at and not for resuming, are
+its weights alone, in bf16; loaded, they are in fp32 again.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ import safetensors.torch
 import torch
 from torch import Tensor
 
+from tinygpt import tensor_file
 from tinygpt.data.tokenizer import Tokenizer
 from tinygpt.data.tokenizer_file import load_tokenizer
 from tinygpt.errors import CheckpointError, TinyGPTWarning
@@ -42,6 +44,9 @@ from tinygpt.run.layout import (
     parse_step,
 )
 from tinygpt.run.meta import (
+    BEFORE,
+    EARLIER_MODEL,
+    EARLIER_MOE,
     FORMAT,
     META,
     TRAINING,
@@ -88,8 +93,10 @@ class Snapshot:
     """What was to follow the last step, if it was saved in the middle of that."""
 
 
-def save(run: StrPath, snapshot: Snapshot) -> Path:
+def save(run: StrPath, snapshot: Snapshot, *, weights_only: bool = False) -> Path:
     """Write a checkpoint atomically, flushed to disk; returns its folder.
+
+    With `weights_only`, it has no training state, and its weights are in bf16.
 
     Raises:
         CheckpointError: it could not be written; no part of it is left.
@@ -98,10 +105,11 @@ def save(run: StrPath, snapshot: Snapshot) -> Path:
     try:
         with atomic.directory(target) as folder:
             files = {}
-            for name, tensors in ((WEIGHTS, snapshot.weights), (TRAINING, snapshot.training)):
-                data = safetensors.torch.save({k: _to_cpu(t) for k, t in tensors.items()})
-                (folder / name).write_bytes(data)
-                files[name] = {"bytes": len(data), "sha256": hashlib.sha256(data).hexdigest()}
+            parts = {WEIGHTS: snapshot.weights, TRAINING: snapshot.training}
+            if weights_only:
+                parts = {WEIGHTS: in_bf16(snapshot.weights)}
+            for name, tensors in parts.items():
+                files[name] = tensor_file.write(folder / name, tensors)
             meta = {
                 "format": FORMAT,
                 "variant": snapshot.variant,
@@ -113,10 +121,35 @@ def save(run: StrPath, snapshot: Snapshot) -> Path:
                 "pending": snapshot.pending,
                 "files": files,
             }
-            (folder / META).write_text(json.dumps(meta, indent=1, allow_nan=False) + "\n")
+            (folder / META).write_text(_described(meta))
     except OSError as error:
         raise CheckpointError(f"cannot write the checkpoint {target}: {error.strerror}") from error
     return target
+
+
+def reduce_to_weights(folder: Path) -> None:
+    """Replace the weights of a checkpoint by the same in bf16, once its training state is deleted.
+
+    It is whole at every moment, also if the process is killed: until the file is replaced, its
+    description fits both. Does nothing to a checkpoint that was saved or reduced to its weights.
+
+    Raises:
+        CheckpointError: it is damaged.
+        OSError: it cannot be written; it is as good as before.
+    """
+    meta = read_meta(folder)
+    if TRAINING not in meta["files"]:
+        return
+    atomic.remove_leftovers(folder)
+    weights = _tensors(folder, WEIGHTS, meta)
+    size = os.stat(folder / WEIGHTS).st_size
+    before = next(entry for entry in recorded(meta, WEIGHTS) if entry.get("bytes") == size)
+    with atomic.replacement(folder / WEIGHTS) as written:
+        entry = tensor_file.write(written, in_bf16(weights))
+        meta["files"][WEIGHTS] = {**entry, BEFORE: {k: before[k] for k in ("bytes", "sha256")}}
+        atomic.write_text(folder / META, _described(meta))
+    meta["files"] = {WEIGHTS: entry}
+    atomic.write_text(folder / META, _described(meta))
 
 
 def restore(path: StrPath) -> Snapshot:
@@ -213,15 +246,19 @@ def newest_resumable(
 ) -> tuple[Snapshot, list[str]]:
     """The newest checkpoint of a variant that is intact and that `use` takes.
 
-    With a sentence per newer one that is damaged, or for which `use` raised a CheckpointError.
+    With a sentence per newer one that is damaged, or for which `use` raised a CheckpointError; none
+    for those that were saved without training state.
 
     Raises:
         CheckpointError: there is none; says what is wrong with each.
     """
     problems: list[str] = []
     for step in reversed(list_steps(run, variant)):
+        folder = checkpoint_dir(run, variant, step)
         try:
-            snapshot = restore(checkpoint_dir(run, variant, step))
+            if TRAINING not in read_meta(folder)["files"]:
+                continue
+            snapshot = restore(folder)
             if use:
                 use(snapshot)
         except CheckpointError as error:
@@ -283,8 +320,8 @@ def _model_config(values: Mapping[str, Any], folder: Path) -> ModelConfig:
             key = _key_in_meta(group + unknown[0])
             raise CheckpointError(f"{folder / META} has an unknown key {key}")
     try:
-        # The first models had no convolution and did not store its size.
-        values = {"conv_size": 1, **values, "moe": MoEConfig(**moe) if moe else None}
+        experts = MoEConfig(**{**EARLIER_MOE, **moe}) if moe else None
+        values = {**EARLIER_MODEL, **values, "moe": experts}
         return ModelConfig(**values)
     except SettingError as error:
         why = error.naming(_key_in_meta)
@@ -303,10 +340,12 @@ def _tensors(folder: Path, name: str, meta: Mapping[str, Any]) -> dict[str, Tens
     A training saves nothing else, so other tensors are not what this program wrote, whatever their
     sha256.
     """
-    file, known = folder / name, recorded(meta, name)
+    file, entries = folder / name, recorded(meta, name)
     try:
         with safe_open.open_regular(file) as opened:
-            check_size(file, os.fstat(opened.fileno()).st_size, known.get("bytes"))
+            size = os.fstat(opened.fileno()).st_size
+            known = next((e for e in entries if e.get("bytes") == size), entries[0])
+            check_size(file, size, known.get("bytes"))
             data = opened.read()
     except OSError as error:
         raise CheckpointError(f"cannot read {file}: {error.strerror}") from error
@@ -335,8 +374,13 @@ def _is_finite(tensor: Tensor) -> bool:
     return math.isfinite(low) and math.isfinite(high)
 
 
-def _to_cpu(tensor: Tensor) -> Tensor:
-    return tensor.detach().cpu().contiguous()
+def _described(meta: Mapping[str, Any]) -> str:
+    return json.dumps(meta, indent=1, allow_nan=False) + "\n"
+
+
+def in_bf16(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Rounded to the nearest: half the bytes, and more precision than a picture or a text shows."""
+    return {name: tensor.detach().bfloat16() for name, tensor in tensors.items()}
 
 
 def _last_line(error: Exception) -> str:

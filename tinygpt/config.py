@@ -94,6 +94,11 @@ class TrainConfig(Checked):
         250, "optimizer steps between checkpoints, besides the snapshots (0: snapshots only)", low=0
     )
     snapshots: int = setting(20, "log-spaced checkpoints kept per variant", low=0)
+    disk_budget: float | None = setting(
+        None,
+        "GB that all checkpoints of the run may take: fewer are kept (default: no limit)",
+        above=0.0,
+    )
     eval_train_windows: int = setting(
         256, "windows of the training split that are evaluated too", low=1
     )
@@ -111,6 +116,11 @@ class TrainConfig(Checked):
         "compute each block again in the backward pass instead of keeping what it computed: less "
         "memory for a third more time",
     )
+    hang_after: float = setting(
+        10.0,
+        "minutes without progress after which one of several processes counts as hung",
+        above=0.0,
+    )
     threads: int = setting(0, "CPU threads (0: PyTorch's choice)", low=0, high=1024)
 
 
@@ -120,7 +130,15 @@ class RunConfig(Checked):
 
     preset: Literal["micro", "nano", "baby", "small"] = setting("nano", "model size and schedule")
     model: Literal["both", "dense", "moe"] = setting("both", "which variants to train")
-    data: str = setting("auto", "tinyshakespeare, shakespeare-standin, or a UTF-8 text file")
+    data: str = setting(
+        "auto",
+        "tinyshakespeare, shakespeare-standin, or UTF-8 text: a file, several, a folder, a pattern "
+        "(also .gz, .zst, .jsonl), or hf:NAME for a dataset of Hugging Face",
+    )
+    data_field: str = setting("text", "key of the text in a line of JSONL, or column of a dataset")
+    val_data: str | None = setting(
+        None, "another text for validation, as --data has it (default: a share of the text)"
+    )
     val_share: float = setting(
         Shares().validation,
         "share of the text, after what is trained on, for validation",
@@ -135,6 +153,11 @@ class RunConfig(Checked):
     )
     tokenizer: str = setting(
         "char", "char, bpe, wordpiece, or a tokenizer.json: of a run, or in Hugging Face's format"
+    )
+    init_from: str | None = setting(
+        None,
+        "train on from the best weights of this run, a variant or a checkpoint; the shape of the "
+        "model and the tokenizer are its own",
     )
     vocab_size: int | None = setting(
         None,
@@ -162,6 +185,13 @@ class RunConfig(Checked):
     def __post_init__(self) -> None:
         super().__post_init__()
         self._check_tokenizer()
+        if self.val_data is not None and self.val_share != Shares().validation:
+            raise SettingError(
+                Setting("val_share"),
+                f" {self.val_share:g} is for a corpus without ",
+                Setting("val_data"),
+                ": give one of them",
+            )
         if self.val_share + self.test_share > LARGEST_KEPT:
             raise SettingError(
                 Setting("val_share"),
@@ -205,7 +235,7 @@ class RunConfig(Checked):
     @property
     def shares(self) -> Shares:
         """How much of the text is kept from training."""
-        return Shares(self.val_share, self.test_share)
+        return Shares(0.0 if self.val_data is not None else self.val_share, self.test_share)
 
     @property
     def variants(self) -> tuple[str, ...]:
@@ -215,7 +245,13 @@ class RunConfig(Checked):
     def model_config(self, variant: str, vocab_size: int) -> ModelConfig:
         """The model configuration of one variant, for a vocabulary of `vocab_size` tokens."""
         moe = self.moe if variant == "moe" else None
-        return dataclasses.replace(self.gpt, vocab_size=vocab_size, moe=moe)
+        shape = dataclasses.replace(self.gpt, vocab_size=vocab_size, moe=moe)
+        return dataclasses.replace(shape, tie_embeddings=shape.tied)
+
+    def with_vocabulary(self, vocab_size: int) -> "RunConfig":
+        """With a value for the settings whose default depends on the size of the vocabulary."""
+        tied = self.model_config("dense", vocab_size).tie_embeddings
+        return dataclasses.replace(self, gpt=dataclasses.replace(self.gpt, tie_embeddings=tied))
 
     @property
     def batch_tokens(self) -> int:
@@ -230,6 +266,8 @@ END_SETTINGS = ("steps", "minutes", "target_loss", "patience")
 """Settings that decide when a run ends. A resume may replace them, also for later resumes."""
 
 EARLIER: dict[str, Scalar] = {
+    "gpt.tie_embeddings": False,
+    "moe.balance_over": "micro-batch",
     "optim.weight_decay": 0.1,
     "optim.weight_decay_power": 1.0,
     "optim.decay_taps": True,
@@ -237,7 +275,12 @@ EARLIER: dict[str, Scalar] = {
 """What was done before a setting existed, or before its default changed: what its absence in a
 ``run.toml`` means."""
 
-RECORDED = {"corpus": Mapping, "versions": Mapping, "argv": list, "begun": str, "group": str}
+RECORDED = {
+    **dict.fromkeys(("corpus", "versions", "git", "init_steps"), Mapping),
+    "argv": list,
+    "begun": str,
+    "group": str,
+}
 """What ``run.toml`` holds besides settings, and of which type."""
 
 

@@ -25,16 +25,25 @@ def generate(run: Path, prompt: str) -> str:
     return shlex.join([*_app(), *_named(run), *words])
 
 
+def track(run: Path, tracker: str) -> str:
+    """The command that sends a run to a tracker."""
+    return shlex.join([*_app(), *_named(run), "--track-to", tracker])
+
+
 def resume_in_app(run: Path, *options: str) -> str:
     """The command that resumes a run and shows it in the app."""
     return shlex.join([*_app(), *_named(run), "--resume", *options])
 
 
-def resume_headless(run: Path) -> str:
+def resume_headless(run: Path, *options: str) -> str:
     """The command that resumes a run as this process trains it, without the app."""
-    script = sys.argv[0]
-    program = [_python(), script] if Path(script).name == _TRAINER else [*_app(), "--train-only"]
-    return shlex.join([*program, "--resume", "--name", run.name, *_out(run)])
+    program = [_python(), sys.argv[0]] if is_trainer() else [*_app(), "--train-only"]
+    return shlex.join([*program, "--resume", "--name", run.name, *_out(run), *options])
+
+
+def is_trainer() -> bool:
+    """Whether this process was started by the script trainer.py."""
+    return os.path.basename(sys.argv[0]) == _TRAINER
 
 
 def _named(run: Path) -> list[str]:

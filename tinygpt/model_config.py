@@ -11,6 +11,11 @@ from typing import ClassVar, Literal
 
 from tinygpt.fields import Setting, SettingError, convert, setting
 
+TIED_FROM = 8192
+"""Tokens of the smallest vocabulary with tied embeddings by default. There the embedding is larger
+than all blocks of `nano`, and learns more slowly on its own: most of its rows have a gradient in
+few steps, those of the head in each. With 2,048 tokens it is better untied (docs/log.md)."""
+
 MOST_LOGITS = 1 << 25
 """Logits of a loss that are held at once: 134 MB in fp32."""
 
@@ -36,6 +41,11 @@ class MoEConfig(Checked):
     experts: int = setting(4, "experts per layer", low=1, high=1024)
     top_k: int = setting(1, "experts that each token is routed to", low=1)
     aux_loss: float = setting(0.01, "weight of Switch's load-balancing loss (0: off)", low=0.0)
+    balance_over: Literal["step", "micro-batch"] = setting(
+        "step",
+        "the tokens that the balancing loss is of: of a whole optimizer step, so that "
+        "--train.accumulate changes nothing, or of each micro-batch, which saves a forward pass",
+    )
     z_loss: float = setting(0.0, "weight of ST-MoE's router z-loss (0: off)", low=0.0)
     bias_rate: float = setting(
         0.0, "step size of the bias in DeepSeek's loss-free balancing (0: off)", low=0.0
@@ -70,6 +80,10 @@ class ModelConfig(Checked):
     )
     conv_size: int = setting(
         4, "tokens spanned by the short convolution after the embedding (1: off)", low=1, high=64
+    )
+    tie_embeddings: bool | None = setting(
+        None,
+        f"the output head shares the embedding's weights (default: from {TIED_FROM:,} tokens on)",
     )
     dropout: float = setting(0.0, "dropout probability", low=0.0, below=1.0)
     rope_base: float = setting(10000.0, "base of the rotary frequencies", above=1.0)
@@ -117,6 +131,11 @@ class ModelConfig(Checked):
         return max(round(self.active_hidden / unit), 1) * unit
 
     @property
+    def tied(self) -> bool:
+        """Whether the output head has the weights of the embedding."""
+        return self.vocab_size >= TIED_FROM if self.tie_embeddings is None else self.tie_embeddings
+
+    @property
     def head_width(self) -> int:
         """Channels of one head."""
         return self.width // self.heads
@@ -131,6 +150,11 @@ class ModelConfig(Checked):
         """Channels inside one expert; ``top_k`` experts together have `active_hidden`."""
         return self.active_hidden // (self.moe.top_k if self.moe else 1)
 
+    @property
+    def looked_up(self) -> int:
+        """Parameters of the embedding that are in no matmul: none of tied embeddings."""
+        return 0 if self.tied else self.vocab_size * self.width
+
     def parameters(self) -> tuple[int, int]:
         """Parameter counts (total, active per token), without building the model."""
         d, v = self.width, self.vocab_size
@@ -139,7 +163,8 @@ class ModelConfig(Checked):
         norms = 2 * d
         count, active = (self.moe.experts, self.moe.top_k) if self.moe else (1, 1)
         gate = count * d if self.moe else 0
-        fixed = 2 * v * d + (self.conv_size - 1) * d + d + self.layers * (attention + norms + gate)
+        tokens = v * d + self.looked_up
+        fixed = tokens + (self.conv_size - 1) * d + d + self.layers * (attention + norms + gate)
         return fixed + self.layers * count * expert, fixed + self.layers * active * expert
 
     def stored_numbers(self) -> int:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
+from pathlib import Path
 
+from tinygpt.errors import CheckpointError
 from tinygpt.files import atomic
 from tinygpt.run.layout import StrPath, checkpoint_dir, list_steps
 from tinygpt.run.meta import TRAINING
@@ -15,21 +17,45 @@ RESUMABLE = 3
 """How many of a variant's newest checkpoints keep their training state: one and two spares."""
 
 
-def prune(run: StrPath, variant: str, snapshots: int, best: int | None) -> list[int]:
+def prune(
+    run: StrPath,
+    variant: str,
+    snapshots: int,
+    best: int | None,
+    *,
+    resumable: int = RESUMABLE,
+    reduce: Callable[[Path], None] | None = None,
+) -> list[int]:
     """Delete all but the newest, the best and log-spaced snapshots; returns the deleted steps.
 
-    The newest `RESUMABLE` stay whatever `snapshots` is, as a resume may need the spares. Older
+    The newest `resumable` stay whatever `snapshots` is, as a resume may need the spares. Older
     checkpoints lose their training state. What cannot be deleted is tried again at the next call.
+
+    Args:
+        run: the run directory.
+        variant: whose checkpoints.
+        snapshots: how many checkpoints stay, besides the best.
+        best: the step that stays with its weights as they are, if there is one.
+        resumable: how many keep their training state.
+        reduce: for a large model, some of whose checkpoints have none from the start: makes a
+            snapshot of a checkpoint. Those that can be resumed then do not count as snapshots.
     """
     steps = list_steps(run, variant)
-    dropped = thin_out(steps, snapshots, [] if best is None else [best], newest=RESUMABLE)
+    whole, always, newest = steps, set() if best is None else {best}, resumable
+    if reduce:
+        whole = [s for s in steps if os.path.exists(checkpoint_dir(run, variant, s) / TRAINING)]
+        always, newest = always | {*whole[-resumable:]}, 1
+    dropped = thin_out(steps, snapshots, always, newest=newest)
     for step in dropped:
         atomic.remove_directory(checkpoint_dir(run, variant, step))
-    for step in [s for s in steps if s not in dropped][:-RESUMABLE]:
+    resumed_from = [s for s in whole if s not in dropped][-resumable:]
+    for step in sorted({*steps} - {*dropped, *resumed_from}):
         folder = checkpoint_dir(run, variant, step)
-        with suppress(OSError):
+        with suppress(OSError, CheckpointError):
             if not os.path.islink(folder):  # it may point into another run
                 (folder / TRAINING).unlink(missing_ok=True)
+                if reduce and step != best:
+                    reduce(folder)
     return dropped
 
 

@@ -5,22 +5,31 @@ from __future__ import annotations
 import argparse
 import gc
 import os
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from tinygpt.command.options import training_parser
+from tinygpt.command.options import Parser, training_parser
 from tinygpt.command.results import entry_point
 from tinygpt.command.streams import say
 from tinygpt.errors import TinyGPTError
 from tinygpt.fields import flag
 from tinygpt.threads import limit_spinning
-from tinygpt_tui.commands import common, generate, inspect, score
+from tinygpt.tracking import names as trackers
+from tinygpt_tui.commands import common, completion, export, generate, inspect, score, serve, track
 from tinygpt_tui.shell import capabilities
 
-COMMANDS = ("train_only", "generate", "score", "inspect")
+WITHOUT_TRAINING = {
+    "generate": generate.command,
+    "score": score.command,
+    "inspect": inspect.command,
+    "export": export.command,
+    "track_to": track.command,
+}
+COMMANDS = ("train_only", *WITHOUT_TRAINING, "serve")
 
 
-def make_parser() -> argparse.ArgumentParser:
+def make_parser() -> Parser:
     """The parser for all options: training, commands and interface."""
     parser = training_parser("tinygpt-tui", "Train, sample and inspect small GPTs in the terminal.")
     parser.usage = "%(prog)s [RUN] [options]"
@@ -31,14 +40,18 @@ def make_parser() -> argparse.ArgumentParser:
     generate.add_options(parser)
     score.add_options(parser)
     inspect.add_options(parser)
+    export.add_options(parser)
     common.add_options(parser)
+    track.add_options(parser)
     parser.add_argument(
         "--start",
         action="store_true",
         help="train at once what the options say, in the interface; without it, they fill the form",
     )
+    serve.add_options(parser)
     parser.add_argument("--ascii", action="store_true", help="draw with ASCII characters only")
     parser.add_argument("--no-mouse", action="store_true", help="do not capture the mouse")
+    completion.add_options(parser)
     return parser
 
 
@@ -47,23 +60,26 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run the command and return its exit status."""
     limit_spinning()
     parser = make_parser()
-    options = parser.parse_args(argv)
+    completion.answer(parser)
+    words = sys.argv[1:] if argv is None else argv
+    options = parser.parse_args(words)
+    if hasattr(options, "print_completion"):
+        return completion.command(options)
     if hasattr(options, "prompts"):  # implies --generate
         options.generate = getattr(options, "generate", None)
     commands = [name for name in COMMANDS if hasattr(options, name)]
     if len(commands) > 1:
         first, second = map(flag, commands[:2])
         parser.error(f"{first} and {second} exclude each other: give one of them")
-    if commands and (own := sorted(vars(options).keys() & {"ascii", "no_mouse", "start"})):
+    if commands not in ([], ["serve"]) and (
+        own := sorted(vars(options).keys() & {"ascii", "no_mouse", "start"})
+    ):
         parser.error(
             f"{flag(own[0])} is for the interface: it has no effect with {flag(commands[0])}"
         )
-    if hasattr(options, "generate"):
-        return generate.command(options)
-    if hasattr(options, "score"):
-        return score.command(options)
-    if hasattr(options, "inspect"):
-        return inspect.command(options)
+    for name, work in WITHOUT_TRAINING.items():
+        if hasattr(options, name):
+            return work(options)
     _refuse_options_of_commands(parser, options)
     if hasattr(options, "train_only"):
         if options.run is not None:
@@ -71,7 +87,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         from tinygpt.command import train
 
         return train.command(options)
-    return open_app(parser, options)
+    return open_app(parser, options, words)
 
 
 def _refuse_options_of_commands(
@@ -80,21 +96,25 @@ def _refuse_options_of_commands(
     """Exit with an error for an option of a command that is not given."""
     if hasattr(options, "step"):
         parser.error(
-            "--step is for --generate PROMPT, --score FILE and --inspect TEXT; "
+            "--step is for --generate PROMPT, --score FILE, --inspect TEXT and --export hf; "
             "a run's length is --steps"
         )
     if hasattr(options, "stride"):
         parser.error("--stride is for --score FILE")
     if hasattr(options, "inspect_out"):
         parser.error("--inspect-out is for --inspect TEXT")
+    if hasattr(options, "port") and not hasattr(options, "serve"):
+        parser.error("--port is for --serve")
     if own := sorted(vars(options).keys() & {*generate.SAMPLING, "samples"}):
         parser.error(f"{flag(own[0])} is for --generate PROMPT")
 
 
-def open_app(parser: argparse.ArgumentParser, options: argparse.Namespace) -> int:
-    """Run the interface and return its exit status."""
+def open_app(
+    parser: argparse.ArgumentParser, options: argparse.Namespace, words: Sequence[str]
+) -> int:
+    """Run the interface, as `words` say, here or on pages; returns the exit status."""
     if hasattr(options, "json"):
-        parser.error("--json is for --train-only, --generate, --score and --inspect")
+        parser.error("--json is for --train-only, --generate, --score, --inspect and --export")
     if hasattr(options, "after"):
         parser.error("--after is for --train-only: the app asks when to start a run")
     if group := sorted(vars(options).keys() & {"seeds", "grid", "jobs", "group"}):
@@ -103,6 +123,8 @@ def open_app(parser: argparse.ArgumentParser, options: argparse.Namespace) -> in
 
     try:
         plan = opening.plan(options)
+        if hasattr(options, "serve"):
+            return serve.command(options, words)
     except TinyGPTError as error:
         parser.error(str(error))
     if problem := capabilities.problem():
@@ -111,8 +133,11 @@ def open_app(parser: argparse.ArgumentParser, options: argparse.Namespace) -> in
     ascii_only = hasattr(options, "ascii") or capabilities.needs_ascii()
     # The rate at which Textual checks for repaints: a key's effect shows after 4 ms instead of 17.
     os.environ.setdefault("TEXTUAL_FPS", "240")
+    from tinygpt.command import gpus_option
     from tinygpt_tui.app import LabApp
+    from tinygpt_tui.launch import trainer_process
 
+    trainer_process.set_options([*trackers.as_options(options), *gpus_option.as_options(options)])
     app = LabApp(Path(options.out), plan.run, ascii=ascii_only, first=plan.first)
     # Imported objects are never garbage; without this a full collection scans them all, which
     # delays a key by 50 to 100 ms.

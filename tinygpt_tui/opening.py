@@ -10,6 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
+from tinygpt.command import gpus_option
 from tinygpt.command.options import settings
 from tinygpt.config import END_SETTINGS, build
 from tinygpt.errors import ConfigError, RunError
@@ -17,6 +18,7 @@ from tinygpt.fields import as_text, flag
 from tinygpt.run import newest_run, read_state
 from tinygpt.run.lookup import find_run, run_of
 from tinygpt.run.manage import rename_problem, resume_problem
+from tinygpt.tracking import names as trackers
 from tinygpt_tui.launch import cost
 from tinygpt_tui.screens import form
 
@@ -40,10 +42,16 @@ def plan(options: argparse.Namespace) -> Plan:
     """
     run = run_to_open(options.run, options.out) if options.run is not None else None
     given = settings(options)
+    trackers.check(options)
+    gpus_option.check(options)
     if hasattr(options, "resume"):
         return _resume(options, run, given)
     words = [flag(name) for name in (*given, "name") if name in given or hasattr(options, name)]
     words += ["--start"] if hasattr(options, "start") else []
+    if run is not None and hasattr(options, "track"):
+        raise ConfigError(
+            f"--track is for a training: send {options.run} with --track-to, or leave it out"
+        )
     if run is not None and words:
         raise ConfigError(
             f"{words[0]} is for a new run: leave out {options.run}, or give no settings to open it"
@@ -53,11 +61,8 @@ def plan(options: argparse.Namespace) -> Plan:
     values = _values(options, given)
     if not hasattr(options, "start"):
         return Plan(None, lambda app: app.control.fill_form(values))
-    new_run = form.new_run(
-        values.get(form.NAME, ""),
-        {name: text for name, text in values.items() if name != form.NAME},
-        build({name: text for name, text in values.items() if name != form.NAME}),
-    )
+    chosen = form.settings(values)
+    new_run = form.new_run(values.get(form.NAME, ""), chosen, build(chosen))
     return Plan(None, lambda app: app.control.start(new_run))
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TypeVar
 
 from tinygpt.errors import TinyGPTError
 from tinygpt.run import RunInfo, read_state, request, reserve_run
@@ -13,7 +13,8 @@ from tinygpt.run.control import Request
 from tinygpt.run.manage import resume_problem
 from tinygpt.run.settings import stored_settings
 from tinygpt_tui import leaving
-from tinygpt_tui.launch import trainer_process
+from tinygpt_tui.launch import process_count, trainer_process
+from tinygpt_tui.launch.reading_note import ReadingNote
 from tinygpt_tui.launch.rivals import has_own_gpu, rivals, to_wait_for
 from tinygpt_tui.monitor.follower import RunUpdate
 from tinygpt_tui.monitor.open_run import OpenRun
@@ -30,6 +31,27 @@ from tinygpt_tui.shell.error_reports import ErrorReportingApp
 CONFIRMED_WITHIN = 20.0
 """Seconds after which it is said that the trainer has not confirmed a request. It looks for them
 several times a second, within long steps too, but one call of torch may take longer."""
+
+_T = TypeVar("_T")
+
+_NOT_TRAINED = (
+    "This run is not being trained: n starts a new one",
+    "This run has not begun to train",
+)
+
+
+def _stop_question(run: OpenRun) -> Ask:
+    """What is asked before a run is stopped."""
+    answers = ("Stop and save", "Cancel")
+    question = "Stop training after writing a checkpoint? It can be resumed later."
+    if run.phase == "queued":
+        question = "Take this run from the queue? Its folder is removed."
+        answers = ("Take it from the queue", "Leave it there")
+    elif not run.live:
+        question = "Stop before training begins? What is encoded of a large text is kept."
+        answers = ("Stop", "Cancel")
+    choices = [("s", "stop", answers[0]), ("c", "cancel", answers[1])]
+    return Ask(question, choices, title="Stop")
 
 
 class RunControl:
@@ -54,6 +76,7 @@ class RunControl:
         self._open_run, self._show_note, self._show_request = open_run, show_note, show_request
         self._starting: dict[Path, int] = {}
         """Pids of trainers started here that have not reported yet, by run."""
+        self._reading = ReadingNote(show_note)
         self._resume_options: dict[Path, Sequence[str]] = {}
         """The options of those that resume a run."""
         self._trained: list[Path] = []
@@ -67,9 +90,7 @@ class RunControl:
     def request(self, what: Request) -> None:
         """Send a request to the open run's trainer; warns if it is not being trained."""
         if self._run.path is None or not self._run.live:
-            self._app.notify(
-                "This run is not being trained: n starts a new one", severity="warning"
-            )
+            self._app.notify(_NOT_TRAINED[self._run.phase == "new"], severity="warning")
             return
         try:
             self._run.request(what)
@@ -104,21 +125,19 @@ class RunControl:
 
     def stop(self) -> None:
         """Stop the run, after asking."""
-        if not self._run.live:
+        starting = self._starting.get(self._run.path) if self._run.path else None
+        if not self._run.live and starting is None:
             self.request("stop")
             return
-        if self._run.phase == "queued":
-            question = "Take this run from the queue? Its folder is removed."
-            choices = [("s", "stop", "Take it from the queue"), ("c", "cancel", "Leave it there")]
-        else:
-            question = "Stop training after writing a checkpoint? It can be resumed later."
-            choices = [("s", "stop", "Stop and save"), ("c", "cancel", "Cancel")]
-        self._app.push_screen(Ask(question, choices, title="Stop"), self._on_stop_answer)
+        self._app.push_screen(_stop_question(self._run), self._on_stop_answer)
 
     def _on_stop_answer(self, answer: str | None) -> None:
         if answer != "stop":
             return
         run, state = self._run.path, self._run.state
+        if run in self._starting and not self._run.live:
+            trainer_process.stop_starting(self._starting[run])
+            return
         self.request("stop")
         if run and state and state.state == "queued" and state.status and state.status.after:
             self._open_run(run.parent / state.status.after, f"{run.name} was taken from the queue")
@@ -168,15 +187,21 @@ class RunControl:
     def start(self, new: NewRun | None) -> None:
         """Train a new run in a separate process, and open it; None is a form that was left."""
         if new is not None:
-            self._with_rivals(partial(self._start_beside, new))
+            self._after_reading(lambda: rivals(self._out), partial(self._start_beside, new))
 
-    def _with_rivals(self, then: Callable[[list[RunInfo]], None]) -> None:
-        """Call `then` with the runs that are active here. They are read in a thread."""
+    def _after_reading(self, read: Callable[[], _T], then: Callable[[_T], None]) -> None:
+        """Call `then` with what is read, in a thread, as a network disk may be slow, and the
+        metrics of a long run take a second."""
 
-        def read() -> None:
-            self._app.call_from_thread(then, rivals(self._out))
+        def work() -> None:
+            try:
+                found = read()
+            except TinyGPTError as error:
+                self._app.call_from_thread(self._app.report_error, str(error))
+            else:
+                self._app.call_from_thread(then, found)
 
-        self._app.run_worker(read, thread=True, exit_on_error=False)
+        self._app.run_worker(work, thread=True, exit_on_error=False)
 
     def _start_beside(self, new: NewRun, runs: Sequence[RunInfo]) -> None:
         """Start a run beside those that are active; ask when, unless it has a GPU to itself."""
@@ -231,7 +256,10 @@ class RunControl:
         if wish == "resume":
             self.resume_or_extend(path)
         elif wish == "clone":
-            self._with_settings(path, lambda stored: self.fill_form(form_values(stored)))
+            self._after_reading(
+                partial(stored_settings, path),
+                lambda stored: self.fill_form(form_values(stored)),
+            )
 
     def start_preset(self, preset: str) -> None:
         """Train a new run of a preset."""
@@ -250,32 +278,23 @@ class RunControl:
         state = read_state(path)
         if state.status is not None and state.done:
             step, resume = state.status.step, partial(self.resume_run, path)
-            self._with_settings(
-                path, lambda stored: ask_steps(self._app, path.name, step, stored, resume)
+            self._after_reading(
+                partial(stored_settings, path),
+                lambda stored: ask_steps(self._app, path.name, step, stored, resume),
             )
         elif problem := resume_problem(path, state):
             self._app.notify(problem, severity="warning", markup=False)
         else:
             self.resume_run(path)
 
-    def _with_settings(self, path: Path, then: Callable[[dict[str, Any]], None]) -> None:
-        """Call `then` with the settings of a run, as changed by its resumes. They are read in a
-        thread, as that takes a second in a long run."""
-
-        def read() -> None:
-            try:
-                stored = stored_settings(path)
-            except TinyGPTError as error:
-                self._app.call_from_thread(self._app.report_error, str(error))
-            else:
-                self._app.call_from_thread(then, stored)
-
-        self._app.run_worker(read, thread=True, exit_on_error=False)
-
     def resume_run(self, path: Path, options: Sequence[str] = ()) -> None:
         """Resume a run in a separate process, with additional options, and open it; ask first if
-        another one is active."""
-        self._with_rivals(partial(self._resume_beside, path, options))
+        another one is active. As many processes train it as did last."""
+
+        def read() -> tuple[list[str], list[RunInfo]]:
+            return [*process_count.as_before(path), *options], rivals(self._out)
+
+        self._after_reading(read, lambda found: self._resume_beside(path, *found))
 
     def _resume_beside(self, path: Path, options: Sequence[str], runs: Sequence[RunInfo]) -> None:
         others = [run for run in runs if run.path != path]
@@ -314,15 +333,18 @@ class RunControl:
         run = update.run
         pid = self._starting.get(run)
         if pid is None:
+            self._reading.update(update)
             return
         status = update.state.status if update.state else None
         failure = trainer_process.early_failure(pid)
-        if failure or (status is not None and status.pid == pid):
+        if failure or (status is not None and trainer_process.has_reported(pid, status)):
             del self._starting[run]
             options = self._resume_options.pop(run, None)
             self._show_note(failure)
             if failure:
                 self._on_failure(run, failure, options)
+        elif progress := trainer_process.progress(pid):
+            self._show_note(progress)
 
     def _on_failure(self, run: Path, failure: str, options: Sequence[str] | None) -> None:
         """A trainer failed to start; `options` are those of a resume, None for a new run."""

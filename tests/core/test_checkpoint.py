@@ -1,23 +1,26 @@
 """Checkpoints: complete or absent, read back exactly."""
 
 import json
+import os
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import safetensors.torch
 import torch
 from torch import Tensor
 
-from tests.helpers.checkpoints import TOKENIZER, alter_tensor, snapshot
+from tests.helpers.checkpoints import TOKENIZER, alter_tensor, is_in_bf16, snapshot
 from tests.helpers.models import tiny
 from tests.helpers.run_files import own_status
 from tinygpt import checkpoint, load
 from tinygpt.data.characters import CharTokenizer
 from tinygpt.data.tokenizer_file import save_tokenizer
 from tinygpt.errors import CheckpointError, TinyGPTWarning
-from tinygpt.model_config import MoEConfig
-from tinygpt.run.checkpoints import Name
+from tinygpt.model_config import TIED_FROM, MoEConfig
+from tinygpt.run import checkpoint_dir
+from tinygpt.run.checkpoints import Name, list_variant
 from tinygpt.run.meta import TRAINING, WEIGHTS
 from tinygpt.run.status import write_status
 
@@ -122,6 +125,34 @@ def test_the_first_models_had_no_convolution(run: Path) -> None:
     (path / "meta.json").write_text(json.dumps(meta))
     ids = torch.tensor([[3, 1, 4, 1, 5]])
     assert torch.equal(load(path).model(ids), model.eval()(ids))
+
+
+@pytest.mark.parametrize("moe", [None, MoEConfig()])
+def test_tied_embeddings_are_stored_once(run: Path, moe: MoEConfig | None) -> None:
+    model = tiny(moe=moe, tie_embeddings=True)
+    saved = replace(snapshot(), config=model.config, weights=model.state_dict())
+    path = checkpoint.save(run, saved)
+    assert "head" not in safetensors.torch.load_file(path / WEIGHTS)
+    assert json.loads((path / "meta.json").read_text())["model"]["tie_embeddings"] is True
+    found = load(path).model
+    assert found.head_weight is found.embed.weight
+    ids = torch.tensor([[3, 1, 4, 1, 5]])
+    assert torch.equal(found(ids), model.eval()(ids))
+
+
+def test_models_from_before_there_was_a_choice_have_a_head_of_their_own(run: Path) -> None:
+    """Whatever the size of their vocabulary."""
+    save_tokenizer(CharTokenizer([chr(0xF0000 + i) for i in range(TIED_FROM)]), run / "x")
+    (run / "x").rename(run / "tokenizer.json")
+    model = tiny(vocab_size=TIED_FROM, tie_embeddings=False)
+    saved = replace(snapshot(), config=model.config, weights=model.state_dict())
+    path = checkpoint.save(run, saved)
+    meta = json.loads((path / "meta.json").read_text())
+    del meta["model"]["tie_embeddings"]
+    (path / "meta.json").write_text(json.dumps(meta))
+    ids = torch.tensor([[3, 1, 4, 1, 5]])
+    assert torch.equal(load(path).model(ids), model.eval()(ids))
+    assert checkpoint.restore(path).config == model.config
 
 
 def test_load_where_nothing_is(run: Path) -> None:
@@ -298,3 +329,75 @@ def test_what_is_read_may_be_refused_by_its_user(run: Path) -> None:
 
     found, problems = checkpoint.newest_resumable(run, "dense", use)
     assert (found.step, problems) == (3, ["not this one"])
+
+
+def test_weights_alone_are_in_bf16_and_load_as_fp32(run: Path) -> None:
+    saved = snapshot("moe")
+    folder = checkpoint.save(run, saved, weights_only=True)
+    assert sorted(path.name for path in folder.iterdir()) == ["meta.json", "model.safetensors"]
+    assert is_in_bf16(folder)
+    found = load(folder)
+    assert (found.step, found.val_loss) == (7, 1.5)
+    for name, tensor in found.model.state_dict().items():
+        assert tensor.dtype == torch.float32
+        assert torch.equal(tensor, saved.weights[name].bfloat16().float())
+    assert list_variant(run, "moe").problems == {}
+
+
+def test_a_resume_passes_over_weights_alone(run: Path) -> None:
+    for step in (3, 5, 7):
+        checkpoint.save(run, snapshot(step=step), weights_only=step != 3)
+    found, problems = checkpoint.newest_resumable(run, "dense")
+    assert (found.step, problems) == (3, [])
+    (checkpoint_dir(run, "dense", 7) / "meta.json").write_text("{}")
+    assert len(checkpoint.newest_resumable(run, "dense")[1]) == 1
+
+
+def test_a_checkpoint_is_reduced_to_what_a_snapshot_is(run: Path) -> None:
+    expected = checkpoint.save(run, snapshot(step=5), weights_only=True)
+    whole = {file.name: file.read_bytes() for file in expected.iterdir()}
+    folder = checkpoint.save(run, snapshot(step=5))
+    (folder / TRAINING).unlink()
+    checkpoint.reduce_to_weights(folder)
+    assert {file.name: file.read_bytes() for file in folder.iterdir()} == whole
+    files = {file: file.stat().st_ino for file in folder.iterdir()}
+    checkpoint.reduce_to_weights(folder)
+    assert {file: file.stat().st_ino for file in folder.iterdir()} == files
+
+
+@pytest.mark.parametrize("writes", [0, 1, 2])
+def test_a_kill_while_a_checkpoint_is_reduced_leaves_it_whole(
+    run: Path, monkeypatch: pytest.MonkeyPatch, writes: int
+) -> None:
+    """After any number of the three replaced files it loads, and is reduced the next time."""
+    folder, replace_file = checkpoint.save(run, snapshot(step=5)), os.replace
+    done: list[Path] = []
+    (folder / TRAINING).unlink()
+
+    def killed(source: Path, target: Path) -> None:
+        if len(done) == writes:
+            Path(f"{target}").with_name(".model.safetensors.0123abcd.tmp").write_bytes(b"torn")
+            raise KeyboardInterrupt
+        done.append(target)
+        replace_file(source, target)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "replace", killed)
+        with pytest.raises(KeyboardInterrupt):
+            checkpoint.reduce_to_weights(folder)
+    assert load(folder).step == 5
+    assert list_variant(run, "dense").problems == {}
+    assert is_in_bf16(folder) == (writes == 2)
+    checkpoint.reduce_to_weights(folder)
+    assert is_in_bf16(folder)
+    assert load(folder).step == 5
+    assert sorted(path.name for path in folder.iterdir()) == ["meta.json", "model.safetensors"]
+    assert json.loads((folder / "meta.json").read_text())["files"].keys() == {WEIGHTS}
+
+
+def test_a_damaged_checkpoint_is_not_reduced(run: Path) -> None:
+    folder = checkpoint.save(run, snapshot(step=5))
+    (folder / WEIGHTS).write_bytes(b"no")
+    with pytest.raises(CheckpointError, match="is not the file that was saved"):
+        checkpoint.reduce_to_weights(folder)
+    assert (folder / WEIGHTS).read_bytes() == b"no"

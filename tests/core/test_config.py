@@ -21,14 +21,15 @@ from tinygpt.config import (
 )
 from tinygpt.errors import ConfigError
 from tinygpt.fields import choices, flag, kind_of
-from tinygpt.model_config import ModelConfig, MoEConfig
+from tinygpt.model_config import TIED_FROM, ModelConfig, MoEConfig
 from tinygpt.presets import PRESETS
 
 
 @pytest.mark.parametrize("preset", PRESETS)
 def test_presets_build_and_survive_toml(preset: str) -> None:
-    """Once the recipe has set what nobody named."""
-    config = build({"preset": preset, "optim.weight_decay": 0.7, "optim.weight_decay_power": 1})
+    """Once the recipe and the vocabulary have set what nobody named."""
+    recipe = {"optim.weight_decay": 0.7, "optim.weight_decay_power": 1}
+    config = build({"preset": preset, **recipe}).with_vocabulary(65)
     text = tomli_w.dumps(unflatten(flatten(config)))
     assert build(from_tables(tomllib.loads(text)), preset_applies=False) == config
 
@@ -37,6 +38,32 @@ def test_what_a_stored_run_lacks_is_what_was_done_before() -> None:
     stored = build({"optim.learning_rate": 0.5}, preset_applies=False)
     assert {name: flatten(stored)[name] for name in EARLIER} == EARLIER
     assert {name: flatten(build({})).get(name) for name in EARLIER} != EARLIER
+
+
+@pytest.mark.parametrize(
+    ("given", "vocabulary", "tied"),
+    [
+        (None, TIED_FROM - 1, False),
+        (None, TIED_FROM, True),
+        (True, 65, True),
+        (False, 50_257, False),
+    ],
+)
+def test_embeddings_are_tied_where_the_vocabulary_is_large_or_somebody_says_so(
+    given: bool | None,  # noqa: FBT001
+    vocabulary: int,
+    tied: bool,  # noqa: FBT001
+) -> None:
+    config = build({} if given is None else {"gpt.tie_embeddings": given})
+    assert config.gpt.tie_embeddings is given
+    for variant in ("dense", "moe"):
+        assert config.model_config(variant, vocabulary).tie_embeddings is tied
+    written = flatten(config.with_vocabulary(vocabulary))
+    assert written["gpt.tie_embeddings"] is tied
+    stored = build(written, preset_applies=False)
+    assert stored.model_config("moe", vocabulary) == config.model_config("moe", vocabulary)
+    before = build({"gpt.layers": 3}, preset_applies=False)
+    assert before.model_config("dense", vocabulary).tie_embeddings is False
 
 
 def test_a_value_named_goes_before_the_preset() -> None:

@@ -7,11 +7,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.helpers.checkpoints import TOKENIZER, snapshot
+from tests.helpers.checkpoints import TOKENIZER, is_in_bf16, snapshot
 from tinygpt import checkpoint, load
 from tinygpt.data.tokenizer_file import save_tokenizer
+from tinygpt.errors import CheckpointError
 from tinygpt.retention import prune, snapshot_due, thin_out
 from tinygpt.run import checkpoint_dir, list_steps
+from tinygpt.run.meta import TRAINING
 
 
 def test_prune_keeps_newest_best_and_snapshots(tmp_path: Path) -> None:
@@ -42,6 +44,41 @@ def test_a_damaged_newest_checkpoint_has_two_spares(tmp_path: Path, snapshots: i
     for step in (38, 36, 34):
         assert checkpoint.newest_resumable(tmp_path, "dense")[0].step == step
         (checkpoint_dir(tmp_path, "dense", step) / "training.safetensors").write_bytes(b"")
+
+
+def test_of_a_large_model_only_what_is_used_stays_whole(tmp_path: Path) -> None:
+    """Every third checkpoint can be resumed from; the others are snapshots from the start."""
+    for step in range(40):
+        checkpoint.save(tmp_path, snapshot(step=step), weights_only=step % 3 > 0)
+        prune(
+            tmp_path,
+            "dense",
+            snapshots=5,
+            best=15,
+            resumable=2,
+            reduce=checkpoint.reduce_to_weights,
+        )
+    steps = list_steps(tmp_path, "dense")
+    folders = {step: checkpoint_dir(tmp_path, "dense", step) for step in steps}
+    assert steps[0] == 0
+    assert {15, 36, 39} <= {*steps}
+    assert len({*steps} - {15, 36, 39}) == 5
+    assert [s for s in steps if (folders[s] / TRAINING).exists()] == [36, 39]
+    assert [s for s in steps if not is_in_bf16(folders[s])] == [15, 36, 39]
+    assert checkpoint.newest_resumable(tmp_path, "dense")[0].step == 39
+
+
+def test_a_full_disk_or_damage_leaves_a_checkpoint_to_be_reduced_later(tmp_path: Path) -> None:
+    def refused(folder: Path) -> None:
+        raise OSError(28, "No space left on device") if "2" in folder.name else CheckpointError
+
+    for step in range(5):
+        checkpoint.save(tmp_path, snapshot(step=step))
+    assert prune(tmp_path, "dense", snapshots=9, best=None, reduce=refused) == []
+    assert list_steps(tmp_path, "dense") == [*range(5)]
+    prune(tmp_path, "dense", snapshots=9, best=None, reduce=checkpoint.reduce_to_weights)
+    reduced = [is_in_bf16(checkpoint_dir(tmp_path, "dense", step)) for step in range(5)]
+    assert reduced == [True, True, False, False, False]
 
 
 @given(st.sets(st.integers(0, 10**7), min_size=1, max_size=60), st.integers(0, 30), st.data())

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.helpers.fork_server import ForkServer
-from tests.helpers.kills import BEGIN, check, finished, take_up
+from tests.helpers.kills import BEGIN, check, check_large, finished, take_up
 from tests.helpers.models import TEXT
 from tests.helpers.paths import ROOT
 from tinygpt.run import is_run, read_state
@@ -52,6 +52,34 @@ def test_killed_at_random(
     assert finishes
     record_property("count kills at random moments", kills)
     record_property("count runs that ended bit-identical after kills", finishes)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_a_large_model_killed_at_random(
+    tmp_path: Path, seed: int, record_property: Callable[[str, object], None]
+) -> None:
+    """Saved beside the steps, and some of its checkpoints are to look at only."""
+    (tmp_path / "corpus.txt").write_text(TEXT)
+    end, run = ["--steps", "41"], tmp_path / "runs" / "run"
+    dice, kills, finishes = random.Random(seed), 0, 0
+    with ForkServer(tmp_path, large=True) as server:
+        status, whole = server.train(*BEGIN, *end, "--out", "reference")
+        assert status == 0, server.said()
+        while kills < 25 or is_run(run):
+            words = take_up(run)
+            wait = dice.uniform(0, 0.6 * whole) if kills < 25 else None
+            arguments = [*words, *(end if words is BEGIN else ()), "--out", "runs"]
+            status, _ = server.train(*arguments, wait=wait)
+            assert status in (0, -9), server.said()
+            kills += status == -9
+            check_large(run)
+            if is_run(run) and read_state(run).state == "done":
+                finished(run, tmp_path / "reference" / "run")
+                finishes += 1
+                shutil.rmtree(run.parent)
+    assert finishes
+    record_property("count kills of a large model at random moments", kills)
+    record_property("count large runs that ended bit-identical after kills", finishes)
 
 
 def test_killed_from_a_shell(

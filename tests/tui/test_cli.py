@@ -81,7 +81,7 @@ def test_any_file_of_settings(
 def test_the_error_for_an_invalid_value_names_the_flag(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], name: str
 ) -> None:
-    if name in ("data", "train.sample-prompt"):
+    if name in ("data", "data-field", "val-data", "train.sample-prompt"):
         return  # any text is valid
     status, text = said(["--train-only", f"--{name}", "?!", "--out", str(tmp_path)], capsys)
     assert status == 2
@@ -120,6 +120,13 @@ def test_the_error_for_an_invalid_value_names_the_flag(
         (["--config", "nowhere.toml"], "--config nowhere.toml cannot be read"),
         (["--steps", "7", "--start"], "the interface needs a terminal"),
         (["--train-only", "somewhere"], "--train-only takes no RUN"),
+        (["--track", "tensorbord"], "--track 'tensorbord' is not a tracker; did you mean"),
+        (["--track-to", "x"], "--track-to 'x' is not a tracker: it takes tensorboard, trackio"),
+        (["--track-to", "none"], "--track-to needs the name of a tracker, such as tensorboard"),
+        (["--track-model"], "--track-model needs a tracker, such as --track wandb"),
+        (["--train-only", "--track-model"], "--track-model needs a tracker"),
+        (["--seeds", "2", "--train-only", "--track-model"], "--track-model needs a tracker"),
+        (["a", "--generate", "x", "--track", "none"], "--track has no effect with --generate"),
         (["--train-only", "--moe.top-k", "9"], "--moe.top-k is 9, but there are only 4 experts"),
         (["--train-only", "--gpt.heads", "3"], "--gpt.width 129"),
         (["--train-only", "--gpt.widht", "3"], "did you mean --gpt.width?"),

@@ -391,3 +391,27 @@ def test_a_name_that_another_app_took_is_not_used(
 
     drive(tmp_path / "runs", body)
     assert list(taken.iterdir()) == []
+
+
+def test_a_trainer_that_still_reads_its_corpus_is_stopped(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "big").mkdir()
+    stopped: list[int] = []
+    monkeypatch.setattr(trainer_process, "stop_starting", stopped.append)
+
+    async def body(app: LabApp, pilot: "Pilot[int]") -> None:
+        await until(pilot, lambda: app.current_run.phase == "new")
+        await pilot.press("s")
+        assert not isinstance(app.screen, Ask), "another app started it"
+        app.control._starting[tmp_path / "big"] = 1
+        await pilot.press("s")
+        assert asks(app, "before training begins")
+        await pilot.press("escape")
+        assert not stopped
+        await pilot.press("s", "s")
+        await pilot.pause()
+        assert stopped == [1]
+        app.control._starting.clear()
+
+    drive(tmp_path, body, run=tmp_path / "big")

@@ -4,8 +4,6 @@ import json
 from pathlib import Path
 from typing import Any
 
-import pytest
-
 import tinygpt
 from tests.helpers.checkpoints import TOKENIZER, snapshot
 from tests.helpers.scenes import make_run
@@ -17,8 +15,7 @@ from tinygpt.data.tokenizer_file import save_tokenizer
 LENGTH = 53
 
 
-@pytest.mark.parametrize(("columns", "lines"), [(80, 24), (120, 36)])
-def test_prompt_both_inspect_branch_save_replay(tmp_path: Path, columns: int, lines: int) -> None:
+def test_prompt_both_inspect_branch_save_replay(tmp_path: Path) -> None:
     find("tmux")
     run = tmp_path / "runs" / "one"
     writer = make_run(run.parent, "one")
@@ -26,7 +23,7 @@ def test_prompt_both_inspect_branch_save_replay(tmp_path: Path, columns: int, li
         checkpoint.save(run, snapshot(variant, step, loss=2 - step / 10))
     save_tokenizer(TOKENIZER, run / "tokenizer.json")
     state = f"XDG_STATE_HOME={tmp_path / 'state'}"
-    terminal = Terminal(("env", state, *APP), tmp_path, columns, lines)
+    terminal = Terminal(("env", state, *APP), tmp_path, 80, 24)
     try:
         drive(terminal, tmp_path, run)
     finally:

@@ -44,7 +44,7 @@ class Ablator:
     of it; one of them per `step`, so that its caller can do other work in between."""
 
     def __init__(self, model: GPT, windows: Tensor) -> None:
-        self._model, self._windows = model, windows.to(model.head.device)
+        self._model, self._windows = model, windows.to(model.device)
         config = model.config
         self._loss = float("nan")
         self._heads = np.full((config.layers, config.heads), np.nan)

@@ -56,7 +56,7 @@ def inspect_tokens(model: GPT, ids: Sequence[int] | Tensor) -> Inspection:
     Raises:
         TinyGPTError: no tokens, or more than the context, or than the memory can hold.
     """
-    tokens = torch.as_tensor(ids, dtype=torch.int64, device=model.head.device).flatten()
+    tokens = torch.as_tensor(ids, dtype=torch.int64, device=model.device).flatten()
     if not len(tokens):
         raise TinyGPTError("there is nothing to inspect: give at least one token")
     _refuse_too_many(len(tokens), model)
@@ -79,7 +79,7 @@ def _refuse_too_many(tokens: int, model: GPT) -> None:
     """
     maps = model.config.layers * model.config.heads
     # Per weight: 4 bytes each in the layers' results, in these joined, and in one temporary copy.
-    most = math.isqrt(total_memory(str(model.head.device)) // (12 * maps))
+    most = math.isqrt(total_memory(str(model.device)) // (12 * maps))
     if tokens > most:
         raise TinyGPTError(
             f"the attention weights of {tokens:,} tokens do not fit into memory: "

@@ -10,10 +10,12 @@ from __future__ import annotations
 import re
 import string
 import unicodedata
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+
+from tinygpt.data.tokenizer import END_OF_TEXT
 
 Ints = NDArray[np.int64]
 Floats = NDArray[np.float64]
@@ -32,6 +34,12 @@ SUBWORD_CLASSES = (
 _BYTE = re.compile("<0x[0-9A-F]{2}>")
 _AS_LATIN = ("LATIN", "FEMININE", "MASCULINE", "MODIFIER", "MICRO")
 """How the names of Latin letters and of letters without a script begin."""
+_WIDTHS = ("HALFWIDTH", "FULLWIDTH")
+_SAME_SCRIPT = {"IDEOGRAPHIC": "CJK", "KATAKANA-HIRAGANA": "KATAKANA"}
+"""Scripts of single signs within another one: the mark that repeats a Chinese character, and the
+one that makes a vowel long."""
+_END = "end of text"
+"""The class of the token that ends a document."""
 
 
 def expert_counts(choice: ArrayLike, ids: ArrayLike, experts: int, vocabulary: int) -> Ints:
@@ -73,39 +81,65 @@ def agreement(a: ArrayLike, b: ArrayLike) -> Floats:
 def classes(vocabulary: Sequence[str]) -> dict[str, Ints]:
     """The token ids of each class: every token is in exactly one; some may be empty.
 
-    Of characters, the classes are `CLASSES`. Letters, digits and punctuation are ASCII; capitals
-    count as neither vowels nor consonants. Where tokens are longer, the classes are those of
-    `subword_class`.
+    Of characters, the classes are `CLASSES`, and the scripts of letters that are not Latin. Where
+    tokens are longer, the classes are those of `subword_class`.
     """
-    if all(len(token) == 1 for token in vocabulary):
-        names = np.array([token_class(token) for token in vocabulary])
-        return {name: np.flatnonzero(names == name) for name in CLASSES}
-    names = np.array([subword_class(token) for token in vocabulary])
-    scripts = sorted(set(names.tolist()).difference(SUBWORD_CLASSES))
-    return {name: np.flatnonzero(names == name) for name in (*SUBWORD_CLASSES, *scripts)}
+    characters = are_characters(vocabulary)
+    class_of, known = (
+        (_character_class, CLASSES) if characters else (subword_class, SUBWORD_CLASSES)
+    )
+    names = np.array([class_of(token) for token in vocabulary])
+    others = sorted(set(names.tolist()).difference(known))
+    return {name: np.flatnonzero(names == name) for name in (*known, *others)}
+
+
+def are_characters(tokens: Iterable[str]) -> bool:
+    """Whether every token is a single character, or ends a document of characters."""
+    return all(len(token) == 1 or token == END_OF_TEXT for token in tokens)
 
 
 def subword_class(token: str) -> str:
-    """What a token of several characters is: one of `SUBWORD_CLASSES`, or the script of its first
-    letter that is not Latin, as in "cyrillic".
+    """What a token of several characters is: one of `SUBWORD_CLASSES`, the script of its first
+    letter that is not Latin, as in "cyrillic", or "end of text".
 
     A word starts with its space; one at the start of a line counts as a part.
     """
+    if token == END_OF_TEXT:
+        return _END
     if _BYTE.search(token):
         return "bytes"
     if token.isspace():
         return "newline" if "\n" in token else "space"
     letters = [character for character in token if character.isalpha()]
-    scripts = [unicodedata.name(letter, "other").partition(" ")[0] for letter in letters]
-    if other := next((script for script in scripts if script not in _AS_LATIN), None):
-        return other.lower()
+    if script := next(filter(None, map(_script, letters)), ""):
+        return script
     if letters:
         return "word start" if token[0].isspace() else "word part"
     return "number" if any(map(str.isnumeric, token)) else "punctuation"
 
 
+def _script(letter: str) -> str:
+    """The script of a letter, by the first word of its name; empty for a Latin one."""
+    words = unicodedata.name(letter, "other").split()
+    first = words[1] if words[0] in _WIDTHS else words[0]
+    return "" if first in _AS_LATIN else _SAME_SCRIPT.get(first, first).lower()
+
+
+def _character_class(token: str) -> str:
+    """`token_class`; instead of "other", what is known of a character beyond ASCII."""
+    if token == END_OF_TEXT:
+        return _END
+    name = token_class(token)
+    if name != "other":
+        return name
+    if token.isalpha():
+        return _script(token) or name
+    return "punctuation" if unicodedata.category(token)[0] == "P" else name
+
+
 def token_class(token: str) -> str:
-    """The class of a token, one of `CLASSES`."""
+    """The class of a token, one of `CLASSES`. Letters, digits and punctuation are ASCII; capitals
+    count as neither vowels nor consonants."""
     if len(token) != 1:
         return "other"
     members = {

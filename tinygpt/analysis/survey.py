@@ -229,7 +229,7 @@ def _evenly_spaced(values: Ints, count: int) -> Ints:
 def _first_choices(model: GPT, ids: Tensor) -> Ints:
     """(L, T): the first selected expert of each token."""
     with evaluating(model), torch.no_grad():
-        layers = model.run(ids.to(model.head.device)[None]).routing
+        layers = model.run(ids.to(model.device)[None]).routing
     return np.asarray(torch.stack([layer.choice[:, 0] for layer in layers]).cpu(), np.int64)
 
 

@@ -41,15 +41,15 @@ class CudaGraphDecoder:
     """
 
     def __init__(self, model: GPT) -> None:
-        config, device = model.config, model.head.device
+        config, device = model.config, model.device
         self._model_reference = weakref.ref(model)
         self._addresses = _addresses(model)
         ring = (config.layers, config.heads, config.context, config.head_width)
-        self._keys = torch.zeros(ring, device=device, dtype=model.head.dtype)
+        self._keys = torch.zeros(ring, device=device, dtype=model.head_weight.dtype)
         self._values = torch.zeros_like(self._keys)
         self._bias = torch.full((config.context,), -math.inf, device=device)
         self._recent = torch.zeros(config.conv_size, dtype=torch.int64, device=device)
-        self._valid = torch.zeros(config.conv_size, 1, device=device, dtype=model.head.dtype)
+        self._valid = torch.zeros(config.conv_size, 1, device=device, dtype=model.head_weight.dtype)
         """1 where `_recent` holds a token, 0 before the start of the text."""
         self._slot = torch.zeros_like(self._recent[:1])
         self._rope = torch.zeros(1, config.head_width // 2, 2, device=device)
@@ -136,7 +136,7 @@ class CudaGraphDecoder:
             y, expert = _feed_forward(block.norm_feed(x), block)
             x = x + y
             experts += [expert.float()] if expert is not None else []
-        logits = F.linear(model.norm(x), model.head)[0].float()
+        logits = F.linear(model.norm(x), model.head_weight)[0].float()
         self._output = torch.cat((logits, *experts))
 
     def _attend(self, x: Tensor, attention: Attention, layer: int) -> Tensor:
@@ -175,7 +175,7 @@ def borrow_decoder(model: GPT) -> Iterator[CudaGraphDecoder]:
 
 def is_supported(model: GPT) -> bool:
     """Whether a CUDA graph of the model can be captured."""
-    return model.head.device.type == "cuda"
+    return model.device.type == "cuda"
 
 
 def _addresses(model: GPT) -> list[int]:

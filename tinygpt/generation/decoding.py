@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 
 import torch
@@ -20,6 +20,10 @@ from tinygpt.model.gpt import GPT, evaluating, project
 from tinygpt.model.kv_cache import Cache
 
 __all__ = ["SamplingParams", "TokenEvent", "generate", "stream", "stream_many"]
+
+
+MANY = 4096
+"""Tokens beyond which one random number chooses among all: torch draws one for each."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,8 +91,10 @@ def stream(
     With `made`, continue after these tokens as if they had just been sampled: with the same seed
     the text continues exactly as before, or as it would have if one of them was swapped by hand.
 
-    The model sees the last tokens of the prompt that fit in its context (an empty prompt becomes a
-    newline, or the first token of the vocabulary), and then what `Cache` keeps. The text can
+    The text ends with the token that ends a document, if the tokenizer has one, and then has no
+    more characters. The model sees the last tokens of the prompt that fit in its context (an empty
+    prompt becomes the end of another text; without such a token a newline, or the first token of
+    the vocabulary), and then what `Cache` keeps. The text can
     continue past the context at the same speed.
 
     Raises:
@@ -138,7 +144,7 @@ def _decode(
 ) -> Iterator[list[TokenEvent | None]]:
     """Feed the chunks to the model, then sample up to `limit` tokens of each text."""
     cache = Cache(model.config)
-    device = model.head.device
+    device = model.device
     *before, new = (torch.tensor(chunk, device=device).repeat(len(texts), 1) for chunk in chunks)
     with _single_token_decoder(model) if len(texts) == 1 else nullcontext() as decoder:
         if limit:
@@ -147,10 +153,34 @@ def _decode(
         for _ in range(limit):
             logits, experts = _next_logits(model, new, cache, decoder)
             rows = zip(texts, logits, experts, strict=True)
-            yield [text.sample(row, of_row) for text, row, of_row in rows]
+            with _one_thread():
+                events = [text.sample(row, of_row) for text, row, of_row in rows]
+            yield events
             if all(text.finished for text in texts):
                 return
             new = torch.tensor([[text.ids[-1]] for text in texts], device=device)
+
+
+def draw(probabilities: Tensor, generator: torch.Generator) -> int:
+    """A token, drawn with its share of `probabilities` (V,)."""
+    if len(probabilities) <= MANY:
+        return int(probabilities.multinomial(1, generator=generator))
+    sums = probabilities.double().cumsum(0)
+    # Of a number in (0, 1], so that no token without probability is met, not even the first.
+    place = 1 - torch.rand((), dtype=torch.double, generator=generator)
+    return int(torch.searchsorted(sums, place * sums[-1]))
+
+
+@contextmanager
+def _one_thread() -> Iterator[None]:
+    """One thread computes in the with-block: to wake another takes longer than its part of the
+    work on a vector, and a hundred such parts make a token."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
 
 
 def _single(events: Iterator[list[TokenEvent | None]]) -> Iterator[TokenEvent]:
@@ -160,7 +190,8 @@ def _single(events: Iterator[list[TokenEvent | None]]) -> Iterator[TokenEvent]:
 
 
 class _Continuation:
-    """One text: its random generator, its tokens so far, and whether it met a stop sequence."""
+    """One text: its random generator, its tokens so far, and whether it is at its end or met a stop
+    sequence."""
 
     def __init__(
         self,
@@ -172,6 +203,7 @@ class _Continuation:
     ) -> None:
         self.ids, self.finished = [*ids, *made], False
         self._decoder, self._params = StreamDecoder(tokenizer), params
+        self._end = tokenizer.end_of_text
         self._tail = "".join(self._decoder.push(token) for token in made)
         self._longest_stop = max(map(len, params.stop), default=0)
         self._generator = torch.Generator()
@@ -183,7 +215,7 @@ class _Continuation:
             # One draw per token made earlier: the generator is then where sampling them left it.
             uniform = torch.ones(tokenizer.vocab_size)
             for _ in made:
-                uniform.multinomial(1, generator=self._generator)
+                draw(uniform, self._generator)
 
     def sample(self, logits: Tensor, experts: tuple[int, ...]) -> TokenEvent | None:
         """The next token, from its logits (V,); None if the text is finished."""
@@ -196,11 +228,12 @@ class _Continuation:
         if self._params.deterministic:
             token = int(filtered.argmax())
         else:
-            token = int(filtered.multinomial(1, generator=self._generator))
+            token = draw(filtered, self._generator)
         text = self._decoder.push(token)
         self.ids.append(token)
         self._tail = (self._tail + text)[-self._longest_stop - len(text) :]
-        self.finished = any(stop in self._tail for stop in self._params.stop)
+        stopped = any(stop in self._tail for stop in self._params.stop)
+        self.finished = stopped or token == self._end
         return TokenEvent(token, text, logits.softmax(-1), filtered, tuple(steps), experts)
 
 
@@ -223,7 +256,8 @@ def _next_logits(
     """
     with torch.inference_mode():
         if decoder and new.numel() == 1:
-            row, experts = decoder.step(int(new), cache)
+            with _one_thread() if isinstance(decoder, NumpyDecoder) else nullcontext():
+                row, experts = decoder.step(int(new), cache)
             return row[None], [experts]
         with evaluating(model):
             trace = model.run(new, cache)
@@ -235,7 +269,10 @@ def _next_logits(
 
 
 def _first_token(tokenizer: Tokenizer) -> int:
-    """The token that stands for an empty prompt: a newline if the vocabulary has one, else 0."""
+    """The token that stands for an empty prompt: the end of another text; else a newline if the
+    vocabulary has one, else 0."""
+    if tokenizer.end_of_text is not None:
+        return tokenizer.end_of_text
     try:
         return tokenizer.encode("\n")[0]
     except TinyGPTError:

@@ -65,7 +65,7 @@ class NumpyDecoder:
         with torch.no_grad():
             self._embed = model.embed.weight.numpy().copy()
             self._kernel = model.conv.kernel(model.embed).numpy()
-            self._head = _fold_norm(model.norm.weight, model.head).numpy()
+            self._head = _fold_norm(model.norm.weight, model.head_weight).numpy()
             self._layers = [_layer(block) for block in model.blocks]
 
     def step(self, token: int, cache: Cache) -> tuple[Tensor, tuple[int, ...]]:
@@ -113,7 +113,7 @@ class NumpyDecoder:
 
 def is_supported(model: GPT) -> bool:
     """Whether `NumpyDecoder` can run this model: only fp32 on the CPU."""
-    return model.head.device.type == "cpu" and model.head.dtype == torch.float32
+    return model.device.type == "cpu" and model.head_weight.dtype == torch.float32
 
 
 def _feed_forward(x: Floats, scale: float, layer: Layer, expert: int) -> Floats:

@@ -5,8 +5,9 @@ those of the few tokens before it, then one block per layer (attention, then fee
 experts, each applied to a normalised input and added to the residual stream), a final norm, the
 output head. Some choices are made for fast learning at this size, as measured in
 docs/benchmarks.md: the short convolution, rotary position embeddings (RoPE, arXiv:2104.09864),
-normalised queries and keys (QK-norm, arXiv:2010.04245), an untied head, output projections
-initialised to zero, no biases.
+normalised queries and keys (QK-norm, arXiv:2010.04245), output projections initialised to zero, no
+biases. The head has weights of its own, or with tied embeddings (arXiv:1608.05859) those of the
+embedding.
 
 Letters: B batch, T time (new tokens), S time (all keys), D width, H heads, K head width,
 V vocabulary, L layers, C context.
@@ -53,6 +54,12 @@ class Trace:
         return project(self.hidden, self.head)
 
 
+HEAD_STD = 0.02
+"""Initial standard deviation of the head's weights, and at most of tied embeddings, which need no
+factor: scaled to the 1 of untied ones on their way to the blocks, they learn more slowly
+(docs/log.md)."""
+
+
 class GPT(nn.Module):
     """The model: Dense, or with ``config.moe`` a mixture of experts.
 
@@ -66,13 +73,25 @@ class GPT(nn.Module):
         self.conv = ShortConv(config.width, config.conv_size)
         self.blocks = Blocks(Block(config) for _ in range(config.layers))
         self.norm = Norm(config.width)
-        self.head = nn.Parameter(torch.empty(config.vocab_size, config.width))
+        head = None if config.tied else nn.Parameter(torch.empty(config.vocab_size, config.width))
+        self.head: nn.Parameter | None  # None with tied embeddings: see `head_weight`
+        self.register_parameter("head", head)
         self.rotary = Rotary(config.head_width, config.context, config.rope_base)
         self.dropout = nn.Dropout(config.dropout)
         self.recompute = False
         """Whether blocks are computed again in the backward pass, instead of keeping their
         activations."""
         self._init_weights()
+
+    @property
+    def head_weight(self) -> Tensor:
+        """(V, D) the weights of the output head; with tied embeddings the embedding."""
+        return self.embed.weight if self.head is None else self.head
+
+    @property
+    def device(self) -> torch.device:
+        """Where its weights are."""
+        return self.embed.weight.device
 
     def forward(self, ids: Tensor) -> Tensor:
         """ids (B, T) int64 -> logits (B, T, V).
@@ -108,7 +127,7 @@ class GPT(nn.Module):
             routing += [routed] if routed is not None else []
         if cache:
             cache.position += ids.shape[1]
-        return Trace(self.norm(x), self.head, routing, attention)
+        return Trace(self.norm(x), self.head_weight, routing, attention)
 
     def _recomputed(self, block: Block) -> Callable[..., Any]:
         """The block, of which only the input is kept for the backward pass."""
@@ -137,10 +156,14 @@ class GPT(nn.Module):
             kind = name.rpartition(".")[2]
             if kind in ("out", "down"):
                 nn.init.zeros_(parameter)
+            elif parameter is self.head:
+                nn.init.normal_(parameter, std=HEAD_STD)  # near-uniform first predictions
+            elif name == "embed.weight" and self.config.tied:
+                # Until the blocks learn, a token predicts itself: its embedding, normalised, times
+                # itself is a logit of up to the width times this.
+                nn.init.normal_(parameter, std=min(HEAD_STD, 5 / self.config.width))
             elif name == "embed.weight" or kind == "taps":
                 nn.init.normal_(parameter, std=1.0)  # random signs tell the offsets apart
-            elif name == "head":
-                nn.init.normal_(parameter, std=0.02)  # near-uniform first predictions
             elif "norm" not in name:
                 nn.init.normal_(parameter, std=0.5 * parameter.shape[-1] ** -0.5)
 

@@ -185,13 +185,15 @@ def grouped_linear(x: Tensor, weight: Tensor, ends: Tensor) -> Tensor:
     return result
 
 
-def balance_loss(routing: Routing) -> Tensor:
+def balance_loss(routing: Routing, load: Tensor | None = None) -> Tensor:
     """The auxiliary loss of Switch: E x sum of (share of tokens x mean probability); 1 if uniform.
 
     Only the probabilities carry a gradient. The share is of all selections, so that it sums to one
-    for any top-k.
+    for any top-k. With the `load` (E,) of a larger batch, of which this is an equal part, the mean
+    over all parts is the loss of that batch.
     """
-    share = routing.load() / routing.choice.numel()
+    load = routing.load() if load is None else load
+    share = load / load.sum()
     return len(share) * (share * routing.probabilities.mean(0)).sum()
 
 

@@ -237,7 +237,7 @@ class AttentionController(ModelSelection):
             return
         if self.survey is None or self.survey.path != key.path:
             self._survey_job = self._new_job()
-            request = SurveyRequest(self._survey_job, key.path, self.data, shares=self.shares)
+            request = SurveyRequest(self._survey_job, key.path, self.validation_text)
             self._ask(request)
 
     def _handle_survey(self, reply: Reply) -> None:
@@ -251,7 +251,7 @@ class AttentionController(ModelSelection):
     def request_ablations(self) -> None:
         """Show by how much the loss rises without each head, and measure it if it is not known."""
         if (key := self.selected) is not None:
-            self.ablations.request(key.path, self.data, self.shares)
+            self.ablations.request(key.path, self.validation_text)
             self._show_ablations()
 
     def _show_ablations(self) -> None:

@@ -133,11 +133,14 @@ def _query_labels(shown: InspectedText, framed: Frame, lines: int, query: int) -
                 spans = [Span(str(shown.start + int(small.rows[here[0]]) + 1), "muted")]
         else:
             shown_here = [place for place in here if place == at or not framed.pooled_queries]
+            columns = framed.margin - 1
+            room = max(columns, 2)
+            if len(shown_here) > 1:
+                room = max((columns + 1) // len(shown_here) - 1, 1)
             for place in shown_here:
                 position = query if place == at else int(small.rows[place])
                 style = "cursor+reverse" if place == at else "muted"
-                alone = len(shown_here) == 1
-                room = max(framed.margin - 1, 2) if alone else 1
+                spans += [" "] if spans and room > 1 else []
                 spans.append(Span(label(shown.texts[position], room), style))
         labels.append(fit(row(*fit(row(*spans), framed.margin - 1, "right"), " "), framed.margin))
     return labels

@@ -100,7 +100,10 @@ class AttentionPane(Container):
             generated = None if controller.text else self._generated()
             if generated is not None and len(generated.text) > 1:
                 controller.set_text(generated.text, "Generate", generated.at)
-            controller.set_default_text(PromptHistory().suggestion(controller.unknown) or "")
+            prompt = PromptHistory().suggestion(
+                controller.unknown, shakespeare=controller.on_shakespeare
+            )
+            controller.set_default_text(prompt or "")
             controller.refresh()
         self.draw()
 

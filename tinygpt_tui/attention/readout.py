@@ -15,10 +15,12 @@ from tinygpt_tui.attention.state import UNITS, WITHOUT, AttentionState, Choice
 from tinygpt_tui.engine.results import InspectedText
 from tinygpt_tui.render.cells import Row, Span, fit, padded, row
 from tinygpt_tui.render.heatmap import Floats
-from tinygpt_tui.render.text import quoted, whole_mark
+from tinygpt_tui.render.text import label, quoted, whole_mark
 
 TOP_KEYS = 5
 """How many keys of a query are listed."""
+_LEAST_BAR = 10
+"""Columns that the bars of these keys keep beside long tokens."""
 
 
 def named(state: AttentionState, statistic: str) -> Row:
@@ -75,14 +77,18 @@ def top_keys_rows(
     """The keys with the largest weights of the query, with bars."""
     top = top_keys(matrix, choice.query, count)
     most = max(top[0][1], 1e-9)
-    space = max(columns - 21, 0)
+    widest = max(cell_len(quoted(shown.texts[key])) for key, _ in top)
+    names = max(4, min(widest, columns - 17 - _LEAST_BAR))
+    space = max(columns - 17 - names, 0)
     rows = []
     for key, weight in top:
+        name = quoted(shown.texts[key])
+        name = name if cell_len(name) <= names else label(shown.texts[key], names)
         style = "cursor" if key == choice.key else "text"
         rows.append(
             row(
                 Span(f"{shown.start + key + 1:>6} ", "muted"),
-                Span(padded(quoted(shown.texts[key]), 4), style),
+                Span(padded(name, names), style),
                 Span(f" {weight:.4f} ", style),
                 Span("▄" * max(round(space * weight / most), 1 if space else 0), "bar"),
             )

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from tinygpt.config import Shares
+from tinygpt.data.excerpts import TextSource
 from tinygpt_tui.engine.protocol import (
     AblationRequest,
     AblationResult,
@@ -31,7 +31,7 @@ class AblationCache:
         """`ask` sends a request, `new_job` returns an unused job number."""
         self._ask, self._new_job = ask, new_job
         self._known: Requests[str, AblationResult] = Requests(CACHED)
-        self._next: tuple[str, str, Shares] | None = None
+        self._next: tuple[str, TextSource] | None = None
 
     @property
     def pending(self) -> bool:
@@ -52,12 +52,12 @@ class AblationCache:
         """Why those of a step directory could not be measured; empty if that is not so."""
         return "" if path is None else self._known.errors.get(path, "")
 
-    def request(self, path: str, data: str, shares: Shares) -> None:
+    def request(self, path: str, text: TextSource) -> None:
         """Measure a step directory, unless it is known; also if that failed before."""
         self._known.errors.pop(path, None)
         if path in self._known or (self.pending and path == self._known.key):
             return
-        self._next = path, data, shares
+        self._next = path, text
         self._send_next()
 
     def handle(self, reply: Reply) -> bool:
@@ -75,7 +75,7 @@ class AblationCache:
     def _send_next(self) -> None:
         if self._next is None or self.pending:
             return
-        (path, data, shares), self._next = self._next, None
+        (path, text), self._next = self._next, None
         job = self._new_job()
         self._known.sent(job, path)
-        self._ask(AblationRequest(job, path, data, shares))
+        self._ask(AblationRequest(job, path, text))

@@ -12,14 +12,13 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from tinygpt.config import Shares
-from tinygpt.data.splits import WITHOUT_TEST
+from tinygpt.data.excerpts import TextSource
 
 MAX_CANDIDATES = 128
 """How many tokens of a distribution are sent, the most probable first: enough for all characters
 of a character vocabulary."""
 
-EndReason: TypeAlias = Literal["length", "stop", "stopped"]
+EndReason: TypeAlias = Literal["length", "end", "stopped"]
 
 
 class GenerateRequest(msgspec.Struct, tag=True, frozen=True):
@@ -47,11 +46,8 @@ class CorpusLineRequest(msgspec.Struct, tag=True, frozen=True):
     """Pick a line of the corpus; answered by `CorpusLine` or `Failed`."""
 
     job: int
-    data: str
-    """As ``--data`` takes it."""
+    source: TextSource
     which: CorpusText = "random"
-    shares: Shares = WITHOUT_TEST
-    """The settings of the run: where the validation split is follows from it."""
 
 
 class InspectRequest(msgspec.Struct, tag=True, frozen=True):
@@ -75,12 +71,9 @@ class SurveyRequest(msgspec.Struct, tag=True, frozen=True):
 
     job: int
     path: str
-    data: str
-    """As ``--data`` takes it."""
+    source: TextSource
     final: str = ""
     """A checkpoint to compare the routing with; empty for none."""
-    shares: Shares = WITHOUT_TEST
-    """The settings of the run: where the validation split is follows from it."""
 
 
 class AblationRequest(msgspec.Struct, tag=True, frozen=True):
@@ -91,10 +84,7 @@ class AblationRequest(msgspec.Struct, tag=True, frozen=True):
 
     job: int
     path: str
-    data: str
-    """As ``--data`` takes it."""
-    shares: Shares = WITHOUT_TEST
-    """As in `SurveyRequest`."""
+    source: TextSource
 
 
 Request: TypeAlias = (

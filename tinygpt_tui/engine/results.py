@@ -63,8 +63,8 @@ class InspectedText:
 
     @cached_property
     def characters(self) -> bool:
-        """Whether every token of the window is a single character."""
-        return all(len(text) == 1 for text in self.texts)
+        """Whether every token of the window is a single character, or ends a document."""
+        return routing.are_characters(self.texts)
 
     @cached_property
     def means(self) -> Floats:
@@ -147,8 +147,8 @@ class RoutingSurvey:
 
     @cached_property
     def characters(self) -> bool:
-        """Whether every token is a single character."""
-        return all(len(token) == 1 for token in self.vocabulary)
+        """Whether every token is a single character, or ends a document."""
+        return routing.are_characters(self.vocabulary)
 
     @cached_property
     def by_class(self) -> tuple[list[str], Ints]:

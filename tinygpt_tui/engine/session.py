@@ -7,10 +7,14 @@ from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Generic, TypeGuard, TypeVar
+from typing import Any, Generic, TypeGuard, TypeVar
 
 from tinygpt.config import LARGEST_SHARE, Shares
-from tinygpt.data.run_corpus import probable_place
+from tinygpt.data.corpus import TINYSHAKESPEARE
+from tinygpt.data.documents import FIELD
+from tinygpt.data.excerpts import TextSource
+from tinygpt.data.run_corpus import probable_place, validation_source
+from tinygpt.data.shakespeare import NAME as SUBSTITUTE
 from tinygpt.data.splits import WITHOUT_TEST
 from tinygpt.data.tokenizer_file import known_characters
 from tinygpt.errors import TinyGPTError
@@ -225,22 +229,41 @@ class EngineSession:
         return str(checkpoint_dir(self.run, variant, step))
 
     @property
-    def data(self) -> str:
-        """The corpus of the open run, as ``--data`` takes it."""
-        if self.run is None:
-            return "auto"
-        try:
-            return probable_place(self.run, read_config(self.run))
-        except (TinyGPTError, OSError):
-            return "auto"
+    def on_shakespeare(self) -> bool:
+        """Whether the open run is trained on Shakespeare; also if it does not say on what."""
+        corpus = self._stored.get("corpus")
+        name = corpus.get("name") if isinstance(corpus, dict) else None
+        return name in (None, TINYSHAKESPEARE, SUBSTITUTE)
 
     @property
-    def shares(self) -> Shares:
-        """How much of the corpus the open run keeps for validation and for a test."""
+    def corpus_text(self) -> TextSource:
+        """The text that the open run is trained on."""
+        stored = self._stored
+        place = probable_place(self.run, stored) if self.run and stored else "auto"
+        return self._source(stored, place, self._shares(stored))
+
+    @property
+    def validation_text(self) -> TextSource:
+        """The text that has the validation split of the open run."""
+        stored = self._stored
+        if (place := validation_source(stored)) is None:
+            return self.corpus_text
+        return self._source(stored, place, Shares(1.0, 0.0))
+
+    @property
+    def _stored(self) -> Mapping[str, Any]:
+        """run.toml of the open run; empty if it cannot be read."""
         try:
-            stored = read_config(self.run) if self.run else {}
+            return read_config(self.run) if self.run else {}
         except (TinyGPTError, OSError):
-            return WITHOUT_TEST
+            return {}
+
+    def _source(self, stored: Mapping[str, Any], place: str, shares: Shares) -> TextSource:
+        field, tokenizer = stored.get("data_field"), str(self.run / TOKENIZER) if self.run else ""
+        return TextSource(place, shares, field if isinstance(field, str) else FIELD, tokenizer)
+
+    @staticmethod
+    def _shares(stored: Mapping[str, Any]) -> Shares:
         validation, test = stored.get("val_share"), stored.get("test_share")
         return Shares(
             validation if _is_share(validation) and validation else WITHOUT_TEST.validation,
@@ -269,7 +292,8 @@ class EngineSession:
     def ask_corpus_line(self, which: CorpusText = "random") -> int:
         """Request a line of the run's corpus; returns the job number."""
         job = self._new_job()
-        self._ask(CorpusLineRequest(job, self.data, which, self.shares))
+        text = self.corpus_text if which == "random" else self.validation_text
+        self._ask(CorpusLineRequest(job, text, which))
         return job
 
     def request(

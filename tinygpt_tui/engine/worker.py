@@ -8,6 +8,8 @@ It exits when its stdin closes, so it never outlives the app.
 
 from __future__ import annotations
 
+import atexit
+import gc
 import os
 import queue
 import random
@@ -78,6 +80,8 @@ class GenerateJob:
     def __init__(self, number: int, checkpoint: Checkpoint, events: Iterator[TokenEvent]) -> None:
         self.number, self.checkpoint, self.events = number, checkpoint, events
         self.stopped = False
+        self.at_end = False
+        """Whether the last token ends a text."""
         self.unsent: list[Token] = []
         self.seconds = 0.0
 
@@ -175,12 +179,13 @@ class Worker:
         if event is None:
             self._end(job)
             return
+        job.at_end = event.id == job.checkpoint.tokenizer.end_of_text
         job.unsent.append(token_of(event, job.checkpoint))
 
     def _end(self, job: GenerateJob) -> None:
         self._jobs.remove(job)
         self._flush_job(job)
-        why: EndReason = "stopped" if job.stopped else "length"
+        why: EndReason = "stopped" if job.stopped else "end" if job.at_end else "length"
         self._send(Ended(job.number, why, job.seconds))
 
     def _stop(self, number: int) -> None:
@@ -203,7 +208,8 @@ class Worker:
 
     def _find_corpus(self, request: SurveyRequest | AblationRequest) -> None:
         try:
-            self._requeue(CorpusFound(request, *validation_sample(request.data, request.shares)))
+            found = validation_sample(request.source)
+            self._requeue(CorpusFound(request, *found))
         except TinyGPTError as error:
             self._requeue(CorpusFound(request, "", error))
 
@@ -237,11 +243,11 @@ class Worker:
         try:
             match request.which:
                 case "opening":
-                    text = validation_opening(request.data, request.shares)
+                    text = validation_opening(request.source)
                 case "line":
-                    text = validation_line(request.data, request.shares)
+                    text = validation_line(request.source)
                 case _:
-                    text = random_line(request.data, self._random)
+                    text = random_line(request.source, self._random)
         except TinyGPTError as error:
             self._fail(request.job, error)
             return
@@ -333,6 +339,7 @@ def main() -> None:
     os.dup2(2, 1)  # anything printed goes to stderr instead of between the replies
     with suppress(OSError, AttributeError):
         os.nice(_NICENESS)
+    atexit.register(gc.freeze)  # or it searches all of torch for cycles when it ends
     torch.set_num_threads(1)  # the matmuls of one token are small: a second thread only waits
     with suppress(BrokenPipeError, KeyboardInterrupt):
         trainers = [int(pid) for pid in sys.argv[1:]]

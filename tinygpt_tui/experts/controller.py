@@ -185,7 +185,7 @@ class ExpertsController(ViewSelection, EngineSession):
         """Measure the loss without each expert, unless it is known."""
         if self.state.at is not None:
             path = self.checkpoint("moe", self.state.at)
-            self._ablations.request(path, self.data, self.shares)
+            self._ablations.request(path, self.validation_text)
             self.refresh()
 
     def _inspect(self, path: str) -> None:
@@ -200,7 +200,7 @@ class ExpertsController(ViewSelection, EngineSession):
         survey = self.request(
             self._surveys,
             key,
-            lambda job: SurveyRequest(job, path, self.data, final, self.shares),
+            lambda job: SurveyRequest(job, path, self.validation_text, final),
         )
         if survey is not None and survey is not self.state.survey:
             self.change(survey=survey)

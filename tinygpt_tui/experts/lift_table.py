@@ -35,6 +35,8 @@ EXAMPLES_COLUMNS = 40
 CONTEXT_COLUMNS = 12
 """Columns of text before an example."""
 _NAME, _TOTAL, _LIFT, _COUNT = 12, 6, 6, 6
+_EXAMPLE_NAME = 5
+"""Least columns of the name of an example's token."""
 
 
 def counted(survey: RoutingSurvey, sorting: Sorting) -> tuple[Sequence[str], Ints]:
@@ -204,9 +206,12 @@ def _examples_of(
     lift = routing.lift(survey.expert_counts)[layer]
     strong = strongest(survey, layer, expert)
     rows = [_examples_heading(expert, columns, found=bool(strong))]
-    for token, examples in _spread(strong, lines - 1):
-        ratio = float(lift[expert, token])
-        rows += _examples(survey, token, examples, columns, lift=ratio, expert=expert)
+    shown = _spread(strong, lines - 1)
+    widths = (cell_len(_short(survey.vocabulary[token])) for token, _ in shown)
+    names = max((_EXAMPLE_NAME, *widths))
+    for token, examples in shown:
+        head = f" {padded(_short(survey.vocabulary[token]), names)}{lift[expert, token]:>5.1f}x "
+        rows += _examples(head, examples, columns, expert)
     return [*rows, *[fit((), columns)] * (lines - len(rows))][:lines]
 
 
@@ -250,26 +255,17 @@ def _short(token: str) -> str:
     return named_within(token, _NAME - 2)
 
 
-def _examples(
-    survey: RoutingSurvey,
-    token: int,
-    examples: Sequence[Example],
-    columns: int,
-    *,
-    lift: float,
-    expert: int,
-) -> list[Row]:
-    """One line per example, with the token in the same column."""
+def _examples(head: str, examples: Sequence[Example], columns: int, expert: int) -> list[Row]:
+    """One line per example, with the token in the same column; the first one begins with `head`."""
     rows = []
     for number, example in enumerate(examples):
-        head = f" {padded(_short(survey.vocabulary[token]), 5)}{lift:>5.1f}x "
-        head = head if not number else padded("", cell_len(head))
+        start = head if not number else padded("", cell_len(head))
         room = min(max((columns - cell_len(head)) // 2 - 1, 0), CONTEXT_COLUMNS)
         before, token_text, after = map(printable, (example.before, example.token, example.after))
         while cell_len(before) > room:
             before = before[1:]
         parts = (
-            Span(head, "text"),
+            Span(start, "text"),
             Span(padded(before, room, "right"), "muted"),
             Span(token_text, expert_style(expert) + "+reverse"),
             Span(after, "muted"),

@@ -13,13 +13,14 @@ from tinygpt_tui.widgets.prompt_history import PromptHistory
 class FirstPrompt:
     """Suggests a prompt of which the open run's model knows every character.
 
-    The most recent remembered one, or else the usual one; if the model knows neither, the first
-    words of the validation split, and without a corpus the prompt of the run's samples.
+    The most recent remembered one, or else the usual one if the run is trained on Shakespeare; if
+    the model knows neither, the first words of the validation split, and without a corpus the
+    prompt of the run's samples.
     """
 
     def __init__(self, controller: GenerateController, history: PromptHistory) -> None:
         self._controller, self._history = controller, history
-        self.text = history.suggestion(controller.unknown) or ""
+        self.text = self._remembered()
         """The current suggestion."""
         self._job: int | None = None
         self._from_corpus = False
@@ -34,7 +35,7 @@ class FirstPrompt:
         the prompt. `ask`: the corpus may be asked."""
         if editor.text != self.text or self._from_corpus:
             return
-        self._show(self._history.suggestion(self._controller.unknown) or "", editor)
+        self._show(self._remembered(), editor)
         if ask and not self.text:
             self._job, self._from_corpus = self._controller.ask_corpus_line("opening"), True
 
@@ -46,6 +47,11 @@ class FirstPrompt:
         text = reply.text.strip() if isinstance(reply, CorpusLine) else self._sample_prompt()
         self._show(self._controller.without_unknown(text), editor)
         return True
+
+    def _remembered(self) -> str:
+        session = self._controller
+        found = self._history.suggestion(session.unknown, shakespeare=session.on_shakespeare)
+        return found or ""
 
     def _show(self, text: str, editor: PromptArea) -> None:
         if editor.text == self.text != text:

@@ -159,6 +159,8 @@ def _facts_of(text: Text, name: str | None) -> list[tuple[int, str]]:
         facts.append((4, rate(text.speed, "tok")))
     if text.tokens and not text.generating:
         facts.append((5, f"mean NLL {text.mean_surprisal:z.2f}"))
+    if text.end == "end":
+        facts.append((2, "end of text"))
     if text.name:
         facts.append((0, printable(text.name)))
     return facts
@@ -303,7 +305,7 @@ def _entry(
         parts.insert(0, printable(text_run))
     if text.tokens:
         parts.append(f"mean NLL {text.mean_surprisal:z.2f}")
-    parts += ["generating"] if text.generating else []
+    parts += ["generating"] if text.generating else ["end of text"] if text.end == "end" else []
     mark = "▸" if active else " "
     dot = " · "
     model = theme.NAMES.get(variant, "waiting")

@@ -205,6 +205,8 @@ class History:
         self.version = 0
         self.start: StartRecord | None = None
         self.end: EndRecord | None = None
+        self.processes = 1
+        """How many train in the current session."""
         self.variants: dict[str, VariantHistory] = {}
 
     def add(self, items: Iterable[Item]) -> None:
@@ -217,11 +219,13 @@ class History:
         match item:
             case StartRecord():
                 self.start = item
+                self.processes = item.processes or 1
                 self.variants = {name: VariantHistory() for name in item.models}
             case EndRecord():
                 self._add_end(item)
             case ResumeRecord():
                 self.end = None
+                self.processes = item.processes or 1
                 for name, step in item.models.items():
                     self._variant(name).rewind(step)
             case TrainColumns():

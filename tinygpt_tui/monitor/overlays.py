@@ -6,7 +6,7 @@ Runs of a group that differ in their seed alone are one overlay, their mean.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -51,11 +51,15 @@ class Overlay:
         return OVERLAYS[self.number - 1]
 
     def is_comparable(self, history: History) -> bool:
-        """Whether its losses can be compared with those of `history`: same corpus, so the same
-        validation split. True while one of both is unknown."""
+        """Whether its losses can be compared with those of `history`: the same validation split of
+        the same corpus. True while one of both is unknown."""
         starts = [history.start, *(one.start for one in self.histories)]
-        hashes = {start.corpus.get("sha256") for start in starts if start}
-        return len(hashes) < 2
+        return len({validation_text(start.corpus) for start in starts if start}) < 2
+
+
+def validation_text(corpus: Mapping[str, Any]) -> tuple[str, ...]:
+    """What tells the validation text of a run from that of others, by the record of its corpus."""
+    return tuple(str(corpus.get(name, "")) for name in ("sha256", "val_sha256", "split"))
 
 
 def tokens_differ(history: History, overlays: Sequence[Overlay]) -> bool:
@@ -70,10 +74,11 @@ def differ_in_tokens(histories: Iterable[History]) -> bool:
 
 
 def _tokens(history: History) -> tuple[str, str]:
-    """The kind and the size of a vocabulary; that of characters follows from the corpus."""
+    """What tells a vocabulary from others; that of characters follows from the corpus. Runs from
+    before its hash was recorded are told apart by its size."""
     known = (history.start.tokenizer if history.start else None) or {}
     kind = str(known.get("kind", "char"))
-    return kind, "" if kind == "char" else str(known.get("vocab_size"))
+    return kind, "" if kind == "char" else str(known.get("sha256", known.get("vocab_size")))
 
 
 class OverlaySet(RunHistories):

@@ -15,6 +15,7 @@ from tinygpt.run.disk import DiskUse, disk_use
 from tinygpt.run.note import read_note
 from tinygpt.run.reader import first_record
 from tinygpt.run.settings import stored_settings
+from tinygpt.tracking.state import in_words
 
 LOG_BYTES = 1 << 18
 """Bytes of the end of train.log that are read."""
@@ -36,6 +37,8 @@ class RunFacts:
     disk: DiskUse | None = None
     checkpoints: Mapping[str, CheckpointList] = field(default_factory=dict)
     note: str = ""
+    trackers: str = ""
+    """The experiment trackers that it was sent to."""
     problem: str = ""
     """Why something could not be read."""
 
@@ -61,6 +64,7 @@ def read_again(facts: RunFacts, path: Path) -> RunFacts:
         state=state,
         log=log,
         log_begin=begin,
+        trackers=in_words(path),
         disk=disk_use(path),
         checkpoints=list_checkpoints(path, live=state.active),
     )

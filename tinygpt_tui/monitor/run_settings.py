@@ -10,9 +10,13 @@ from tinygpt.errors import TinyGPTError
 from tinygpt.fields import as_text, flag
 from tinygpt.presets import PRESETS
 
-BY_RECIPE = ("optim.weight_decay", "optim.weight_decay_power")
-"""Settings that the trainer chooses for each run, unless they are named: `tinygpt.training.recipe`.
-"""
+BY_RECIPE = {
+    "gpt.tie_embeddings": "the vocabulary",
+    "optim.weight_decay": "epochs and parameters",
+    "optim.weight_decay_power": "epochs and parameters",
+}
+"""Settings that the trainer chooses for each run, unless they are named, and by what: see
+`RunConfig.with_vocabulary` and `tinygpt.training.recipe`."""
 
 
 class RunSetting(NamedTuple):
@@ -24,7 +28,7 @@ class RunSetting(NamedTuple):
     default: object
     """Of the preset."""
     by_recipe: bool = False
-    """Whether the trainer chose it, by epochs and parameters."""
+    """Whether the trainer chose it: `BY_RECIPE`."""
 
     @property
     def differs(self) -> bool:

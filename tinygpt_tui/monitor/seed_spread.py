@@ -13,7 +13,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from tinygpt.config import build, flatten, from_tables
+from tinygpt.config import build, flatten, from_tables, unflatten
 from tinygpt.data.splits import WITHOUT_TEST
 from tinygpt.errors import TinyGPTError
 from tinygpt.run import read_config
@@ -52,7 +52,8 @@ def find_spread(tables: Mapping[str, Any], rows: list[dict[str, Any]]) -> SeedSp
     if tables.get("val_share", WITHOUT_TEST.validation) != WITHOUT_TEST.validation:
         return None  # of another text than the study's
     for row in rows:
-        if (row["corpus"], row["settings"]) == (corpus, settings):
+        # A setting newer than the study is as it was then.
+        if row["corpus"] == corpus and learning_settings(unflatten(row["settings"])) == settings:
             return SeedSpread(row["seeds"], row["mean"], row["std"], row["noise"])
     return None
 

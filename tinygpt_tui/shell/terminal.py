@@ -31,7 +31,7 @@ def handle_terminal(app: App[Any], close: Callable[[], None]) -> None:
         loop = asyncio.get_running_loop()
         loop.add_signal_handler(signal.SIGTERM, app.exit, None, 128 + signal.SIGTERM)
         loop.add_signal_handler(signal.SIGINT, app.call_later, app.run_action, "app.quit")
-    if os.isatty(0):
+    if os.isatty(0) or app.is_web:  # on a page, stdin comes from the server
         app.set_interval(CHECK_PERIOD, partial(_exit_without_terminal, close))
     app.app_resume_signal.subscribe(app, lambda _: _redraw(app))
 

@@ -9,7 +9,7 @@ from tinygpt_tui.user_files import read_json, write_json
 MAX_PROMPTS = 500
 """Older prompts are dropped."""
 DEFAULT_PROMPT = "ROMEO:"
-"""The prompt for a vocabulary that has its characters, while none is remembered."""
+"""The prompt for a model of Shakespeare that has its characters, while none is remembered."""
 FILE = "prompts.json"
 
 
@@ -21,12 +21,15 @@ class PromptHistory:
         self.all = [p for p in saved if isinstance(p, str) and p] if isinstance(saved, list) else []
         self.position = len(self.all)
 
-    def suggestion(self, unknown: Callable[[str], Collection[str]]) -> str | None:
-        """The most recent prompt without unknown characters, else `DEFAULT_PROMPT` if it has none.
+    def suggestion(
+        self, unknown: Callable[[str], Collection[str]], *, shakespeare: bool = True
+    ) -> str | None:
+        """The most recent prompt without unknown characters, else `DEFAULT_PROMPT` if it has none
+        and suits the corpus.
 
         `unknown` returns the characters of a text that are outside the vocabulary.
         """
-        candidates = (*reversed(self.all), DEFAULT_PROMPT)
+        candidates = (*reversed(self.all), *([DEFAULT_PROMPT] if shakespeare else []))
         return next((prompt for prompt in candidates if not unknown(prompt)), None)
 
     def add(self, prompt: str) -> None:

@@ -6,7 +6,7 @@ import weakref
 import pytest
 import torch
 
-from tests.helpers.decoders import MODELS, assert_matches_model
+from tests.helpers.decoders import MODELS, TIES, assert_matches_model
 from tests.helpers.models import tiny
 from tinygpt import cuda_graphs
 from tinygpt.generation import cuda_graph_decoder
@@ -19,11 +19,12 @@ MADE = torch.randint(13, (37,), generator=torch.Generator().manual_seed(3)).toli
 
 @DEVICES
 @MODELS
+@TIES
 @pytest.mark.parametrize("prompt", [0, 1, 7, 11])
 def test_equals_the_whole_model_within_the_context_and_past_it(
-    moe: MoEConfig | None, prompt: int, device: str
+    moe: MoEConfig | None, prompt: int, device: str, *, tied: bool
 ) -> None:
-    model = tiny(moe=moe).eval().to(device)
+    model = tiny(moe=moe, tie_embeddings=tied).eval().to(device)
     decoder = CudaGraphDecoder(model)
     assert_matches_model(
         decoder, model, MADE[:prompt], MADE[prompt:]
@@ -63,11 +64,11 @@ def test_a_decoder_is_lent_again_only_while_the_weights_stay_in_place(device: st
     with borrow_decoder(model) as first:
         pass
     with torch.no_grad():
-        model.head.mul_(2)  # as training does
+        model.embed.weight.mul_(2)  # as training does
     with borrow_decoder(model) as second:
         assert second is first
         assert_matches_model(second, model, MADE[:3], MADE[3:])
-    model.head.data = model.head.data.clone()
+    model.embed.weight.data = model.embed.weight.data.clone()
     with borrow_decoder(model) as third:
         assert third is not first
         assert_matches_model(third, model, MADE[:3], MADE[3:])

@@ -14,7 +14,7 @@ from tinygpt.analysis.inspection import inspect_tokens
 from tinygpt.data.characters import CharTokenizer
 from tinygpt.errors import ConfigError, TinyGPTError, TokenizerError
 from tinygpt.fields import flag
-from tinygpt.generation.decoding import TokenEvent, generate, stream, stream_many
+from tinygpt.generation.decoding import MANY, TokenEvent, draw, generate, stream, stream_many
 from tinygpt.generation.filters import filter_logits, filter_steps
 from tinygpt.generation.params import SamplingParams
 from tinygpt.model_config import MoEConfig
@@ -280,6 +280,35 @@ def test_continuing_after_made_tokens_repeats_the_text(moe: MoEConfig | None, co
     assert torch.allclose(rest[0].raw, whole[count].raw, atol=1e-5)
 
 
+def test_a_large_vocabulary_is_sampled_by_its_probabilities() -> None:
+    size, generator = MANY + 7, torch.Generator().manual_seed(5)
+    shares = {0: 0.0, 11: 0.5, 13: 0.0, 17: 0.125, size - 1: 0.375}
+    probabilities = torch.zeros(size)
+    probabilities[list(shares)] = torch.tensor(list(shares.values()))
+    drawn = [draw(probabilities, generator) for _ in range(4001)]
+    assert set(drawn) == {token for token, share in shares.items() if share}
+    for token, share in shares.items():
+        assert drawn.count(token) / len(drawn) == pytest.approx(share, abs=0.03)
+
+
+def test_continuing_a_text_of_a_large_vocabulary_repeats_it() -> None:
+    tokenizer = CharTokenizer.train("".join(map(chr, range(0xF0000, 0xF0000 + MANY + 7))))
+    model, params = tiny(vocab_size=MANY + 7), SamplingParams(max_new_tokens=17, seed=3)
+    whole = [event.id for event in stream(model, tokenizer, chr(0xF0000), params)]
+    rest = [event.id for event in stream(model, tokenizer, chr(0xF0000), params, whole[:5])]
+    assert rest[:12] == whole[5:]
+
+
+def test_sampling_leaves_the_number_of_threads() -> None:
+    before = torch.get_num_threads()
+    torch.set_num_threads(before + 1)
+    try:
+        for event in stream(tiny(), TOKENIZER, "ab", SamplingParams(max_new_tokens=3)):
+            assert torch.get_num_threads() == before + 1, event
+    finally:
+        torch.set_num_threads(before)
+
+
 def test_continuing_after_a_swapped_token() -> None:
     model = tiny(seed=3)
     params = SamplingParams(seed=5, max_new_tokens=3)
@@ -303,61 +332,6 @@ def test_experts_are_those_of_the_token_before() -> None:
 def test_zero_continuations_are_refused() -> None:
     with pytest.raises(ConfigError, match="at least 1"):
         stream_many(tiny(), TOKENIZER, "a", count=0)
-
-
-class TestAgainstTransformers:
-    """Equal to Hugging Face's logits processors, probability for probability."""
-
-    @pytest.fixture(autouse=True)
-    def _needs_transformers(self) -> None:
-        pytest.importorskip("transformers")
-
-    @staticmethod
-    def theirs(logits: Tensor, params: SamplingParams, ids: list[int]) -> Tensor:
-        from transformers.generation import logits_process as hf
-
-        scores, context = logits[None], torch.tensor([ids], dtype=torch.int64)
-        chain: list[hf.LogitsProcessor] = []
-        if params.repetition_penalty != 1:
-            chain.append(hf.RepetitionPenaltyLogitsProcessor(params.repetition_penalty))
-        if params.no_repeat_ngram:
-            chain.append(hf.NoRepeatNGramLogitsProcessor(params.no_repeat_ngram))
-        if params.temperature != 1:
-            chain.append(hf.TemperatureLogitsWarper(params.temperature))
-        if params.top_k:
-            chain.append(hf.TopKLogitsWarper(params.top_k))
-        if params.top_p < 1:
-            chain.append(hf.TopPLogitsWarper(params.top_p))
-        if params.min_p:
-            chain.append(hf.MinPLogitsWarper(params.min_p))
-        if params.typical_p < 1:
-            chain.append(hf.TypicalLogitsWarper(params.typical_p))
-        for process in chain:
-            scores = process(context, scores)
-        return scores[0]
-
-    @given(
-        logit_lists,
-        st.lists(st.integers(0, 22), max_size=12),
-        st.builds(
-            SamplingParams,
-            temperature=st.sampled_from([0.1, 0.8, 1.0, 3.0]),
-            top_k=st.integers(0, 30),
-            top_p=st.sampled_from([0.0, 0.3, 0.9, 1.0]),
-            min_p=st.sampled_from([0.0, 0.05, 0.5]),
-            typical_p=st.sampled_from([0.2, 0.95, 1.0]),
-            repetition_penalty=st.sampled_from([0.7, 1.0, 1.3]),
-            no_repeat_ngram=st.integers(0, 3),
-        ),
-    )
-    def test_chained(self, values: list[float], ids: list[int], params: SamplingParams) -> None:
-        logits = torch.tensor(values)
-        ids = [i % len(values) for i in ids]
-        wanted = self.theirs(logits.clone(), params, ids)
-        if not (wanted > -math.inf).any():
-            return  # they leave nothing to sample; ours passes the last filter over
-        found = filter_logits(logits, params, ids)
-        torch.testing.assert_close(found, wanted, atol=0, rtol=0)
 
 
 def test_a_chain_without_filters_is_empty() -> None:

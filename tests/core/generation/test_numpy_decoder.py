@@ -2,7 +2,7 @@
 
 import torch
 
-from tests.helpers.decoders import MODELS, assert_matches_model
+from tests.helpers.decoders import MODELS, TIES, assert_matches_model
 from tests.helpers.models import tiny
 from tinygpt.generation.numpy_decoder import NumpyDecoder, is_supported
 from tinygpt.model.kv_cache import Cache
@@ -11,8 +11,11 @@ from tinygpt.model_config import MoEConfig
 
 
 @MODELS
-def test_equals_the_whole_model_within_the_context_and_past_it(moe: MoEConfig | None) -> None:
-    model = tiny(moe=moe).eval()
+@TIES
+def test_equals_the_whole_model_within_the_context_and_past_it(
+    moe: MoEConfig | None, *, tied: bool
+) -> None:
+    model = tiny(moe=moe, tie_embeddings=tied).eval()
     made = torch.randint(13, (37,), generator=torch.Generator().manual_seed(3)).tolist()
     # The context is 11: the window slides, and moves to the front of its buffer.
     assert_matches_model(NumpyDecoder(model), model, made[:7], made[7:])

@@ -1,6 +1,7 @@
 """The Transformer: shapes, causality, positions, and two paths to one answer."""
 
 import math
+from dataclasses import replace
 
 import pytest
 import torch
@@ -15,6 +16,7 @@ from tinygpt.model.kv_cache import Cache
 from tinygpt.model.moe import balance_loss, z_loss
 from tinygpt.model_config import ModelConfig, MoEConfig
 
+TIES = pytest.mark.parametrize("tied", [False, True])
 MOES = pytest.mark.parametrize("moe", [None, MoEConfig(), MoEConfig(experts=5, top_k=2)])
 
 
@@ -42,6 +44,37 @@ def test_counts_by_hand() -> None:
 
 
 @MOES
+@pytest.mark.parametrize("conv_size", [1, 4])
+def test_tied_embeddings_are_one_parameter(moe: MoEConfig | None, conv_size: int) -> None:
+    own, tied = (tiny(moe=moe, conv_size=conv_size, tie_embeddings=t) for t in (False, True))
+    assert tied.parameter_counts() == tied.config.parameters()
+    assert own.config.parameters()[0] - tied.config.parameters()[0] == 13 * 12
+    assert sum(t.numel() for t in tied.state_dict().values()) == tied.config.stored_numbers()
+    assert own.state_dict().keys() - tied.state_dict().keys() == {"head"}
+    assert tied.head_weight is tied.embed.weight
+    assert own.head_weight is own.head
+
+
+@MOES
+def test_the_gradient_of_tied_embeddings_is_that_of_both_places(moe: MoEConfig | None) -> None:
+    """An untied model with the same weights in both places has the same logits."""
+    own, tied = tiny(moe=moe), tiny(moe=moe, tie_embeddings=True)
+    text, weight = ids(), tied.embed.weight.detach()
+    own.load_state_dict({**tied.state_dict(), "head": weight.clone()})
+    torch.testing.assert_close(own(text), tied(text), atol=1e-6, rtol=1e-6)
+    for model in (own, tied):
+        F.cross_entropy(model(text[:, :-1]).flatten(0, 1), text[:, 1:].flatten()).backward()
+    assert own.head is not None
+    assert own.head.grad is not None
+    assert own.embed.weight.grad is not None
+    wanted = own.embed.weight.grad + own.head.grad
+    torch.testing.assert_close(tied.embed.weight.grad, wanted, atol=1e-6, rtol=1e-6)
+    for name, parameter in tied.blocks.named_parameters():
+        other = own.blocks.get_parameter(name)
+        torch.testing.assert_close(parameter.grad, other.grad, atol=1e-6, rtol=1e-5)
+
+
+@MOES
 def test_a_token_changes_nothing_before_it(moe: MoEConfig | None) -> None:
     model, x = tiny(moe=moe).eval(), ids()
     y = x.clone()
@@ -63,8 +96,9 @@ def test_explicit_attention_equals_fused(moe: MoEConfig | None) -> None:
 
 
 @MOES
-def test_cached_equals_uncached(moe: MoEConfig | None) -> None:
-    model, x = tiny(moe=moe).eval(), ids()
+@TIES
+def test_cached_equals_uncached(moe: MoEConfig | None, *, tied: bool) -> None:
+    model, x = tiny(moe=moe, tie_embeddings=tied).eval(), ids()
     cache = Cache(model.config)
     pieces = [model.run(part, cache).logits for part in x.split([3, 1, 2, 1, 4], dim=1)]
     torch.testing.assert_close(torch.cat(pieces, 1), model(x), atol=1e-5, rtol=0)
@@ -188,6 +222,20 @@ def test_too_many_tokens() -> None:
 def test_untrained_model_predicts_uniformly() -> None:
     model = GPT(ModelConfig(vocab_size=13, layers=2))
     assert model(ids()).softmax(-1).log().std() < 0.3
+
+
+@pytest.mark.parametrize(("width", "vocabulary"), [(64, 65), (128, 8192), (2048, 8192)])
+@pytest.mark.parametrize("conv_size", [1, 4])
+def test_tied_embeddings_begin_with_the_loss_of_a_uniform_prediction(
+    width: int, vocabulary: int, conv_size: int
+) -> None:
+    """Though the logit of the token before is larger than the others."""
+    torch.manual_seed(3)
+    config = ModelConfig(layers=1, width=width, vocab_size=vocabulary, conv_size=conv_size)
+    model = GPT(replace(config, tie_embeddings=True))
+    text = torch.randint(vocabulary, (3, 32))
+    loss = F.cross_entropy(model(text[:, :-1]).flatten(0, 1), text[:, 1:].flatten())
+    assert loss.item() == pytest.approx(math.log(vocabulary), abs=0.1)
 
 
 def test_dropout_only_while_training() -> None:

@@ -241,7 +241,7 @@ def test_z_loss() -> None:
 
 
 def test_statistics_over_batches() -> None:
-    tally = RoutingTally()
+    tally = RoutingTally(tiny(layers=1, moe=MoEConfig(experts=3)).config)
     tally.add([routing_of([0, 0, 1], [[0.5, 0.4, 0.1]] * 3)])
     tally.add([routing_of([1], [[0.1, 0.8, 0.1]])])
     found = tally.statistics()

@@ -18,7 +18,6 @@ from tinygpt import checkpoint
 from tinygpt.data.tokenizer_file import save_tokenizer
 from tinygpt.run import Which
 from tinygpt_tui.app import LabApp
-from tinygpt_tui.attention.controller import AttentionController
 from tinygpt_tui.render.cells import plain
 from tinygpt_tui.screens.dialog import Ask, AskText
 from tinygpt_tui.screens.file_name import file_problem
@@ -40,9 +39,8 @@ def out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     for variant, step in (("dense", 3), ("dense", 7), ("moe", 7)):
         checkpoint.save(out / "one", snapshot(variant, step, loss=2 - step / 10))
     save_tokenizer(TOKENIZER, out / "one" / "tokenizer.json")
-    monkeypatch.setattr(
-        AttentionController, "data", property(lambda _: str(tmp_path / "corpus.txt"))
-    )
+    config = out / "one" / "run.toml"
+    config.write_text(f'data = "{tmp_path / "corpus.txt"}"\n' + config.read_text())
     return out
 
 

@@ -42,3 +42,16 @@ def test_the_columns_of_the_readout_are_those_of_narrow_characters() -> None:
         assert cell_len(context) <= 21
         assert shown.texts[23] in context
     assert rows[0] == rows[1]
+
+
+def test_bars_of_top_keys_begin_in_one_column_and_end_at_the_border() -> None:
+    shown = inspected(29)
+    texts = ("システムの管理者によるファイル", "を", " the")
+    shown = replace(shown, texts=tuple(texts[i % 3] for i in range(shown.size)))
+    state = attention_state(shown, (120, 34), level="head")
+    for columns in (31, 41, 60):
+        rows = readout.top_keys_rows(shown, state.choice, state.matrix, columns, 5)
+        lines = plain(rows)
+        assert len({cell_len(line[: line.index("▄")]) for line in lines}) == 1
+        assert max(map(cell_len, lines)) == columns - 2
+        assert max(line.count("▄") for line in lines) >= 10

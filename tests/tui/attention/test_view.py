@@ -129,6 +129,15 @@ def test_a_wide_key_stands_above_its_two_columns(glyphs: bool) -> None:  # noqa:
     assert [label[0] for label in labels if label][:7] == list(CHINESE[:7])
 
 
+def test_tokens_that_share_a_line_share_the_columns_of_its_label() -> None:
+    texts = tuple(CHINESE[place : place + 3] for place in range(32))
+    shown = replace(inspected(32), texts=(*texts[:30], "春眠不觉晓处处", "\n"))
+    made = attention_state(shown, (120, 34), level="head", query=3, key=2)
+    labels = [line[:7] for line in plain(view.tab(made, 120, 34))[3:]]
+    assert any(label.count("…") == 2 for label in labels), "several tokens on a line"
+    assert not any("□" in label for label in labels)
+
+
 def test_where_only_one_column_fits_wide_characters_are_boxes() -> None:
     rows = chinese(31, (80, 22), "head")
     assert rows[2][3:35].rstrip() == "□" * 31

@@ -5,6 +5,7 @@ import pytest
 
 from tests.helpers.routed import ablation_reply
 from tinygpt.config import Shares
+from tinygpt.data.excerpts import TextSource
 from tinygpt_tui.engine.ablation_cache import AblationCache
 from tinygpt_tui.engine.protocol import AblationRequest, Ended, Failed, Request, StopRequest
 
@@ -21,12 +22,12 @@ class Harness:
         self.cache = AblationCache(self.asked.append, lambda: len(self.asked) + 1)
 
     def request(self, path: str) -> None:
-        self.cache.request(path, "text.txt", KEPT)
+        self.cache.request(path, TextSource("text.txt", KEPT))
 
     def answer(self, path: str) -> bool:
         """Answer the last request, which must be for this checkpoint."""
         asked = self.asked[-1]
-        assert asked == AblationRequest(len(self.asked), path, "text.txt", KEPT)
+        assert asked == AblationRequest(len(self.asked), path, TextSource("text.txt", KEPT))
         return self.cache.handle(ablation_reply(asked.job, path, HEADS))
 
 

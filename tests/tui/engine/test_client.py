@@ -4,8 +4,6 @@ import os
 import signal
 from pathlib import Path
 
-import psutil  # type: ignore[import-untyped,unused-ignore]
-
 from tests.helpers.engines import EngineProbe, tokens
 from tests.helpers.waiting import PATIENCE, until
 from tinygpt_tui.engine.client import Engine
@@ -48,6 +46,8 @@ def test_the_process_is_told_which_training_keeps_its_gpus(run: Path) -> None:
     job = probe.engine.new_job()
     probe.ask(GenerateRequest(job, str(run / "dense"), "a", {"max_new_tokens": 2}))
     assert len(tokens(probe.until_over(job)[job])) == 2
-    words = psutil.Process(probe.engine.pid).cmdline()
+    assert probe.engine._process
+    words = probe.engine._process.args
     probe.engine.close()
+    assert isinstance(words, list)
     assert words[-2:] == ["tinygpt_tui.engine.worker", "4711"]

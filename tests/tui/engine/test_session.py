@@ -1,6 +1,7 @@
 """What the tabs share: the timeline, requests of which one is pending, the run's vocabulary."""
 
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -8,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.helpers.listed import listed
+from tinygpt.data.excerpts import TextSource
 from tinygpt.run import Which
 from tinygpt_tui.engine.protocol import CorpusLineRequest, InspectRequest, Request
 from tinygpt_tui.engine.session import EngineSession, Requests, Timeline
@@ -165,15 +167,37 @@ def test_the_vocabulary_is_that_of_the_run(run: Path) -> None:
 
 def test_the_corpus_is_that_of_the_run(tmp_path: Path) -> None:
     session = Session()
-    assert session.data == "auto"
+    assert session.corpus_text.data == "auto"
     session.open(tmp_path)
-    assert session.data == "auto"
+    assert session.corpus_text.data == "auto"
     (tmp_path / "run.toml").write_text('data = "/gone/some.txt"\n[corpus]\nbytes = 3\n')
     (tmp_path / "some.txt").write_text("no")
     assert session.ask_corpus_line() == 1
     (tmp_path / "some.txt").write_text("yes")
     assert session.ask_corpus_line() == 2
+    source = partial(TextSource, tokenizer=str(tmp_path / "tokenizer.json"))
     assert session.asked == [
-        CorpusLineRequest(1, "/gone/some.txt"),
-        CorpusLineRequest(2, str(tmp_path / "some.txt")),
+        CorpusLineRequest(1, source("/gone/some.txt")),
+        CorpusLineRequest(2, source(str(tmp_path / "some.txt"))),
     ]
+
+
+@pytest.mark.parametrize(
+    ("corpus", "expected"),
+    [
+        ('name = "tinyshakespeare"', True),
+        ('name = "shakespeare-standin"', True),
+        ('name = "zh"', False),
+        ("bytes = 3", True),
+    ],
+)
+def test_a_run_tells_whether_its_corpus_is_shakespeare(
+    tmp_path: Path,
+    corpus: str,
+    expected: bool,  # noqa: FBT001
+) -> None:
+    session = Session()
+    assert session.on_shakespeare, "nothing is known of it yet"
+    session.open(tmp_path)
+    (tmp_path / "run.toml").write_text(f"[corpus]\n{corpus}\n")
+    assert session.on_shakespeare is expected

@@ -17,6 +17,7 @@ from tinygpt.analysis import heads
 from tinygpt.analysis.ablation import ablate
 from tinygpt.analysis.survey import survey_tokens
 from tinygpt.config import Shares
+from tinygpt.data.excerpts import TextSource
 from tinygpt.data.splits import split
 from tinygpt_tui.engine import worker
 from tinygpt_tui.engine.inspect_jobs import CorpusFound
@@ -119,18 +120,18 @@ def test_a_line_of_the_corpus(probe: EngineProbe, tmp_path: Path) -> None:
     text = tmp_path / "text.txt"
     text.write_text("one\n\ntwo\n")
     job = probe.engine.new_job()
-    probe.ask(CorpusLineRequest(job, str(text)))
+    probe.ask(CorpusLineRequest(job, TextSource(str(text))))
     (line,) = probe.until_over(job)[job]
     assert isinstance(line, CorpusLine)
     assert line.text in {"one", "two"}
     (tmp_path / "blank.txt").write_text("\n\n")
     for name in ("none.txt", "blank.txt"):
-        probe.ask(CorpusLineRequest(job, str(tmp_path / name)))
+        probe.ask(CorpusLineRequest(job, TextSource(str(tmp_path / name))))
         assert isinstance(probe.until_over(job)[job][0], Failed)
     text.write_text("no" * 900 + "\nthe words after it\n" + "x" * 181)
-    probe.ask(CorpusLineRequest(job, str(text), "opening"))
+    probe.ask(CorpusLineRequest(job, TextSource(str(text)), "opening"))
     assert probe.until_over(job)[job] == [CorpusLine(job, "the words after it")]
-    probe.ask(CorpusLineRequest(job, str(text), "line"))
+    probe.ask(CorpusLineRequest(job, TextSource(str(text)), "line"))
     assert probe.until_over(job)[job] == [CorpusLine(job, "x" * 181)]
 
 
@@ -192,7 +193,7 @@ def test_ablations_are_of_a_sample_of_the_validation_split(
 ) -> None:
     (tmp_path / "text.txt").write_text(TEXT)
     job = probe.engine.new_job()
-    probe.ask(AblationRequest(job, str(run / variant), str(tmp_path / "text.txt")))
+    probe.ask(AblationRequest(job, str(run / variant), TextSource(str(tmp_path / "text.txt"))))
     (found,) = probe.until_over(job)[job]
     assert isinstance(found, AblationResult)
     loaded = tinygpt.load(run / variant)
@@ -212,7 +213,7 @@ def test_ablations_are_of_a_sample_of_the_validation_split(
 def test_a_text_of_one_token_has_no_loss(probe: EngineProbe, run: Path, tmp_path: Path) -> None:
     (tmp_path / "text.txt").write_text("a")
     job = probe.engine.new_job()
-    probe.ask(AblationRequest(job, str(run / "moe"), str(tmp_path / "text.txt")))
+    probe.ask(AblationRequest(job, str(run / "moe"), TextSource(str(tmp_path / "text.txt"))))
     (failed,) = probe.until_over(job)[job]
     assert isinstance(failed, Failed)
     assert "too short" in failed.why
@@ -224,7 +225,7 @@ def test_a_survey_leaves_the_test_split_alone(
     whole = "k" * 7 * len(VALIDATION) + VALIDATION + "a" * 2 * len(VALIDATION)
     (tmp_path / "text.txt").write_text(whole)
     job, kept = probe.engine.new_job(), Shares(test=0.2)
-    request = SurveyRequest(job, str(run / "moe"), str(tmp_path / "text.txt"), shares=kept)
+    request = SurveyRequest(job, str(run / "moe"), TextSource(str(tmp_path / "text.txt"), kept))
     probe.ask(request)
     (surveyed,) = probe.until_over(job)[job]
     assert isinstance(surveyed, SurveyResult)
@@ -241,7 +242,9 @@ def test_a_survey_is_of_the_validation_split(probe: EngineProbe, run: Path, tmp_
     jobs = {probe.engine.new_job(): variant for variant in ("dense", "moe")}
     final = str(run / "moe" / "step-00000003")
     for job, variant in jobs.items():
-        probe.ask(SurveyRequest(job, str(run / variant), str(tmp_path / "text.txt"), final))
+        probe.ask(
+            SurveyRequest(job, str(run / variant), TextSource(str(tmp_path / "text.txt")), final)
+        )
     replies = probe.until_over(*jobs)
     for job, variant in jobs.items():
         (surveyed,) = replies[job]
@@ -317,7 +320,7 @@ def test_a_survey_that_fails_is_a_sentence(
         (run / "text.txt").write_text(text)
     job = probe.engine.new_job()
     other = str(run / final) if final else ""
-    probe.ask(SurveyRequest(job, str(run / path), str(run / "text.txt"), other))
+    probe.ask(SurveyRequest(job, str(run / path), TextSource(str(run / "text.txt")), other))
     (failed,) = probe.until_over(job)[job]
     assert isinstance(failed, Failed)
     assert said in failed.why
@@ -328,7 +331,7 @@ def test_an_inspection_runs_between_the_tokens_of_others(probe: EngineProbe, run
     (run / "text.txt").write_text(TEXT)
     writing, surveying, looking = (probe.engine.new_job() for _ in range(3))
     probe.ask(GenerateRequest(writing, str(run / "dense"), "abc", {"max_new_tokens": 100_000}))
-    probe.ask(SurveyRequest(surveying, str(run / "moe"), str(run / "text.txt")))
+    probe.ask(SurveyRequest(surveying, str(run / "moe"), TextSource(str(run / "text.txt"))))
     probe.ask(InspectRequest(looking, str(run / "moe"), "abc"))
     replies = probe.until_over(surveying, looking)
     assert isinstance(replies[looking][-1], InspectResult)
@@ -362,7 +365,7 @@ def test_inspections_and_surveys_are_stopped_at_any_stage(run: Path) -> None:
     jobs.handle(InspectRequest(1, str(run / "moe"), "abc"))
     jobs.handle(StopRequest(1))
     sought, begun, gone = (
-        SurveyRequest(job, str(run / "moe"), str(run / name))
+        SurveyRequest(job, str(run / "moe"), TextSource(str(run / name)))
         for job, name in ((2, "text.txt"), (3, "text.txt"), (4, "none.txt"))
     )
     for asked in (sought, begun, gone):

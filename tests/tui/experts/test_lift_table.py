@@ -51,6 +51,21 @@ def test_a_heading_says_whether_anything_is_over_represented() -> None:
     assert rows[0].strip().strip("─ ") == "■ nothing over-represented in expert 2"
 
 
+def test_long_tokens_keep_the_columns_of_examples() -> None:
+    found = results.routing_survey(survey_reply())
+    assert found is not None
+    first, _ = lift_table.strongest(found, 1, 2)[0]
+    vocabulary = (*found.vocabulary[:first], "システム", *found.vocabulary[first + 1 :])
+    examples: dict[tuple[int, int, int], tuple[Example, ...]]
+    examples = dict.fromkeys(found.examples, (Example("cab", "!", "d"),))
+    changed = replace(found, vocabulary=vocabulary, examples=examples)
+    rows = plain(lift_table.examples_block(changed, 50, 5, layer=1, experts=[2]))
+    assert any("システム " in line for line in rows)
+    places = [cell_len(line[: line.index("!")]) for line in rows if "!" in line]
+    assert len(places) > 1
+    assert len(set(places)) == 1
+
+
 def test_examples_of_several_experts_are_side_by_side_where_there_is_room() -> None:
     found = results.routing_survey(survey_reply())
     assert found is not None

@@ -7,6 +7,8 @@ from textual.pilot import Pilot
 
 from tests.helpers.app import Body, drive, until
 from tests.helpers.generating import idle
+from tinygpt.data.subword import BPETokenizer
+from tinygpt.data.tokenizer_file import save_tokenizer
 from tinygpt_tui.app import LabApp
 from tinygpt_tui.screens.dialog import Ask
 from tinygpt_tui.widgets.prompt_area import PromptArea
@@ -51,6 +53,18 @@ def test_it_is_the_opening_of_the_validation_split(out: Path, size: tuple[int, i
         assert PromptHistory().all == ["bad cab"]
 
     drive(out, on_opening(body), size)
+
+
+def test_romeo_is_not_asked_of_a_model_of_another_text(out: Path) -> None:
+    use_corpus(out, "如果没有指定文件。\n" * 99)
+    config = out / "one" / "run.toml"
+    config.write_text(config.read_text().replace("tinyshakespeare", "zh"))
+    save_tokenizer(BPETokenizer.train(["如果没有"], 257), out / "one" / "tokenizer.json")
+
+    async def body(app: LabApp, pilot: "Pilot[int]") -> None:
+        await until(pilot, lambda: prompt_of(app).startswith("如果没有"))
+
+    drive(out, on_opening(body))
 
 
 def test_without_a_corpus_it_is_the_prompt_of_the_samples(out: Path) -> None:

@@ -1,15 +1,62 @@
 """Overlaid runs in the app."""
 
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
+import pytest
 from textual.pilot import Pilot
 
 from tests.helpers.app import drive, opened, screen_text, until
+from tests.helpers.records import started
 from tests.helpers.scenes import make_run, records
 from tinygpt.run import RunWriter
 from tinygpt_tui.app import LabApp
+from tinygpt_tui.monitor.history import History
+from tinygpt_tui.monitor.overlays import Overlay, tokens_differ
 from tinygpt_tui.screens.compare_runs import CompareRunsScreen
 from tinygpt_tui.screens.run_list import RunList
+
+
+def history(corpus: dict[str, Any], tokenizer: dict[str, Any] | None = None) -> History:
+    """A run of which the start is known."""
+    found = History()
+    found.start = replace(started(), corpus=corpus, tokenizer=tokenizer)
+    return found
+
+
+@pytest.mark.parametrize(
+    ("corpus", "compares"),
+    [
+        ({"sha256": "1", "name": "moved"}, True),
+        ({"sha256": "2"}, False),
+        ({"sha256": "1", "val_sha256": "3"}, False),
+        ({"sha256": "1", "split": "validation 0.2, test 0"}, False),
+    ],
+)
+def test_losses_compare_on_the_same_validation_text(
+    corpus: dict[str, Any], *, compares: bool
+) -> None:
+    overlay = Overlay("other", history(corpus), 1)
+    assert overlay.is_comparable(history({"sha256": "1"})) == compares
+
+
+@pytest.mark.parametrize(
+    ("tokenizer", "differs"),
+    [
+        ({"kind": "bpe", "vocab_size": 512, "sha256": "1"}, False),
+        ({"kind": "bpe", "vocab_size": 512, "sha256": "2"}, True),
+        ({"kind": "wordpiece", "vocab_size": 512, "sha256": "1"}, True),
+        ({"kind": "char", "vocab_size": 65, "sha256": "1"}, True),
+        (None, True),
+    ],
+)
+def test_vocabularies_of_one_size_may_differ(
+    tokenizer: dict[str, Any] | None, *, differs: bool
+) -> None:
+    known = {"kind": "bpe", "vocab_size": 512, "sha256": "1"}
+    overlay = Overlay("other", history({}, tokenizer), 1)
+    assert tokens_differ(history({}, known), [overlay]) == differs
 
 
 def test_overlaid_runs_are_read_on_while_they_grow(tmp_path: Path, live: RunWriter) -> None:

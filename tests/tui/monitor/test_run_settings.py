@@ -11,6 +11,7 @@ from tinygpt_tui.monitor.run_settings import form_values, run_settings
 def tables(values: dict[str, object], *argv: str) -> dict[str, Any]:
     """The run.toml of a run whose weight decay was found by the recipe unless it is in `values`."""
     found = {"optim.weight_decay": 2.5, "optim.weight_decay_power": 0.3, **values}
+    found = {"gpt.tie_embeddings": False, **found}
     return {**unflatten(flatten(build(found))), "argv": ["tinygpt-tui", *argv]}
 
 
@@ -22,7 +23,11 @@ def test_what_differs_is_shown_with_the_value_of_the_preset() -> None:
     stored = tables({"preset": "micro", "steps": 301, "train.compile": False})
     assert different(stored) == {"steps": (301, 10000), "train.compile": (False, True)}
     by_recipe = [(s.name, s.value) for s in run_settings(stored) if s.by_recipe]
-    assert by_recipe == [("optim.weight_decay", 2.5), ("optim.weight_decay_power", 0.3)]
+    assert by_recipe == [
+        ("gpt.tie_embeddings", False),
+        ("optim.weight_decay", 2.5),
+        ("optim.weight_decay_power", 0.3),
+    ]
 
 
 @pytest.mark.parametrize(

@@ -18,6 +18,7 @@ def tables(sha256: str = SHA, **changes: object) -> dict[str, object]:
     """A run.toml of `nano` as the trainer writes it; ``train__batch=3`` sets train.batch."""
     values = {name.replace("__", "."): value for name, value in changes.items()}
     recipe = {"optim.weight_decay": 0.1, "optim.weight_decay_power": 1.0}
+    recipe["gpt.tie_embeddings"] = False
     settings = flatten(build({"preset": "nano", **recipe, **values}))
     return {**unflatten(settings), "corpus": {"sha256": sha256}}
 
@@ -51,6 +52,14 @@ ROW = {
 def test_a_run_is_found_by_what_is_learned(changes: dict[str, object], *, found: bool) -> None:
     expected = SeedSpread(5, 0.02, 0.004, 0.011) if found else None
     assert find_spread(tables(**changes), [ROW]) == expected  # type: ignore[arg-type]
+
+
+def test_a_study_lacks_the_settings_that_came_after_it() -> None:
+    settings = dict(ROW["settings"])  # type: ignore[call-overload]
+    del settings["gpt.tie_embeddings"]
+    rows = [{**ROW, "settings": settings}]
+    assert find_spread(tables(), rows) == SeedSpread(5, 0.02, 0.004, 0.011)
+    assert find_spread(tables(gpt__tie_embeddings=True), rows) is None
 
 
 def test_a_run_directory_is_looked_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -18,6 +18,14 @@ from tinygpt_tui.render.text import label, named, whole_mark
         ("a", 9, "a"),
         (" ", 1, "∙"),
         ("a\x1b", 4, "a␛"),
+        (" <0xE5><0xA4>", 13, "∙<0xE5><0xA4>"),
+        (" <0xE5><0xA4>", 12, "∙E5A4"),
+        (" <0xE5><0xA4>", 4, "∙E5…"),
+        (" <0xE5><0xA4>", 2, "E5"),
+        ("<0xE5>", 1, "□"),
+        ("<|endoftext|>", 13, "<|endoftext|>"),
+        ("<|endoftext|>", 12, "␃"),
+        ("<|endoftext|>", 1, "␃"),
     ],
 )
 def test_a_label_holds_as_much_of_a_token_as_fits(text: str, columns: int, expected: str) -> None:

@@ -1,6 +1,7 @@
 """The app in terminals of every kind, and locales that lack its glyphs."""
 
 import io
+import os
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -75,3 +76,19 @@ def test_glyphs_that_an_encoding_has(
     monkeypatch.setenv("TERM", "xterm-256color")
     monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(io.BytesIO(), encoding))
     assert capabilities.needs_ascii() == ascii_only
+
+
+def test_a_page_of_a_browser_is_no_matter_of_the_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("NO_COLOR", raising=False)
+    monkeypatch.setenv("TERM", "linux")
+    monkeypatch.setenv("COLUMNS", "131")
+    monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(io.BytesIO(), "latin-1"))
+    assert capabilities.problem()
+    assert capabilities.needs_ascii()
+    monkeypatch.setenv("TEXTUAL_DRIVER", capabilities.PAGE_DRIVER)
+    assert capabilities.problem() is None
+    assert not capabilities.needs_ascii()
+    capabilities.forget_size()
+    assert os.environ["COLUMNS"] == "131"
+    monkeypatch.setenv("NO_COLOR", "1")
+    assert capabilities.needs_ascii()

@@ -12,7 +12,6 @@ from tests.helpers.trainer import endless_training
 from tests.helpers.waiting import until
 from tinygpt.run import MetricsReader, Status, TrainRecord, list_steps, read_state, read_status
 
-SIZES = pytest.mark.parametrize(("columns", "lines"), [(80, 24), (120, 36)])
 PRESETS = ("micro", "nano", "baby", "small")
 STEPS = "1000000"
 """More than any test waits for."""
@@ -128,18 +127,15 @@ def stop(terminal: Terminal, run: Path) -> None:
     shows(terminal, run.name, "Stopped")
     until(lambda: not alive(trainer))
     assert read_state(run).state == "stopped"
-    taken = len(steps_of(run))
-    assert [list_steps(run, v)[-1] for v in ("dense", "moe")] == [taken, taken]
+    for model in ("dense", "moe"):  # one may be a step ahead: a step in progress is given up
+        assert list_steps(run, model)[-1] == len(steps_of(run, model))
 
 
-@SIZES
-def test_training_outlives_its_terminals(
-    opened: Callable[..., Terminal], folder: Path, columns: int, lines: int
-) -> None:
+def test_training_outlives_its_terminals(opened: Callable[..., Terminal], folder: Path) -> None:
     run = folder / "runs" / "watched"
 
     # Started by the form, watched, paused, resumed.
-    first = opened(columns, lines)
+    first = opened(80, 24)
     start_by_form(first, run.name)
     shows(first, run.name, "Live")
     assert_plain_terminal(app_in(folder))
@@ -163,7 +159,7 @@ def test_training_outlives_its_terminals(
     assert_undisturbed(run, trainer)
 
     # Attached again; then the terminal is killed.
-    second = opened(columns, lines)
+    second = opened(80, 24)
     shows(second, run.name, "Live")
     moves(second)
     app = app_in(folder)
@@ -172,7 +168,7 @@ def test_training_outlives_its_terminals(
     assert_undisturbed(run, trainer)
 
     # Attached again, and stopped.
-    third = opened(columns, lines)
+    third = opened(80, 24)
     shows(third, run.name, "Live")
     moves(third)
     stop(third, run)

@@ -39,4 +39,6 @@ def test_a_suggestion_has_no_unknown_characters(
     assert prompts.suggestion(lambda text: set(text) - set("ab")) == "b"
     assert prompts.suggestion(lambda text: set(text) - set("ROME:")) == DEFAULT_PROMPT
     assert prompts.suggestion(lambda text: set(text) - set("x")) is None
+    assert prompts.suggestion(lambda text: set(text) - set("ROME:"), shakespeare=False) is None
+    assert prompts.suggestion(lambda _: "", shakespeare=False) == "é"
     assert prompts.all == ["ab", "b", "é"]
