@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import torch
 
@@ -70,3 +70,12 @@ def spoil(learner: Learner, after: int) -> Callable[[Record], None]:
                 group["peak"] = 0.0
 
     return observe
+
+
+class Trained(Protocol):
+    """Gives runs; see the fixtures of tests/core/training."""
+
+    def __call__(
+        self, step: int | None = None, *, make: Callable[..., Any] = make_session, **options: object
+    ) -> Path:
+        """The directory of a run that was stopped at this step, or that ended."""

@@ -3,9 +3,7 @@
 import os
 import re
 import shutil
-from collections.abc import Callable
 from dataclasses import replace
-from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +13,7 @@ import torch
 from tests.helpers.checkpoints import alter_progress, alter_tensor
 from tests.helpers.exactness import exact, records
 from tests.helpers.models import TEXT
-from tests.helpers.training import make_overfitting, make_session, stop_at, train_session
+from tests.helpers.training import Trained, make_overfitting, make_session, stop_at, train_session
 from tinygpt import checkpoint, load
 from tinygpt.errors import CheckpointError, ConfigError, CorpusError, RunError
 from tinygpt.run import (
@@ -33,19 +31,6 @@ from tinygpt.training import resume
 from tinygpt.training.resume import resumed_config
 
 
-@pytest.fixture(scope="module")
-def whole(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
-    """Gives the run that a function made with these options and nothing interrupted."""
-
-    @cache
-    def train(make: Callable[..., Any], **options: Any) -> Path:
-        made = make(tmp_path_factory.mktemp("whole"), **options)
-        train_session(made)
-        return Path(made.path)
-
-    return train
-
-
 @pytest.mark.parametrize("step", [1, 4, 6, 11])
 @pytest.mark.parametrize(
     "options",
@@ -56,9 +41,9 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
     ],
 )
 def test_resumed_equals_uninterrupted(
-    tmp_path: Path, step: int, options: dict[str, Any], whole: Callable[..., Path]
+    tmp_path: Path, step: int, options: dict[str, Any], trained: Trained
 ) -> None:
-    wanted = whole(make_session, **options)
+    wanted = trained(**options)
     made = make_session(tmp_path, **options)
     outcome = train_session(made, interrupted=stop_at(step, made))
     assert outcome.state == "stopped"
@@ -76,9 +61,9 @@ def test_resumed_equals_uninterrupted(
 
 @pytest.mark.parametrize("step", [5, 12, 17, 23])
 def test_patience_and_overfitting_are_exact_over_a_resume(
-    tmp_path: Path, step: int, whole: Callable[..., Path]
+    tmp_path: Path, step: int, trained: Trained
 ) -> None:
-    wanted = whole(make_overfitting, patience=3)
+    wanted = trained(make=make_overfitting, patience=3)
     made = make_overfitting(tmp_path, patience=3)
     train_session(made, interrupted=stop_at(step, made))
     run = tmp_path / "run"
@@ -129,12 +114,10 @@ def test_resumed_on_a_gpu_goes_on_where_it_was(tmp_path: Path, step: int) -> Non
     assert losses[0] == pytest.approx(losses[1], abs=1e-3)
 
 
-def test_corrupt_newest_checkpoint_falls_back_and_says_so(tmp_path: Path) -> None:
-    (tmp_path / "whole").mkdir()
-    train_session(make_session(tmp_path / "whole"))
-    made = make_session(tmp_path)
-    train_session(made, interrupted=stop_at(9, made))
-    run = tmp_path / "run"
+def test_corrupt_newest_checkpoint_falls_back_and_says_so(
+    trained: Trained, copied: Trained
+) -> None:
+    run = copied(9)
     torn = run / "moe" / "step-00000009" / "model.safetensors"
     torn.write_bytes(torn.read_bytes()[:-3])
     again = resume(run, {})
@@ -143,15 +126,14 @@ def test_corrupt_newest_checkpoint_falls_back_and_says_so(tmp_path: Path) -> Non
     assert "moe/step-00000009" in again.notes[0]
     assert "resuming from step-00000008 instead" in again.notes[0]
     train_session(again)
-    assert exact(run) == exact(tmp_path / "whole" / "run")
+    assert exact(run) == exact(trained())
     note = next(r.note for r in records(run) if isinstance(r, ResumeRecord))
     assert note is not None
     assert "moe/step-00000009" in note
 
 
-def test_resume_of_a_run_that_is_done_needs_a_later_end(tmp_path: Path) -> None:
-    train_session(make_session(tmp_path))
-    run = tmp_path / "run"
+def test_resume_of_a_run_that_is_done_needs_a_later_end(copied: Trained) -> None:
+    run = copied()
     with pytest.raises(RunError, match="finished at step 13: set more steps"):
         resume(run, {})
     assert read_state(run).state == "done"
@@ -159,11 +141,10 @@ def test_resume_of_a_run_that_is_done_needs_a_later_end(tmp_path: Path) -> None:
     assert [m["step"] for m in outcome.models.values()] == [17, 17]
 
 
-def test_resume_with_nothing_to_resume(tmp_path: Path) -> None:
+def test_resume_with_nothing_to_resume(tmp_path: Path, copied: Trained) -> None:
     with pytest.raises(RunError, match=r"run\.toml is missing"):
         resume(tmp_path, {})
-    train_session(make_session(tmp_path))
-    run = tmp_path / "run"
+    run = copied()
     shutil.rmtree(run / "moe")
     with pytest.raises(RunError, match="there is nothing to resume"):
         resume(run, {"steps": "17"})
@@ -171,10 +152,8 @@ def test_resume_with_nothing_to_resume(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("records_left", [0, 1])
 def test_a_run_that_was_killed_before_its_first_checkpoint_begins_again(
-    tmp_path: Path, records_left: int
+    tmp_path: Path, records_left: int, trained: Trained
 ) -> None:
-    (tmp_path / "a").mkdir()
-    train_session(make_session(tmp_path / "a"))
     make_session(tmp_path).writer.close()
     run = tmp_path / "run"
     os.truncate(run / "metrics.jsonl", records_left and os.path.getsize(run / "metrics.jsonl"))
@@ -182,18 +161,18 @@ def test_a_run_that_was_killed_before_its_first_checkpoint_begins_again(
     assert again.notes == [f"{v} had no checkpoint yet: it starts over" for v in ("dense", "moe")]
     assert train_session(again).state == "done"
     assert isinstance(records(run)[0], StartRecord)
-    assert exact(run) == exact(tmp_path / "a" / "run")
+    assert exact(run) == exact(trained())
 
 
-def test_resume_with_another_configuration(tmp_path: Path) -> None:
-    made = make_session(tmp_path)
-    train_session(made, interrupted=stop_at(3, made))
-    run = tmp_path / "run"
+def test_resume_with_another_configuration(copied: Trained) -> None:
+    run = copied(3)
     with pytest.raises(ConfigError, match=r"--gpt.layers is 3, but .* was started with 2"):
         resume(run, {"gpt.layers": "3"})
     again = resume(run, {"gpt.layers": "2", "seed": "1"})
     again.writer.close()
-    assert again.config == made.config
+    unchanged = resume(run, {})
+    unchanged.writer.close()
+    assert again.config == unchanged.config
 
 
 def test_a_new_end_replaces_the_old_one(tmp_path: Path) -> None:
@@ -202,45 +181,37 @@ def test_a_new_end_replaces_the_old_one(tmp_path: Path) -> None:
     assert resumed_config(stored, {"target_loss": "2"}, tmp_path).steps == 13
 
 
-def test_resume_with_another_corpus(tmp_path: Path) -> None:
-    made = make_session(tmp_path)
-    train_session(made, interrupted=stop_at(3, made))
+def test_resume_with_another_corpus(tmp_path: Path, copied: Trained) -> None:
+    run = copied(3)
     (tmp_path / "corpus.txt").write_text(TEXT + "more")
     with pytest.raises(CorpusError, match=r"the corpus of .* has changed"):
-        resume(tmp_path / "run", {})
+        resume(run, {})
 
 
-def test_two_trainers_on_one_run(tmp_path: Path) -> None:
-    made = make_session(tmp_path)
-    outcome = train_session(made, interrupted=stop_at(3, made))
-    assert outcome.state == "stopped"
-    first = resume(tmp_path / "run", {})
+def test_two_trainers_on_one_run(copied: Trained) -> None:
+    run = copied(3)
+    first = resume(run, {})
     with first.writer, pytest.raises(RunError, match="is being trained by process"):
-        resume(tmp_path / "run", {})
+        resume(run, {})
 
 
-def test_a_new_end_holds_for_later_resumes_too(tmp_path: Path) -> None:
-    train_session(make_session(tmp_path))
-    run = tmp_path / "run"
+def test_a_new_end_holds_for_later_resumes_too(copied: Trained) -> None:
+    run = copied()
     again = resume(run, {"steps": "23"})
     train_session(again, interrupted=stop_at(17, again))
     assert train_session(resume(run, {})).reason == "23 steps"
 
 
-def test_a_torn_checkpoint_does_not_stay(tmp_path: Path) -> None:
-    made = make_session(tmp_path)
-    train_session(made, interrupted=stop_at(9, made))
-    run = tmp_path / "run"
+def test_a_torn_checkpoint_does_not_stay(copied: Trained) -> None:
+    run = copied(9)
     (run / "moe" / "step-00000009" / "model.safetensors").write_bytes(b"")
     resume(run, {}).writer.close()
     assert load(run / "moe", step="newest").step == 8
 
 
-def test_the_corpus_may_have_moved(tmp_path: Path) -> None:
+def test_the_corpus_may_have_moved(tmp_path: Path, copied: Trained) -> None:
     """Its new place is recorded, so that it is asked for once."""
-    made = make_session(tmp_path)
-    train_session(made, interrupted=stop_at(3, made))
-    run = tmp_path / "run"
+    run = copied(3)
     (tmp_path / "elsewhere").mkdir()
     moved = (tmp_path / "corpus.txt").rename(tmp_path / "elsewhere" / "moved.txt")
     with pytest.raises(CorpusError, match=r"name its file with --resume --data PATH \(sha256 "):
@@ -270,22 +241,21 @@ def test_the_path_of_the_corpus_is_stored_absolute(
 
 @pytest.mark.parametrize("device", ["cuda", "cuda:1", "mps"])
 def test_a_device_that_is_missing_here(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, device: str
+    copied: Trained, monkeypatch: pytest.MonkeyPatch, device: str
 ) -> None:
     monkeypatch.setattr("tinygpt.device.read_gpus", lambda: ())  # or it would say which is hidden
-    made = make_session(tmp_path)
-    train_session(made, interrupted=stop_at(3, made))
-    settings = tmp_path / "run" / "run.toml"
+    run = copied(11)
+    settings = run / "run.toml"
     settings.write_text(settings.read_text().replace('device = "cpu"', f'device = "{device}"'))
     with pytest.raises(ConfigError) as error:
-        resume(tmp_path / "run", {})
+        resume(run, {})
     assert str(error.value) == (
-        f"{tmp_path / 'run'} was started with --device {device}, which is not available here: "
+        f"{run} was started with --device {device}, which is not available here: "
         "resume it with --device cpu"
     )
-    assert train_session(resume(tmp_path / "run", {"device": "cpu"})).state == "done"
+    assert train_session(resume(run, {"device": "cpu"})).state == "done"
     with pytest.raises(ConfigError, match=f"^--device {device} is not available here: use"):
-        resume(tmp_path / "run", {"device": device, "steps": "99"})
+        resume(run, {"device": device, "steps": "99"})
 
 
 @pytest.mark.parametrize(
@@ -300,14 +270,10 @@ def test_a_device_that_is_missing_here(
     ],
 )
 def test_training_state_of_another_kind_is_passed_over(
-    tmp_path: Path, name: str, tensor: torch.Tensor | None, says: str
+    trained: Trained, copied: Trained, name: str, tensor: torch.Tensor | None, says: str
 ) -> None:
     """Torch accepts such state, and fails or trains on with it at the next step."""
-    (tmp_path / "whole").mkdir()
-    train_session(make_session(tmp_path / "whole"))
-    made = make_session(tmp_path)
-    train_session(made, interrupted=stop_at(9, made))
-    run = tmp_path / "run"
+    run = copied(9)
     folder = checkpoint_dir(run, "moe", 9)
     if tensor is None:
         tensor = -checkpoint.restore(folder).training[name].abs() - 1
@@ -318,7 +284,7 @@ def test_training_state_of_another_kind_is_passed_over(
     assert re.search(says, again.notes[0])
     assert again.notes[0].endswith("; resuming from step-00000008 instead")
     train_session(again)
-    assert exact(run) == exact(tmp_path / "whole" / "run")
+    assert exact(run) == exact(trained())
 
 
 @pytest.mark.parametrize(
@@ -337,11 +303,9 @@ def test_training_state_of_another_kind_is_passed_over(
     ],
 )
 def test_progress_that_no_training_has_is_passed_over(
-    tmp_path: Path, name: str, value: object
+    copied: Trained, name: str, value: object
 ) -> None:
-    made = make_session(tmp_path)
-    train_session(made, interrupted=stop_at(9, made))
-    run = tmp_path / "run"
+    run = copied(9)
     alter_progress(checkpoint_dir(run, "moe", 9), name, value)
     again = resume(run, {})
     again.writer.close()
@@ -349,10 +313,10 @@ def test_progress_that_no_training_has_is_passed_over(
     assert again.notes[0].endswith("; resuming from step-00000008 instead")
 
 
-def test_state_that_is_missing_is_passed_over(tmp_path: Path) -> None:
+def test_state_that_is_missing_is_passed_over(tmp_path: Path, trained: Trained) -> None:
     made = make_session(tmp_path)
-    train_session(made, interrupted=stop_at(9, made))
-    found = checkpoint.restore(checkpoint_dir(tmp_path / "run", "dense", 9))
+    made.writer.close()
+    found = checkpoint.restore(checkpoint_dir(trained(9), "dense", 9))
     some = {name: t for name, t in found.training.items() if name != "muon.1.momentum"}
     with pytest.raises(CheckpointError, match=r"its optimizer state has no muon\.1\.momentum"):
         made.learners[0].restore(replace(found, training=some))
@@ -370,12 +334,10 @@ def test_state_that_is_missing_is_passed_over(tmp_path: Path) -> None:
     ],
 )
 def test_errors_in_the_stored_settings_name_their_keys(
-    tmp_path: Path, old: str, new: str, says: str
+    copied: Trained, old: str, new: str, says: str
 ) -> None:
-    made = make_session(tmp_path)
-    train_session(made, interrupted=stop_at(3, made))
-    file = tmp_path / "run" / "run.toml"
+    file = copied(3) / "run.toml"
     file.write_text(file.read_text().replace(old, new))
     with pytest.raises(RunError) as error:
-        resume(tmp_path / "run", {})
+        resume(file.parent, {})
     assert str(error.value) == f"{file}: {says}"
