@@ -19,7 +19,7 @@ DATA = ("--data", "corpus.txt")
 
 @pytest.fixture(autouse=True)
 def _forks(corpus_file: Path) -> None:
-    if subprocess.Popen is not forked._Forked:
+    if not forked.installed():
         pytest.skip("processes are executed here")
 
 
@@ -33,8 +33,10 @@ def executed(folder: Path, *arguments: str, script: str) -> Any:
     return subprocess.CompletedProcess(words, process.returncode, out, err)
 
 
-@pytest.mark.parametrize("script", ["trainer", "tinygpt_tui"])
-@pytest.mark.parametrize("arguments", [("--help",), (*SHAPE, "--data", "né道.txt")])
+@pytest.mark.parametrize(
+    ("script", "arguments"),
+    [("tinygpt_tui", ("--help",)), ("trainer", (*SHAPE, "--data", "né道.txt"))],
+)
 def test_they_print_the_same(tmp_path: Path, arguments: tuple[str, ...], script: str) -> None:
     wanted = executed(tmp_path, *arguments, script=script)
     found = run_training(tmp_path, *arguments, script=script)

@@ -20,10 +20,11 @@ from functools import cache
 from typing import Any, NamedTuple
 
 from tests.helpers.paths import ROOT, python_path
-from tests.helpers.preloaded import ENCODING
+from tests.helpers.preloaded import CLOSED, ENCODING
 
 _MODULES = ("tinygpt_tui", "tinygpt_tui.engine.worker", "trainer")
 _SCRIPT = str(ROOT / "trainer.py")
+_STARTS_OTHERS = frozenset(("--seeds", "--grid", "--jobs", "--resume", "--gpus"))
 _READ_AT_START = ("PYTHON", "LC_", "LANG", "OMP_", "MKL_", "OPENBLAS_", "CUDA_", "LD_", "MALLOC_")
 """How the names of variables begin that the interpreter and its libraries read when they start."""
 _APPLIED = ("PYTHONPATH", ENCODING)
@@ -44,6 +45,12 @@ _DEFAULTS: dict[str, Any] = {
 }
 _PR_SET_CHILD_SUBREAPER = 36
 
+FORKS = ("-X", "forks")
+"""Before the ``-c`` of a program that imports torch anyway; Python ignores it."""
+
+_requests: list[socket.socket] = []
+"""In a fork, where to send them."""
+
 Executed = subprocess.Popen
 """For a test that has to be faster than the program that it starts."""
 _lock = threading.Lock()
@@ -53,31 +60,23 @@ class _Program(NamedTuple):
     """What Python is to run, as a request to `tests.helpers.preloaded`."""
 
     module: str
-    """Empty if it is a script."""
+    """Empty if it is a script or `code`."""
+    code: str
     arguments: list[str]
     first_path: list[str]
     """What Python puts in front of sys.path."""
     outlives_terminal: bool
     """Whether nohup starts it."""
     niceness: int
+    starts_others: bool
+    """Whether it may be the command of a group or of several processes, which starts trainers."""
 
 
 class _Server:
-    """The process that forks."""
+    """The process that forks, which reads requests from the other end of this socket."""
 
-    def __init__(self) -> None:
-        self.environment = {**os.environ, "PYTHONPATH": python_path()}
-        self._socket, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        with theirs:
-            self._process = Executed(
-                [sys.executable, "-P", "-m", "tests.helpers.preloaded", str(theirs.fileno())],
-                cwd=ROOT,
-                env=self.environment,
-                pass_fds=[theirs.fileno()],
-                stdin=subprocess.DEVNULL,
-            )
-        if self._socket.recv(16) != b"ready":
-            raise RuntimeError("tests.helpers.preloaded has ended")
+    def __init__(self, requests: socket.socket, environment: Mapping[str, str]) -> None:
+        self._socket, self.environment = requests, environment
 
     def fork(self, request: Mapping[str, Any], streams: Sequence[int]) -> int:
         """The pid of a new child of this process."""
@@ -88,11 +87,6 @@ class _Server:
             return int(self._socket.recv(32))
         finally:
             prctl(_PR_SET_CHILD_SUBREAPER, 0, 0, 0, 0)
-
-    def close(self) -> None:
-        """End it."""
-        self._socket.close()
-        self._process.wait()
 
 
 class _Forked(subprocess.Popen):  # type: ignore[type-arg]
@@ -106,11 +100,12 @@ class _Forked(subprocess.Popen):  # type: ignore[type-arg]
         with _lock:  # several threads start processes
             forks = program is not None and _forks(options, variables)
         if program is None or not forks:
+            assert CLOSED not in variables, "only a fork closes streams"
             super()._execute_child(*given)  # type: ignore[misc]
             return
         request = {
             **program._asdict(),
-            "command": options["args"],
+            "command": [str(word) for word in options["args"]],
             "environment": dict(variables),
             "folder": os.path.abspath(options["cwd"] or "."),
             "new_session": options["start_new_session"],
@@ -129,7 +124,7 @@ def _forks(options: Mapping[str, Any], variables: Mapping[str, str]) -> bool:
         return False
     if not os.path.isdir(options["cwd"] or "."):
         return False
-    if variables.get("PYTHONPATH", "").split(os.pathsep)[0] != str(ROOT):
+    if str(ROOT) not in variables.get("PYTHONPATH", "").split(os.pathsep):
         return False
     mine = _server().environment
     return all(
@@ -141,7 +136,7 @@ def _forks(options: Mapping[str, Any], variables: Mapping[str, str]) -> bool:
 
 def _program(command: Any) -> _Program | None:
     """What Python is to run, if `command` is one that imports torch; else None."""
-    words = [str(word) for word in command] if isinstance(command, list) else []
+    words = [str(word) for word in command] if isinstance(command, list | tuple) else []
     nohup = words[:1] == ["nohup"]
     words = words[nohup:]
     nice = words[:2] == ["nice", "-n"]
@@ -151,22 +146,51 @@ def _program(command: Any) -> _Program | None:
         return None
     here = words[1:2] != ["-P"]
     words = words[1 if here else 2 :]
+    how = (nohup, niceness, not _STARTS_OTHERS.isdisjoint(words))
     if words[:1] == ["-m"] and words[1] in _MODULES:
-        return _Program(words[1], words[1:], [""] if here else [], nohup, niceness)
+        return _Program(words[1], "", words[1:], [""] if here else [], *how)
+    if words[:3] == [*FORKS, "-c"]:
+        return _Program("", words[3], words[2:3] + words[4:], [""] if here else [], *how)
     if words[:1] == [_SCRIPT]:
-        return _Program("", words, [str(ROOT)], nohup, niceness)
+        return _Program("", "", words, [str(ROOT)], *how)
     return None
 
 
 @cache
 def _server() -> _Server:
-    server = _Server()
-    atexit.register(server.close)
-    return server
+    if _requests:
+        return _Server(_requests[0], dict(os.environ))
+    own, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    environment = {**os.environ, "PYTHONPATH": python_path()}
+    with theirs:
+        process = Executed(
+            [sys.executable, "-P", "-m", "tests.helpers.preloaded", str(theirs.fileno())],
+            cwd=ROOT,
+            env=environment,
+            pass_fds=[theirs.fileno()],
+            stdin=subprocess.DEVNULL,
+        )
+    atexit.register(process.wait)
+    atexit.register(own.close)
+    if own.recv(16) != b"ready":
+        raise RuntimeError("tests.helpers.preloaded has ended")
+    return _Server(own, environment)
 
 
-def install() -> None:
-    """Fork from now on, if this machine can."""
+def installed() -> bool:
+    """Whether processes of this one are forks, where they can be."""
+    return subprocess.Popen is _Forked
+
+
+def takes(command: Sequence[str]) -> bool:
+    """Whether this command is a fork here."""
+    return installed() and _program(list(command)) is not None
+
+
+def install(requests: socket.socket | None = None) -> None:
+    """Fork from now on, if this machine can; a fork names the socket that takes its `requests`."""
+    if requests is not None:
+        _requests.append(requests)
     known = tuple(inspect.signature(subprocess.Popen._execute_child).parameters)[1:]  # type: ignore[attr-defined]
     if sys.platform == "linux" and known == _PARAMETERS and os.environ["OMP_NUM_THREADS"] == "1":
         subprocess.Popen = _Forked  # type: ignore[misc]

@@ -1,9 +1,11 @@
 """A process with torch and the core imported, whose forks become the processes that tests start.
 
 `tests.helpers.forked` starts it, and sends one request for each of them. It has no thread and has
-computed nothing, so that a fork of it is as good as a new process.
+computed nothing, so that a fork of it is as good as a new process. A fork that starts processes
+itself, as the command of a group does, gets such a process of its own.
 """
 
+import ctypes
 import gc
 import importlib
 import io
@@ -17,34 +19,71 @@ from typing import Any
 
 IMPORTED = ("tinygpt.training", "tinygpt.command.train", "tinygpt_tui.engine.worker")
 ENCODING = "PYTHONIOENCODING"
+NAME = "preloaded"
+"""Of a process that only forks, as others see it."""
+CLOSED = "TINYGPT_TESTS_CLOSED"
+"""The variable with the numbers of the streams that are closed from the start."""
+_PR_SET_NAME = 15
+_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 _LARGEST = 1 << 20
 """Bytes of a request."""
 
 
 def main() -> None:
-    """Answer requests until the tests have ended; in a fork, become what was requested."""
+    """Answer requests until whoever sends them has ended; in a fork, become what was requested."""
     path = list(sys.path)
     for name in IMPORTED:
         importlib.import_module(name)
     gc.freeze()  # or a fork copies all of it when it collects garbage
     assert len(os.listdir("/proc/self/task")) == 1
-    server = socket.socket(fileno=int(sys.argv[1]))
-    server.sendall(b"ready")
-    while True:
-        message, streams, _, _ = socket.recv_fds(server, _LARGEST, 3)
-        if not message:
-            return
-        request = json.loads(message)
-        pid = _fork(server, streams)
-        if pid == 0:
+    requests = socket.socket(fileno=int(sys.argv[1]))
+    requests.sendall(b"ready")
+    request, own = _serve(requests), None
+    while request["starts_others"]:
+        own, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        if os.fork():
+            theirs.close()
             break
-        server.sendall(str(pid).encode())
+        own.close()
+        _stay_behind()
+        request, own = _serve(theirs), None
     _take_over(request, path)
-    if request["module"]:
+    if own is not None:
+        importlib.import_module("tests.helpers.forked").install(own)
+    if request["code"]:
+        exec(request["code"], {"__name__": "__main__"})  # noqa: S102 - a program of the tests
+    elif request["module"]:
         sys.modules.pop(request["module"], None)
         runpy.run_module(request["module"], run_name="__main__", alter_sys=True)
     else:
         runpy.run_path(request["arguments"][0], run_name="__main__")
+
+
+def _serve(requests: socket.socket) -> dict[str, Any]:
+    """Answer each with the pid of a fork, until there are no more; a fork returns its request."""
+    while True:
+        message, streams, _, _ = socket.recv_fds(requests, _LARGEST, 3)
+        if not message:
+            os._exit(0)
+        pid = _fork(requests, streams)
+        if pid == 0:
+            return dict(json.loads(message))
+        requests.sendall(str(pid).encode())
+
+
+def _call_itself(name: str) -> None:
+    """Set the name of this process, at most 15 letters."""
+    ctypes.CDLL(None).prctl(_PR_SET_NAME, name.encode(), 0, 0, 0)
+
+
+def _stay_behind() -> None:
+    """Keep no stream of the program that this process serves, and none of its signals."""
+    nothing = os.open(os.devnull, os.O_RDWR)
+    for stream in range(3):
+        os.dup2(nothing, stream)
+    for number in _SIGNALS:
+        signal.signal(number, signal.SIG_IGN)
+    _call_itself(NAME)
 
 
 def _fork(server: socket.socket, streams: list[int]) -> int:
@@ -77,6 +116,9 @@ def _take_over(request: dict[str, Any], path: list[str]) -> None:
     os.chdir(request["folder"])
     os.environ.clear()
     os.environ.update(request["environment"])
+    for each in _SIGNALS:
+        signal.signal(each, signal.SIG_DFL)
+    _call_itself("python")
     signal.signal(signal.SIGINT, signal.default_int_handler)
     if request["outlives_terminal"]:
         signal.signal(signal.SIGHUP, signal.SIG_IGN)
@@ -87,11 +129,17 @@ def _take_over(request: dict[str, Any], path: list[str]) -> None:
     first = os.environ.get("PYTHONPATH", "")
     sys.path[:] = [*request["first_path"], *filter(None, first.split(os.pathsep)), *path]
     encoding, _, errors = os.environ.get(ENCODING, "").partition(":")
-    sys.stdin = _stream(0, "r", encoding or sys.stdin.encoding, errors or "strict")
-    sys.stdout = _stream(1, "w", encoding or sys.stdout.encoding, errors or "strict")
-    sys.stderr = _stream(2, "w", encoding or sys.stderr.encoding, "backslashreplace")
-    for name in ("stdin", "stdout", "stderr"):
-        setattr(sys, f"__{name}__", getattr(sys, name))
+    opened = (
+        _stream(0, "r", encoding or sys.stdin.encoding, errors or "strict"),
+        _stream(1, "w", encoding or sys.stdout.encoding, errors or "strict"),
+        _stream(2, "w", encoding or sys.stderr.encoding, "backslashreplace"),
+    )
+    closed = [int(number) for number in os.environ.pop(CLOSED, "").split()]
+    for number, name in enumerate(("stdin", "stdout", "stderr")):
+        if number in closed:
+            os.close(number)
+        for attribute in (name, f"__{name}__"):
+            setattr(sys, attribute, None if number in closed else opened[number])
 
 
 def _stream(number: int, mode: str, encoding: str, errors: str) -> io.TextIOWrapper:

@@ -11,6 +11,7 @@ from typing import Any
 
 import psutil  # type: ignore[import-untyped,unused-ignore]
 
+from tests.helpers import preloaded
 from tests.helpers.trainer import environment
 from tests.helpers.waiting import PATIENCE, running, until
 from tinygpt.run import EvalRecord, MetricsReader, TrainRecord, request
@@ -86,8 +87,10 @@ def children_of(process: "subprocess.Popen[str]") -> list[psutil.Process]:
 
 def send(process: "subprocess.Popen[str]", rank: int, number: signal.Signals) -> None:
     """Send a signal to the process of a rank."""
-    (found,) = [child for child in children_of(process) if child.environ().get("RANK") == str(rank)]
-    os.kill(found.pid, number)
+    trainers = [child for child in children_of(process) if child.name() != preloaded.NAME]
+    executed = {child.environ().get("RANK"): child.pid for child in trainers}
+    in_order = sorted(child.pid for child in trainers)  # the environment of forks is not seen
+    os.kill(executed.get(str(rank), in_order[rank]), number)
 
 
 def ended(process: "subprocess.Popen[str]", folder: Path) -> tuple[int, Any, str]:

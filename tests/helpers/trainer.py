@@ -1,6 +1,7 @@
 """The trainer as a separate process."""
 
 import os
+import shlex
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
@@ -65,6 +66,14 @@ def run_here(output: pytest.CaptureFixture[str], *arguments: str) -> Any:
 def run_pasted(cwd: Path, line: str) -> Any:
     """Run a command that was printed, as a shell does."""
     return _completed(cwd, ["/bin/sh", "-c", line])
+
+
+def run_printed(cwd: Path, line: str) -> Any:
+    """Run a command that was printed, without a shell and by this interpreter."""
+    program, *words = shlex.split(line)
+    module = ["-m", "tinygpt_tui"] if Path(program).name == "tinygpt-tui" else []
+    assert module or Path(program).name == Path(sys.executable).name
+    return _completed(cwd, [sys.executable, *module, *words])
 
 
 def _completed(cwd: Path, words: Sequence[str]) -> Any:

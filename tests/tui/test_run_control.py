@@ -87,14 +87,11 @@ def test_stop_asks_first(tmp_path: Path, live: RunWriter) -> None:
     drive(tmp_path, body)
 
 
-@pytest.mark.parametrize(
-    ("answer", "leaves", "stops"), [("l", True, False), ("s", True, True), ("c", False, False)]
-)
+@pytest.mark.parametrize(("answer", "stops"), [("l", False), ("s", True)])
 def test_quitting_asks_if_a_run_is_active(
     tmp_path: Path,
     live: RunWriter,
     answer: str,
-    leaves: bool,  # noqa: FBT001
     stops: bool,  # noqa: FBT001
 ) -> None:
     async def body(app: LabApp, pilot: "Pilot[int]") -> None:
@@ -102,9 +99,13 @@ def test_quitting_asks_if_a_run_is_active(
         await until(pilot, lambda: app.current_run.live)
         await pilot.press("q")
         assert isinstance(app.screen, Ask)
-        await pilot.press(answer)
+        await pilot.press("c")
         await pilot.pause()
-        assert (app.return_value == 0) is leaves
+        assert len(app.screen_stack) == 1
+        assert app.return_value is None
+        await pilot.press("q", answer)
+        await pilot.pause()
+        assert app.return_value == 0
         assert (live.path / "control" / "stop").exists() is stops
 
     drive(tmp_path, body)
@@ -119,27 +120,24 @@ def test_quitting_does_not_ask_without_an_active_run(tmp_path: Path) -> None:
     drive(tmp_path, body)
 
 
-@pytest.mark.parametrize("key", ["ctrl+q", "ctrl+c"])
-@pytest.mark.parametrize("place", ["", "2,p", "n"])
-def test_other_keys_to_quit_ask_too_but_once(
-    tmp_path: Path, live: RunWriter, key: str, place: str
-) -> None:
+def test_other_keys_to_quit_ask_too_but_once(tmp_path: Path, live: RunWriter) -> None:
     """In a tab, in the editor of the prompt, and in the form."""
 
     async def body(app: LabApp, pilot: "Pilot[int]") -> None:
         await opened(app, pilot)
         await until(pilot, lambda: app.current_run.live)
-        await pilot.press(*filter(None, place.split(",")))
-        screens = len(app.screen_stack)
-        await pilot.press(key)
-        await until(pilot, lambda: asks(app, "alive is still training"))
-        await pilot.press(key, key)
-        await pilot.pause()
-        assert len(app.screen_stack) == screens + 1
-        await pilot.press("escape")
-        assert len(app.screen_stack) == screens
-        await pilot.press(key)
-        await until(pilot, lambda: asks(app, "alive is still training"))
+        for place in ("", "2 p", "escape n"):
+            await pilot.press(*place.split())
+            screens = len(app.screen_stack)
+            for key in ("ctrl+q", "ctrl+c"):
+                await pilot.press(key)
+                await until(pilot, lambda: asks(app, "alive is still training"))
+                await pilot.press(key, key)
+                await pilot.pause()
+                assert len(app.screen_stack) == screens + 1, (place, key)
+                await pilot.press("escape")
+                assert len(app.screen_stack) == screens, (place, key)
+        assert isinstance(app.screen, NewRunScreen)
         assert not (live.path / "control" / "stop").exists()
         assert app.return_value is None
 
@@ -250,7 +248,7 @@ def test_a_start_is_noted_until_the_trainer_reports(tmp_path: Path) -> None:
 
 def test_a_stalled_run_is_resumed(tmp_path: Path) -> None:
     """Its trainer, on another host, is gone since 31 s without an end."""
-    session = make_session(tmp_path, steps=60)
+    session = make_session(tmp_path, steps=23)
     run = session.writer.path
     train_session(session, interrupted=stop_at(9, session))
     records = (run / METRICS).read_bytes().splitlines(keepends=True)
@@ -274,7 +272,7 @@ def test_a_stalled_run_is_resumed(tmp_path: Path) -> None:
     drive(tmp_path, body)
     status = read_status(run)
     assert status is not None
-    assert (status.host, status.step) == (this_host(), 60)
+    assert (status.host, status.step) == (this_host(), 23)
 
 
 def test_resume_says_why_it_cannot(tmp_path: Path) -> None:

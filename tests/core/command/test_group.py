@@ -14,7 +14,7 @@ import pytest
 
 from tests.helpers.models import TEXT
 from tests.helpers.tracking import PACKAGES
-from tests.helpers.trainer import SHAPE, command, piped, run_here, run_pasted, steps_taken
+from tests.helpers.trainer import SHAPE, command, piped, run_here, run_printed, steps_taken
 from tests.helpers.training import make_session, train_session
 from tests.helpers.waiting import PATIENCE, until
 from tinygpt.command import group_jobs, train
@@ -120,7 +120,7 @@ def test_ctrl_c_ends_the_group_after_a_checkpoint(corpus_file: Path, tmp_path: P
 
 def test_a_signal_ends_the_group_and_it_is_continued(corpus_file: Path, tmp_path: Path) -> None:
     hint = stopped_by(lambda process: process.send_signal(signal.SIGTERM), 143, tmp_path)
-    done = run_pasted(tmp_path, f"{hint} --json")
+    done = run_printed(tmp_path, f"{hint} --json")
     assert done.returncode == 0, done.stderr
     assert "resuming runs/g-s1: dense from step" in done.stderr
     steps = [run["models"]["dense"]["step"] for run in json.loads(done.stdout)["runs"]]

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.helpers.forked import FORKS
 from tests.helpers.redirected import redirected
 from tests.helpers.terminals import shown_on
 from tests.helpers.trainer import SHAPE, environment
@@ -46,7 +47,7 @@ OWN = "warning: the training is slower"
 def noisy(corpus: Path, *arguments: str) -> list[str]:
     """The command of a noisy training of three steps, the run ``runs/a``."""
     words = (*SHAPE, "--name", "a", "--steps", "3", "--model", "dense", *arguments)
-    return [sys.executable, "-c", NOISY, "--data", str(corpus), *words]
+    return [sys.executable, *FORKS, "-c", NOISY, "--data", str(corpus), *words]
 
 
 def test_a_terminal_shows_nothing_of_libraries(corpus_file: Path, tmp_path: Path) -> None:

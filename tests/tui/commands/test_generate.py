@@ -11,9 +11,11 @@ import pytest
 
 import tinygpt
 from tests.helpers.checkpoints import snapshot
+from tests.helpers.forked import FORKS
 from tests.helpers.paths import ROOT
 from tests.helpers.redirected import APP, redirected
 from tests.helpers.scenes import make_run
+from tests.helpers.trainer import environment
 from tests.helpers.waiting import PATIENCE, running
 from tinygpt import GPT, CharTokenizer, ModelConfig, SamplingParams, checkpoint
 from tinygpt.data.tokenizer_file import save_tokenizer
@@ -117,8 +119,8 @@ def test_the_distributions_of_tokens_are_not_kept(tmp_path: Path) -> None:
     save_tokenizer(tokenizer, tmp_path / "one" / "tokenizer.json")
     asked = [str(tmp_path / "one"), "--generate", "\u4e00", "--top-k", "9", "--top-p", "0.9"]
     for form in ([], ["--json"]):
-        script = [sys.executable, "-c", PEAKS, *asked, *form]
-        said = subprocess.run(script, cwd=ROOT, capture_output=True, check=True)
+        script = [sys.executable, *FORKS, "-c", PEAKS, *asked, *form]
+        said = subprocess.run(script, cwd=ROOT, env=environment(), capture_output=True, check=True)
         first, second = map(int, said.stderr.split())
         assert second - first < 20_000, "KiB"
 
