@@ -45,6 +45,10 @@ class FormField(NamedTuple):
         known = f"{self.name} {flag(self.name)} {self.label} {self.help}".lower()
         return all(word in known for word in words.lower().split())
 
+    def is_called(self, words: str) -> bool:
+        """Whether its label or its flag is just these words."""
+        return words.strip().lower() in (self.label.lower(), flag(self.name), self.name)
+
 
 class NewRun(NamedTuple):
     """What the form asks for."""

@@ -153,13 +153,14 @@ class FormState:
             self._edit(self._line.inserted(text))
 
     def enter(self) -> bool:
-        """On the search line: open or close the advanced settings, or go to the first one found.
-        False elsewhere, where Enter starts the run."""
+        """On the search line: open or close the advanced settings, or go to the one that is called
+        so, else to the first one found. False elsewhere, where Enter starts the run."""
         if self.at != SEARCH:
             return False
         if self.search.text.strip():
             names = [row.name for row in self.rows() if row.name not in ("", SEARCH)]
-            self.go(names[0] if names else SEARCH)
+            named = [name for name in names if FIELDS[name].is_called(self.search.text)]
+            self.go(next(iter([*named, *names]), SEARCH))
         else:
             self.expanded = not self.expanded
             self._pinned = self._changed_advanced()

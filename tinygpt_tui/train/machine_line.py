@@ -9,6 +9,9 @@ from tinygpt.gpus import Gpu
 from tinygpt_tui.render.cells import Row, Span, row
 from tinygpt_tui.train.state import TrainState
 
+MANY = 4
+"""GPUs of a kind; of more than these only the loads are shown."""
+
 
 def machine_line(state: TrainState) -> Row:
     """CPU, memory and GPUs of this machine."""
@@ -41,12 +44,11 @@ def _gpus(gpus: Sequence[Gpu]) -> Iterator[str]:
     same name, the fullest, the hottest, and the power of all."""
     for name in dict.fromkeys(gpu.name for gpu in gpus):
         same = [(number, gpu) for number, gpu in enumerate(gpus) if gpu.name == name]
-        loads = (f"{n}:{'?' if g.percent is None else f'{g.percent:.0f}%'}" for n, g in same)
         fullest = max((gpu for _, gpu in same), key=lambda gpu: gpu.memory_used or 0)
         heat = [gpu.celsius for _, gpu in same if gpu.celsius is not None]
         power = [gpu.watts for _, gpu in same if gpu.watts is not None]
         words = (
-            f"GPU {' '.join(loads)}",
+            f"GPU {_loads(same)}",
             f"{len(same)} x {printable(name)}" if len(same) > 1 else printable(name),
             _memory("up to" if len(same) > 1 else "", fullest.memory_used, fullest.memory_total),
             f"{max(heat):.0f} C" if heat else "",
@@ -54,6 +56,17 @@ def _gpus(gpus: Sequence[Gpu]) -> Iterator[str]:
             *(f"{number} {shared}" for number, gpu in same if (shared := _shared(gpu))),
         )
         yield ", ".join(word for word in words if word)
+
+
+def _loads(same: Sequence[tuple[int, Gpu]]) -> str:
+    """The load of each; of many, the place tells the number, so that 8 are seen in 80 columns."""
+    loads = ["?" if gpu.percent is None else f"{gpu.percent:.0f}" for _, gpu in same]
+    numbers = [number for number, _ in same]
+    if len(same) > MANY and numbers == list(range(len(same))):
+        return f"{' '.join(loads)}%"
+    return " ".join(
+        f"{number}:{load}{'%' * (load != '?')}" for number, load in zip(numbers, loads, strict=True)
+    )
 
 
 def _shared(gpu: Gpu) -> str:

@@ -115,6 +115,13 @@ def test_search_filters_all_settings_and_enter_goes_to_the_first(state: FormStat
     assert not state.press("escape", None)  # closes the form
 
 
+def test_enter_goes_to_the_setting_that_is_called_so(state: FormState) -> None:
+    press(state, "ctrl+f", *"gpus")
+    assert names(state)[0] == "device", "its help has the word"
+    assert state.enter()
+    assert state.at == GPUS
+
+
 def test_a_slash_searches_where_nothing_can_be_typed(state: FormState) -> None:
     press(state, "down", "/", *"no such")
     assert (state.at, names(state), state.enter()) == (SEARCH, [SEARCH], True)

@@ -32,6 +32,18 @@ def test_of_several_gpus_each_tells_its_load_by_its_number() -> None:
     ]
 
 
+def test_eight_gpus_are_seen_in_80_columns() -> None:
+    loads = (100, 98, None, 100, 100, 99, 0, 97)
+    gpus = [dataclasses.replace(MACHINE.gpus[0], percent=load) for load in loads]
+    (line,) = shown(*gpus)
+    assert line.startswith("GPU 100 98 ? 100 100 99 0 97%, 8 x NVIDIA H100, up to ")
+    machine = dataclasses.replace(MACHINE, gpus=tuple(gpus), memory_total=2000 << 30, cpus=224)
+    (whole,) = plain([machine_line(make_state(machine=machine))])
+    assert whole.index("97%,") < 80
+    one = dataclasses.replace(MACHINE.gpus[0], name="NVIDIA T4", percent=3.0)
+    assert shown(one, *gpus)[1].startswith("GPU 1:100% 2:98% 3:? ")
+
+
 def test_other_users_are_named() -> None:
     alice = GpuProcess(pid=4711, user="alice\x1b")
     first, own = MACHINE.gpus[0], GpuProcess(pid=7, user=psutil.Process().username())
