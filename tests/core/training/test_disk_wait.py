@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from tests.helpers.exactness import exact
-from tests.helpers.training import make_session, train_session
+from tests.helpers.training import Trained, make_session, train_session
 from tinygpt import checkpoint
 from tinygpt.run import Record, TrainRecord, read_state
 
@@ -30,10 +30,9 @@ class Full:
 
 @pytest.mark.parametrize("call", ["write", "fsync", "rename"])
 def test_a_full_disk_is_waited_for(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, call: str
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, call: str, trained: Trained
 ) -> None:
-    (tmp_path / "a").mkdir()
-    train_session(make_session(tmp_path / "a"))
+    wanted = exact(trained())
     run, seen = tmp_path / "run", []
     made = make_session(tmp_path)
     full: list[Full] = []
@@ -50,7 +49,7 @@ def test_a_full_disk_is_waited_for(
     assert seen
     assert {state.state for state in seen} == {"paused"}
     assert all("No space left on device; training continues once" in state.reason for state in seen)
-    assert exact(run) == exact(tmp_path / "a" / "run")
+    assert exact(run) == wanted
     assert read_state(run).state == "done"
 
 

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 import tinygpt
-from tests.helpers.training import make_session, train_session
+from tests.helpers.training import Trained, make_session, train_session
 from tinygpt.errors import ConfigError
 from tinygpt.run import list_steps, read_config
 from tinygpt.training.initial_weights import load_initial
@@ -21,11 +21,8 @@ def of_run(run: Path, folder: Path, **changes: Any) -> Any:
 
 
 @pytest.fixture
-def run(tmp_path: Path) -> Path:
-    session = make_session(tmp_path)
-    train_session(session)
-    path: Path = session.path
-    return path
+def run(trained: Trained) -> Path:
+    return trained()
 
 
 def test_it_starts_from_the_best_weights_with_a_fresh_optimizer(run: Path, tmp_path: Path) -> None:

@@ -16,7 +16,7 @@ from tinygpt.training.weight_average import EVERY, WeightAverage
 
 def randomized(**changes: object) -> Learner:
     """A learner with random weights everywhere: the zeros of an untrained one would hide bugs."""
-    changes = {"train.precision": "fp32", "gpt.dropout": 0.0, **changes}
+    changes = {"train.precision": "fp32", "gpt.dropout": 0.0, "train.accumulate": 2, **changes}
     learner = Learner("moe", build({**SHAPE, **changes}), 13, "cpu")
     generator = torch.Generator().manual_seed(3)
     with torch.no_grad():

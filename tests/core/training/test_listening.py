@@ -4,8 +4,7 @@ import math
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -16,7 +15,7 @@ import torch
 from tests.helpers.exactness import exact, records
 from tests.helpers.models import TEXT, tiny
 from tests.helpers.trainer import SHAPE, start_training
-from tests.helpers.training import make_session, train_session
+from tests.helpers.training import Trained, make_session, train_session
 from tests.helpers.waiting import until
 from tinygpt import checkpoint
 from tinygpt.run import (
@@ -31,7 +30,9 @@ from tinygpt.run import (
     read_status,
     request,
 )
-from tinygpt.training import Loop, listening, resume
+from tinygpt.run.control import Request
+from tinygpt.training import Loop, evaluation, listening, resume
+from tinygpt.training import loop as training_loop
 from tinygpt.training.clocks import RunClock
 from tinygpt.training.listening import (
     Listener,
@@ -161,12 +162,14 @@ def test_stops_and_the_time_limit_end_the_work(
 
 @pytest.mark.parametrize("every", [17, 41])
 def test_wherever_it_is_stopped_it_ends_the_same(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, every: int
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, every: int, trained: Trained
 ) -> None:
     """Stopped at each `every`-th look, in steps, evaluations and samples."""
+    options: dict[str, Any] = {"train__accumulate": 2, "train__sample_tokens": 11}
+    options |= {"steps": 8, "train__log_every": 7}
+    whole = trained(**options)
     monkeypatch.setattr(listening, "LISTEN_EVERY", 0.0)
-    whole = undisturbed(tmp_path, train__log_every=7)
-    session, pending, uneven = make_session(tmp_path, train__log_every=7), set(), 0
+    session, pending, uneven = make_session(tmp_path, **options), set(), 0
     for _ in range(100):
         looks = count(1)
         stop = lambda looks=looks: "SIGTERM" if next(looks) >= every else None  # noqa: E731
@@ -186,11 +189,17 @@ def test_wherever_it_is_stopped_it_ends_the_same(
 @pytest.mark.parametrize("pending", ["probe", "evaluation"])
 @pytest.mark.parametrize("variant", [0, 1])
 def test_a_resume_begins_with_the_check_that_was_given_up(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, pending: str, variant: int
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    pending: str,
+    variant: int,
+    trained: Trained,
 ) -> None:
+    monkeypatch.setattr(training_loop, "PROBE_EVERY", 6)
+    options: dict[str, Any] = {"target_loss": 3.5, "steps": 15}
+    options |= {"train__eval_every": 50, "train__log_every": 7}
+    whole = trained(**options)
     monkeypatch.setattr(listening, "LISTEN_EVERY", 0.0)
-    options = {"target_loss": 3.2, "train__eval_every": 50, "steps": 43, "train__log_every": 7}
-    whole = undisturbed(tmp_path, **options)
     session = make_session(tmp_path, **options)
     learner = session.learners[variant]
 
@@ -202,12 +211,6 @@ def test_a_resume_begins_with_the_check_that_was_given_up(
     assert again.learners[variant].pending == pending
     assert train_session(again).state == "done"
     assert_same_end(tmp_path / "run", whole)
-
-
-def undisturbed(folder: Path, **options: object) -> Path:
-    (folder / "whole").mkdir()
-    train_session(make_session(folder / "whole", **options))
-    return folder / "whole" / "run"
 
 
 def assert_same_end(run: Path, whole: Path) -> None:
@@ -299,30 +302,15 @@ def _limited_at(
     return outcome
 
 
-# The same in a process of its own.
-
-LONG_STEP = (*SHAPE, "--train.accumulate", "300000", "--steps", "3", "--train.snapshots", "0")
-"""Minutes per step."""
+LONG_STEP = {"train__accumulate": 1009, "steps": 1, "train__snapshots": 0}
+"""Several seconds per variant."""
 
 
-@contextmanager
-def training(folder: Path, *arguments: str) -> Iterator[Any]:
-    """A trainer in its own process, killed at the end of the block."""
-    with start_training(folder, *arguments, "--name", "a") as process:
-        yield process
-
-
-def heartbeats(process: Any, run: Path, number: int, state: str = "running") -> None:
-    """Wait for `number` different heartbeats in a state; each was recent when it was seen."""
-    seen: set[float] = set()
-
-    def enough() -> bool:
-        status = read_status(run) if run.exists() else None
-        if status is not None and status.state == state:
-            seen.add(status.heartbeat)
-        return len(seen) >= number
-
-    until(enough, lambda: f"{len(seen)} heartbeats, {read_status(run)}", process)
+def with_heartbeats(session: Any) -> Any:
+    """The session, whose status shows each heartbeat at once."""
+    beat = session.writer.heartbeat
+    session.writer.heartbeat = lambda step: beat(step, every=0.0)
+    return session
 
 
 def ended(run: Path) -> EndRecord:
@@ -330,52 +318,98 @@ def ended(run: Path) -> EndRecord:
     return end
 
 
-def test_a_step_of_minutes_is_not_deaf(tmp_path: Path) -> None:
+def test_a_long_step_is_not_deaf(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(listening, "LISTEN_EVERY", 0.0)
+    session, run = with_heartbeats(make_session(tmp_path, **LONG_STEP)), tmp_path / "run"
+    asks: dict[int, Request] = {4: "pause", 8: "resume", 12: "checkpoint"}
+    seen: list[tuple[str, float]] = []
+
+    def look() -> str | None:
+        status = read_status(run)
+        assert status is not None
+        seen.append((status.state, status.heartbeat))
+        if name := asks.get(len(seen)):
+            request(run, name)
+        return "SIGTERM" if len(seen) == 15 else None
+
+    loop = Loop(session, interrupted=look, sleep=lambda _: None)
+    loop._listener._control._every = 0.0
+    with session.writer:
+        outcome = loop.run()
+    assert (outcome.state, outcome.reason) == ("stopped", "SIGTERM")
+    states = [state for state, _ in seen]
+    assert states == [*["running"] * 5, *["paused"] * 4, *["running"] * 6]
+    assert len({heartbeat for _, heartbeat in seen}) == len(seen)
+    assert not (run / "control" / "checkpoint").exists()
+    assert not [r for r in records(run) if isinstance(r, TrainRecord)]
+    assert list_steps(run, "dense") == list_steps(run, "moe") == [0]
+
+
+def test_a_long_step_ends_at_the_time_limit(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(listening, "LISTEN_EVERY", 0.0)
+    train_session(make_session(tmp_path, minutes=0.002, **LONG_STEP))
+    end = ended(tmp_path / "run")
+    assert (end.state, end.reason) == ("done", "time limit of 0.002 min reached")
+    assert [m["step"] for m in end.models.values()] == [0, 0]
+    assert all(math.isfinite(m["val_loss"]) for m in end.models.values())
+
+
+def test_a_long_evaluation_is_not_deaf(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """That of the test split, in several batches; a sample of the validation split is one."""
+    monkeypatch.setattr(listening, "LISTEN_EVERY", 0.0)
+    monkeypatch.setattr(evaluation, "WHOLE_TOKENS", 70)
+    options = {"test_share": 0.2, "steps": 2, "model": "dense"}
+    session = with_heartbeats(make_session(tmp_path, TEXT * 80, **options))
+    run, (learner,) = tmp_path / "run", session.learners
+    evaluate, evaluated, heartbeats = learner.evaluate, [], set()
+
+    def testing(windows: list[torch.Tensor], *arguments: Any, **named: Any) -> Any:
+        evaluated.append(windows is session.test)
+        return evaluate(windows, *arguments, **named)
+
+    def look() -> None:
+        status = read_status(run)
+        assert status is not None
+        if evaluated and evaluated[-1]:
+            heartbeats.add(status.heartbeat)
+            if len(heartbeats) == 3:
+                request(run, "stop")
+
+    learner.evaluate = testing
+    loop = Loop(session, interrupted=look)
+    loop._listener._control._every = 0.0
+    with session.writer:
+        loop.run()
+    assert len(heartbeats) == 4
+    end = ended(run)
+    assert (end.state, end.reason) == ("stopped", "asked to stop")
+    (validated,) = [r for r in records(run) if isinstance(r, EvalRecord)]
+    assert validated.val_tokens == 70
+    dense = end.models["dense"]
+    assert (dense["step"], dense["val_loss_over"]) == (2, "sample")
+    assert dense["val_loss"] == dense["sampled_val_loss"] == validated.val_loss
+    assert "test_loss" not in dense
+
+
+def test_a_process_in_a_step_of_minutes_is_alive_and_ends_at_once(tmp_path: Path) -> None:
     (tmp_path / "corpus.txt").write_text(TEXT)
     run = tmp_path / "runs" / "a"
-    with training(tmp_path, "--data", "corpus.txt", *LONG_STEP) as process:
-        heartbeats(process, run, 3)
-        request(run, "pause")
-        heartbeats(process, run, 2, "paused")
-        request(run, "resume")
-        heartbeats(process, run, 2)
-        request(run, "checkpoint")
-        until(lambda: not (run / "control" / "checkpoint").exists(), process=process)
+    long = ("--train.accumulate", "300000", "--steps", "3", "--train.snapshots", "0")
+    with start_training(tmp_path, "--data", "corpus.txt", *SHAPE, *long, "--name", "a") as process:
+        seen: set[float] = set()
+
+        def two_heartbeats() -> bool:
+            status = read_status(run) if run.exists() else None
+            if status is not None and status.state == "running":
+                seen.add(status.heartbeat)
+            return len(seen) == 2
+
+        until(two_heartbeats, lambda: f"{seen}, {read_status(run)}", process)
         process.send_signal(signal.SIGINT)
         until(lambda: process.poll() is not None)
         assert process.returncode == 130
     assert (ended(run).state, ended(run).reason) == ("stopped", "SIGINT")
     assert not [r for r in records(run) if isinstance(r, TrainRecord)]
     assert list_steps(run, "dense") == list_steps(run, "moe") == [0]
-
-
-def test_a_step_of_minutes_ends_at_the_time_limit(tmp_path: Path) -> None:
-    (tmp_path / "corpus.txt").write_text(TEXT)
-    run = tmp_path / "runs" / "a"
-    options = (*LONG_STEP, "--minutes", "0.05")
-    with training(tmp_path, "--data", "corpus.txt", *options) as process:
-        until(lambda: process.poll() is not None)
-        assert process.returncode == 0
-    assert (ended(run).state, ended(run).reason) == ("done", "time limit of 0.05 min reached")
-    assert [m["step"] for m in ended(run).models.values()] == [0, 0]
-    assert all(math.isfinite(m["val_loss"]) for m in ended(run).models.values())
-
-
-def test_an_evaluation_of_minutes_is_not_deaf(tmp_path: Path) -> None:
-    (tmp_path / "corpus.txt").write_text(TEXT * 30_000)
-    run = tmp_path / "runs" / "a"
-    larger = ("--gpt.width", "96", "--gpt.context", "64", "--steps", "2", "--model", "dense")
-    with_test = ("--test-share", "0.2")
-    with training(tmp_path, "--data", "corpus.txt", *SHAPE, *larger, *with_test) as process:
-        until(lambda: run.exists() and list_steps(run, "dense")[-1:] == [2], process=process)
-        heartbeats(process, run, 4)  # in the evaluation of the test split
-        request(run, "stop")
-        until(lambda: process.poll() is not None)
-        assert process.returncode == 0
-    end = ended(run)
-    assert (end.state, end.reason) == ("stopped", "asked to stop")
-    (evaluated,) = [r for r in records(run) if isinstance(r, EvalRecord)]
-    assert evaluated.val_tokens == 131_072
-    dense = end.models["dense"]
-    assert (dense["step"], dense["val_loss_over"]) == (2, "sample")
-    assert dense["val_loss"] == dense["sampled_val_loss"] == evaluated.val_loss

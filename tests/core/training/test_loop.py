@@ -9,7 +9,7 @@ import pytest
 
 from tests.helpers.exactness import exact, records
 from tests.helpers.models import TEXT
-from tests.helpers.training import make_overfitting, make_session, spoil, train_session
+from tests.helpers.training import Trained, make_overfitting, make_session, spoil, train_session
 from tinygpt import checkpoint, load
 from tinygpt.run import (
     EndRecord,
@@ -27,9 +27,11 @@ from tinygpt.run import (
 from tinygpt.training import Loop
 from tinygpt.training.loop import PROBE_EVERY
 
+BETWEEN_EVALUATIONS = {"train__eval_every": 89, "steps": 97, "train__checkpoint_every": 0}
+
 
 def test_a_whole_run(tmp_path: Path) -> None:
-    outcome = train_session(make_session(tmp_path))
+    outcome = train_session(make_session(tmp_path, train__accumulate=2, train__sample_tokens=11))
     assert outcome.state == "done"
     assert outcome.reason == "13 steps"
     run = tmp_path / "run"
@@ -61,35 +63,36 @@ def test_a_whole_run(tmp_path: Path) -> None:
     assert read_config(run)["corpus"]["chars"] == len(TEXT)
 
 
-def test_variants_see_the_same_batches_and_do_not_disturb_each_other(tmp_path: Path) -> None:
-    for name in ("both", "dense", "moe"):
+def test_variants_see_the_same_batches_and_do_not_disturb_each_other(
+    tmp_path: Path, trained: Trained
+) -> None:
+    both = exact(trained())
+    for name in ("dense", "moe"):
         (tmp_path / name).mkdir()
         train_session(make_session(tmp_path / name, model=name))
-    both = exact(tmp_path / "both" / "run")
-    for name in ("dense", "moe"):
         alone = exact(tmp_path / name / "run")
         assert alone == [r for r in both if getattr(r, "model", None) == name]
 
 
 def test_learning_rate_follows_the_schedule(tmp_path: Path) -> None:
-    train_session(make_session(tmp_path, optim__warmup=4, optim__decay=0.5, optim__final=0.1))
-    rates = [r.lr for r in records(tmp_path / "run") if isinstance(r, TrainRecord)]
-    dense = rates[::2]
+    schedule = {"optim__warmup": 4, "optim__decay": 0.5, "optim__final": 0.1}
+    train_session(make_session(tmp_path, model="dense", **schedule))
+    dense = [r.lr for r in records(tmp_path / "run") if isinstance(r, TrainRecord)]
+    assert len(dense) == 13
     assert dense[0] == pytest.approx(0.02 / 4)
     assert dense[5] == pytest.approx(0.02)
     assert dense[12] == pytest.approx(0.02 * (0.1 + 0.9 * (1 - 12 / 13) / 0.5))
 
 
 def test_a_target_is_noticed_between_two_evaluations(tmp_path: Path) -> None:
-    outcome = train_session(
-        make_session(tmp_path, target_loss=100.0, steps=97, train__eval_every=89)
-    )
+    outcome = train_session(make_session(tmp_path, target_loss=100.0, **BETWEEN_EVALUATIONS))
     assert {model["step"] for model in outcome.models.values()} == {PROBE_EVERY}
 
 
 def test_a_target_far_away_costs_nothing(tmp_path: Path) -> None:
-    outcome = train_session(make_session(tmp_path, target_loss=0.1, steps=23, train__eval_every=89))
-    assert outcome.reason == "23 steps"
+    options = {**BETWEEN_EVALUATIONS, "steps": PROBE_EVERY + 1}
+    outcome = train_session(make_session(tmp_path, target_loss=0.1, model="dense", **options))
+    assert outcome.reason == "21 steps"
 
 
 def test_target_loss_ends_a_variant(tmp_path: Path) -> None:
@@ -100,45 +103,48 @@ def test_target_loss_ends_a_variant(tmp_path: Path) -> None:
         assert 0 < model["seconds_to_target"] <= model["train_seconds"]
 
 
-def test_patience_ends_a_variant(tmp_path: Path) -> None:
-    outcome = train_session(make_overfitting(tmp_path, patience=3))
+def test_patience_ends_a_variant(trained: Trained) -> None:
+    run = trained(make=make_overfitting, patience=3)
+    found = records(run)
+    outcome = found[-1]
+    assert isinstance(outcome, EndRecord)
     assert outcome.state == "done"
     bests = {name: model["best_val_loss"] for name, model in outcome.models.items()}
     assert outcome.reason == "; ".join(
         f"{name}: no better validation loss in 3 evaluations, best {best:.3f} at step 6"
         for name, best in bests.items()
     )
-    found = records(tmp_path / "run")
     for variant in ("dense", "moe"):
         evaluated = [r.step for r in found if isinstance(r, EvalRecord) and r.model == variant]
         assert evaluated == [6, 12, 18, 24]
-        assert list_steps(tmp_path / "run", variant)[-1] == 24
+        assert list_steps(run, variant)[-1] == 24
         assert outcome.models[variant]["step"] == 24
         assert outcome.models[variant]["overfitting_since"] == 6
 
 
 def test_a_variant_out_of_patience_does_not_end_the_other(tmp_path: Path) -> None:
-    session = make_session(tmp_path, patience=2, steps=30)
+    session = make_session(tmp_path, patience=2, steps=24, train__sample_tokens=0)
     outcome = train_session(session, observe=spoil(session.learners[0], after=6))
     assert {name: model["step"] for name, model in outcome.models.items()} == {
         "dense": 18,
-        "moe": 30,
+        "moe": 24,
     }
     assert re.fullmatch(
-        r"30 steps; dense: no better validation loss in 2 evaluations, best 3\.\d+ at step 6",
+        r"24 steps; dense: no better validation loss in 2 evaluations, best 3\.\d+ at step 6",
         outcome.reason,
     )
 
 
 def test_the_last_step_is_the_reason_even_if_patience_ends_there_too(tmp_path: Path) -> None:
-    outcome = train_session(make_overfitting(tmp_path, patience=3, steps=24))
-    assert outcome.reason == "24 steps"
+    outcome = train_session(make_overfitting(tmp_path, patience=1, steps=12))
+    assert outcome.reason == "12 steps"
 
 
-def test_without_patience_all_steps_are_taken(tmp_path: Path) -> None:
-    outcome = train_session(make_overfitting(tmp_path, steps=42))
-    assert outcome.reason == "42 steps"
-    assert [model["overfitting_since"] for model in outcome.models.values()] == [6, 6]
+def test_without_patience_all_steps_are_taken(trained: Trained) -> None:
+    end = records(trained(make=make_overfitting, steps=42))[-1]
+    assert isinstance(end, EndRecord)
+    assert end.reason == "42 steps"
+    assert [model["overfitting_since"] for model in end.models.values()] == [6, 6]
 
 
 def test_minutes_end_both_variants_at_the_same_step(tmp_path: Path) -> None:
@@ -151,7 +157,7 @@ def test_minutes_end_both_variants_at_the_same_step(tmp_path: Path) -> None:
 
 
 def test_an_exception_in_a_step_is_recorded(tmp_path: Path) -> None:
-    made = make_session(tmp_path)
+    made = make_session(tmp_path, train__accumulate=2)
     moe = made.learners[1]
     step = moe.train
 
@@ -197,7 +203,7 @@ def test_pause_checkpoint_and_stop_are_obeyed(tmp_path: Path) -> None:
 
 
 def test_unpaused_training_goes_on(tmp_path: Path) -> None:
-    made = make_session(tmp_path)
+    made = make_session(tmp_path, model="dense", steps=2)
     run = tmp_path / "run"
     request(run, "pause")
     loop = Loop(made, sleep=lambda _: request(run, "resume"))

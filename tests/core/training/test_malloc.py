@@ -14,9 +14,9 @@ BLOCK = 97 * MIB
 """glibc maps blocks of more than 32 MiB separately."""
 
 PROGRAM = f"""
-import resource, sys
-from tinygpt.training.malloc import keep_freed_memory
+import resource, runpy, sys
 
+keep_freed_memory = runpy.run_path("tinygpt/training/malloc.py")["keep_freed_memory"]
 if "keep" in sys.argv:
     keep_freed_memory()
 for _ in range(3):

@@ -55,7 +55,7 @@ def test_a_compiler_sees_one_graph(moe: MoEConfig | None, monkeypatch: pytest.Mo
 
     monkeypatch.setattr(moe_module, "grouped_linear", without_host_numbers)
     monkeypatch.setattr(moe_module, "_counts_in_table", lambda *_: True)
-    model = tiny(moe=moe)
+    model = tiny(moe=moe, layers=2)
     found = torch.compile(objective, backend=collect, fullgraph=True)(model, BATCH)
     torch.testing.assert_close(found.total, objective(model, BATCH).total)
     assert len(graphs) == 1

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from tests.helpers.exactness import records
-from tests.helpers.training import LARGE, make_session, spoil, train_session
+from tests.helpers.training import Trained, make_session, spoil, train_session
 from tinygpt import load
 from tinygpt.run import (
     CheckpointRecord,
@@ -53,22 +53,12 @@ def test_a_loss_that_is_not_finite_stops_that_variant_alone(tmp_path: Path) -> N
 
 def test_the_best_checkpoint_stays(tmp_path: Path) -> None:
     """With one snapshot, the best checkpoint stays only because it is the best."""
-    made = make_session(
-        tmp_path, train__snapshots=1, train__checkpoint_every=0, optim__decay=0.0, steps=60
-    )
+    made = make_session(tmp_path, model="dense", train__snapshots=1, optim__decay=0.0, steps=30)
     dense = made.learners[0]
-
-    def spoil(record: Record) -> None:
-        if isinstance(record, EvalRecord) and record.model == "dense" and record.step == 30:
-            with torch.no_grad():
-                dense.model.head_weight.mul_(50)
-            for group in (g for o in dense.optimizers for g in o.param_groups):
-                group["peak"] = 0.0
-
-    assert train_session(made, observe=spoil).state == "done"
+    assert train_session(made, observe=spoil(dense, after=12)).state == "done"
     best = dense.progress.best_step
     assert best is not None
-    assert best <= 30
+    assert best <= 12
     assert best in list_steps(tmp_path / "run", "dense")
     found = load(tmp_path / "run" / "dense")
     assert (found.step, found.val_loss) == (best, dense.progress.best_val_loss)
@@ -92,7 +82,7 @@ def test_no_checkpoint_of_infinite_weights_between_two_logged_losses(tmp_path: P
 
 
 def test_the_first_snapshots_are_of_trained_models(tmp_path: Path) -> None:
-    outcome = train_session(make_session(tmp_path, steps=3, train__sample_tokens=0))
+    outcome = train_session(make_session(tmp_path, steps=3))
     for variant in ("dense", "moe"):
         steps = range(4)
         heads = [load(tmp_path / "run" / variant / step_name(s)).model.head_weight for s in steps]
@@ -101,22 +91,31 @@ def test_the_first_snapshots_are_of_trained_models(tmp_path: Path) -> None:
         assert abs(outcome.models[variant]["val_loss"] - untrained) > 1e-4
 
 
-def test_a_split_that_is_large_for_the_training_is_not_evaluated_as_a_whole(
-    tmp_path: Path,
-) -> None:
-    shown = train_session(make_session(tmp_path, LARGE, model="dense")).models["dense"]
-    assert (shown["val_loss_over"], shown["val_tokens"]) == ("sample", 18_724 * 7)
-    assert shown["val_loss"] == shown["sampled_val_loss"]
+def test_how_large_a_split_is_evaluated_as_a_whole() -> None:
     assert is_evaluated_whole(131_072, 0)
     assert not is_evaluated_whole(131_073, 524_291)
     assert is_evaluated_whole(131_073, 524_292)
 
 
+@pytest.fixture
+def large_split(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A validation split of 130 tokens is evaluated by a sample: 10 of its 18 windows."""
+    monkeypatch.setattr(evaluation, "WHOLE_TOKENS", 70)
+
+
+def test_a_split_that_is_large_for_the_training_is_not_evaluated_as_a_whole(
+    tmp_path: Path, large_split: None
+) -> None:
+    shown = train_session(make_session(tmp_path, model="dense")).models["dense"]
+    assert (shown["val_loss_over"], shown["val_tokens"]) == ("sample", 10 * 7)
+    assert shown["val_loss"] == shown["sampled_val_loss"]
+
+
 def test_a_large_split_is_evaluated_by_a_sample_and_at_the_end_as_a_whole(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, large_split: None
 ) -> None:
     monkeypatch.setattr(evaluation, "TRAINED_PER_TOKEN", 1e-6)
-    session = make_session(tmp_path, LARGE, model="dense")
+    session = make_session(tmp_path, model="dense")
     run, dense = tmp_path / "run", session.learners[0]
     outcome = train_session(session, observe=spoil(dense, after=6))
     assert outcome.state == "done"
@@ -124,7 +123,7 @@ def test_a_large_split_is_evaluated_by_a_sample_and_at_the_end_as_a_whole(
     assert isinstance(start, StartRecord)
     assert isinstance(end, EndRecord)
     evaluations = [r for r in records(run) if isinstance(r, EvalRecord)]
-    assert {start.val_tokens, *(r.val_tokens for r in evaluations)} == {18_724 * 7}
+    assert {start.val_tokens, *(r.val_tokens for r in evaluations)} == {10 * 7}
     assert evaluations[0].val_loss == min(r.val_loss for r in evaluations)
     shown = outcome.models["dense"]
     assert shown == end.models["dense"]
@@ -136,11 +135,11 @@ def test_a_large_split_is_evaluated_by_a_sample_and_at_the_end_as_a_whole(
     assert shown["sampled_best_val_loss"] == evaluations[0].val_loss
     assert shown["sampled_val_loss"] == evaluations[-1].val_loss
     assert shown["perplexity"] == pytest.approx(math.exp(shown["val_loss"]))
-    assert (shown["val_loss_over"], shown["val_tokens"]) == ("whole split", 18_724 * 7)
+    assert (shown["val_loss_over"], shown["val_tokens"]) == ("whole split", 10 * 7)
 
 
 def test_the_test_split_is_evaluated_once_at_the_end_of_the_last_and_the_best(
-    tmp_path: Path,
+    tmp_path: Path, trained: Trained
 ) -> None:
     session = make_session(tmp_path, test_share=0.07)
     text = session.corpus.text
@@ -158,15 +157,16 @@ def test_the_test_split_is_evaluated_once_at_the_end_of_the_last_and_the_best(
             assert shown[key] == pytest.approx(expected, abs=1e-6)
     dense = end.models["dense"]
     assert dense["best_test_loss"] < dense["test_loss"]
-    (tmp_path / "b").mkdir()
-    assert "test_loss" not in train_session(make_session(tmp_path / "b")).models["dense"]
+    without = records(trained())[-1]
+    assert isinstance(without, EndRecord)
+    assert "test_loss" not in without.models["dense"]
 
 
 def test_a_damaged_best_checkpoint_does_not_fail_the_run(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, large_split: None
 ) -> None:
     monkeypatch.setattr(evaluation, "TRAINED_PER_TOKEN", 1e-6)
-    session = make_session(tmp_path, LARGE, model="dense")
+    session = make_session(tmp_path, model="dense")
     spoiled = spoil(session.learners[0], after=6)
 
     def damage(record: Record) -> None:

@@ -31,26 +31,27 @@ from tinygpt.training import resume
 from tinygpt.training.resume import resumed_config
 
 
-@pytest.mark.parametrize("step", [1, 4, 6, 11])
 @pytest.mark.parametrize(
     "options",
     [
-        {},
+        {"train__accumulate": 2},
         {"optim__optimizer": "adamw", "moe__bias_rate": 0.01},
         {"gpt__tie_embeddings": True},
     ],
 )
 def test_resumed_equals_uninterrupted(
-    tmp_path: Path, step: int, options: dict[str, Any], trained: Trained
+    tmp_path: Path, options: dict[str, Any], trained: Trained
 ) -> None:
+    """Stopped and resumed four times."""
     wanted = trained(**options)
-    made = make_session(tmp_path, **options)
-    outcome = train_session(made, interrupted=stop_at(step, made))
-    assert outcome.state == "stopped"
-    run = tmp_path / "run"
-    assert read_state(run).state == "stopped"
-    torch.manual_seed(12345)  # whatever the global generator holds
-    assert train_session(resume(run, {})).state == "done"
+    made, run = make_session(tmp_path, **options), tmp_path / "run"
+    for step in (1, 4, 6, 11):
+        outcome = train_session(made, interrupted=stop_at(step, made))
+        assert outcome.state == read_state(run).state == "stopped"
+        torch.manual_seed(12345)  # whatever the global generator holds
+        made = resume(run, {})
+        assert [learner.progress.step for learner in made.learners] == [step, step]
+    assert train_session(made).state == "done"
     assert exact(run) == exact(wanted)
     for variant in ("dense", "moe"):
         a = checkpoint.restore(checkpoint_dir(run, variant, 13))
@@ -59,41 +60,36 @@ def test_resumed_equals_uninterrupted(
         assert all(torch.equal(a.training[k], b.training[k]) for k in a.training)
 
 
-@pytest.mark.parametrize("step", [5, 12, 17, 23])
-def test_patience_and_overfitting_are_exact_over_a_resume(
-    tmp_path: Path, step: int, trained: Trained
-) -> None:
+def test_patience_and_overfitting_are_exact_over_a_resume(tmp_path: Path, trained: Trained) -> None:
+    """Stopped and resumed four times."""
     wanted = trained(make=make_overfitting, patience=3)
-    made = make_overfitting(tmp_path, patience=3)
-    train_session(made, interrupted=stop_at(step, made))
-    run = tmp_path / "run"
-    evaluated = [r for r in records(run) if isinstance(r, EvalRecord)]
-    again = resume(run, {})
-    for learner in again.learners:
-        assert learner.evaluations == [r for r in evaluated if r.model == learner.variant]
-    outcome = train_session(again)
+    made, run = make_overfitting(tmp_path, patience=3), tmp_path / "run"
+    for step in (5, 12, 17, 23):
+        assert train_session(made, interrupted=stop_at(step, made)).state == "stopped"
+        evaluated = [r for r in records(run) if isinstance(r, EvalRecord)]
+        made = resume(run, {})
+        for learner in made.learners:
+            assert learner.progress.step == step
+            assert learner.evaluations == [r for r in evaluated if r.model == learner.variant]
+    outcome = train_session(made)
     assert exact(run) == exact(wanted)
     (end,) = [r for r in records(wanted) if isinstance(r, EndRecord)]
     assert outcome.reason == end.reason
     assert outcome.models["moe"]["overfitting_since"] == 6
 
 
-def test_a_run_from_before_patience_existed_has_none(tmp_path: Path) -> None:
-    made = make_overfitting(tmp_path, steps=36)
-    train_session(made, interrupted=stop_at(20, made))
-    stored = tmp_path / "run" / "run.toml"
+def test_a_run_from_before_patience_existed_has_none(copied: Trained) -> None:
+    run = copied(14, make=make_overfitting, steps=24)
+    stored = run / "run.toml"
     settings = stored.read_text()
     assert "patience = 0\n" in settings
     stored.write_text(settings.replace("patience = 0\n", ""))
-    again = resume(tmp_path / "run", {})
+    again = resume(run, {})
     assert again.config.patience == 0
-    assert train_session(again, interrupted=stop_at(22, again)).state == "stopped"
-    ends = [r.ends for r in records(tmp_path / "run") if isinstance(r, ResumeRecord)]
-    assert ends == [{"steps": 36}]
-    assert (
-        "no better validation loss in 4"
-        in train_session(resume(tmp_path / "run", {"patience": 4})).reason
-    )
+    assert train_session(again, interrupted=stop_at(16, again)).state == "stopped"
+    ends = [r.ends for r in records(run) if isinstance(r, ResumeRecord)]
+    assert ends == [{"steps": 24}]
+    assert "no better validation loss in 2" in train_session(resume(run, {"patience": 2})).reason
 
 
 @pytest.mark.gpu
@@ -197,9 +193,9 @@ def test_two_trainers_on_one_run(copied: Trained) -> None:
 
 def test_a_new_end_holds_for_later_resumes_too(copied: Trained) -> None:
     run = copied()
-    again = resume(run, {"steps": "23"})
-    train_session(again, interrupted=stop_at(17, again))
-    assert train_session(resume(run, {})).reason == "23 steps"
+    again = resume(run, {"steps": "17"})
+    train_session(again, interrupted=stop_at(15, again))
+    assert train_session(resume(run, {})).reason == "17 steps"
 
 
 def test_a_torn_checkpoint_does_not_stay(copied: Trained) -> None:
@@ -244,7 +240,7 @@ def test_a_device_that_is_missing_here(
     copied: Trained, monkeypatch: pytest.MonkeyPatch, device: str
 ) -> None:
     monkeypatch.setattr("tinygpt.device.read_gpus", lambda: ())  # or it would say which is hidden
-    run = copied(11)
+    run = copied(9)
     settings = run / "run.toml"
     settings.write_text(settings.read_text().replace('device = "cpu"', f'device = "{device}"'))
     with pytest.raises(ConfigError) as error:

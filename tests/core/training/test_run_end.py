@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 
 from tests.helpers.exactness import exact
-from tests.helpers.trainer import SHAPE, run_training
-from tests.helpers.training import make_overfitting, make_session, stop_at, train_session
+from tests.helpers.trainer import SHAPE, run_here
+from tests.helpers.training import Trained, make_overfitting, make_session, stop_at, train_session
 from tinygpt.errors import RunError
 from tinygpt.run import read_state
 from tinygpt.training import resume
@@ -19,11 +19,9 @@ def contents(folder: Path) -> dict[str, tuple[int, bytes]]:
 
 
 @pytest.fixture
-def stopped(tmp_path: Path) -> Path:
+def stopped(copied: Trained) -> Path:
     """A run of 13 steps that was stopped after 9, at a loss between 1 and 100."""
-    session = make_session(tmp_path)
-    assert train_session(session, interrupted=stop_at(9, session)).state == "stopped"
-    return tmp_path / "run"
+    return copied(9)
 
 
 @pytest.mark.parametrize(
@@ -60,15 +58,15 @@ def test_a_variant_that_fell_back_catches_up(stopped: Path) -> None:
     assert [m["step"] for m in outcome.models.values()] == [9, 9]
 
 
-def test_a_run_that_lacks_only_its_end_record_gets_it(tmp_path: Path) -> None:
-    train_session(make_session(tmp_path))
-    metrics = tmp_path / "run" / "metrics.jsonl"
+def test_a_run_that_lacks_only_its_end_record_gets_it(copied: Trained) -> None:
+    run = copied()
+    metrics = run / "metrics.jsonl"
     metrics.write_bytes(b"".join(metrics.read_bytes().splitlines(keepends=True)[:-1]))
-    assert train_session(resume(tmp_path / "run", {})).reason == "13 steps"
+    assert train_session(resume(run, {})).reason == "13 steps"
 
 
 def test_a_finished_run_needs_a_later_end(tmp_path: Path) -> None:
-    train_session(make_session(tmp_path, target_loss=100.0))
+    train_session(make_session(tmp_path, target_loss=100.0, steps=10))
     run = tmp_path / "run"
     with pytest.raises(RunError, match=r"has reached --target-loss 100 at step 6: set a lower one"):
         resume(run, {"steps": "60"})
@@ -79,10 +77,9 @@ def test_a_finished_run_needs_a_later_end(tmp_path: Path) -> None:
 
 
 @pytest.fixture
-def impatient(tmp_path: Path) -> Path:
-    """A run of 48 steps that ended at step 24, after 3 evaluations worse than the first."""
-    train_session(make_overfitting(tmp_path, patience=3, steps=48))
-    return tmp_path / "run"
+def impatient(copied: Trained) -> Path:
+    """A run of 42 steps that ended at step 24, after 3 evaluations worse than the first."""
+    return copied(make=make_overfitting, patience=3, steps=42)
 
 
 @pytest.mark.parametrize(
@@ -108,7 +105,7 @@ def test_patience_that_is_used_up_is_refused(
 
 
 def test_more_patience_trains_on_and_holds_for_later_resumes(
-    impatient: Path, tmp_path: Path
+    impatient: Path, trained: Trained
 ) -> None:
     outcome = train_session(resume(impatient, {"patience": "5"}))
     assert [model["step"] for model in outcome.models.values()] == [36, 36]
@@ -116,25 +113,29 @@ def test_more_patience_trains_on_and_holds_for_later_resumes(
         resume(impatient, {})
     again = resume(impatient, {"patience": "0"})
     assert train_session(again, interrupted=stop_at(40, again)).state == "stopped"
-    assert train_session(resume(impatient, {})).reason == "48 steps"
-    (tmp_path / "whole").mkdir()
-    train_session(make_overfitting(tmp_path / "whole", steps=48))
-    assert exact(impatient) == exact(tmp_path / "whole" / "run")
+    assert train_session(resume(impatient, {})).reason == "42 steps"
+    assert exact(impatient) == exact(trained(make=make_overfitting, steps=42))
 
 
-def test_the_command_changes_nothing(corpus_file: Path, tmp_path: Path) -> None:
+def test_the_command_changes_nothing(
+    corpus_file: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(tmp_path)
     arguments = ("--data", str(corpus_file), *SHAPE, "--name", "a", "--model", "dense")
-    assert run_training(tmp_path, *arguments, "--steps", "7").returncode == 0
+    assert run_here(capfd, *arguments, "--steps", "7").returncode == 0
     run = tmp_path / "runs" / "a"
     before = contents(run)
     resumed = ("--resume", "--out", "runs", "--name", "a")
-    done = run_training(tmp_path, *resumed, "--steps", "5")
+    done = run_here(capfd, *resumed, "--steps", "5")
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr == (
         "--steps 5 is not more than the 7 steps that runs/a has taken: "
         "set more, they count from the start of the run\n"
     )
     assert contents(run) == before
-    assert run_training(tmp_path, *resumed, "--steps", "9").returncode == 0
+    assert run_here(capfd, *resumed, "--steps", "9").returncode == 0
     state = read_state(run)
     assert (state.state, state.status and state.status.step) == ("done", 9)

@@ -104,17 +104,20 @@ def test_a_gpu_learns_what_the_cpu_learns(tmp_path: Path, *, compiled: bool) -> 
     assert on_gpu == pytest.approx(on_cpu, abs=1e-3)
 
 
+BRIEF = {"steps": 8, "train__snapshots": 0}
+
+
 @pytest.mark.parametrize("kind", ["bpe", "wordpiece"])
 def test_subwords_are_trained_recorded_and_resumed_bit_for_bit(tmp_path: Path, kind: str) -> None:
     text = "día, 日本語 and a day, and another day. " * 71
-    names: dict[str, Any] = {"tokenizer": kind, "vocab_size": 523, "train__sample_tokens": 5}
+    names: dict[str, Any] = {"tokenizer": kind, "vocab_size": 523, **BRIEF}
     for folder in ("whole", "stopped"):
         (tmp_path / folder).mkdir()
     whole = make_session(tmp_path / "whole", text, **names)
     assert whole.tokenizer.kind == kind
     train_session(whole)
     stopped = make_session(tmp_path / "stopped", text, **names)
-    train_session(stopped, interrupted=stop_at(7, stopped))
+    train_session(stopped, interrupted=stop_at(5, stopped))
     train_session(resume(stopped.path, {}))
     for one in whole.learners:
         other = load(stopped.path / one.variant, step="newest")
@@ -137,7 +140,7 @@ def test_tied_embeddings_are_said_stored_and_kept(
 ) -> None:
     size = len(set(TEXT))
     monkeypatch.setattr(model_config, "TIED_FROM", size)
-    made = make_session(tmp_path)
+    made = make_session(tmp_path, **BRIEF)
     assert made.notes == [f"tied embeddings, for a vocabulary of {size} tokens"]
     assert all(learner.model.head is None for learner in made.learners)
     train_session(made, interrupted=stop_at(5, made))
@@ -176,7 +179,7 @@ def test_documents_and_another_validation_text_are_trained_on_and_resumed_bit_fo
         (texts / f"{name}.txt").write_text(TEXT[: 300 + len(name)])
     other = tmp_path / "other.txt"
     other.write_text(TEXT[::-1])
-    values = {**SHAPE, "data": str(texts), "val_data": str(other), "tokenizer": "bpe"}
+    values = {**SHAPE, "data": str(texts), "val_data": str(other), "tokenizer": "bpe", "steps": 8}
     sessions = {}
     for name in ("whole", "stopped"):
         sessions[name] = begin(
@@ -191,7 +194,7 @@ def test_documents_and_another_validation_text_are_trained_on_and_resumed_bit_fo
     assert end == sessions["whole"].tokenizer.vocab_size - 1
     assert sessions["whole"].batches.tokens.tolist().count(end) == 3
     train_session(sessions["whole"])
-    train_session(sessions["stopped"], interrupted=stop_at(7, sessions["stopped"]))
+    train_session(sessions["stopped"], interrupted=stop_at(5, sessions["stopped"]))
     if large:
         shutil.rmtree(tmp_path / "cache")
     stored = read_config(tmp_path / "stopped")
@@ -212,6 +215,7 @@ def test_generation_stops_at_the_end_of_a_text(tmp_path: Path) -> None:
     texts = tmp_path / "texts.jsonl"
     texts.write_text('{"text": "a"}\n{"text": "b"}\n' * 200)
     values = {**SHAPE, "data": str(texts), "steps": 60, "gpt.dropout": 0.0, "model": "dense"}
+    values |= {"train.eval_every": 60, "train.checkpoint_every": 0}
     made = begin(build(values), read_text(texts), str(tmp_path), "run", [])
     train_session(made)
     found = load(tmp_path / "run")
