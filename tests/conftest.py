@@ -59,7 +59,7 @@ def pytest_configure(config: pytest.Config) -> None:
     if config.option.markexpr != "gpu":
         accelerators.hide()
     if config.option.markexpr != "torture":
-        os.fsync = lambda _: None  # in this process: nothing here is lost in a power cut
+        os.fsync = lambda fd: None  # in this process: nothing here is lost in a power cut
     if config.option.markexpr not in ("gpu", "torture") and "coverage" not in sys.modules:
         forked.install()
 
