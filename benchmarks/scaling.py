@@ -2,10 +2,14 @@
 
     python benchmarks/scaling.py tinyshakespeare.txt
     python benchmarks/scaling.py --expected small --step 0.16 --bandwidth 300 --network 25
+    python benchmarks/scaling.py --momentum
 
 Measures tokens per second of a training of each variant: one process with one thread, one with all
 cores, and as many processes as there are cores, with a thread each (gloo); each configuration
 several times, alternating. Then the bytes of a step that the processes exchange.
+
+With `--momentum`, one process and one thread train, and the time in which Muon updates the momentum
+of all matrices is measured: processes that kept a part each would save their share of it.
 
 With `--expected`, nothing is measured: the expected efficiency of a preset on several GPUs follows
 from the seconds of a step on one and the bandwidths in GB/s, within a machine and between machines,
@@ -21,15 +25,23 @@ import statistics
 import subprocess
 import sys
 import tempfile
+import time
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import machine
+import torch
+from torch import Tensor
 
 from tinygpt.config import RunConfig, build
+from tinygpt.data.batches import Batches
 from tinygpt.model.gpt import GPT
-from tinygpt.optim import split_parameters
+from tinygpt.optim import Muon, split_parameters
 from tinygpt.run import MetricsReader, Record, TrainRecord
 from tinygpt.threads import usable_cpus
+from tinygpt.training.learner import Learner
+from tinygpt.training.recipe import with_recipe
 
 VOCABULARY = {"small": 50_304}
 """Tokens; of the other presets those of tinyshakespeare."""
@@ -91,6 +103,38 @@ def expected(options: argparse.Namespace) -> dict[str, object]:
     return result
 
 
+def momentum(options: argparse.Namespace) -> dict[str, object]:
+    """Print and return the share of a step that updates the momentum, for each variant."""
+    torch.set_num_threads(1)
+    result: dict[str, object] = {"benchmark": "scaling", "momentum": options.preset}
+    for variant in ("dense", "moe"):
+        config = build({"preset": options.preset, "device": "cpu"})
+        config, _ = with_recipe(config, 1_000_000, 65, "cpu")
+        learner = Learner(variant, config, 65, "cpu")
+        tokens = torch.randint(65, (1_000_000,), generator=torch.Generator().manual_seed(1))
+        batches = Batches(tokens, config.train.batch, config.gpt.context, 1, 1)
+        (muon,) = (o for o in learner.optimizers if isinstance(o, Muon))
+        update, spent = muon._nesterov, 0.0
+
+        def timed(*batch: Any, update: Callable[..., Tensor] = update) -> Tensor:
+            nonlocal spent
+            began = time.perf_counter()
+            matrices = update(*batch)
+            spent += time.perf_counter() - began
+            return matrices
+
+        muon._nesterov = timed  # type: ignore[method-assign]
+        shares = []
+        for _ in range(options.rounds):
+            began, spent = time.perf_counter(), 0.0
+            for _ in range(options.steps):
+                learner.train(batches(learner.progress.step), 0.0)
+            shares.append(spent / (time.perf_counter() - began))
+        result[variant] = round(statistics.median(shares), 4)
+        print(f"{variant}: {100 * statistics.median(shares):.2f} % of a step updates the momentum")
+    return result
+
+
 def measured(options: argparse.Namespace) -> dict[str, object]:
     """Print and return the speed of each configuration."""
     cores = usable_cpus()
@@ -119,14 +163,20 @@ def main() -> None:
     parser.add_argument("--preset", default="nano")
     parser.add_argument("--steps", type=int, default=60)
     parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--momentum", action="store_true", help="measure its share of a step")
     parser.add_argument("--expected", metavar="PRESET", help="compute, for this preset")
     parser.add_argument("--step", type=float, default=0.2, help="seconds of a step on one GPU")
     parser.add_argument("--bandwidth", type=float, default=300.0, help="GB/s in a machine")
     parser.add_argument("--network", type=float, default=25.0, help="GB/s between machines")
     options = parser.parse_args()
-    if options.data is None and not options.expected:
+    if options.momentum:
+        result = momentum(options)
+    elif options.expected:
+        result = expected(options)
+    elif options.data is not None:
+        result = measured(options)
+    else:
         parser.error("name tinyshakespeare.txt, or a preset with --expected")
-    result = expected(options) if options.expected else measured(options)
     print(json.dumps({**result, **machine.describe()}))
 
 

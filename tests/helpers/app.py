@@ -40,7 +40,9 @@ async def until(pilot: "Pilot[int]", condition: Callable[[], bool]) -> None:
     deadline = time.monotonic() + PATIENCE
     while not condition():
         assert time.monotonic() < deadline, "the condition never held"
-        await pilot.pause(0.02)
+        await asyncio.sleep(0.02)
+        if pilot.app._exception is not None:
+            raise pilot.app._exception
 
 
 def lines(app: LabApp, name: str) -> str:

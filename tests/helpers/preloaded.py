@@ -65,9 +65,10 @@ def _serve(requests: socket.socket) -> dict[str, Any]:
         message, streams, _, _ = socket.recv_fds(requests, _LARGEST, 3)
         if not message:
             os._exit(0)
-        pid = _fork(requests, streams)
+        request = json.loads(message)
+        pid = _fork(requests, streams, request)
         if pid == 0:
-            return dict(json.loads(message))
+            return dict(request)
         requests.sendall(str(pid).encode())
 
 
@@ -86,16 +87,20 @@ def _stay_behind() -> None:
     _call_itself(NAME)
 
 
-def _fork(server: socket.socket, streams: list[int]) -> int:
+def _fork(server: socket.socket, streams: list[int], request: dict[str, Any]) -> int:
     """The pid of a fork whose parent has ended, so that the test's process becomes its parent; 0 in
-    that fork, which has these streams and no other file."""
+    that fork, which has these streams and no other file, the session, the folder and the niceness
+    that were requested."""
     reading, writing = os.pipe()
     between = os.fork()
     if between == 0:
-        pid = os.fork()
-        if pid:
-            os.write(writing, str(pid).encode())
+        if os.fork():
             os._exit(0)
+        if request["new_session"]:
+            os.setsid()
+        os.chdir(request["folder"])
+        os.nice(request["niceness"])
+        os.write(writing, str(os.getpid()).encode())
         for number, stream in enumerate(streams):
             os.dup2(stream, number)
         server.detach()
@@ -111,9 +116,6 @@ def _fork(server: socket.socket, streams: list[int]) -> int:
 
 def _take_over(request: dict[str, Any], path: list[str]) -> None:
     """Set what a newly started program has of its own."""
-    if request["new_session"]:
-        os.setsid()
-    os.chdir(request["folder"])
     os.environ.clear()
     os.environ.update(request["environment"])
     for each in _SIGNALS:
@@ -122,8 +124,6 @@ def _take_over(request: dict[str, Any], path: list[str]) -> None:
     signal.signal(signal.SIGINT, signal.default_int_handler)
     if request["outlives_terminal"]:
         signal.signal(signal.SIGHUP, signal.SIG_IGN)
-    if request["niceness"]:
-        os.nice(request["niceness"])
     sys.argv[:] = request["arguments"]
     sys.orig_argv[:] = request["command"]
     first = os.environ.get("PYTHONPATH", "")

@@ -8,6 +8,7 @@ from typing import Any
 from textual.app import App, ComposeResult
 from textual.pilot import Pilot
 from textual.screen import Screen
+from textual.widget import AwaitMount
 from textual.widgets import OptionList, Static
 
 from tests.helpers.waiting import PATIENCE
@@ -31,7 +32,18 @@ class Host(App[None]):
 
     def on_mount(self) -> None:
         if self.shown is not None:
-            self.push_screen(self.shown, lambda result: setattr(self, "result", result))
+            self._show(self.shown)
+
+    async def show_another(self, screen: Screen[Any]) -> None:
+        """Show this screen instead, as if the app had just been started with it."""
+        while len(self.screen_stack) > 1:
+            await self.pop_screen()
+        self.clear_notifications()
+        self.result = UNSET
+        await self._show(screen)
+
+    def _show(self, screen: Screen[Any]) -> AwaitMount:
+        return self.push_screen(screen, lambda result: setattr(self, "result", result))
 
     def on_start_chosen(self, event: Start.Chosen) -> None:
         self.result = event.preset
@@ -64,7 +76,9 @@ async def until(pilot: Pilot[None], condition: Callable[[], object]) -> None:
     deadline = time.monotonic() + PATIENCE
     while not condition():
         assert time.monotonic() < deadline, "the condition never held"
-        await pilot.pause(0.01)
+        await asyncio.sleep(0.01)
+        if pilot.app._exception is not None:
+            raise pilot.app._exception
 
 
 def text_of(app: Host, selector: str) -> str:

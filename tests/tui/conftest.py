@@ -5,10 +5,17 @@ from pathlib import Path
 
 import pytest
 
+from tests.helpers import idling
 from tests.helpers.scenes import make_run
 from tests.helpers.waiting import PATIENCE
 from tinygpt.run import RunWriter
 from tinygpt_tui.launch import trainer_process
+
+
+@pytest.fixture(autouse=True)
+def _pilots_wait_for_the_loop(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Keys are pressed as soon as the previous one has had its effect."""
+    idling.install(monkeypatch)
 
 
 @pytest.fixture

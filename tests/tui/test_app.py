@@ -2,14 +2,13 @@
 
 from pathlib import Path
 
-import pytest
 from textual.pilot import Pilot
 
 from tests.helpers.app import drive, lines, opened, screen_text, until
 from tests.helpers.checkpoints import snapshot
 from tests.helpers.scenes import make_run, records
 from tinygpt import checkpoint
-from tinygpt.run import RunWriter, TrainRecord
+from tinygpt.run import EndState, RunWriter, TrainRecord
 from tinygpt_tui.app import LabApp
 from tinygpt_tui.screens.help import HelpScreen
 from tinygpt_tui.screens.new_run import FormView, NewRunScreen
@@ -57,20 +56,21 @@ def test_a_live_run_is_attached_to(tmp_path: Path, live: RunWriter) -> None:
     drive(tmp_path, body)
 
 
-@pytest.mark.parametrize(
-    ("state", "word"), [("done", "Done"), ("stopped", "Stopped"), ("failed", "Failed")]
-)
-def test_the_end_leaves_the_screen_standing(tmp_path: Path, state: str, word: str) -> None:
-    with make_run(tmp_path, "over", records(30, end=True)) as writer:
-        writer.status(state, 30, "the loss is nan" if state == "failed" else None)  # type: ignore[arg-type]
+def test_the_end_leaves_the_screen_standing(tmp_path: Path) -> None:
+    states: tuple[EndState, ...] = ("done", "stopped", "failed")
+    for state in states:
+        with make_run(tmp_path, f"was-{state}", records(30, end=True)) as writer:
+            writer.status(state, 30, "the loss is nan" if state == "failed" else None)
 
     async def body(app: LabApp, pilot: "Pilot[int]") -> None:
-        await opened(app, pilot)
-        await until(pilot, lambda: word in lines(app, "header"))
-        await until(pilot, lambda: "Dense - MoE" in screen_text(app))
-        if state == "failed":
-            app.train.update_state(note=None, soon=True)
-            await until(pilot, lambda: "the loss is nan" in screen_text(app))
+        await opened(app, pilot)  # the one that is opened first
+        for state in states:
+            app.open_run(tmp_path / f"was-{state}")
+            await opened(app, pilot)
+            await until(pilot, lambda: state.capitalize() in lines(app, "header"))  # noqa: B023
+            await until(pilot, lambda: "Dense - MoE" in screen_text(app))
+        app.train.update_state(note=None, soon=True)
+        await until(pilot, lambda: "the loss is nan" in screen_text(app))
 
     drive(tmp_path, body)
 
@@ -119,24 +119,31 @@ def test_tabs(tmp_path: Path, live: RunWriter) -> None:
     drive(tmp_path, body)
 
 
-def test_dialogs_open_and_close(tmp_path: Path, live: RunWriter) -> None:
+def test_dialogs_open_and_close_at_any_size(tmp_path: Path, live: RunWriter) -> None:
+    dialogs = {"question_mark": HelpScreen, "n": NewRunScreen, "r": RunsScreen}
+
     async def body(app: LabApp, pilot: "Pilot[int]") -> None:
         await opened(app, pilot)
-        for key, screen in (
-            ("question_mark", HelpScreen),
-            ("n", NewRunScreen),
-            ("r", RunsScreen),
-        ):
-            await pilot.press(key)
-            await until(pilot, lambda: isinstance(app.screen, screen))  # noqa: B023
-            await pilot.press("escape")
-            await until(pilot, lambda: len(app.screen_stack) == 1)
+        for width, height in ((20, 5), (120, 36), (20, 5), (40, 12), (80, 24), (200, 60)):
+            await pilot.resize_terminal(width, height)
+            await until(pilot, lambda: len(app.train._view.rows) == height - 2)  # noqa: B023
+            for key, screen in dialogs.items() if width in (40, 80) else [*dialogs.items()][:1]:
+                await pilot.press(key)
+                await until(pilot, lambda: isinstance(app.screen, screen))  # noqa: B023
+                await pilot.press("escape")
+                await until(pilot, lambda: len(app.screen_stack) == 1)
 
-    drive(tmp_path, body)
+    drive(tmp_path, body, (20, 5))
 
 
-def test_tab_stays_in_a_dialog(tmp_path: Path) -> None:
+def test_themes_and_tab_in_a_dialog(tmp_path: Path) -> None:
+    """Tab stays in the dialog."""
+
     async def body(app: LabApp, pilot: "Pilot[int]") -> None:
+        await pilot.press("ctrl+t")
+        assert not app.current_theme.dark
+        await pilot.press("ctrl+t")
+        assert app.current_theme.dark
         await pilot.press("n")
         await until(pilot, lambda: isinstance(app.screen, NewRunScreen))
         state = app.screen.query_one(FormView).state
@@ -146,31 +153,6 @@ def test_tab_stays_in_a_dialog(tmp_path: Path) -> None:
         assert state.at != before
 
     drive(tmp_path, body)
-
-
-def test_themes(tmp_path: Path, live: RunWriter) -> None:
-    async def body(app: LabApp, pilot: "Pilot[int]") -> None:
-        await opened(app, pilot)
-        await pilot.press("ctrl+t")
-        assert not app.current_theme.dark
-        await pilot.press("ctrl+t")
-        assert app.current_theme.dark
-
-    drive(tmp_path, body)
-
-
-@pytest.mark.parametrize("size", [(20, 5), (40, 12), (80, 24), (200, 60)])
-def test_any_size(tmp_path: Path, live: RunWriter, size: tuple[int, int]) -> None:
-    async def body(app: LabApp, pilot: "Pilot[int]") -> None:
-        await opened(app, pilot)
-        for width, height in ((20, 5), (120, 36), size):
-            await pilot.resize_terminal(width, height)
-            await pilot.pause()
-        await until(pilot, lambda: len(app.train._view.rows) == size[1] - 2)
-        await pilot.press("question_mark")
-        await until(pilot, lambda: isinstance(app.screen, HelpScreen))
-
-    drive(tmp_path, body, size)
 
 
 def test_ascii_draws_ascii_alone(tmp_path: Path, live: RunWriter) -> None:

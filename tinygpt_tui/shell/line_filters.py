@@ -76,6 +76,20 @@ class AsciiFilter(LineFilter):
         return [Segment(ascii_text(text), style, control) for text, style, control in segments]
 
 
+class FilterChain(LineFilter):
+    """Several filters, one after the other, for which Textual keeps one line instead of many."""
+
+    def __init__(self, *filters: LineFilter) -> None:
+        super().__init__()
+        self.filters = filters
+
+    def apply(self, segments: list[Segment], background: Color) -> list[Segment]:
+        """The segments after the last filter."""
+        for each in self.filters:
+            segments = each.apply(segments, background)
+        return segments
+
+
 def _replacement(match: re.Match[str]) -> str:
     """A replacement of the same width: one column for a surrogate, none for the others."""
     return "�" if match[0] >= "\ud800" else ""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cached_property
 
 from rich.console import RenderableType
 from textual.app import ReturnType
@@ -13,7 +14,7 @@ from textual.screen import Screen
 
 from tinygpt_tui.shell.driver import TerminalDriver
 from tinygpt_tui.shell.error_reports import ErrorReportingApp
-from tinygpt_tui.shell.line_filters import AsciiFilter, ControlCharacterFilter
+from tinygpt_tui.shell.line_filters import AsciiFilter, ControlCharacterFilter, FilterChain
 from tinygpt_tui.shell.sixteen_colors import SixteenColorsFilter
 from tinygpt_tui.shell.textual_patches import only_changed
 
@@ -42,12 +43,16 @@ class TerminalApp(ErrorReportingApp[ReturnType]):
 
     def get_line_filters(self) -> Sequence[LineFilter]:
         """What every line of every widget passes before it is drawn."""
-        filters = [*super().get_line_filters(), ControlCharacterFilter()]
-        if self.ascii:
-            filters.append(AsciiFilter())
-        if self.few_colors:
-            filters.append(SixteenColorsFilter())
-        return filters
+        return [*super().get_line_filters(), self._own_filter]
+
+    @cached_property
+    def _own_filter(self) -> FilterChain:
+        """One and the same, or Textual would filter lines that have not changed once more."""
+        return FilterChain(
+            ControlCharacterFilter(),
+            *([AsciiFilter()] if self.ascii else []),
+            *([SixteenColorsFilter()] if self.few_colors else []),
+        )
 
     def action_suspend_process(self) -> None:
         """Suspend until fg; say so where no shell could resume the app."""

@@ -79,7 +79,7 @@ class TrainPane(Container):
         self._view.display = True
         if self.display:
             self.focus()
-        self.schedule(soon=True)
+        self.call_after_refresh(self.schedule, soon=True)  # the view has no size before
 
     def show_start(self) -> None:
         """Show the start screen: there is no run."""

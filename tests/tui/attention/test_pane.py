@@ -62,6 +62,10 @@ def screen(app: LabApp) -> str:
     return "\n".join(plain(app.query_one("#attention-view", CellView).rows))
 
 
+def drawn_in(app: LabApp, columns: int) -> bool:
+    return {len(row) for row in screen(app).splitlines()} == {columns}
+
+
 async def typed(app: LabApp, pilot: "Pilot[int]", text: str) -> None:
     """Look at this text."""
     await until(pilot, lambda: settled(app))
@@ -72,10 +76,7 @@ async def typed(app: LabApp, pilot: "Pilot[int]", text: str) -> None:
     await pilot.pause()
 
 
-@pytest.mark.parametrize("size", [(80, 24), (120, 36)])
-def test_a_text_is_shown_at_once_with_the_weights_of_the_model(
-    out: Path, size: tuple[int, int]
-) -> None:
+def test_a_text_is_shown_at_once_with_the_weights_of_the_model(out: Path) -> None:
     async def body(app: LabApp, pilot: "Pilot[int]") -> None:
         controller = app.attention.controller
         await until(pilot, lambda: settled(app) and controller.source == "validation")
@@ -91,18 +92,22 @@ def test_a_text_is_shown_at_once_with_the_weights_of_the_model(
         await pilot.press("up", "left", "left")
         choice = controller.choice
         assert (choice.level, choice.layer, choice.head) == ("head", 1, 1)
-        await until(
-            pilot,
-            lambda: f"{expected[1, 1, choice.query, choice.key]:.4f}" in screen(app),
-        )
+        weight = f"{expected[1, 1, choice.query, choice.key]:.4f}"
+        for size in ((80, 24), (120, 36)):
+            await pilot.resize_terminal(*size)
+            await until(pilot, lambda: drawn_in(app, size[0]) and weight in screen(app))  # noqa: B023
 
-    drive(out, on_tab(body), size)  # type: ignore[arg-type]
+    drive(out, on_tab(body), (80, 24))  # type: ignore[arg-type]
 
 
-def test_levels_the_other_model_and_the_timeline(out: Path) -> None:
+def test_parts_of_a_long_text_levels_the_other_model_and_the_timeline(out: Path) -> None:
     async def body(app: LabApp, pilot: "Pilot[int]") -> None:
         controller = app.attention.controller
         await typed(app, pilot, TEXT)
+        await until(pilot, lambda: "characters 1-11 of 15" in screen(app))
+        for key, part in (("pagedown", "5-15"), ("pageup", "1-11")):
+            await pilot.press(key)
+            await until(pilot, lambda: f"characters {part} of 15" in screen(app))  # noqa: B023
         levels = []
         for key in ("enter", "enter", "escape", "plus", "enter", "escape", "escape", "escape"):
             await pilot.press(key)
@@ -127,10 +132,7 @@ def test_levels_the_other_model_and_the_timeline(out: Path) -> None:
     drive(out, on_tab(body))  # type: ignore[arg-type]
 
 
-@pytest.mark.parametrize("size", [(80, 24), (120, 36)])
-def test_the_header_says_which_checkpoint_it_is_and_a_key_shows_the_newest(
-    out: Path, size: tuple[int, int]
-) -> None:
+def test_the_header_says_which_checkpoint_it_is_and_keys_show_others(out: Path) -> None:
     checkpoint.save(out / "one", snapshot("dense", 11, loss=1.9))
 
     async def body(app: LabApp, pilot: "Pilot[int]") -> None:
@@ -143,8 +145,17 @@ def test_the_header_says_which_checkpoint_it_is_and_a_key_shows_the_newest(
         await until(pilot, lambda: "Dense · step 3 · val 1.700 · layer 0" in screen(app))
         await pilot.press("B")
         await until(pilot, lambda: "Dense · best · step 7" in screen(app))
+        await pilot.resize_terminal(120, 36)
+        header = "Dense · best · step 7 · val 1.300 · layer 0"
+        await until(pilot, lambda: drawn_in(app, 120) and header in screen(app))
+        choices: list[tuple[int, Which | None]] = [(0, None), (1, "newest"), (4, 3)]
+        for before, which in choices:
+            app.attention.controller.show_checkpoint(which)
+            await pilot.press("h")
+            assert app.screen.query_one(OptionList).highlighted == before, "the one that is shown"
+            await pilot.press("escape")
 
-    drive(out, on_tab(body), size)  # type: ignore[arg-type]
+    drive(out, on_tab(body), (80, 24))  # type: ignore[arg-type]
 
 
 def test_a_damaged_best_is_left_out_and_said(out: Path) -> None:
@@ -156,18 +167,6 @@ def test_a_damaged_best_is_left_out_and_said(out: Path) -> None:
         await until(pilot, lambda: "Dense · best · step 3 · val 1.700" in screen(app))
         says = "Dense: step 7 cannot be used, so step 3 stands in: "
         await until(pilot, lambda: any(n.message.startswith(says) for n in app._notifications))
-
-    drive(out, on_tab(body))  # type: ignore[arg-type]
-
-
-def test_a_long_text_is_shown_by_parts(out: Path) -> None:
-    async def body(app: LabApp, pilot: "Pilot[int]") -> None:
-        await typed(app, pilot, TEXT)
-        await until(pilot, lambda: "characters 1-11 of 15" in screen(app))
-        await pilot.press("pagedown")
-        await until(pilot, lambda: "characters 5-15 of 15" in screen(app))
-        await pilot.press("pageup")
-        await until(pilot, lambda: "characters 1-11 of 15" in screen(app))
 
     drive(out, on_tab(body))  # type: ignore[arg-type]
 
@@ -197,30 +196,18 @@ def test_a_text_that_cannot_be_inspected_is_kept_and_said(out: Path) -> None:
     drive(out, on_tab(body))  # type: ignore[arg-type]
 
 
-@pytest.mark.parametrize(("key", "text"), [("d", "ab"), ("r", "a b")])
-def test_unknown_characters_are_dropped_or_replaced(out: Path, key: str, text: str) -> None:
+def test_unknown_characters_are_dropped_or_replaced(out: Path) -> None:
     async def body(app: LabApp, pilot: "Pilot[int]") -> None:
-        await until(pilot, lambda: settled(app))
-        await pilot.press("t")
-        app.attention.query_one(PromptArea).put("aXb")
-        await pilot.press("enter")
-        await until(pilot, lambda: isinstance(app.screen, Ask))
-        await pilot.press(key)
-        await until(pilot, lambda: app.attention.controller.text == text and settled(app))
-        assert app.focused is app.attention
-
-    drive(out, on_tab(body))  # type: ignore[arg-type]
-
-
-def test_the_list_of_checkpoints_begins_at_the_one_that_is_shown(out: Path) -> None:
-    async def body(app: LabApp, pilot: "Pilot[int]") -> None:
-        await until(pilot, lambda: settled(app))
-        choices: list[tuple[int, Which | None]] = [(0, None), (1, "newest"), (3, 3)]
-        for before, which in choices:
-            app.attention.controller.show_checkpoint(which)
-            await pilot.press("h")
-            assert app.screen.query_one(OptionList).highlighted == before
-            await pilot.press("escape")
+        controller = app.attention.controller
+        for key, text in (("d", "ab"), ("r", "a b")):
+            await until(pilot, lambda: settled(app))
+            await pilot.press("t")
+            app.attention.query_one(PromptArea).put("aXb")
+            await pilot.press("enter")
+            await until(pilot, lambda: isinstance(app.screen, Ask))
+            await pilot.press(key)
+            await until(pilot, lambda: controller.text == text and settled(app))  # noqa: B023
+            assert app.focused is app.attention
 
     drive(out, on_tab(body))  # type: ignore[arg-type]
 
@@ -336,6 +323,6 @@ def test_both_measurements_of_heads_say_what_they_are(out: Path, tmp_path: Path)
         await pilot.press("x")
         assert len(app._notifications) == 2
         await until(pilot, lambda: controller.choice.statistic == "without")
-        assert "loss without (nats) above each" in screen(app)
+        await until(pilot, lambda: "loss without (nats) above each" in screen(app))
 
     drive(out, on_tab(body))  # type: ignore[arg-type]

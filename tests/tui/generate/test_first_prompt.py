@@ -2,7 +2,6 @@
 
 from pathlib import Path
 
-import pytest
 from textual.pilot import Pilot
 
 from tests.helpers.app import Body, drive, until
@@ -38,8 +37,7 @@ def prompt_of(app: LabApp) -> str:
     return app.generate.query_one(PromptArea).text
 
 
-@pytest.mark.parametrize("size", [(80, 24), (120, 36)])
-def test_it_is_the_opening_of_the_validation_split(out: Path, size: tuple[int, int]) -> None:
+def test_it_is_the_opening_of_the_validation_split(out: Path) -> None:
     validation = "bad cab\n" + "a deed\nbead\n" * 7
     use_corpus(out, "k" * (9 * len(validation) - 1) + "\n" + validation)
 
@@ -52,7 +50,7 @@ def test_it_is_the_opening_of_the_validation_split(out: Path, size: tuple[int, i
         assert app.generate.controller.text.prompt == "bad cab"
         assert PromptHistory().all == ["bad cab"]
 
-    drive(out, on_opening(body), size)
+    drive(out, on_opening(body), (80, 24))
 
 
 def test_romeo_is_not_asked_of_a_model_of_another_text(out: Path) -> None:
@@ -93,19 +91,7 @@ def test_a_remembered_prompt_comes_first_unless_the_model_does_not_know_it(out: 
 
 
 def test_a_prompt_that_was_typed_stays(out: Path) -> None:
-    use_corpus(out, "bad cab\n" * 99)
-
-    async def body(app: LabApp, pilot: "Pilot[int]") -> None:
-        await pilot.press("t", "ctrl+u", *"dab")
-        app.open_run(out / "one")
-        app.generate.activate()
-        await pilot.pause()
-        assert prompt_of(app) == "dab"
-
-    drive(out, on_opening(body))
-
-
-def test_an_opening_that_arrives_late_does_not_replace_what_is_typed(out: Path) -> None:
+    """Also when the opening arrives later, and when the run is opened again."""
     use_corpus(out, "bad cab\n" * 99)
 
     async def body(app: LabApp, pilot: "Pilot[int]") -> None:
@@ -113,5 +99,10 @@ def test_an_opening_that_arrives_late_does_not_replace_what_is_typed(out: Path) 
         await pilot.press("g")
         await until(pilot, lambda: idle(app))
         assert prompt_of(app) == "dab"
+        await pilot.press("t", "ctrl+u", *"cab")
+        app.open_run(out / "one")
+        app.generate.activate()
+        await pilot.pause()
+        assert prompt_of(app) == "cab"
 
     drive(out, on_opening(body))

@@ -28,8 +28,7 @@ from tinygpt_tui.widgets.cell_view import CellView
 from tinygpt_tui.widgets.prompt_area import PromptArea
 
 
-@pytest.mark.parametrize("size", [(80, 24), (120, 36)])
-def test_both_answer_then_branch_and_replay(out: Path, size: tuple[int, int]) -> None:
+def test_both_answer_then_branch_and_replay(out: Path) -> None:
     async def body(app: LabApp, pilot: "Pilot[int]") -> None:
         controller = app.generate.controller
         await pilot.press("g")
@@ -49,16 +48,16 @@ def test_both_answer_then_branch_and_replay(out: Path, size: tuple[int, int]) ->
         await pilot.press("p")
         await until(pilot, lambda: not controller.generating)
         assert [t.opened.step for t in controller.listed if t.opened] == [3, 7, 7]
-        rows = layout.texts(controller, "", size[0], 20)
-        assert {width(cells) for cells in rows} == {size[0]}
-        assert "step 3" in "\n".join(plain(rows))
+        for columns in (80, 120):
+            rows = layout.texts(controller, "", columns, 20)
+            assert {width(cells) for cells in rows} == {columns}
+            assert "step 3" in "\n".join(plain(rows))
 
-    drive(out, on_tab(body), size)
+    drive(out, on_tab(body), (80, 24))
 
 
-@pytest.mark.parametrize("size", [(80, 24), (120, 36)])
 def test_the_heading_says_which_checkpoint_it_is_and_a_key_generates_with_the_other(
-    out: Path, size: tuple[int, int]
+    out: Path,
 ) -> None:
     checkpoint.save(out / "one", snapshot("dense", 3, loss=1.25))
 
@@ -83,16 +82,37 @@ def test_the_heading_says_which_checkpoint_it_is_and_a_key_generates_with_the_ot
         await until(pilot, lambda: any(n.message == first for n in app._notifications))
         await pilot.press("p")
         await until(pilot, lambda: not app.generate.controller.generating)
-        await until(pilot, lambda: "Dense · best · step 3" in lines(app, "texts"))
+        for size in ((120, 36), (80, 24)):
+            await pilot.resize_terminal(*size)
+            await until(pilot, lambda: "Dense · best · step 3" in lines(app, "texts"))
 
-    drive(out, on_tab(body), size)
+    drive(out, on_tab(body), (80, 24))
 
 
-def test_escape_stops_and_more_goes_on(out: Path) -> None:
+def _has_tokens(controller: GenerateController) -> bool:
+    return controller.text is not None and len(controller.text.tokens) > 0
+
+
+def test_single_tokens_and_what_was_stopped_goes_on(out: Path) -> None:
+    """A burst of keys generates a token each; Esc stops, and one more token follows."""
+
     async def body(app: LabApp, pilot: "Pilot[int]") -> None:
         controller = app.generate.controller
+        await pilot.press("X", *"3", "enter", "g")
+        await until(pilot, lambda: idle(app) and _has_tokens(controller))
+        for _ in range(5):
+            app.generate.action_one_token()
+        await until(pilot, lambda: idle(app))
+        assert [len(side.text.tokens) for side in controller.sides if side.text] == [8, 8]
+        app.generate.action_one_token()
+        app.generate.action_one_token()
+        app.generate.action_back()
+        await until(pilot, lambda: idle(app))
+        assert all(len(side.text.tokens) <= 9 for side in controller.sides if side.text)
+
+        before_all = controller.text
         await pilot.press("X", *"20000", "enter", "m", "g")
-        await until(pilot, lambda: bool(controller.text and controller.text.tokens))
+        await until(pilot, lambda: controller.text is not before_all and _has_tokens(controller))
         await pilot.press("escape")
         await until(pilot, lambda: idle(app))
         text = controller.text
@@ -105,7 +125,11 @@ def test_escape_stops_and_more_goes_on(out: Path) -> None:
     drive(out, on_tab(body))
 
 
-def test_settings_are_typed_stepped_and_refused(out: Path) -> None:
+def test_settings_are_typed_stepped_and_refused_and_one_model_is_not_said_to_be_two(
+    out: Path,
+) -> None:
+    shutil.rmtree(out / "one" / "moe")
+
     async def body(app: LabApp, pilot: "Pilot[int]") -> None:
         controller = app.generate.controller
         await pilot.press("T", "up", "enter")
@@ -119,37 +143,10 @@ def test_settings_are_typed_stepped_and_refused(out: Path) -> None:
         assert controller.params.top_p == 0.9
         await pilot.press("G")
         assert controller.params.greedy
-
-    drive(out, on_tab(body))
-
-
-def test_unknown_characters_are_dropped_or_replaced(out: Path) -> None:
-    async def body(app: LabApp, pilot: "Pilot[int]") -> None:
-        prompt = app.generate.query_one(PromptArea)
-        prompt.put("aXb")
-        await pilot.press("g")
-        await until(pilot, lambda: isinstance(app.screen, Ask))
-        await pilot.press("r")
-        await until(pilot, lambda: idle(app))
-        assert prompt.text == "a b"
-
-    drive(out, on_tab(body))
-
-
-def test_a_burst_of_single_tokens_generates_each_of_them(out: Path) -> None:
-    async def body(app: LabApp, pilot: "Pilot[int]") -> None:
-        controller = app.generate.controller
-        await pilot.press("X", *"3", "enter", "g")
-        await until(pilot, lambda: idle(app) and bool(controller.text and controller.text.tokens))
-        for _ in range(5):
-            app.generate.action_one_token()
-        await until(pilot, lambda: idle(app))
-        assert [len(side.text.tokens) for side in controller.sides if side.text] == [8, 8]
-        app.generate.action_one_token()
-        app.generate.action_one_token()
-        app.generate.action_back()
-        await until(pilot, lambda: idle(app))
-        assert all(len(side.text.tokens) <= 9 for side in controller.sides if side.text)
+        await pilot.press("m")
+        await pilot.pause()
+        assert [said.message for said in app._notifications] == ["Only Dense has a checkpoint"]
+        assert controller.models == "both"
 
     drive(out, on_tab(body))
 
@@ -172,18 +169,6 @@ def test_saving_offers_a_name_and_the_list_of_checkpoints_begins_at_the_chosen(
         await pilot.press("h")
         assert app.screen.query_one(OptionList).highlighted == 3
         await pilot.press("escape")
-
-    drive(out, on_tab(body))
-
-
-def test_one_model_alone_is_not_said_to_be_two(out: Path) -> None:
-    shutil.rmtree(out / "one" / "moe")
-
-    async def body(app: LabApp, pilot: "Pilot[int]") -> None:
-        await pilot.press("m")
-        await pilot.pause()
-        assert [said.message for said in app._notifications] == ["Only Dense has a checkpoint"]
-        assert app.generate.controller.models == "both"
 
     drive(out, on_tab(body))
 
@@ -231,7 +216,9 @@ def test_samples_comparison_and_views(out: Path) -> None:
     drive(out, on_tab(body))
 
 
-def test_the_prompt_is_edited_and_recalled(out: Path) -> None:
+def test_the_prompt_is_edited_recalled_and_loses_unknown_characters(
+    out: Path,
+) -> None:
     async def body(app: LabApp, pilot: "Pilot[int]") -> None:
         prompt = app.generate.query_one(PromptArea)
         await pilot.press("X", *"1", "enter", "t", "ctrl+u", *"ab", "ctrl+j", "c", "enter")
@@ -243,6 +230,11 @@ def test_the_prompt_is_edited_and_recalled(out: Path) -> None:
         prompt.put("aXb")
         await pilot.pause()
         assert "not in the vocabulary: 'X'" in lines(app, "texts")
+        await pilot.press("g")
+        await until(pilot, lambda: isinstance(app.screen, Ask))
+        await pilot.press("r")
+        await until(pilot, lambda: idle(app))
+        assert prompt.text == "a b"
 
     drive(out, on_tab(body))
 
@@ -275,31 +267,30 @@ LOOKS = {
 }
 
 
-@pytest.mark.parametrize("look", LOOKS)
 @pytest.mark.parametrize("ascii", [False, True], ids=["", "ascii"])
-@pytest.mark.parametrize("size", [(80, 24), (120, 36)], ids=["80x24", "120x36"])
 def test_looks(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
-    size: tuple[int, int],
     ascii: bool,  # noqa: FBT001 - of the parameters
-    look: str,
 ) -> None:
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
 
     async def body(app: LabApp, pilot: "Pilot[int]") -> None:
         await pilot.press("2")
         pane = app.generate
-        fill(pane.controller)
-        pane.controller.options = replace(pane.controller.options, **LOOKS[look])  # type: ignore[arg-type]
-        pane.draw()
-        rows = [row for view in pane.query(CellView) for row in view.rows]
-        name = f"generate-{look}-{size[0]}x{size[1]}"
-        if ascii:
-            name, rows = f"{name}-ascii", snapshots.as_ascii(rows)
-        snapshots.check(name, rows)
+        for columns, height in ((80, 24), (120, 36)):
+            await pilot.resize_terminal(columns, height)
+            for look, options in LOOKS.items():
+                fill(pane.controller)
+                pane.controller.options = replace(ViewOptions(), **options)  # type: ignore[arg-type]
+                pane.draw()
+                rows = [row for view in pane.query(CellView) for row in view.rows]
+                name = f"generate-{look}-{columns}x{height}"
+                if ascii:
+                    name, rows = f"{name}-ascii", snapshots.as_ascii(rows)
+                snapshots.check(name, rows)
 
-    drive(tmp_path, body, size, ascii=ascii)
+    drive(tmp_path, body, ascii=ascii)
 
 
 def test_a_click_puts_the_cursor_in_a_text(out: Path) -> None:

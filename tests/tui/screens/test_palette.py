@@ -13,15 +13,6 @@ from tinygpt_tui.screens.new_run import NewRunScreen
 from tinygpt_tui.screens.palette import Palette
 
 
-def test_a_command_of_another_tab_goes_there(tmp_path: Path) -> None:
-    async def body(app: LabApp, pilot: "Pilot[int]") -> None:
-        await pilot.press("ctrl+p", *"set temper", "enter")
-        await until(pilot, lambda: app.tab == "generate" and app.query_one(SettingField).display)
-        assert len(app.screen_stack) == 1
-
-    drive(tmp_path, body)
-
-
 def test_only_what_has_an_effect_is_offered(tmp_path: Path, live: RunWriter) -> None:
     async def body(app: LabApp, pilot: "Pilot[int]") -> None:
         await opened(app, pilot)
@@ -41,8 +32,14 @@ def test_only_what_has_an_effect_is_offered(tmp_path: Path, live: RunWriter) -> 
     drive(tmp_path, body)
 
 
-def test_a_click_and_the_arrows_choose(tmp_path: Path) -> None:
+def test_enter_the_arrows_and_a_click_choose(tmp_path: Path) -> None:
+    """A command of another tab goes there first."""
+
     async def body(app: LabApp, pilot: "Pilot[int]") -> None:
+        await pilot.press("ctrl+p", *"set temper", "enter")
+        await until(pilot, lambda: app.tab == "generate" and app.query_one(SettingField).display)
+        assert len(app.screen_stack) == 1
+        await pilot.press("escape", "1")
         await pilot.press("ctrl+p", *"zzz", "enter")
         assert isinstance(app.screen, Palette)
         await pilot.press(*["backspace"] * 3, *"app go to", "down", "enter")

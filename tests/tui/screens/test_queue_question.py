@@ -38,9 +38,16 @@ async def asked(app: LabApp, pilot: "Pilot[int]", new: NewRun) -> None:
 
 @pytest.mark.usefixtures("_trainers_end")
 def test_a_run_queues_behind_one_that_is_trained(tmp_path: Path, beside: NewRun) -> None:
+    """To cancel the question leads back to the form."""
     runs = tmp_path / "runs"
 
     async def body(app: LabApp, pilot: "Pilot[int]") -> None:
+        await asked(app, pilot, beside)
+        await pilot.press("escape")
+        await until(pilot, lambda: isinstance(app.screen, NewRunScreen))
+        assert app.screen.query_one(FormView).state.name == "second"
+        assert not (runs / "second").exists()
+        await app.pop_screen()
         await asked(app, pilot, beside)
         await pilot.press("q")
         await until(pilot, lambda: app.current_run.phase == "queued")
@@ -95,17 +102,6 @@ def test_both_at_the_same_time_or_the_first_one_stopped(
 
     drive(runs, body)
     assert read_state(runs / "first").state == ("live" if key == "b" else "stopped")
-
-
-def test_to_cancel_the_question_leads_back_to_the_form(tmp_path: Path, beside: NewRun) -> None:
-    async def body(app: LabApp, pilot: "Pilot[int]") -> None:
-        await asked(app, pilot, beside)
-        await pilot.press("escape")
-        await until(pilot, lambda: isinstance(app.screen, NewRunScreen))
-        assert app.screen.query_one(FormView).state.name == "second"
-
-    drive(tmp_path / "runs", body)
-    assert not (tmp_path / "runs" / "second").exists()
 
 
 @pytest.mark.usefixtures("_trainers_end")

@@ -1,7 +1,6 @@
 """The list of runs, driven by its keys."""
 
 import os
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -64,34 +63,44 @@ def test_runs_are_listed(out: Path, size: tuple[int, int]) -> None:
     drive(RunsScreen(out, current=out / "live"), script, size)
 
 
-@pytest.mark.parametrize(
-    ("keys", "action", "names"),
-    [
-        (("enter",), "open", "live"),
-        (("down", "enter"), "open", "done"),
-        (("down", "space", "space", "o"), "overlay", "done killed"),
-        (("down", "down", "space", "up", "up", "space", "o"), "overlay", "killed done"),
-        (("down", "o"), "overlay", "done"),
-        (("space", "space", "o"), "overlay", "done"),
-        (("down", "down", "u"), "resume", "killed"),
-        (("down", "u"), "resume", "done"),
-        (("down", "n"), "clone", "done"),
-        (("slash", "m", "o", "e", "enter", "enter"), "open", ""),
-        (("slash", "k", "i", "l", "down", "enter"), "open", "killed"),
-        (("down", "space", "up", "up", "enter"), "open", "live"),
-    ],
-)
-def test_runs_keys(out: Path, keys: tuple[str, ...], action: Any, names: str) -> None:
-    screen = RunsScreen(out, current=out / "live")
-    expected = RunsResult(action, tuple(out / name for name in names.split())) if names else UNSET
-    assert drive(screen, in_list(*keys)).result == expected
+KEYS: list[tuple[tuple[str, ...], Any, str]] = [
+    (("enter",), "open", "live"),
+    (("down", "enter"), "open", "done"),
+    (("down", "space", "space", "o"), "overlay", "done killed"),
+    (("down", "down", "space", "up", "up", "space", "o"), "overlay", "killed done"),
+    (("down", "o"), "overlay", "done"),
+    (("space", "space", "o"), "overlay", "done"),
+    (("down", "down", "u"), "resume", "killed"),
+    (("down", "u"), "resume", "done"),
+    (("down", "n"), "clone", "done"),
+    (("slash", "m", "o", "e", "enter", "enter"), "open", ""),
+    (("slash", "k", "i", "l", "down", "enter"), "open", "killed"),
+    (("down", "space", "up", "up", "enter"), "open", "live"),
+]
+"""Keys, what is to be done then, and the runs to do it with; none if the list stays open."""
 
 
-@pytest.mark.parametrize("keys", [("escape",), ("q",), ("down", "space", "space", "escape")])
-def test_leaving_applies_nothing(out: Path, keys: tuple[str, ...]) -> None:
-    """It did apply the marks as overlays: surprising after a look around, and the opposite of what
-    Esc means everywhere else."""
-    assert drive(RunsScreen(out, overlays=[out / "killed"]), in_list(*keys)).result is None
+def test_runs_keys(out: Path) -> None:
+    async def script(app: Host, pilot: Pilot[None]) -> None:
+        for keys, action, names in KEYS:
+            await app.show_another(RunsScreen(out, current=out / "live"))
+            await in_list(*keys)(app, pilot)
+            paths = tuple(out / name for name in names.split())
+            assert app.result == (RunsResult(action, paths) if names else UNSET), keys
+
+    drive(None, script)
+
+
+def test_leaving_applies_nothing(out: Path) -> None:
+    """Not even the marks, as Esc means everywhere else."""
+
+    async def script(app: Host, pilot: Pilot[None]) -> None:
+        for keys in (["escape"], ["q"], ["down", "space", "space", "escape"]):
+            await app.show_another(RunsScreen(out, overlays=[out / "killed"]))
+            await in_list(*keys)(app, pilot)
+            assert app.result is None, keys
+
+    drive(None, script)
 
 
 def test_marks_begin_as_what_the_charts_show(out: Path) -> None:
@@ -189,68 +198,56 @@ def test_filtering(out: Path) -> None:
     assert drive(RunsScreen(out), script).result is None
 
 
-@pytest.mark.parametrize(
-    ("keys", "names"),
-    [
-        (("down", "space", "space", "equals_sign"), "done killed"),
-        (("down", "down", "space", "equals_sign"), "live killed"),
-        (("down", "equals_sign"), "live done"),
-        (("space", "space", "equals_sign"), "live done"),
-    ],
-)
-def test_the_marked_runs_are_compared(out: Path, keys: tuple[str, ...], names: str) -> None:
+def test_the_marked_runs_are_compared(out: Path) -> None:
     async def script(app: Host, pilot: Pilot[None]) -> None:
-        await in_list(*keys)(app, pilot)
-        assert isinstance(app.screen, CompareRunsScreen)
-        view = app.screen.query_one(CellView)
-        await until(pilot, lambda: plain(view.rows)[0].split() == names.split())
-        await pilot.press("escape")
-        assert isinstance(app.screen, RunsScreen)
+        for keys, names in (
+            (("down", "space", "space"), "done killed"),
+            (("down", "down", "space"), "live killed"),
+            (("down",), "live done"),
+            (("space", "space"), "live done"),
+        ):
+            await app.show_another(RunsScreen(out, current=out / "live"))
+            await in_list(*keys, "equals_sign")(app, pilot)
+            assert isinstance(app.screen, CompareRunsScreen), keys
+            view = app.screen.query_one(CellView)
+            await until(pilot, lambda: plain(view.rows)[0].split() == names.split())  # noqa: B023
+            await pilot.press("escape")
+            assert isinstance(app.screen, RunsScreen)
 
-    drive(RunsScreen(out, current=out / "live"), script)
+    drive(None, script)
 
 
-def test_comparing_needs_two_runs(out: Path) -> None:
+def test_what_cannot_be_done_with_the_runs_is_said(out: Path) -> None:
     async def script(app: Host, pilot: Pilot[None]) -> None:
-        await in_list("equals_sign")(app, pilot)
-        assert [n for n in app._notifications if "Mark two or more" in n.message]
-        assert isinstance(app.screen, RunsScreen)
+        for keys, current, says in (
+            (("equals_sign",), out / "live", "Mark two or more"),
+            (("d",), None, "is being trained"),
+            (("R",), None, "is being trained"),
+            (("u",), None, "is already being trained"),
+            (("down", "down", "down", "u"), None, "cannot be resumed"),
+        ):
+            await app.show_another(RunsScreen(out, current=current))
+            await in_list(*keys)(app, pilot)
+            assert [n for n in app._notifications if says in n.message], keys
+            assert isinstance(app.screen, RunsScreen)
+            assert app.result is UNSET
 
-    drive(RunsScreen(out, current=out / "live"), script)
+    drive(None, script)
 
 
-@pytest.mark.parametrize(
-    ("keys", "says"),
-    [
-        (("d",), "is being trained"),
-        (("R",), "is being trained"),
-        (("u",), "is already being trained"),
-        (("down", "down", "down", "u"), "cannot be resumed"),
-    ],
-)
-def test_runs_refuse(out: Path, keys: tuple[str, ...], says: str) -> None:
+def test_all_about_a_run(out: Path) -> None:
     async def script(app: Host, pilot: Pilot[None]) -> None:
-        await in_list(*keys)(app, pilot)
-        assert [n for n in app._notifications if says in n.message]
-        assert isinstance(app.screen, RunsScreen)
+        actions: dict[str, Any] = {"escape": None, "n": "clone", "u": "resume"}
+        for key, action in actions.items():
+            await app.show_another(RunsScreen(out))
+            await in_list("down", "i")(app, pilot)
+            assert isinstance(app.screen, RunInfoScreen)
+            pages = app.screen.query_one("#pages", CellView)
+            await until(pilot, lambda: "Done" in "".join(plain(pages.rows)))  # noqa: B023
+            await pilot.press(key)
+            assert app.result == (RunsResult(action, (out / "done",)) if action else UNSET)
 
-    assert drive(RunsScreen(out), script).result is UNSET
-
-
-@pytest.mark.parametrize(
-    ("key", "result"),
-    [("escape", UNSET), ("n", RunsResult("clone", ())), ("u", RunsResult("resume", ()))],
-)
-def test_all_about_a_run(out: Path, key: str, result: Any) -> None:
-    async def script(app: Host, pilot: Pilot[None]) -> None:
-        await in_list("down", "i")(app, pilot)
-        assert isinstance(app.screen, RunInfoScreen)
-        pages = app.screen.query_one("#pages", CellView)
-        await until(pilot, lambda: "Done" in "".join(plain(pages.rows)))
-        await pilot.press(key)
-
-    ended = drive(RunsScreen(out), script).result
-    assert ended == (result if result is UNSET else replace(result, paths=(out / "done",)))
+    drive(None, script)
 
 
 def test_a_note_is_shown_above_the_details(out: Path) -> None:

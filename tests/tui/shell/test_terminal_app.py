@@ -30,7 +30,8 @@ def test_terminals_with_16_colours(
     monkeypatch.setenv("COLORTERM", colorterm)
     app = LabApp(tmp_path)
     assert app.few_colors == few
-    assert any(isinstance(f, SixteenColorsFilter) for f in app.get_line_filters()) == few
+    assert any(isinstance(f, SixteenColorsFilter) for f in app._own_filter.filters) == few
+    assert app.get_line_filters()[-1] is app.get_line_filters()[-1] is app._own_filter
 
 
 def test_the_driver_for_a_terminal_is_ours(tmp_path: Path) -> None:
