@@ -124,7 +124,8 @@ def _forks(options: Mapping[str, Any], variables: Mapping[str, str]) -> bool:
         return False
     if not os.path.isdir(options["cwd"] or "."):
         return False
-    if str(ROOT) not in variables.get("PYTHONPATH", "").split(os.pathsep):
+    path = variables.get("PYTHONPATH", "").split(os.pathsep)
+    if str(ROOT) not in path or any(os.path.exists(f"{each}/torch.py") for each in path):
         return False
     mine = _server().environment
     return all(

@@ -241,7 +241,7 @@ def test_a_trainer_that_is_killed_leaves_no_tracker_behind(
         stdout=DEVNULL,
         stderr=DEVNULL,
     ) as process:
-        until(lambda: logged(told_to(told)), process=process)
+        until(lambda: "nano/moe" in logged(told_to(told)), process=process)
         (tracker,) = psutil.Process(process.pid).children()
         os.kill(process.pid, signal.SIGKILL)
         process.wait(PATIENCE)

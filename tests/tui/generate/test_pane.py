@@ -280,6 +280,7 @@ def test_looks(
         pane = app.generate
         for columns, height in ((80, 24), (120, 36)):
             await pilot.resize_terminal(columns, height)
+            await until(pilot, lambda: pane.size == (columns, height - 2))  # noqa: B023
             for look, options in LOOKS.items():
                 fill(pane.controller)
                 pane.controller.options = replace(ViewOptions(), **options)  # type: ignore[arg-type]
