@@ -62,6 +62,7 @@ def test_an_error_in_the_worker_becomes_a_message(tmp_path: Path, live: RunWrite
 def test_an_error_passes_when_reading_works_again(tmp_path: Path, live: RunWriter) -> None:
     async def body(app: LabApp, pilot: "Pilot[int]") -> None:
         await opened(app, pilot)
+        await until(pilot, lambda: "Dense" in screen_text(app))
         app.apply_update(RunUpdate(live.path, error="cannot read it"))
         app.train._draw()
         assert "cannot read it" in screen_text(app)
