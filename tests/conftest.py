@@ -66,13 +66,12 @@ def pytest_configure(config: pytest.Config) -> None:
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_auto_num_workers() -> int | None:
-    """The workers of ``-n auto``: one per core that this process may use and one more, as tests also
-    wait, and not too many."""
+    """The workers of ``-n auto``: one per core that this process may use, and not too many."""
     if "PYTEST_XDIST_AUTO_NUM_WORKERS" in os.environ:
         return None
     cores = psutil.cpu_count(logical=False) or 1
     usable = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else cores
-    return min(1 + int(min(cores, usable, cpu_limit() or cores)), MOST_WORKERS)
+    return max(1, int(min(cores, usable, cpu_limit() or cores, MOST_WORKERS)))
 
 
 @pytest.hookimpl(wrapper=True)

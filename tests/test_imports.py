@@ -66,14 +66,16 @@ def test_help_is_light_and_quick() -> None:
     assert loaded == set()
 
 
-def test_training_loads_no_interface(tmp_path: Path) -> None:
+def test_training_loads_no_interface_and_on_a_cpu_no_compiler(tmp_path: Path) -> None:
+    """torch.compile takes two seconds to import, and torch's optimizers do so when first used."""
     data = tmp_path / "corpus.txt"
     data.write_text("ROMEO:\nHe jests at scars that never felt a wound.\n\n" * 7)
-    _, loaded = run(
-        "import trainer; sys.exit(trainer.main(sys.argv[1:]))",
-        *TINY,
-        *("--data", str(data), "--out", str(tmp_path / "runs")),
+    printed, loaded = run(
+        "import tinygpt_tui.cli; assert not tinygpt_tui.cli.main(sys.argv[1:]); "
+        "print('torch._dynamo' in sys.modules)",
+        *("--train-only", *TINY, "--data", str(data), "--out", str(tmp_path / "runs")),
     )
+    assert printed.split()[-1] == "False"
     assert "torch" in loaded
     assert not loaded & {"textual", "plotext"}
 
@@ -88,15 +90,3 @@ def test_trainer_never_imports(banned: str) -> None:
         elif isinstance(node, ast.ImportFrom):
             names.add((node.module or "").partition(".")[0])
     assert banned not in names
-
-
-def test_training_on_a_cpu_imports_no_compiler(tmp_path: Path) -> None:
-    """torch.compile takes two seconds to import, and torch's optimizers do so when first used."""
-    corpus = tmp_path / "corpus.txt"
-    corpus.write_text("abcde " * 211)
-    printed, _ = run(
-        "import tinygpt_tui.cli; assert not tinygpt_tui.cli.main(sys.argv[1:]); "
-        "print('torch._dynamo' in sys.modules)",
-        *("--train-only", *TINY, "--data", str(corpus), "--out", str(tmp_path / "runs")),
-    )
-    assert printed.split()[-1] == "False"

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.helpers.trainer import SHAPE, run_pasted, run_training, start_training
+from tests.helpers.trainer import SHAPE, run_pasted, run_printed, run_training, start_training
 from tests.helpers.training import OVERFITS
 from tests.helpers.waiting import PATIENCE
 from tinygpt.run import read_config, read_state
@@ -54,9 +54,10 @@ def test_a_finished_training_says_how_to_open_it_and_to_generate(
     assert len(done.stdout.splitlines()) == 1
     (opening,) = re.findall("^open it with: (.*)$", done.stderr, re.MULTILINE)
     (generating,) = re.findall("^generate with: (.*)$", done.stderr, re.MULTILINE)
-    opened = run_pasted(tmp_path, opening)
+    run = run_pasted if script == "trainer" else run_printed
+    opened = run(tmp_path, opening)
     assert "the interface needs a terminal" in opened.stderr
-    generated = run_pasted(tmp_path, f"{generating} --max-new-tokens 5")
+    generated = run(tmp_path, f"{generating} --max-new-tokens 5")
     assert generated.returncode == 0, generated.stderr
     assert generated.stdout
 

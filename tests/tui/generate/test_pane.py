@@ -281,6 +281,8 @@ def test_looks(
         for columns, height in ((80, 24), (120, 36)):
             await pilot.resize_terminal(columns, height)
             await until(pilot, lambda: pane.size == (columns, height - 2))  # noqa: B023
+            pane.draw()  # which divides the height among its parts
+            await pilot.pause()
             for look, options in LOOKS.items():
                 fill(pane.controller)
                 pane.controller.options = replace(ViewOptions(), **options)  # type: ignore[arg-type]
