@@ -1,6 +1,7 @@
 """What holds for all tests: which accelerators, signals, time and folders of the user they have; a
 tiny corpus."""
 
+import gc
 import itertools
 import os
 import signal
@@ -66,12 +67,19 @@ def pytest_configure(config: pytest.Config) -> None:
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_auto_num_workers() -> int | None:
-    """The workers of ``-n auto``: one per core that this process may use, and not too many."""
+    """The workers of ``-n auto``: one more than the cores that this process may use, as tests also
+    wait, and not too many."""
     if "PYTEST_XDIST_AUTO_NUM_WORKERS" in os.environ:
         return None
     cores = psutil.cpu_count(logical=False) or 1
     usable = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else cores
-    return max(1, int(min(cores, usable, cpu_limit() or cores, MOST_WORKERS)))
+    return min(1 + int(min(cores, usable, cpu_limit() or cores)), MOST_WORKERS)
+
+
+def pytest_collection_finish() -> None:
+    """Search what tests leave for cycles, and not again and again all modules and tests."""
+    gc.freeze()
+    gc.set_threshold(20_000, 20, 20)
 
 
 @pytest.hookimpl(wrapper=True)
