@@ -40,7 +40,7 @@ def drive(terminal: Terminal, folder: Path, run: Path) -> None:
     terminal.sees("Enter select")
     terminal.type(str(LENGTH))
     terminal.press("Enter", "S")
-    terminal.sees("step  Enter select")
+    terminal.sees("blank is random  ↑↓ step  Enter select")
     terminal.type("11")
     terminal.press("Enter", "t")
     terminal.press("C-u")

@@ -48,7 +48,7 @@ class Setting:
             case "max_new_tokens":
                 return f"0 to {MAX_TOKENS:,}"
             case "seed":
-                return "a whole number; blank = random"
+                return "integer; blank is random"
             case "stop":
                 return r"separated by |; \n is a new line"
         return f"{_limits(self.name)}; {self.off:g} is off"
