@@ -210,7 +210,7 @@ class LabApp(TerminalApp[int]):
         self.draw_header_and_footer()
 
     def on_run_updated(self, message: RunUpdated) -> None:
-        if self.current_run.is_current(message):
+        if self.is_running and self.current_run.is_current(message):  # its tabs may be gone
             self.apply_update(message.update)
 
     def apply_update(self, update: RunUpdate) -> None:
