@@ -21,15 +21,13 @@ from dataclasses import dataclass
 import machine
 import torch
 import torch.nn.functional as F
+from random_text import learner_and_batches
 from torch import Tensor
 
 from tinygpt.config import RunConfig, build
-from tinygpt.data.batches import Batches
 from tinygpt.device import autocast_context, matmul_dtype
 from tinygpt.model.moe import MoE
-from tinygpt.training.learner import Learner
 from tinygpt.training.malloc import keep_freed_memory
-from tinygpt.training.recipe import with_recipe
 
 
 @dataclass(frozen=True)
@@ -72,11 +70,7 @@ def alternate(runs: dict[str, Callable[[], object]], repeats: int) -> dict[str, 
 
 def step_of(config: RunConfig, variant: str) -> Callable[[], object]:
     """One optimizer step on random text."""
-    config, _ = with_recipe(config, 1_000_000, 65, "cpu")
-    learner = Learner(variant, config, 65, "cpu")
-    generator = torch.Generator().manual_seed(1)
-    tokens = torch.randint(65, (100_000,), generator=generator)
-    batches = Batches(tokens, config.train.batch, config.gpt.context, 1, 1)
+    learner, batches = learner_and_batches(config, variant)
     return lambda: learner.train(batches(learner.progress.step), 0.0)
 
 

@@ -32,16 +32,14 @@ from typing import Any
 
 import machine
 import torch
+from random_text import learner_and_batches
 from torch import Tensor
 
 from tinygpt.config import RunConfig, build
-from tinygpt.data.batches import Batches
 from tinygpt.model.gpt import GPT
 from tinygpt.optim import Muon, split_parameters
 from tinygpt.run import MetricsReader, Record, TrainRecord
 from tinygpt.threads import usable_cpus
-from tinygpt.training.learner import Learner
-from tinygpt.training.recipe import with_recipe
 
 VOCABULARY = {"small": 50_304}
 """Tokens; of the other presets those of tinyshakespeare."""
@@ -109,10 +107,7 @@ def momentum(options: argparse.Namespace) -> dict[str, object]:
     result: dict[str, object] = {"benchmark": "scaling", "momentum": options.preset}
     for variant in ("dense", "moe"):
         config = build({"preset": options.preset, "device": "cpu"})
-        config, _ = with_recipe(config, 1_000_000, 65, "cpu")
-        learner = Learner(variant, config, 65, "cpu")
-        tokens = torch.randint(65, (1_000_000,), generator=torch.Generator().manual_seed(1))
-        batches = Batches(tokens, config.train.batch, config.gpt.context, 1, 1)
+        learner, batches = learner_and_batches(config, variant)
         (muon,) = (o for o in learner.optimizers if isinstance(o, Muon))
         update, spent = muon._nesterov, 0.0
 

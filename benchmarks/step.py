@@ -16,13 +16,12 @@ from collections import defaultdict
 
 import machine
 import torch
+from random_text import learner_and_batches
 from torch.profiler import ProfilerActivity, profile
 
 from tinygpt.config import build
-from tinygpt.data.batches import Batches
 from tinygpt.training.learner import Learner
 from tinygpt.training.malloc import keep_freed_memory
-from tinygpt.training.recipe import with_recipe
 
 GROUPS = {
     "the model's matmuls": ("aten::mm", "aten::addmm"),
@@ -91,10 +90,7 @@ def _seconds(a: torch.Tensor, b: torch.Tensor) -> float:
 def measure(variant: str, steps: int, precision: str) -> dict[str, float]:
     """Milliseconds per step of each group, in total, and the lower bound of the matmuls."""
     config = build({"preset": "nano", "device": "cpu", "train.precision": precision})
-    config, _ = with_recipe(config, 1_000_000, 65, "cpu")
-    learner = Learner(variant, config, 65, "cpu")
-    tokens = torch.randint(65, (1_000_000,), generator=torch.Generator().manual_seed(1))
-    batches = Batches(tokens, config.train.batch, config.gpt.context, 1, 1)
+    learner, batches = learner_and_batches(config, variant)
 
     def run() -> float:
         began = time.perf_counter()
