@@ -10,6 +10,7 @@ import torch
 
 from tinygpt import checkpoint
 from tinygpt.run import (
+    EndRecord,
     EvalRecord,
     MetricsReader,
     Record,
@@ -42,6 +43,12 @@ def exact(run: Path) -> list[Record]:
             changes: dict[str, Any] = {k: v for k, v in CLOCKS.items() if k in known}
             result.append(dataclasses.replace(record, **changes))
     return sorted(result, key=lambda record: getattr(record, "model", ""))
+
+
+def only_end(run: Path) -> EndRecord:
+    """The record of a run's end."""
+    (end,) = [record for record in records(run) if isinstance(record, EndRecord)]
+    return end
 
 
 def same_end(run: Path, other: Path, step: int) -> None:

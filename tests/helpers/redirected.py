@@ -61,19 +61,19 @@ def _without_a_shell(
                 streams[number] = subprocess.DEVNULL
             else:
                 mode = {"<": "rb", ">": "wb", ">>": "ab"}[found[2]]
-                streams[number] = files.enter_context(open(found[3], mode))
+                streams[number] = files.enter_context(open(cwd / found[3], mode))
         extra = {CLOSED: " ".join(closed)} if closed else {}
-        with subprocess.Popen(
+        done = subprocess.run(
             command,
             cwd=cwd,
             env={**environment(), **variables, **extra},
             **dict(zip(("stdin", "stdout", "stderr"), streams, strict=True)),
-        ) as process:
-            try:
-                said, errors = process.communicate(timeout=PATIENCE)
-            finally:
-                process.kill()
-    return subprocess.CompletedProcess(command, process.returncode, said or b"", errors or b"")
+            timeout=PATIENCE,
+            check=False,
+        )
+    return subprocess.CompletedProcess(
+        command, done.returncode, done.stdout or b"", done.stderr or b""
+    )
 
 
 def homeless() -> list[str]:

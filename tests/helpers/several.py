@@ -12,7 +12,7 @@ from typing import Any
 import psutil  # type: ignore[import-untyped,unused-ignore]
 
 from tests.helpers import preloaded
-from tests.helpers.trainer import environment
+from tests.helpers.trainer import environment, has_taken
 from tests.helpers.waiting import PATIENCE, running, until
 from tinygpt.run import EvalRecord, MetricsReader, TrainRecord, request
 from tinygpt.run.status import read_status
@@ -53,19 +53,11 @@ def training_in(
         text=True,
     ) as process:
         try:
-            until(lambda: reached(folder / "runs" / name, step), process=process)
+            until(lambda: has_taken(folder / "runs" / name, step), process=process)
             yield process
         finally:
             for child in children_of(process):
                 child.kill()
-
-
-def reached(run: Path, step: int) -> bool:
-    """Whether it has a record of a step or of a later one."""
-    return any(
-        isinstance(record, TrainRecord) and record.step >= step
-        for record in MetricsReader(run).read()
-    )
 
 
 def train_to(step: int, processes: int, folder: Path, name: str, *arguments: str) -> Path:

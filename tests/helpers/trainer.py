@@ -13,8 +13,8 @@ import pytest
 
 import trainer
 from tests.helpers.paths import ROOT, python_path
-from tests.helpers.waiting import PATIENCE, running
-from tinygpt.run import MetricsReader, TrainRecord
+from tests.helpers.waiting import PATIENCE, running, until
+from tinygpt.run import MetricsReader, TrainRecord, read_status
 
 SHAPE = (
     *("--gpt.layers", "1", "--gpt.heads", "2", "--gpt.width", "12", "--gpt.context", "7"),
@@ -108,6 +108,24 @@ def start_training(
 ) -> "AbstractContextManager[subprocess.Popen[str]]":
     """Start it; at the end of the block it is killed if it still runs."""
     return piped(cwd, command(*arguments, script=script))
+
+
+def heartbeats(process: Any, run: Path, number: int, state: str = "running") -> None:
+    """Wait for `number` different heartbeats in a state."""
+    seen: set[float] = set()
+
+    def enough() -> bool:
+        status = read_status(run) if run.exists() else None
+        if status is not None and status.state == state:
+            seen.add(status.heartbeat)
+        return len(seen) >= number
+
+    until(enough, lambda: f"{len(seen)} heartbeats, {read_status(run)}", process)
+
+
+def has_taken(path: Path, steps: int) -> bool:
+    """Whether a run, which may not be there yet, has a record of a step or of a later one."""
+    return path.is_dir() and steps_taken(path) >= steps
 
 
 def steps_taken(path: Path) -> int:

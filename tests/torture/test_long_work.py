@@ -2,57 +2,29 @@
 
 import math
 import signal
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
+from tests.helpers.exactness import only_end
 from tests.helpers.models import TEXT
-from tests.helpers.trainer import SHAPE, start_training
+from tests.helpers.trainer import SHAPE, heartbeats, start_training
 from tests.helpers.waiting import until
 from tinygpt.run import (
-    EndRecord,
     EvalRecord,
     MetricsReader,
     TrainRecord,
     list_steps,
-    read_status,
     request,
 )
 
-LONG_STEP = (*SHAPE, "--train.accumulate", "300000", "--steps", "3", "--train.snapshots", "0")
+RUN = ("--data", "corpus.txt", "--name", "a")
+LONG_STEP = (*RUN, *SHAPE, "--train.accumulate", "300000", "--steps", "3", "--train.snapshots", "0")
 """Minutes per step."""
-
-
-@contextmanager
-def training(folder: Path, *arguments: str) -> Iterator[Any]:
-    """A trainer of the run runs/a, killed at the end of the block."""
-    with start_training(folder, "--data", "corpus.txt", *arguments, "--name", "a") as process:
-        yield process
-
-
-def heartbeats(process: Any, run: Path, number: int, state: str = "running") -> None:
-    """Wait for `number` different heartbeats in a state."""
-    seen: set[float] = set()
-
-    def enough() -> bool:
-        status = read_status(run) if run.exists() else None
-        if status is not None and status.state == state:
-            seen.add(status.heartbeat)
-        return len(seen) >= number
-
-    until(enough, lambda: f"{len(seen)} heartbeats, {read_status(run)}", process)
-
-
-def ended(run: Path) -> EndRecord:
-    (end,) = [r for r in MetricsReader(run).read() if isinstance(r, EndRecord)]
-    return end
 
 
 def test_a_step_of_minutes_is_not_deaf(tmp_path: Path) -> None:
     (tmp_path / "corpus.txt").write_text(TEXT)
     run = tmp_path / "runs" / "a"
-    with training(tmp_path, *LONG_STEP) as process:
+    with start_training(tmp_path, *LONG_STEP) as process:
         heartbeats(process, run, 3)
         request(run, "pause")
         heartbeats(process, run, 2, "paused")
@@ -63,7 +35,7 @@ def test_a_step_of_minutes_is_not_deaf(tmp_path: Path) -> None:
         process.send_signal(signal.SIGINT)
         until(lambda: process.poll() is not None)
         assert process.returncode == 130
-    assert (ended(run).state, ended(run).reason) == ("stopped", "SIGINT")
+    assert (only_end(run).state, only_end(run).reason) == ("stopped", "SIGINT")
     assert not [r for r in MetricsReader(run).read() if isinstance(r, TrainRecord)]
     assert list_steps(run, "dense") == list_steps(run, "moe") == [0]
 
@@ -71,25 +43,25 @@ def test_a_step_of_minutes_is_not_deaf(tmp_path: Path) -> None:
 def test_a_step_of_minutes_ends_at_the_time_limit(tmp_path: Path) -> None:
     (tmp_path / "corpus.txt").write_text(TEXT)
     run = tmp_path / "runs" / "a"
-    with training(tmp_path, *LONG_STEP, "--minutes", "0.05") as process:
+    with start_training(tmp_path, *LONG_STEP, "--minutes", "0.05") as process:
         until(lambda: process.poll() is not None)
         assert process.returncode == 0
-    assert (ended(run).state, ended(run).reason) == ("done", "time limit of 0.05 min reached")
-    assert [m["step"] for m in ended(run).models.values()] == [0, 0]
-    assert all(math.isfinite(m["val_loss"]) for m in ended(run).models.values())
+    assert (only_end(run).state, only_end(run).reason) == ("done", "time limit of 0.05 min reached")
+    assert [m["step"] for m in only_end(run).models.values()] == [0, 0]
+    assert all(math.isfinite(m["val_loss"]) for m in only_end(run).models.values())
 
 
 def test_an_evaluation_of_minutes_is_not_deaf(tmp_path: Path) -> None:
     (tmp_path / "corpus.txt").write_text(TEXT * 30_000)
     run = tmp_path / "runs" / "a"
     larger = ("--gpt.width", "96", "--gpt.context", "64", "--steps", "2", "--model", "dense")
-    with training(tmp_path, *SHAPE, *larger, "--test-share", "0.2") as process:
+    with start_training(tmp_path, *RUN, *SHAPE, *larger, "--test-share", "0.2") as process:
         until(lambda: run.exists() and list_steps(run, "dense")[-1:] == [2], process=process)
         heartbeats(process, run, 4)  # in the evaluation of the test split
         request(run, "stop")
         until(lambda: process.poll() is not None)
         assert process.returncode == 0
-    end = ended(run)
+    end = only_end(run)
     assert (end.state, end.reason) == ("stopped", "asked to stop")
     (evaluated,) = [r for r in MetricsReader(run).read() if isinstance(r, EvalRecord)]
     assert evaluated.val_tokens == 131_072

@@ -14,13 +14,12 @@ from tests.helpers.several import (
     children_of,
     ended,
     losses,
-    reached,
     send,
     train_to,
     training_in,
 )
 from tests.helpers.terminals import Terminal, end_all
-from tests.helpers.trainer import piped, run_training
+from tests.helpers.trainer import has_taken, piped, run_training
 from tests.helpers.waiting import PATIENCE, until
 from tinygpt.run import MetricsReader, ResumeRecord, request
 from tinygpt.run.status import Status, read_status
@@ -86,7 +85,7 @@ def test_a_pause_is_no_hang(tmp_path: Path) -> None:
         assert process.poll() is None
         step = status_of(run).step
         request(run, "resume")
-        until(lambda: reached(run, step + 10), process=process)
+        until(lambda: has_taken(run, step + 10), process=process)
         request(run, "stop")
         assert ended(process, tmp_path)[:1] == (0,)
 

@@ -8,7 +8,14 @@ from pathlib import Path
 import pytest
 
 from tests.helpers.exactness import exact
-from tests.helpers.trainer import SHAPE, run_printed, run_training, start_training, steps_taken
+from tests.helpers.trainer import (
+    SHAPE,
+    has_taken,
+    run_printed,
+    run_training,
+    start_training,
+    steps_taken,
+)
 from tests.helpers.waiting import PATIENCE, until
 from tinygpt.run import list_steps, read_state
 
@@ -17,10 +24,6 @@ from tinygpt.run import list_steps, read_state
 def endless(corpus_file: Path) -> tuple[str, ...]:
     """Arguments of a training that will not end by itself within a test."""
     return ("--data", str(corpus_file), *SHAPE, "--name", "a", "--steps", "1000000")
-
-
-def has_taken(path: Path, steps: int) -> bool:
-    return path.is_dir() and steps_taken(path) >= steps
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.helpers.redirected import redirected
-from tests.helpers.trainer import SHAPE, command, environment, steps_taken
+from tests.helpers.trainer import SHAPE, command, environment, has_taken, steps_taken
 from tests.helpers.waiting import PATIENCE, running, until
 from tinygpt.command import streams
 from tinygpt.run import read_state
@@ -23,7 +23,7 @@ def test_nobody_listens_any_more(corpus_file: Path, tmp_path: Path) -> None:
         command(*arguments), cwd=tmp_path, env=environment(), stdout=theirs, stderr=theirs
     ) as process:
         os.close(theirs)
-        until(lambda: path.is_dir() and steps_taken(path) >= 3, process=process)
+        until(lambda: has_taken(path, 3), process=process)
         os.close(ours)
         process.wait(PATIENCE)
     assert process.returncode == 0

@@ -12,16 +12,15 @@ from typing import Any
 import pytest
 import torch
 
-from tests.helpers.exactness import exact, records
+from tests.helpers.exactness import exact, only_end, records
 from tests.helpers.models import TEXT, tiny
-from tests.helpers.trainer import SHAPE, start_training
+from tests.helpers.trainer import SHAPE, heartbeats, start_training
 from tests.helpers.training import Trained, make_session, train_session
 from tests.helpers.waiting import until
 from tinygpt import checkpoint
 from tinygpt.run import (
     CheckpointRecord,
     Control,
-    EndRecord,
     EvalRecord,
     Record,
     TrainRecord,
@@ -313,11 +312,6 @@ def with_heartbeats(session: Any) -> Any:
     return session
 
 
-def ended(run: Path) -> EndRecord:
-    (end,) = [r for r in records(run) if isinstance(r, EndRecord)]
-    return end
-
-
 def test_a_long_step_is_not_deaf(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(listening, "LISTEN_EVERY", 0.0)
     session, run = with_heartbeats(make_session(tmp_path, **LONG_STEP)), tmp_path / "run"
@@ -350,7 +344,7 @@ def test_a_long_step_ends_at_the_time_limit(
 ) -> None:
     monkeypatch.setattr(listening, "LISTEN_EVERY", 0.0)
     train_session(make_session(tmp_path, minutes=0.002, **LONG_STEP))
-    end = ended(tmp_path / "run")
+    end = only_end(tmp_path / "run")
     assert (end.state, end.reason) == ("done", "time limit of 0.002 min reached")
     assert [m["step"] for m in end.models.values()] == [0, 0]
     assert all(math.isfinite(m["val_loss"]) for m in end.models.values())
@@ -383,7 +377,7 @@ def test_a_long_evaluation_is_not_deaf(tmp_path: Path, monkeypatch: pytest.Monke
     with session.writer:
         loop.run()
     assert len(heartbeats) == 4
-    end = ended(run)
+    end = only_end(run)
     assert (end.state, end.reason) == ("stopped", "asked to stop")
     (validated,) = [r for r in records(run) if isinstance(r, EvalRecord)]
     assert validated.val_tokens == 70
@@ -398,18 +392,10 @@ def test_a_process_in_a_step_of_minutes_is_alive_and_ends_at_once(tmp_path: Path
     run = tmp_path / "runs" / "a"
     long = ("--train.accumulate", "300000", "--steps", "3", "--train.snapshots", "0")
     with start_training(tmp_path, "--data", "corpus.txt", *SHAPE, *long, "--name", "a") as process:
-        seen: set[float] = set()
-
-        def two_heartbeats() -> bool:
-            status = read_status(run) if run.exists() else None
-            if status is not None and status.state == "running":
-                seen.add(status.heartbeat)
-            return len(seen) == 2
-
-        until(two_heartbeats, lambda: f"{seen}, {read_status(run)}", process)
+        heartbeats(process, run, 2)
         process.send_signal(signal.SIGINT)
         until(lambda: process.poll() is not None)
         assert process.returncode == 130
-    assert (ended(run).state, ended(run).reason) == ("stopped", "SIGINT")
+    assert (only_end(run).state, only_end(run).reason) == ("stopped", "SIGINT")
     assert not [r for r in records(run) if isinstance(r, TrainRecord)]
     assert list_steps(run, "dense") == list_steps(run, "moe") == [0]

@@ -11,13 +11,12 @@ import pytest
 import torch
 
 from tests.helpers.checkpoints import alter_progress, alter_tensor
-from tests.helpers.exactness import exact, records
+from tests.helpers.exactness import exact, only_end, records, same_end
 from tests.helpers.models import TEXT
 from tests.helpers.training import Trained, make_overfitting, make_session, stop_at, train_session
 from tinygpt import checkpoint, load
 from tinygpt.errors import CheckpointError, ConfigError, CorpusError, RunError
 from tinygpt.run import (
-    EndRecord,
     EvalRecord,
     ResumeRecord,
     StartRecord,
@@ -53,11 +52,7 @@ def test_resumed_equals_uninterrupted(
         assert [learner.progress.step for learner in made.learners] == [step, step]
     assert train_session(made).state == "done"
     assert exact(run) == exact(wanted)
-    for variant in ("dense", "moe"):
-        a = checkpoint.restore(checkpoint_dir(run, variant, 13))
-        b = checkpoint.restore(checkpoint_dir(wanted, variant, 13))
-        assert all(torch.equal(a.weights[k], b.weights[k]) for k in a.weights)
-        assert all(torch.equal(a.training[k], b.training[k]) for k in a.training)
+    same_end(run, wanted, 13)
 
 
 def test_patience_and_overfitting_are_exact_over_a_resume(tmp_path: Path, trained: Trained) -> None:
@@ -73,8 +68,7 @@ def test_patience_and_overfitting_are_exact_over_a_resume(tmp_path: Path, traine
             assert learner.evaluations == [r for r in evaluated if r.model == learner.variant]
     outcome = train_session(made)
     assert exact(run) == exact(wanted)
-    (end,) = [r for r in records(wanted) if isinstance(r, EndRecord)]
-    assert outcome.reason == end.reason
+    assert outcome.reason == only_end(wanted).reason
     assert outcome.models["moe"]["overfitting_since"] == 6
 
 
